@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_CORE_SYNC_H
+#define NDBUF_CORE_SYNC_H
+
+/* Mutexes, conditions and threads: POSIX's, or those of Windows. C11's <threads.h> is missing on macOS. */
+
+#include <stdbool.h>
+
+#ifdef _WIN32
+
+#include <process.h>
+#include <windows.h>
+
+typedef SRWLOCK ndbuf__mutex;
+typedef CONDITION_VARIABLE ndbuf__cond;
+typedef HANDLE ndbuf__thread;
+#define NDBUF__MUTEX_INIT SRWLOCK_INIT
+#define NDBUF__THREAD_RESULT unsigned __stdcall
+#define NDBUF__THREAD_RETURN return 0
+typedef unsigned(__stdcall *ndbuf__thread_fn)(void *);
+
+static inline void ndbuf__mutex_init(ndbuf__mutex *mutex)
+{
+    InitializeSRWLock(mutex);
+}
+static inline void ndbuf__mutex_clear(ndbuf__mutex *mutex)
+{
+    (void)mutex;
+}
+static inline void ndbuf__mutex_lock(ndbuf__mutex *mutex)
+{
+    AcquireSRWLockExclusive(mutex);
+}
+static inline void ndbuf__mutex_unlock(ndbuf__mutex *mutex)
+{
+    ReleaseSRWLockExclusive(mutex);
+}
+static inline void ndbuf__cond_init(ndbuf__cond *cond)
+{
+    InitializeConditionVariable(cond);
+}
+static inline void ndbuf__cond_clear(ndbuf__cond *cond)
+{
+    (void)cond;
+}
+static inline void ndbuf__cond_wait(ndbuf__cond *cond, ndbuf__mutex *mutex)
+{
+    SleepConditionVariableSRW(cond, mutex, INFINITE, 0);
+}
+static inline void ndbuf__cond_broadcast(ndbuf__cond *cond)
+{
+    WakeAllConditionVariable(cond);
+}
+static inline bool ndbuf__thread_start(ndbuf__thread *thread, ndbuf__thread_fn fn, void *context)
+{
+    *thread = (HANDLE)_beginthreadex(NULL, 0, fn, context, 0, NULL);
+    return *thread != NULL;
+}
+static inline void ndbuf__thread_join(ndbuf__thread thread)
+{
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
+}
+
+#else
+
+#include <pthread.h>
+
+typedef pthread_mutex_t ndbuf__mutex;
+typedef pthread_cond_t ndbuf__cond;
+typedef pthread_t ndbuf__thread;
+#define NDBUF__MUTEX_INIT PTHREAD_MUTEX_INITIALIZER
+#define NDBUF__THREAD_RESULT void *
+#define NDBUF__THREAD_RETURN return NULL
+typedef void *(*ndbuf__thread_fn)(void *);
+
+static inline void ndbuf__mutex_init(ndbuf__mutex *mutex)
+{
+    pthread_mutex_init(mutex, NULL);
+}
+static inline void ndbuf__mutex_clear(ndbuf__mutex *mutex)
+{
+    pthread_mutex_destroy(mutex);
+}
+static inline void ndbuf__mutex_lock(ndbuf__mutex *mutex)
+{
+    pthread_mutex_lock(mutex);
+}
+static inline void ndbuf__mutex_unlock(ndbuf__mutex *mutex)
+{
+    pthread_mutex_unlock(mutex);
+}
+static inline void ndbuf__cond_init(ndbuf__cond *cond)
+{
+    pthread_cond_init(cond, NULL);
+}
+static inline void ndbuf__cond_clear(ndbuf__cond *cond)
+{
+    pthread_cond_destroy(cond);
+}
+static inline void ndbuf__cond_wait(ndbuf__cond *cond, ndbuf__mutex *mutex)
+{
+    pthread_cond_wait(cond, mutex);
+}
+static inline void ndbuf__cond_broadcast(ndbuf__cond *cond)
+{
+    pthread_cond_broadcast(cond);
+}
+static inline bool ndbuf__thread_start(ndbuf__thread *thread, ndbuf__thread_fn fn, void *context)
+{
+    return pthread_create(thread, NULL, fn, context) == 0;
+}
+static inline void ndbuf__thread_join(ndbuf__thread thread)
+{
+    pthread_join(thread, NULL);
+}
+
+#endif
+
+#endif

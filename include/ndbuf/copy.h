@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_COPY_H
+#define NDBUF_COPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ndbuf/export.h"
+#include "ndbuf/queue.h"
+#include "ndbuf/status.h"
+#include "ndbuf/view.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Copies every element of `src` into `dst`. The views may be on different devices.
+ *
+ * dst, src   equal shapes, and formats that lay out the same item; strides are signed bytes, in any order. They may
+ *            share bytes: the result is as if `src` had been read first. Each view's ready event is waited for.
+ * queue      where to enqueue, of either view's device; what both views hold stays alive until the copy is done, and
+ *            the views themselves may be released at once. NULL: returns when it is done.
+ *
+ * NDBUF_ERR_INVALID      shapes or formats differ (conversion is not built yet), two indices of `dst` reach one byte,
+ *                        or the queue is of a third device
+ * NDBUF_ERR_UNSUPPORTED  objects or pointers would travel to another device
+ * NDBUF_ERR_READONLY     `dst` is read-only
+ * NDBUF_ERR_NOMEM        a staging buffer could not be had; `dst` is unchanged
+ * NDBUF_ERR_DEVICE       the driver failed, see err->native_code; the contents of `dst` are unspecified
+ * NDBUF_ERR_ABI          a view that this copy of the library did not make
+ * Thread-safe for distinct `dst`. */
+NDBUF_API ndbuf_status ndbuf_copy(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err);
+
+/* Writes the bytes of one item to every element of `dst`, which may be on any device.
+ *
+ * item      itemsize bytes on the host, read before the call returns.
+ * itemsize  must be dst->itemsize.
+ * queue     as for ndbuf_copy.
+ *
+ * Statuses of ndbuf_copy. Two indices of `dst` may reach one byte, if they reach the same item. */
+NDBUF_API ndbuf_status ndbuf_fill(const ndbuf_view *dst, const void *item, int64_t itemsize, ndbuf_queue *queue,
+                                  ndbuf_error *err);
+
+/* How a copy goes from memory to memory. */
+typedef enum ndbuf_route {
+    NDBUF_ROUTE_NONE = 0,        /* no bytes to move */
+    NDBUF_ROUTE_BYTES = 1,       /* contiguous runs, one call for each */
+    NDBUF_ROUTE_RECT = 2,        /* 2-D or 3-D rectangles, one call for each */
+    NDBUF_ROUTE_STRIDED = 3,     /* one strided call: the host engine, or a kernel on the device */
+    NDBUF_ROUTE_STAGED = 4,      /* one side is the host: packed there into a bounded staging buffer */
+    NDBUF_ROUTE_THROUGH_HOST = 5 /* neither is, or the device cannot do it: both ways through staging buffers */
+} ndbuf_route;
+
+/* A copy thought through, ready to be run any number of times. Sole owner; immutable, thread-safe. */
+typedef struct ndbuf_copy_plan ndbuf_copy_plan;
+
+/* Plans the copy of a view laid out as `src` to one laid out as `dst`, on their devices. Touches no device.
+ * Statuses of ndbuf_copy. */
+NDBUF_API ndbuf_status ndbuf_copy_plan_create(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_copy_plan **out_plan,
+                                              ndbuf_error *err);
+NDBUF_API void ndbuf_copy_plan_destroy(ndbuf_copy_plan *plan); /* NULL is accepted */
+
+/* Runs a plan on two views with the devices, formats, shapes, strides and suboffsets that it was made for, at any place
+ * in memory.
+ *
+ * NDBUF_ERR_INVALID  the views differ from those that the plan was made for; and all statuses of ndbuf_copy */
+NDBUF_API ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
+                                           ndbuf_queue *queue, ndbuf_error *err);
+
+/* What a plan will do. */
+typedef struct ndbuf_copy_plan_info {
+    int32_t route;            /* an ndbuf_route */
+    int32_t ndim;             /* axes left after merging */
+    int64_t nbytes;           /* bytes to move */
+    int64_t run_nbytes;       /* bytes contiguous on both sides */
+    int64_t ncalls;           /* calls of the backends' copy functions */
+    int64_t nrows;            /* contiguous rows in all these calls together */
+    int64_t staging_nbytes;   /* the staging buffers together; 0: none */
+    int64_t temporary_nbytes; /* for views that overlap: the source is copied out first; 0: not needed */
+    int32_t asynchronous;     /* whether the call with a queue returns before the copy is done */
+    int32_t reserved;
+} ndbuf_copy_plan_info;
+
+NDBUF_API void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_plan_info *out_info);
+
+/* The name of a route: "rect". Never NULL. */
+NDBUF_API const char *ndbuf_route_name(ndbuf_route route);
+
+/* The plan in words, some lines with line feeds: the axes as they were and as merged, the route, calls, staging, and
+ * why no other route was taken. Writes up to `size` bytes including the terminator, and returns the length of the whole
+ * text, like snprintf. */
+NDBUF_API size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

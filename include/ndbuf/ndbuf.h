@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_NDBUF_H
+#define NDBUF_NDBUF_H
+
+/* ndbuf: one buffer protocol for host and GPU memory. This header brings in all that users need; backend authors add
+ * ndbuf/backend.h, and those who mix ndbuf with OpenCL code ndbuf/opencl.h. */
+
+#include "ndbuf/copy.h"
+#include "ndbuf/device.h"
+#include "ndbuf/exporter.h"
+#include "ndbuf/format.h"
+#include "ndbuf/queue.h"
+#include "ndbuf/status.h"
+#include "ndbuf/storage.h"
+#include "ndbuf/version.h"
+#include "ndbuf/view.h"
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_QUEUE_H
+#define NDBUF_QUEUE_H
+
+#include "ndbuf/device.h"
+#include "ndbuf/export.h"
+#include "ndbuf/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A queue runs the work given to it in order, while the caller goes on. Counted and thread-safe. */
+typedef struct ndbuf_queue ndbuf_queue;
+
+/* A point in a queue's work. Counted and thread-safe. */
+typedef struct ndbuf_event ndbuf_event;
+
+/* A new queue of `device`, with one reference.
+ *
+ * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
+NDBUF_API ndbuf_status ndbuf_queue_create(ndbuf_device *device, ndbuf_queue **out_queue, ndbuf_error *err);
+
+/* A queue over the caller's own: a cl_command_queue (in order, of this device's context) or a cudaStream_t. The native
+ * queue is retained where its API can do so (OpenCL); otherwise it must outlive the ndbuf_queue.
+ *
+ * NDBUF_ERR_INVALID      the native queue is of another device or context, or out of order
+ * NDBUF_ERR_UNSUPPORTED  the device has no native queues (the host)
+ * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
+NDBUF_API ndbuf_status ndbuf_queue_import(ndbuf_device *device, void *native_queue, ndbuf_queue **out_queue,
+                                          ndbuf_error *err);
+
+NDBUF_API void ndbuf_queue_retain(ndbuf_queue *queue);
+
+/* Ends one reference; the last one waits for the work that ndbuf gave to the queue, then lets go of all that this work
+ * held. NULL is accepted. */
+NDBUF_API void ndbuf_queue_release(ndbuf_queue *queue);
+
+/* Returns when all work given to the queue so far is done, and lets go of what it held.
+ *
+ * NDBUF_ERR_DEVICE  work failed, now or since the last wait; destinations of failed copies are unspecified
+ * Any status of a host step that failed (NDBUF_ERR_NOMEM, ...): each failure is told once. */
+NDBUF_API ndbuf_status ndbuf_queue_wait(ndbuf_queue *queue, ndbuf_error *err);
+
+/* An event that is complete when all work given to the queue so far is done; one reference.
+ *
+ * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
+NDBUF_API ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err);
+
+/* Work given to the queue from now on starts after `event`. Does not block if both are of one backend; otherwise the
+ * queue's own host thread, or the caller where it has none, waits.
+ *
+ * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
+NDBUF_API ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
+
+/* The device of a queue (borrowed), and its native handle (cl_command_queue, cudaStream_t; NULL: none). */
+NDBUF_API ndbuf_device *ndbuf_queue_device(const ndbuf_queue *queue);
+NDBUF_API void *ndbuf_queue_native(const ndbuf_queue *queue);
+
+NDBUF_API void ndbuf_event_retain(ndbuf_event *event);
+NDBUF_API void ndbuf_event_release(ndbuf_event *event); /* NULL is accepted */
+
+/* Returns when the event is complete.
+ *
+ * NDBUF_ERR_DEVICE  work before the event failed */
+NDBUF_API ndbuf_status ndbuf_event_wait(ndbuf_event *event, ndbuf_error *err);
+
+/* Whether the event is complete; never blocks. A failed event counts as complete; ndbuf_event_wait tells. */
+NDBUF_API ndbuf_status ndbuf_event_query(ndbuf_event *event, int32_t *out_complete, ndbuf_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
