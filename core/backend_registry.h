@@ -16,12 +16,11 @@ typedef struct ndbuf__builtin_backend {
 extern const ndbuf__builtin_backend ndbuf__builtin_backends[];
 extern const int32_t ndbuf__builtin_backend_count;
 
-/* The backend of a name, `length` bytes long. NULL: not built, with the reason; or, where *out_known is false, no such
- * name. */
-const ndbuf_backend_ops *ndbuf__backend_find(const char *name, size_t length, const char **out_why_not_built,
-                                             bool *out_known);
+/* The index of the backend with this name, `length` bytes long; -1: there is none. */
+int32_t ndbuf__backend_find(const char *name, size_t length);
 
-/* Backend `index`, 0 .. ndbuf_backend_count() - 1, or NULL if it is not built. */
+/* Backend `index`, 0 .. ndbuf_backend_count() - 1, or NULL if it is not built, and then why. */
 const ndbuf_backend_ops *ndbuf__backend_at(int32_t index);
+const char *ndbuf__backend_why_not_built(int32_t index);
 
 #endif

@@ -1,2 +1,210 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__device_stub;
+#include "core/device_core.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/backend_registry.h"
+#include "core/host_alloc.h"
+#include "core/sync.h"
+
+/* Devices opened by ordinal, so that each is open once. The list holds no references. */
+static ndbuf__mutex list_mutex = NDBUF__MUTEX_INIT;
+static ndbuf_device *open_devices;
+
+static ndbuf_device_core host_core = {.is_static = true};
+static _Atomic(ndbuf_device *) host_device;
+
+/* Opening the host's device cannot fail: it is static in its backend. */
+ndbuf_device *ndbuf_device_cpu(void)
+{
+    ndbuf_device *device = atomic_load_explicit(&host_device, memory_order_acquire);
+    if (device == NULL) {
+        ndbuf__mutex_lock(&list_mutex);
+        device = atomic_load_explicit(&host_device, memory_order_relaxed);
+        if (device == NULL) {
+            ndbuf__builtin_backends[0].ops->device_open(0, &device, NULL);
+            device->core = &host_core;
+            atomic_store_explicit(&host_device, device, memory_order_release);
+        }
+        ndbuf__mutex_unlock(&list_mutex);
+    }
+    return device;
+}
+
+void ndbuf__device_retain(ndbuf_device *device)
+{
+    if (!device->core->is_static) {
+        ndbuf__ref_retain(&device->core->refs);
+    }
+}
+
+/* A new record with one reference, or NULL. */
+static ndbuf_device_core *device_core_create(int32_t ordinal)
+{
+    ndbuf_device_core *core = ndbuf__calloc(1, sizeof(*core));
+    if (core != NULL) {
+        ndbuf__ref_init(&core->refs);
+        core->ordinal = ordinal;
+    }
+    return core;
+}
+
+ndbuf_status ndbuf__device_adopt(ndbuf_device *device, int32_t ordinal, ndbuf_error *err)
+{
+    ndbuf_device_core *core = device_core_create(ordinal);
+    if (core == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a device's record");
+    }
+    device->core = core;
+    return NDBUF_OK;
+}
+
+void ndbuf_device_close(ndbuf_device *device)
+{
+    if (device == NULL || device->core->is_static || !ndbuf__ref_release(&device->core->refs)) {
+        return;
+    }
+    ndbuf__mutex_lock(&list_mutex);
+    for (ndbuf_device **link = &open_devices; *link != NULL; link = &(*link)->core->next) {
+        if (*link == device) {
+            *link = device->core->next;
+            break;
+        }
+    }
+    ndbuf__mutex_unlock(&list_mutex);
+    ndbuf_device_core *core = device->core;
+    device->ops->device_close(device);
+    ndbuf__free(core);
+}
+
+/* With the list's mutex held: the open device, retained, or NULL. */
+static ndbuf_device *find_open(const ndbuf_backend_ops *ops, int32_t ordinal)
+{
+    for (ndbuf_device *device = open_devices; device != NULL; device = device->core->next) {
+        if (device->ops == ops && device->core->ordinal == ordinal && ndbuf__ref_retain_if_alive(&device->core->refs)) {
+            return device;
+        }
+    }
+    return NULL;
+}
+
+/* With the list's mutex held. */
+static ndbuf_status open_new(const ndbuf_backend_ops *ops, int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err)
+{
+    ndbuf_device *device = NULL;
+    ndbuf_device_core *core = device_core_create(ordinal);
+    if (core == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a device's record");
+    }
+    ndbuf_status status = ops->device_open(ordinal, &device, err);
+    if (status != NDBUF_OK) {
+        ndbuf__free(core);
+        return status;
+    }
+    core->next = open_devices;
+    device->core = core;
+    open_devices = device;
+    *out_device = device;
+    return NDBUF_OK;
+}
+
+static ndbuf_status open_ordinal(const ndbuf_backend_ops *ops, int32_t ordinal, ndbuf_device **out_device,
+                                 ndbuf_error *err)
+{
+    if (ops == ndbuf__builtin_backends[0].ops) {
+        if (ordinal != 0) {
+            return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "device cpu:%d: the host is cpu:0", (int)ordinal);
+        }
+        *out_device = ndbuf_device_cpu();
+        return NDBUF_OK;
+    }
+    int32_t count = 0;
+    ndbuf_error why = {0};
+    ndbuf_status status = ops->device_count(&count, &why);
+    if (status != NDBUF_OK) {
+        return ndbuf_fail_native(err, status, why.native_code, "device %s:%d: %s", ops->name, (int)ordinal,
+                                 why.message);
+    }
+    if (ordinal >= count) {
+        return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "device %s:%d: the backend has %d device(s)", ops->name,
+                          (int)ordinal, (int)count);
+    }
+    ndbuf__mutex_lock(&list_mutex);
+    ndbuf_device *device = find_open(ops, ordinal);
+    if (device != NULL) {
+        *out_device = device;
+    } else {
+        status = open_new(ops, ordinal, out_device, err);
+    }
+    ndbuf__mutex_unlock(&list_mutex);
+    return status;
+}
+
+/* The number behind the colon: up to 6 digits and nothing else; -1: not one. */
+static int32_t parse_ordinal(const char *text)
+{
+    int32_t number = 0;
+    size_t length = strlen(text);
+    if (length == 0 || length > 6 || strspn(text, "0123456789") != length) {
+        return -1;
+    }
+    for (; *text != '\0'; text++) {
+        number = number * 10 + (*text - '0');
+    }
+    return number;
+}
+
+ndbuf_status ndbuf_device_open(const char *name, ndbuf_device **out_device, ndbuf_error *err)
+{
+    if (name == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "no device name");
+    }
+    const char *colon = strchr(name, ':');
+    int32_t ordinal = colon != NULL ? parse_ordinal(colon + 1) : 0;
+    if (ordinal < 0) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "device name '%.64s' is not BACKEND or BACKEND:NUMBER", name);
+    }
+    int32_t backend = ndbuf__backend_find(name, colon != NULL ? (size_t)(colon - name) : strlen(name));
+    if (backend < 0) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "unknown device '%.64s': no backend of that name", name);
+    }
+    const ndbuf_backend_ops *ops = ndbuf__backend_at(backend);
+    if (ops == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "device %.64s: not built: %s", name,
+                          ndbuf__backend_why_not_built(backend));
+    }
+    return open_ordinal(ops, ordinal, out_device, err);
+}
+
+ndbuf_status ndbuf__device_of_tag(ndbuf_device_tag tag, ndbuf_device **out_device, ndbuf_error *err)
+{
+    const char *backend = tag.type == NDBUF_DEVICE_CPU      ? "cpu"
+                          : tag.type == NDBUF_DEVICE_OPENCL ? "opencl"
+                          : tag.type == NDBUF_DEVICE_CUDA   ? "cuda"
+                                                            : NULL;
+    if (backend == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "no backend for memory of device type %d", (int)tag.type);
+    }
+    char name[48];
+    snprintf(name, sizeof(name), "%s:%d", backend, (int)tag.id);
+    return ndbuf_device_open(name, out_device, err);
+}
+
+void ndbuf_device_info_get(const ndbuf_device *device, ndbuf_device_info *out_info)
+{
+    ndbuf_device_info info = {.tag = device->tag, .flags = device->flags};
+    if (device->core->is_static) {
+        snprintf(info.name, sizeof(info.name), "%s", device->ops->name);
+    } else {
+        snprintf(info.name, sizeof(info.name), "%s:%d", device->ops->name, (int)device->core->ordinal);
+    }
+    device->ops->device_describe(device, &info);
+    *out_info = info;
+}
+
+ndbuf_device_tag ndbuf_device_tag_get(const ndbuf_device *device)
+{
+    return device->tag;
+}

@@ -1,2 +1,162 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__host_worker_stub;
+#include "core/host_worker.h"
+
+#include <stddef.h>
+
+#include "core/host_alloc.h"
+#include "core/sync.h"
+
+typedef struct worker_job worker_job;
+struct worker_job {
+    worker_job *next;
+    ndbuf_host_fn fn;
+    void *context;
+};
+
+struct ndbuf__host_worker {
+    ndbuf__mutex mutex; /* guards all below */
+    ndbuf__cond changed;
+    ndbuf__thread thread;
+    worker_job *first;
+    worker_job **last;
+    uint64_t nsubmitted;
+    uint64_t ndone;
+    ndbuf_error error; /* of the first job that failed since it was last taken */
+    bool running;
+    bool ending;
+};
+
+/* The worker whose job the calling thread runs; NULL in other threads. */
+static _Thread_local const ndbuf__host_worker *current_worker;
+
+ndbuf_status ndbuf__host_worker_create(ndbuf__host_worker **out_worker, ndbuf_error *err)
+{
+    ndbuf__host_worker *worker = ndbuf__calloc(1, sizeof(*worker));
+    if (worker == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a host worker");
+    }
+    ndbuf__mutex_init(&worker->mutex);
+    ndbuf__cond_init(&worker->changed);
+    worker->last = &worker->first;
+    *out_worker = worker;
+    return NDBUF_OK;
+}
+
+static void worker_run_job(ndbuf__host_worker *worker, worker_job *job)
+{
+    ndbuf_error error = {0};
+    ndbuf_status status = job->fn(job->context, &error);
+    ndbuf__free(job);
+    ndbuf__mutex_lock(&worker->mutex);
+    if (status != NDBUF_OK && worker->error.status == NDBUF_OK) {
+        worker->error = error;
+        worker->error.status = (int32_t)status;
+    }
+    worker->ndone++;
+    ndbuf__cond_broadcast(&worker->changed);
+}
+
+static NDBUF__THREAD_RESULT worker_main(void *context)
+{
+    ndbuf__host_worker *worker = context;
+    current_worker = worker;
+    ndbuf__mutex_lock(&worker->mutex);
+    for (;;) {
+        worker_job *job = worker->first;
+        if (job != NULL) {
+            worker->first = job->next;
+            if (worker->first == NULL) {
+                worker->last = &worker->first;
+            }
+            ndbuf__mutex_unlock(&worker->mutex);
+            worker_run_job(worker, job); /* leaves the mutex locked */
+        } else if (worker->ending) {
+            break;
+        } else {
+            ndbuf__cond_wait(&worker->changed, &worker->mutex);
+        }
+    }
+    ndbuf__mutex_unlock(&worker->mutex);
+    NDBUF__THREAD_RETURN;
+}
+
+void ndbuf__host_worker_destroy(ndbuf__host_worker *worker)
+{
+    if (worker == NULL) {
+        return;
+    }
+    ndbuf__mutex_lock(&worker->mutex);
+    worker->ending = true;
+    ndbuf__cond_broadcast(&worker->changed);
+    ndbuf__mutex_unlock(&worker->mutex);
+    if (worker->running) {
+        ndbuf__thread_join(worker->thread);
+    }
+    ndbuf__cond_clear(&worker->changed);
+    ndbuf__mutex_clear(&worker->mutex);
+    ndbuf__free(worker);
+}
+
+ndbuf_status ndbuf__host_worker_submit(ndbuf__host_worker *worker, ndbuf_host_fn fn, void *context, ndbuf_error *err)
+{
+    worker_job *job = ndbuf__malloc(sizeof(*job));
+    if (job == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a job of a host worker");
+    }
+    *job = (worker_job){.fn = fn, .context = context};
+    ndbuf__mutex_lock(&worker->mutex);
+    if (!worker->running) {
+        if (!ndbuf__thread_start(&worker->thread, worker_main, worker)) {
+            ndbuf__mutex_unlock(&worker->mutex);
+            ndbuf__free(job);
+            return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no thread for a host worker");
+        }
+        worker->running = true;
+    }
+    *worker->last = job;
+    worker->last = &job->next;
+    worker->nsubmitted++;
+    ndbuf__cond_broadcast(&worker->changed);
+    ndbuf__mutex_unlock(&worker->mutex);
+    return NDBUF_OK;
+}
+
+uint64_t ndbuf__host_worker_submitted(ndbuf__host_worker *worker)
+{
+    ndbuf__mutex_lock(&worker->mutex);
+    uint64_t nsubmitted = worker->nsubmitted;
+    ndbuf__mutex_unlock(&worker->mutex);
+    return nsubmitted;
+}
+
+bool ndbuf__host_worker_is_done(ndbuf__host_worker *worker, uint64_t job)
+{
+    ndbuf__mutex_lock(&worker->mutex);
+    bool done = worker->ndone >= job;
+    ndbuf__mutex_unlock(&worker->mutex);
+    return done;
+}
+
+void ndbuf__host_worker_wait(ndbuf__host_worker *worker, uint64_t job)
+{
+    if (current_worker == worker) {
+        return;
+    }
+    ndbuf__mutex_lock(&worker->mutex);
+    while (worker->ndone < job) {
+        ndbuf__cond_wait(&worker->changed, &worker->mutex);
+    }
+    ndbuf__mutex_unlock(&worker->mutex);
+}
+
+ndbuf_status ndbuf__host_worker_take_error(ndbuf__host_worker *worker, ndbuf_error *err)
+{
+    ndbuf__mutex_lock(&worker->mutex);
+    ndbuf_error error = worker->error;
+    worker->error.status = NDBUF_OK;
+    ndbuf__mutex_unlock(&worker->mutex);
+    if (error.status != NDBUF_OK && err != NULL) {
+        *err = error;
+    }
+    return (ndbuf_status)error.status;
+}

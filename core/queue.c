@@ -1,2 +1,213 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__queue_stub;
+#include "core/queue_core.h"
+
+#include <stddef.h>
+
+#include "core/device_core.h"
+#include "core/host_alloc.h"
+
+static ndbuf_status queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err)
+{
+    ndbuf_queue_core *core = ndbuf__calloc(1, sizeof(*core));
+    if (core == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a queue's record");
+    }
+    ndbuf_queue *queue = NULL;
+    ndbuf_status status = device->ops->queue_create(device, native, &queue, err);
+    if (status != NDBUF_OK) {
+        ndbuf__free(core);
+        return status;
+    }
+    ndbuf__ref_init(&core->refs);
+    ndbuf__mutex_init(&core->mutex);
+    core->last = &core->leases;
+    queue->core = core;
+    ndbuf__device_retain(device);
+    *out_queue = queue;
+    return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_queue_create(ndbuf_device *device, ndbuf_queue **out_queue, ndbuf_error *err)
+{
+    if (device == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "no device for the queue");
+    }
+    return queue_create(device, NULL, out_queue, err);
+}
+
+ndbuf_status ndbuf_queue_import(ndbuf_device *device, void *native_queue, ndbuf_queue **out_queue, ndbuf_error *err)
+{
+    if (device == NULL || native_queue == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "no %s to import", device == NULL ? "device" : "native queue");
+    }
+    return queue_create(device, native_queue, out_queue, err);
+}
+
+void ndbuf_queue_retain(ndbuf_queue *queue)
+{
+    ndbuf__ref_retain(&queue->core->refs);
+}
+
+/* Ends all leases of a list. Not with the mutex held: what they let go of may be anything. */
+static void leases_end(ndbuf__lease *lease)
+{
+    while (lease != NULL) {
+        ndbuf__lease *next = lease->next;
+        if (lease->event != NULL) {
+            lease->event->device->ops->event_destroy(lease->event);
+        }
+        lease->end(lease->context);
+        ndbuf__free(lease);
+        lease = next;
+    }
+}
+
+/* Takes all leases off the queue. */
+static ndbuf__lease *leases_take(ndbuf_queue_core *core)
+{
+    ndbuf__mutex_lock(&core->mutex);
+    ndbuf__lease *leases = core->leases;
+    core->leases = NULL;
+    core->last = &core->leases;
+    ndbuf__mutex_unlock(&core->mutex);
+    return leases;
+}
+
+ndbuf_status ndbuf_queue_wait(ndbuf_queue *queue, ndbuf_error *err)
+{
+    ndbuf__lease *leases = leases_take(queue->core);
+    ndbuf_status status = queue->device->ops->queue_wait(queue, err);
+    leases_end(leases);
+    return status;
+}
+
+void ndbuf_queue_release(ndbuf_queue *queue)
+{
+    if (queue == NULL || !ndbuf__ref_release(&queue->core->refs)) {
+        return;
+    }
+    ndbuf_queue_wait(queue, NULL);
+    ndbuf_device *device = queue->device;
+    ndbuf_queue_core *core = queue->core;
+    device->ops->queue_destroy(queue);
+    ndbuf__mutex_clear(&core->mutex);
+    ndbuf__free(core);
+    ndbuf_device_close(device);
+}
+
+void ndbuf__queue_reap(ndbuf_queue *queue)
+{
+    ndbuf_queue_core *core = queue->core;
+    ndbuf__lease *done = NULL;
+    ndbuf__lease **last = &done;
+    ndbuf__mutex_lock(&core->mutex);
+    while (core->leases != NULL) {
+        ndbuf__lease *lease = core->leases;
+        int32_t complete = 0;
+        if (lease->event->device->ops->event_query(lease->event, &complete, NULL) != NDBUF_OK || !complete) {
+            break;
+        }
+        core->leases = lease->next;
+        if (core->leases == NULL) {
+            core->last = &core->leases;
+        }
+        lease->next = NULL;
+        *last = lease;
+        last = &lease->next;
+    }
+    ndbuf__mutex_unlock(&core->mutex);
+    leases_end(done);
+}
+
+void ndbuf__queue_lease(ndbuf_queue *queue, ndbuf__lease *lease, void (*end)(void *context), void *context)
+{
+    const ndbuf_backend_ops *ops = queue->device->ops;
+    *lease = (ndbuf__lease){.end = end, .context = context};
+    if (ops->event_record(queue, &lease->event, NULL) != NDBUF_OK) {
+        ops->queue_wait(queue, NULL);
+        leases_end(lease);
+        return;
+    }
+    ndbuf_queue_core *core = queue->core;
+    ndbuf__mutex_lock(&core->mutex);
+    *core->last = lease;
+    core->last = &lease->next;
+    ndbuf__mutex_unlock(&core->mutex);
+}
+
+ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err)
+{
+    ndbuf_event_core *core = ndbuf__calloc(1, sizeof(*core));
+    if (core == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for an event's record");
+    }
+    ndbuf_event *event = NULL;
+    ndbuf_status status = queue->device->ops->event_record(queue, &event, err);
+    if (status != NDBUF_OK) {
+        ndbuf__free(core);
+        return status;
+    }
+    ndbuf__ref_init(&core->refs);
+    event->core = core;
+    ndbuf__device_retain(event->device);
+    *out_event = event;
+    return NDBUF_OK;
+}
+
+static void release_event(void *context)
+{
+    ndbuf_event_release(context);
+}
+
+ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err)
+{
+    ndbuf__lease *lease = ndbuf__malloc(sizeof(*lease));
+    if (lease == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory to hold an event in a queue");
+    }
+    ndbuf_status status = queue->device->ops->queue_wait_event(queue, event, err);
+    if (status != NDBUF_OK) {
+        ndbuf__free(lease);
+        return status;
+    }
+    ndbuf_event_retain(event);
+    ndbuf__queue_lease(queue, lease, release_event, event);
+    return NDBUF_OK;
+}
+
+ndbuf_device *ndbuf_queue_device(const ndbuf_queue *queue)
+{
+    return queue->device;
+}
+
+void *ndbuf_queue_native(const ndbuf_queue *queue)
+{
+    return queue->native;
+}
+
+void ndbuf_event_retain(ndbuf_event *event)
+{
+    ndbuf__ref_retain(&event->core->refs);
+}
+
+void ndbuf_event_release(ndbuf_event *event)
+{
+    if (event == NULL || !ndbuf__ref_release(&event->core->refs)) {
+        return;
+    }
+    ndbuf_device *device = event->device;
+    ndbuf_event_core *core = event->core;
+    device->ops->event_destroy(event);
+    ndbuf__free(core);
+    ndbuf_device_close(device);
+}
+
+ndbuf_status ndbuf_event_wait(ndbuf_event *event, ndbuf_error *err)
+{
+    return event->device->ops->event_wait(event, err);
+}
+
+ndbuf_status ndbuf_event_query(ndbuf_event *event, int32_t *out_complete, ndbuf_error *err)
+{
+    return event->device->ops->event_query(event, out_complete, err);
+}

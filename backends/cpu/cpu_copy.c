@@ -1,2 +1,106 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__stub_cpu_copy;
+#include "backends/cpu/cpu_backend.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "core/host_alloc.h"
+
+/* Work for later, in one block: the box, its arrays, and for a fill the item. */
+typedef struct cpu_copy_job {
+    void (*run)(const cpu_box *box);
+    cpu_box box;
+} cpu_copy_job;
+
+static ndbuf_status job_run(void *context, ndbuf_error *err)
+{
+    (void)err;
+    cpu_copy_job *job = context;
+    job->run(&job->box);
+    ndbuf__free(job);
+    return NDBUF_OK;
+}
+
+/* Runs a box at once in the immediate queue, else puts a copy of it into the queue. `item_nbytes` > 0: box->src is an
+ * item to be copied along. */
+static ndbuf_status box_submit(ndbuf_queue *queue, void (*run)(const cpu_box *box), const cpu_box *box,
+                               int64_t item_nbytes, ndbuf_error *err)
+{
+    if (queue == &ndbuf_cpu__immediate_queue) {
+        run(box);
+        return NDBUF_OK;
+    }
+    size_t ndim = (size_t)box->ndim;
+    cpu_copy_job *job = ndbuf__malloc(sizeof(*job) + 3 * ndim * sizeof(int64_t) + (size_t)item_nbytes);
+    if (job == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy in a host queue");
+    }
+    *job = (cpu_copy_job){.run = run, .box = *box};
+    if (ndim > 0) {
+        int64_t *arrays = (int64_t *)(job + 1);
+        memcpy(arrays, box->shape, ndim * sizeof(int64_t));
+        memcpy(arrays + ndim, box->dst_strides, ndim * sizeof(int64_t));
+        memcpy(arrays + 2 * ndim, box->src_strides, ndim * sizeof(int64_t));
+        job->box.shape = arrays;
+        job->box.dst_strides = arrays + ndim;
+        job->box.src_strides = arrays + 2 * ndim;
+    }
+    if (item_nbytes > 0) {
+        char *item = (char *)(job + 1) + 3 * ndim * sizeof(int64_t);
+        memcpy(item, box->src, (size_t)item_nbytes);
+        job->box.src = item;
+    }
+    ndbuf_status status = ndbuf_cpu__queue_host_call(queue, job_run, job, err);
+    if (status != NDBUF_OK) {
+        ndbuf__free(job);
+    }
+    return status;
+}
+
+ndbuf_status ndbuf_cpu__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t dst_offset, const ndbuf_mem *src,
+                                   int64_t src_offset, int64_t nbytes, ndbuf_error *err)
+{
+    cpu_box box = {.dst = (char *)dst->host_address + dst_offset,
+                   .src = (const char *)src->host_address + src_offset,
+                   .unit_nbytes = nbytes};
+    return box_submit(queue, ndbuf_cpu__copy_box, &box, 0, err);
+}
+
+ndbuf_status ndbuf_cpu__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err)
+{
+    int64_t shape[2] = {rect->nslices, rect->nrows};
+    int64_t dst_strides[2] = {rect->dst.slice_pitch, rect->dst.row_pitch};
+    int64_t src_strides[2] = {rect->src.slice_pitch, rect->src.row_pitch};
+    cpu_box box = {.dst = (char *)rect->dst.mem->host_address + rect->dst.offset,
+                   .src = (const char *)rect->src.mem->host_address + rect->src.offset,
+                   .ndim = 2,
+                   .unit_nbytes = rect->row_nbytes,
+                   .shape = shape,
+                   .dst_strides = dst_strides,
+                   .src_strides = src_strides};
+    return box_submit(queue, ndbuf_cpu__copy_box, &box, 0, err);
+}
+
+ndbuf_status ndbuf_cpu__copy_strided(ndbuf_queue *queue, const ndbuf_strided *strided, ndbuf_error *err)
+{
+    cpu_box box = {.dst = (char *)strided->dst.mem->host_address + strided->dst.offset,
+                   .src = (const char *)strided->src.mem->host_address + strided->src.offset,
+                   .ndim = strided->ndim,
+                   .unit_nbytes = strided->unit_nbytes,
+                   .shape = strided->shape,
+                   .dst_strides = strided->dst.strides,
+                   .src_strides = strided->src.strides};
+    return box_submit(queue, ndbuf_cpu__copy_box, &box, 0, err);
+}
+
+ndbuf_status ndbuf_cpu__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *fill, ndbuf_error *err)
+{
+    cpu_box box = {.dst = (char *)fill->dst.mem->host_address + fill->dst.offset,
+                   .src = fill->item,
+                   .ndim = fill->ndim,
+                   .unit_nbytes = fill->item_nbytes,
+                   .shape = fill->shape,
+                   .dst_strides = fill->dst.strides,
+                   .src_strides = fill->dst.strides};
+    return box_submit(queue, ndbuf_cpu__fill_box, &box, fill->item_nbytes, err);
+}

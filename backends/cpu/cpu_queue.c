@@ -1,2 +1,135 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__stub_cpu_queue;
+#include "backends/cpu/cpu_backend.h"
+
+#include "core/host_alloc.h"
+#include "core/host_worker.h"
+#include "core/ref_count.h"
+
+/* The thread behind a queue. Events hold it too, since they may outlive the queue. */
+typedef struct cpu_lane {
+    ndbuf__ref_count refs;
+    ndbuf__host_worker *worker;
+} cpu_lane;
+
+typedef struct cpu_queue {
+    ndbuf_queue base;
+    cpu_lane *lane;
+} cpu_queue;
+
+typedef struct cpu_event {
+    ndbuf_event base;
+    cpu_lane *lane; /* NULL: recorded in the immediate queue, and so complete */
+    uint64_t job;   /* the last one before the event */
+} cpu_event;
+
+/* NULL for the immediate queue. */
+static cpu_lane *lane_of(ndbuf_queue *queue)
+{
+    return queue == &ndbuf_cpu__immediate_queue ? NULL : ((cpu_queue *)queue)->lane;
+}
+
+static void lane_release(cpu_lane *lane)
+{
+    if (lane != NULL && ndbuf__ref_release(&lane->refs)) {
+        ndbuf__host_worker_destroy(lane->worker);
+        ndbuf__free(lane);
+    }
+}
+
+ndbuf_status ndbuf_cpu__queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err)
+{
+    if (native != NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "the host has no native queues to import");
+    }
+    cpu_queue *queue = ndbuf__calloc(1, sizeof(*queue));
+    cpu_lane *lane = ndbuf__calloc(1, sizeof(*lane));
+    if (queue == NULL || lane == NULL) {
+        ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a host queue");
+        goto fail;
+    }
+    if (ndbuf__host_worker_create(&lane->worker, err) != NDBUF_OK) {
+        goto fail;
+    }
+    ndbuf__ref_init(&lane->refs);
+    queue->base.device = device;
+    queue->lane = lane;
+    *out_queue = &queue->base;
+    return NDBUF_OK;
+fail:
+    ndbuf__free(lane);
+    ndbuf__free(queue);
+    return NDBUF_ERR_NOMEM;
+}
+
+void ndbuf_cpu__queue_destroy(ndbuf_queue *queue)
+{
+    lane_release(lane_of(queue));
+    ndbuf__free(queue);
+}
+
+ndbuf_status ndbuf_cpu__queue_wait(ndbuf_queue *queue, ndbuf_error *err)
+{
+    cpu_lane *lane = lane_of(queue);
+    if (lane == NULL) {
+        return NDBUF_OK;
+    }
+    ndbuf__host_worker_wait(lane->worker, ndbuf__host_worker_submitted(lane->worker));
+    return ndbuf__host_worker_take_error(lane->worker, err);
+}
+
+ndbuf_status ndbuf_cpu__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err)
+{
+    cpu_lane *lane = lane_of(queue);
+    return lane == NULL ? fn(context, err) : ndbuf__host_worker_submit(lane->worker, fn, context, err);
+}
+
+static ndbuf_status wait_for_event(void *context, ndbuf_error *err)
+{
+    ndbuf_event *event = context;
+    return event->device->ops->event_wait(event, err);
+}
+
+ndbuf_status ndbuf_cpu__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err)
+{
+    return ndbuf_cpu__queue_host_call(queue, wait_for_event, event, err);
+}
+
+ndbuf_status ndbuf_cpu__event_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err)
+{
+    cpu_event *event = ndbuf__calloc(1, sizeof(*event));
+    if (event == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a host event");
+    }
+    event->base.device = queue->device;
+    event->lane = lane_of(queue);
+    if (event->lane != NULL) {
+        ndbuf__ref_retain(&event->lane->refs);
+        event->job = ndbuf__host_worker_submitted(event->lane->worker);
+    }
+    *out_event = &event->base;
+    return NDBUF_OK;
+}
+
+void ndbuf_cpu__event_destroy(ndbuf_event *event)
+{
+    lane_release(((cpu_event *)event)->lane);
+    ndbuf__free(event);
+}
+
+ndbuf_status ndbuf_cpu__event_wait(ndbuf_event *event, ndbuf_error *err)
+{
+    (void)err;
+    const cpu_event *self = (const cpu_event *)event;
+    if (self->lane != NULL) {
+        ndbuf__host_worker_wait(self->lane->worker, self->job);
+    }
+    return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_cpu__event_query(ndbuf_event *event, int32_t *out_complete, ndbuf_error *err)
+{
+    (void)err;
+    const cpu_event *self = (const cpu_event *)event;
+    *out_complete = self->lane == NULL || ndbuf__host_worker_is_done(self->lane->worker, self->job);
+    return NDBUF_OK;
+}
