@@ -75,16 +75,16 @@ static int64_t smaller(int64_t a, int64_t b)
 }
 
 /* The innermost two loops: `row` is the axis along which the destination is fastest, `column` another one. */
-typedef struct plane {
+typedef struct cpu_plane {
     row_fn row;
     int64_t unit_nbytes;
     int64_t nrows, ncolumns; /* extents of the column axis and of the row axis */
     int64_t dst_row_stride, src_row_stride;
     int64_t dst_column_stride, src_column_stride;
     int64_t tile_nrows, tile_ncolumns;
-} plane;
+} cpu_plane;
 
-static void plane_copy(const plane *plane, char *dst, const char *src)
+static void plane_copy(const cpu_plane *plane, char *dst, const char *src)
 {
     for (int64_t i0 = 0; i0 < plane->nrows; i0 += plane->tile_nrows) {
         int64_t i1 = smaller(i0 + plane->tile_nrows, plane->nrows);
@@ -111,17 +111,17 @@ static int32_t column_axis(const cpu_box *box)
     return best;
 }
 
-static plane plane_make(const cpu_box *box, int32_t column)
+static cpu_plane plane_make(const cpu_box *box, int32_t column)
 {
     int32_t last = box->ndim - 1;
-    plane plane = {.row = row_fn_of(box->unit_nbytes),
-                   .unit_nbytes = box->unit_nbytes,
-                   .nrows = column >= 0 ? box->shape[column] : 1,
-                   .ncolumns = box->shape[last],
-                   .dst_row_stride = column >= 0 ? box->dst_strides[column] : 0,
-                   .src_row_stride = column >= 0 ? box->src_strides[column] : 0,
-                   .dst_column_stride = box->dst_strides[last],
-                   .src_column_stride = box->src_strides[last]};
+    cpu_plane plane = {.row = row_fn_of(box->unit_nbytes),
+                       .unit_nbytes = box->unit_nbytes,
+                       .nrows = column >= 0 ? box->shape[column] : 1,
+                       .ncolumns = box->shape[last],
+                       .dst_row_stride = column >= 0 ? box->dst_strides[column] : 0,
+                       .src_row_stride = column >= 0 ? box->src_strides[column] : 0,
+                       .dst_column_stride = box->dst_strides[last],
+                       .src_column_stride = box->src_strides[last]};
     plane.tile_nrows = plane.nrows;
     plane.tile_ncolumns = plane.ncolumns;
     if (column >= 0 && magnitude(plane.src_row_stride) < magnitude(plane.src_column_stride)) {
@@ -132,14 +132,14 @@ static plane plane_make(const cpu_box *box, int32_t column)
 }
 
 /* Where a walk through the outer axes of a box stands. */
-typedef struct walk {
+typedef struct cpu_walk {
     char *dst;
     const char *src;
     int64_t index[NDBUF_MAX_NDIM + 1];
-} walk;
+} cpu_walk;
 
 /* The next place along axes 0 .. naxes - 1 except `skipped`, last axis fastest; false at the end. */
-static bool walk_next(walk *walk, const cpu_box *box, int32_t naxes, int32_t skipped)
+static bool walk_next(cpu_walk *walk, const cpu_box *box, int32_t naxes, int32_t skipped)
 {
     for (int32_t k = naxes - 1; k >= 0; k--) {
         if (k == skipped) {
@@ -157,9 +157,9 @@ static bool walk_next(walk *walk, const cpu_box *box, int32_t naxes, int32_t ski
     return false;
 }
 
-static walk walk_start(const cpu_box *box)
+static cpu_walk walk_start(const cpu_box *box)
 {
-    walk walk;
+    cpu_walk walk;
     walk.dst = box->dst;
     walk.src = box->src;
     memset(walk.index, 0, (size_t)box->ndim * sizeof(walk.index[0]));
@@ -173,8 +173,8 @@ void ndbuf_cpu__copy_box(const cpu_box *box)
         return;
     }
     int32_t column = box->ndim > 1 ? column_axis(box) : -1;
-    plane plane = plane_make(box, column);
-    walk walk = walk_start(box);
+    cpu_plane plane = plane_make(box, column);
+    cpu_walk walk = walk_start(box);
     do {
         plane_copy(&plane, walk.dst, walk.src);
     } while (walk_next(&walk, box, box->ndim - 1, column));
@@ -207,7 +207,7 @@ void ndbuf_cpu__fill_box(const cpu_box *box)
         ndbuf_cpu__copy_box(&pattern);
         return;
     }
-    walk walk = walk_start(&pattern);
+    cpu_walk walk = walk_start(&pattern);
     do {
         fill_dense(walk.dst, box->src, box->unit_nbytes, box->shape[last]);
     } while (walk_next(&walk, &pattern, last, -1));
