@@ -1,2 +1,276 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__copy_plan_stub;
+#include "core/copy_plan.h"
+
+#include <stddef.h>
+
+static int64_t magnitude(int64_t stride)
+{
+    return stride < 0 ? -stride : stride;
+}
+
+/* Whether destination axes that are sorted by stride, largest first, keep clear of each other by size alone: the common
+ * case, for which no search is needed. */
+static bool is_plainly_disjoint(const ndbuf__copy_axes *axes)
+{
+    int64_t span = axes->unit_nbytes;
+    for (int32_t k = axes->ndim - 1; k >= 0; k--) {
+        if (axes->dst_strides[k] < span) {
+            return false;
+        }
+        span += axes->dst_strides[k] * (axes->shape[k] - 1);
+    }
+    return true;
+}
+
+static ndbuf_status fail_self_overlap(ndbuf_answer answer, ndbuf_error *err)
+{
+    return ndbuf_fail(err, NDBUF_ERR_INVALID, "the destination overlaps itself: two indices %s one byte",
+                      answer == NDBUF_YES ? "reach" : "may reach");
+}
+
+static ndbuf_status check_dst(const ndbuf__plan_input *input, const ndbuf__copy_axes *axes, ndbuf_error *err)
+{
+    if (is_plainly_disjoint(axes)) {
+        return NDBUF_OK;
+    }
+    ndbuf_answer answer = ndbuf__layout_self_overlap(&input->dst);
+    return answer == NDBUF_NO ? NDBUF_OK : fail_self_overlap(answer, err);
+}
+
+/* The same for a destination with suboffsets: pointers are taken to lead to distinct memory, as the one who made them
+ * says, unless one pointer is reached twice; behind them, the strides decide. */
+static ndbuf_status check_indirect_dst(const ndbuf__plan_input *input, ndbuf_error *err)
+{
+    ndbuf__layout tail = input->dst;
+    int32_t depth = 0;
+    for (int32_t k = 0; k < tail.ndim; k++) {
+        depth = tail.suboffsets[k] >= 0 ? k + 1 : depth;
+    }
+    for (int32_t k = 0; k < depth; k++) {
+        if (tail.strides[k] == 0 && tail.shape[k] > 1) {
+            return ndbuf_fail(err, NDBUF_ERR_INVALID, "the destination overlaps itself: axis %d repeats its pointers",
+                              (int)k);
+        }
+    }
+    tail.ndim -= depth;
+    tail.shape += depth;
+    tail.strides += depth;
+    tail.suboffsets = NULL;
+    ndbuf_answer answer = ndbuf__layout_self_overlap(&tail);
+    return answer == NDBUF_NO ? NDBUF_OK : fail_self_overlap(answer, err);
+}
+
+/* Both sides of the input as axes, not merged. */
+static void axes_of_input(ndbuf__copy_axes *axes, const ndbuf__plan_input *input)
+{
+    axes->ndim = 0;
+    axes->unit_nbytes = input->dst.itemsize;
+    axes->dst_offset = 0;
+    axes->src_offset = 0;
+    for (int32_t k = 0; k < input->dst.ndim; k++) {
+        ndbuf__copy_axes_append(axes, input->dst.shape[k], input->dst.strides[k], input->src.strides[k]);
+    }
+}
+
+/* Sorts axes by the strides of the side that lies on a device, largest first, so that boxes are whole pieces of it. */
+static void sort_for_device(ndbuf__copy_axes *axes, bool by_dst)
+{
+    for (int32_t k = 1; k < axes->ndim; k++) {
+        int64_t extent = axes->shape[k];
+        int64_t dst_stride = axes->dst_strides[k];
+        int64_t src_stride = axes->src_strides[k];
+        int64_t key = magnitude(by_dst ? dst_stride : src_stride);
+        const int64_t *keys = by_dst ? axes->dst_strides : axes->src_strides;
+        int32_t place = k;
+        for (; place > 0 && magnitude(keys[place - 1]) < key; place--) {
+            axes->shape[place] = axes->shape[place - 1];
+            axes->dst_strides[place] = axes->dst_strides[place - 1];
+            axes->src_strides[place] = axes->src_strides[place - 1];
+        }
+        axes->shape[place] = extent;
+        axes->dst_strides[place] = dst_stride;
+        axes->src_strides[place] = src_stride;
+    }
+}
+
+/* Chooses the axis and the number of its indices that fill a staging buffer. */
+static void staging_split(ndbuf__staging *staging, int64_t limit)
+{
+    const ndbuf__copy_axes *axes = &staging->axes;
+    int64_t inner = axes->unit_nbytes;
+    int32_t axis = axes->ndim;
+    while (axis > 0 && inner * axes->shape[axis - 1] <= limit) {
+        inner *= axes->shape[--axis];
+    }
+    staging->split_axis = axis > 0 ? axis - 1 : 0;
+    staging->split_count = axis > 0 ? limit / inner : axes->ndim > 0 ? axes->shape[0] : 1;
+    if (staging->split_count < 1) {
+        staging->split_count = 1;
+    }
+    staging->nboxes = 1;
+    for (int32_t k = 0; k < staging->split_axis; k++) {
+        staging->nboxes *= axes->shape[k];
+    }
+    if (axes->ndim > 0) {
+        int64_t extent = axes->shape[staging->split_axis];
+        staging->nboxes *= (extent + staging->split_count - 1) / staging->split_count;
+        staging->box_nbytes = axis > 0 ? inner * staging->split_count : inner;
+    } else {
+        staging->box_nbytes = inner;
+    }
+}
+
+/* The transfer of a whole box between a device's layout and a packed buffer, for estimates. False: there is no way. */
+static bool add_device_cost(ndbuf__staging *staging, const int64_t *strides, const ndbuf_copy_caps *caps)
+{
+    const ndbuf__copy_axes *axes = &staging->axes;
+    ndbuf__copy_axes box = {.unit_nbytes = axes->unit_nbytes};
+    int64_t shape[NDBUF__MAX_AXES];
+    int64_t packed[NDBUF__MAX_AXES];
+    int64_t nbytes;
+    for (int32_t k = 0; k < axes->ndim; k++) {
+        shape[k] = k < staging->split_axis ? 1 : k == staging->split_axis ? staging->split_count : axes->shape[k];
+    }
+    ndbuf__copy_axes_pack(axes->ndim, shape, strides, axes->unit_nbytes, packed, &nbytes);
+    for (int32_t k = 0; k < axes->ndim; k++) {
+        if (strides[k] != 0) {
+            ndbuf__copy_axes_append(&box, shape[k], strides[k], packed[k]);
+        }
+    }
+    ndbuf__copy_axes_merge(&box);
+    ndbuf__transfer transfer = ndbuf__transfer_choose(&box, caps);
+    if (transfer.route == NDBUF_ROUTE_NONE) {
+        return false;
+    }
+    staging->ncalls += transfer.ncalls * staging->nboxes;
+    staging->nrows += transfer.nrows * staging->nboxes;
+    staging->cost_ns += (transfer.cost_ns + caps->wait_ns) * (double)staging->nboxes;
+    return true;
+}
+
+/* Cuts the copy into boxes and estimates it. `merged` is NULL for a copy with suboffsets. */
+static ndbuf_status staging_make(ndbuf__staging *staging, const ndbuf__plan_input *input,
+                                 const ndbuf__copy_axes *merged, ndbuf_error *err)
+{
+    int64_t limit = input->staging_nbytes > 0 ? input->staging_nbytes : NDBUF__STAGING_NBYTES;
+    staging->dst_suboffsets = input->dst.suboffsets;
+    staging->src_suboffsets = input->src.suboffsets;
+    staging->fetches = !input->src_is_host;
+    staging->stores = !input->dst_is_host;
+    staging->ncalls = 0;
+    staging->nrows = 0;
+    if (merged != NULL) {
+        staging->axes = *merged;
+        if (merged->unit_nbytes > limit) {
+            ndbuf__copy_axes_append(&staging->axes, merged->unit_nbytes, 1, 1);
+            staging->axes.unit_nbytes = 1;
+        }
+        sort_for_device(&staging->axes, staging->stores);
+    } else {
+        axes_of_input(&staging->axes, input);
+    }
+    staging_split(staging, limit);
+    int64_t nunits = ndbuf__copy_axes_nunits(&staging->axes);
+    staging->cost_ns = (double)nunits * input->host.element_ns;
+    if (input->host.bytes_per_ns > 0) {
+        staging->cost_ns += (double)nunits * (double)staging->axes.unit_nbytes / input->host.bytes_per_ns;
+    }
+    if (staging->fetches && !add_device_cost(staging, staging->axes.src_strides, &input->fetch)) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "the source's device cannot copy to the host");
+    }
+    if (staging->stores && !add_device_cost(staging, staging->axes.dst_strides, &input->store)) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "the destination's device cannot copy from the host");
+    }
+    return NDBUF_OK;
+}
+
+static bool layout_has_suboffsets(const ndbuf__layout *layout)
+{
+    return layout->suboffsets != NULL;
+}
+
+ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *input, ndbuf_error *err)
+{
+    ndbuf__plan *plan = out_plan;
+    bool is_host_copy = input->dst_is_host && input->src_is_host;
+    plan->indirect = layout_has_suboffsets(&input->dst) || layout_has_suboffsets(&input->src);
+    plan->has_staging = false;
+    plan->transfer = (ndbuf__transfer){.route = NDBUF_ROUTE_NONE, .row_axis = -1, .slice_axis = -1};
+    plan->route = NDBUF_ROUTE_NONE;
+    plan->nbytes = 0;
+    plan->axes.ndim = 0;
+    plan->axes.unit_nbytes = 0;
+    if (!ndbuf__layout_has_items(&input->dst) || input->dst.itemsize == 0) {
+        return NDBUF_OK;
+    }
+    bool overflow = false;
+    plan->nbytes = ndbuf__layout_nitems(&input->dst, &overflow) * input->dst.itemsize;
+    if ((!input->dst_is_host && layout_has_suboffsets(&input->dst)) ||
+        (!input->src_is_host && layout_has_suboffsets(&input->src))) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "a view of device memory has suboffsets");
+    }
+    if (!plan->indirect) {
+        axes_of_input(&plan->axes, input);
+        ndbuf__copy_axes_merge(&plan->axes);
+        ndbuf_status status = check_dst(input, &plan->axes, err);
+        if (status != NDBUF_OK) {
+            return status;
+        }
+        plan->transfer = ndbuf__transfer_choose(&plan->axes, &input->direct);
+        plan->route = plan->transfer.route;
+    } else {
+        if (layout_has_suboffsets(&input->dst)) {
+            ndbuf_status status = check_indirect_dst(input, err);
+            if (status != NDBUF_OK) {
+                return status;
+            }
+        }
+        plan->route = is_host_copy ? NDBUF_ROUTE_STRIDED : NDBUF_ROUTE_NONE;
+    }
+    if (is_host_copy) {
+        return plan->route != NDBUF_ROUTE_NONE
+                   ? NDBUF_OK
+                   : ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "no backend copies on the host");
+    }
+    ndbuf_status status = staging_make(&plan->staging, input, plan->indirect ? NULL : &plan->axes, err);
+    plan->has_staging = status == NDBUF_OK;
+    if (!plan->has_staging && plan->route == NDBUF_ROUTE_NONE) {
+        return status;
+    }
+    if (plan->route == NDBUF_ROUTE_NONE ||
+        (plan->has_staging && plan->staging.cost_ns < plan->transfer.cost_ns + input->direct.wait_ns)) {
+        plan->route = input->dst_is_host || input->src_is_host ? NDBUF_ROUTE_STAGED : NDBUF_ROUTE_THROUGH_HOST;
+    }
+    return NDBUF_OK;
+}
+
+static bool is_indirect(const int64_t *suboffsets, int32_t axis)
+{
+    return suboffsets != NULL && suboffsets[axis] >= 0;
+}
+
+void ndbuf__host_copy_prepare(ndbuf__host_copy *out_copy, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
+                              const int64_t *dst_strides, const int64_t *dst_suboffsets, const int64_t *src_strides,
+                              const int64_t *src_suboffsets)
+{
+    int32_t depth = 0;
+    for (int32_t k = 0; k < ndim; k++) {
+        if (is_indirect(dst_suboffsets, k) || is_indirect(src_suboffsets, k)) {
+            depth = k + 1;
+        }
+    }
+    out_copy->depth = depth;
+    out_copy->shape = shape;
+    out_copy->dst_strides = dst_strides;
+    out_copy->src_strides = src_strides;
+    out_copy->dst_suboffsets = dst_suboffsets;
+    out_copy->src_suboffsets = src_suboffsets;
+    out_copy->axes.ndim = 0;
+    out_copy->axes.unit_nbytes = unit_nbytes;
+    out_copy->axes.dst_offset = 0;
+    out_copy->axes.src_offset = 0;
+    for (int32_t k = depth; k < ndim; k++) {
+        ndbuf__copy_axes_append(&out_copy->axes, shape[k], dst_strides[k], src_strides[k]);
+    }
+    ndbuf__copy_axes_merge(&out_copy->axes);
+}

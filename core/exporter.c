@@ -1,2 +1,328 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__exporter_stub;
+#include "ndbuf/exporter.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/checked.h"
+#include "core/device_core.h"
+#include "core/exporter_core.h"
+#include "core/host_alloc.h"
+#include "core/layout.h"
+#include "core/storage_core.h"
+#include "core/view_core.h"
+
+/* The state of an exporter in one word, so that an acquisition costs one atomic addition: how many views are out, how
+ * many references the exporter itself has, and whether its view is being replaced at this moment. */
+#define STATE_EXPORT ((uint64_t)1 << 32)
+#define STATE_REPLACING ((uint64_t)1 << 31)
+
+typedef struct view_exporter {
+    ndbuf_exporter base; /* its owner counts references */
+    ndbuf_owner exports; /* the owner of the views that are out: counts them */
+    _Atomic(uint64_t) state;
+    ndbuf_view view; /* what is exported */
+    bool c_contiguous;
+    bool f_contiguous;
+} view_exporter;
+
+static view_exporter *exporter_of_exports(ndbuf_owner *exports)
+{
+    return (view_exporter *)(void *)((char *)exports - offsetof(view_exporter, exports));
+}
+
+static void state_subtract(view_exporter *self, uint64_t amount)
+{
+    if (atomic_fetch_sub_explicit(&self->state, amount, memory_order_acq_rel) == amount) {
+        ndbuf_view_release(&self->view);
+        ndbuf__free(self);
+    }
+}
+
+static void exporter_retain(ndbuf_owner *owner)
+{
+    atomic_fetch_add_explicit(&((view_exporter *)(void *)owner)->state, 1, memory_order_relaxed);
+}
+
+static void exporter_release(ndbuf_owner *owner)
+{
+    state_subtract((view_exporter *)(void *)owner, 1);
+}
+
+static void exports_retain(ndbuf_owner *exports)
+{
+    atomic_fetch_add_explicit(&exporter_of_exports(exports)->state, STATE_EXPORT, memory_order_relaxed);
+}
+
+static void exports_release(ndbuf_owner *exports)
+{
+    state_subtract(exporter_of_exports(exports), STATE_EXPORT);
+}
+
+/* -- answering a request -- */
+
+/* Fills a view that shares the exporter's arrays and format, and shows what was asked for. */
+static void view_show(view_exporter *self, const ndbuf_request *request, ndbuf_view *out_view)
+{
+    const ndbuf_view *from = &self->view;
+    out_view->abi_version = NDBUF_ABI_VERSION;
+    out_view->flags = from->flags;
+    out_view->device = from->device;
+    out_view->handle = from->handle;
+    out_view->byte_offset = from->byte_offset;
+    out_view->storage_nbytes = from->storage_nbytes;
+    out_view->nbytes = from->nbytes;
+    out_view->itemsize = from->itemsize;
+    out_view->ndim = from->ndim;
+    out_view->reserved = 0;
+    out_view->format = from->format;
+    out_view->shape = from->shape;
+    out_view->strides = from->strides;
+    out_view->suboffsets = from->suboffsets;
+    out_view->ready = NULL;
+    out_view->owner = &self->exports;
+    out_view->release = ndbuf__view_release;
+    out_view->storage = from->storage;
+    out_view->layout = from->layout;
+    out_view->held = NDBUF__HOLDS_OWNER;
+    out_view->reserved_private = 0;
+    out_view->dims = from->dims;
+    ndbuf__request_hide(request, out_view);
+}
+
+/* Makes the consumer's queue wait for the contents. */
+static ndbuf_status order_native_queue(const view_exporter *self, void *native_queue, ndbuf_error *err)
+{
+    ndbuf_queue *queue = NULL;
+    ndbuf_status status = ndbuf_queue_import(self->view.storage->mem.device, native_queue, &queue, err);
+    if (status == NDBUF_OK) {
+        status = ndbuf_queue_wait_event(queue, self->view.ready, err);
+        ndbuf_queue_release(queue);
+    }
+    return status;
+}
+
+/* Makes the consumer see finished contents, or hands on the event if it waits itself. */
+static ndbuf_status settle_ready(const view_exporter *self, const ndbuf_request *request, ndbuf_view *view,
+                                 ndbuf_error *err)
+{
+    if (ndbuf__asks(request->flags, NDBUF_REQUEST_READY_EVENT)) {
+        ndbuf_event_retain(self->view.ready);
+        view->ready = self->view.ready;
+        view->held |= NDBUF__HOLDS_READY;
+        return NDBUF_OK;
+    }
+    return request->native_queue != NULL ? order_native_queue(self, request->native_queue, err)
+                                         : ndbuf_event_wait(self->view.ready, err);
+}
+
+/* The device for a copy: the memory's own if the request accepts it, else the first that the request names, else the
+ * host. Retained. */
+static ndbuf_status copy_device(const view_exporter *self, const ndbuf_request *request, ndbuf_device **out_device,
+                                ndbuf_error *err)
+{
+    ndbuf_request place = *request;
+    place.alignment = 0;
+    if (ndbuf__request_check_place(&place, &self->view, NULL) == NDBUF_OK) {
+        *out_device = self->view.storage->mem.device;
+        ndbuf__device_retain(*out_device);
+        return NDBUF_OK;
+    }
+    if (request->ndevices > 0) {
+        return ndbuf__device_of_tag(request->devices[0], out_device, err);
+    }
+    *out_device = ndbuf_device_cpu();
+    return NDBUF_OK;
+}
+
+/* A view like the exporter's in new memory, contiguous in `order` and aligned. */
+static ndbuf_status create_packed(const view_exporter *self, const ndbuf_request *request, ndbuf_device *device,
+                                  char order, ndbuf_view *out_view, ndbuf_error *err)
+{
+    ndbuf__layout layout = ndbuf__view_layout(&self->view);
+    int64_t strides[NDBUF_MAX_NDIM];
+    bool overflow = false;
+    ndbuf__layout_fill_strides(layout.ndim, layout.shape, layout.itemsize, order, strides, &overflow);
+    int64_t nbytes = ndbuf__add_i64(self->view.nbytes, request->alignment, &overflow);
+    if (overflow) {
+        return ndbuf_fail(err, NDBUF_ERR_OVERFLOW, "a copy of %lld bytes aligned to %lld is beyond 63 bits",
+                          (long long)self->view.nbytes, (long long)request->alignment);
+    }
+    ndbuf_storage *storage = NULL;
+    ndbuf_status status = ndbuf_storage_create(device, (size_t)nbytes, &storage, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    int64_t offset = 0;
+    if (request->alignment > 0 && device->tag.type != NDBUF_DEVICE_OPENCL) {
+        offset = (int64_t)(-(uintptr_t)storage->mem.handle & (uintptr_t)(request->alignment - 1));
+    }
+    layout.strides = strides;
+    layout.suboffsets = NULL;
+    status = ndbuf__view_fill(out_view, storage, self->view.layout, offset, &layout, NDBUF_VIEW_COPIED, NULL, err);
+    ndbuf_storage_release(storage);
+    return status;
+}
+
+static ndbuf_status acquire_copy(const view_exporter *self, const ndbuf_request *request, ndbuf_view *out_view,
+                                 ndbuf_error *err)
+{
+    bool fortran = ndbuf__asks(request->flags, NDBUF_REQUEST_F_CONTIGUOUS);
+    if (fortran && ndbuf__asks(request->flags, NDBUF_REQUEST_C_CONTIGUOUS) &&
+        !(self->c_contiguous && self->f_contiguous)) {
+        return ndbuf_fail(err, NDBUF_ERR_REQUEST, "C_CONTIGUOUS and F_CONTIGUOUS: no copy of this shape is both");
+    }
+    ndbuf_device *device = NULL;
+    ndbuf_view copy = {0};
+    ndbuf_status status = copy_device(self, request, &device, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    status = create_packed(self, request, device, fortran ? 'F' : 'C', &copy, err);
+    ndbuf_device_close(device);
+    if (status == NDBUF_OK) {
+        status = ndbuf_copy(&copy, &self->view, NULL, err);
+    }
+    if (status == NDBUF_OK) {
+        ndbuf__request_hide(request, &copy);
+        ndbuf_view_move(out_view, &copy);
+    }
+    ndbuf_view_release(&copy);
+    return status;
+}
+
+/* Whether the memory meets the request as it is. */
+static ndbuf_status check_memory(const view_exporter *self, const ndbuf_request *request, ndbuf_error *err)
+{
+    ndbuf_status status = ndbuf__request_check_place(request, &self->view, err);
+    if (status == NDBUF_OK) {
+        status = ndbuf__request_check_layout(request, self->view.suboffsets != NULL, self->c_contiguous,
+                                             self->f_contiguous, err);
+    }
+    if (status == NDBUF_OK && (request->flags & NDBUF_REQUEST_WRITABLE) != 0 &&
+        (self->view.flags & NDBUF_VIEW_READONLY) != 0) {
+        status = ndbuf_fail(err, NDBUF_ERR_READONLY, "WRITABLE: the memory is read-only");
+    }
+    return status;
+}
+
+/* With one export counted, which the view takes over. */
+static ndbuf_status acquire_shared(view_exporter *self, const ndbuf_request *request, ndbuf_view *out_view,
+                                   ndbuf_error *err)
+{
+    if (self->view.ready == NULL) {
+        view_show(self, request, out_view);
+        return NDBUF_OK;
+    }
+    ndbuf_view view = {0};
+    view_show(self, request, &view);
+    ndbuf_status status = settle_ready(self, request, &view, err);
+    if (status == NDBUF_OK) {
+        ndbuf_view_move(out_view, &view);
+    }
+    return status;
+}
+
+static ndbuf_status exporter_acquire(ndbuf_exporter *exporter, const ndbuf_request *request, ndbuf_view *out_view,
+                                     ndbuf_error *err)
+{
+    view_exporter *self = (view_exporter *)(void *)exporter;
+    ndbuf_status status = ndbuf__request_check(request, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    uint64_t state = atomic_fetch_add_explicit(&self->state, STATE_EXPORT, memory_order_acquire);
+    if ((state & STATE_REPLACING) != 0) {
+        exports_release(&self->exports);
+        return ndbuf_fail(err, NDBUF_ERR_BUSY, "the exporter is replacing its memory");
+    }
+    if (request->copy == NDBUF_COPY_ALWAYS) {
+        status = NDBUF_ERR_REQUEST;
+    } else {
+        status = check_memory(self, request, err);
+    }
+    if (status == NDBUF_OK) {
+        status = acquire_shared(self, request, out_view, err);
+        if (status == NDBUF_OK) {
+            return NDBUF_OK;
+        }
+    } else if (request->copy != NDBUF_COPY_NEVER) {
+        status = acquire_copy(self, request, out_view, err);
+    }
+    exports_release(&self->exports);
+    return status;
+}
+
+/* -- making -- */
+
+bool ndbuf__exporter_is_own(const ndbuf_exporter *exporter)
+{
+    return exporter->acquire == exporter_acquire;
+}
+
+ndbuf_status ndbuf_exporter_create(const ndbuf_view *view, ndbuf_exporter **out_exporter, ndbuf_error *err)
+{
+    ndbuf_status status = ndbuf__view_check(view, "view", err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    view_exporter *self = ndbuf__calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for an exporter");
+    }
+    status = ndbuf_view_copy(&self->view, view, err);
+    if (status != NDBUF_OK) {
+        ndbuf__free(self);
+        return status;
+    }
+    self->base.owner = (ndbuf_owner){&ndbuf__library, exporter_retain, exporter_release};
+    self->base.abi_version = NDBUF_ABI_VERSION;
+    self->base.acquire = exporter_acquire;
+    self->exports = (ndbuf_owner){&ndbuf__library, exports_retain, exports_release};
+    atomic_init(&self->state, 1);
+    self->c_contiguous = ndbuf_view_is_contiguous(view, 'C') != 0;
+    self->f_contiguous = ndbuf_view_is_contiguous(view, 'F') != 0;
+    *out_exporter = &self->base;
+    return NDBUF_OK;
+}
+
+int64_t ndbuf_exporter_nexports(const ndbuf_exporter *exporter)
+{
+    const view_exporter *self = (const view_exporter *)(const void *)exporter;
+    return (int64_t)(atomic_load_explicit(&self->state, memory_order_acquire) / STATE_EXPORT);
+}
+
+ndbuf_status ndbuf_exporter_replace(ndbuf_exporter *exporter, const ndbuf_view *view, ndbuf_error *err)
+{
+    ndbuf_status status = ndbuf__view_check(view, "view", err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    if (exporter == NULL || !ndbuf__exporter_is_own(exporter)) {
+        return ndbuf_fail(err, NDBUF_ERR_ABI, "not an exporter that this library made");
+    }
+    view_exporter *self = (view_exporter *)(void *)exporter;
+    ndbuf_view copy = {0};
+    status = ndbuf_view_copy(&copy, view, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    uint64_t state = atomic_load_explicit(&self->state, memory_order_relaxed);
+    do {
+        if (state >= STATE_EXPORT || (state & STATE_REPLACING) != 0) {
+            ndbuf_view_release(&copy);
+            return ndbuf_fail(err, NDBUF_ERR_BUSY, "%llu view(s) of the exporter are out",
+                              (unsigned long long)(state / STATE_EXPORT));
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&self->state, &state, state | STATE_REPLACING, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    ndbuf_view old = {0};
+    ndbuf_view_move(&old, &self->view);
+    ndbuf_view_move(&self->view, &copy);
+    self->c_contiguous = ndbuf_view_is_contiguous(&self->view, 'C') != 0;
+    self->f_contiguous = ndbuf_view_is_contiguous(&self->view, 'F') != 0;
+    atomic_fetch_sub_explicit(&self->state, STATE_REPLACING, memory_order_release);
+    ndbuf_view_release(&old);
+    return NDBUF_OK;
+}

@@ -29,15 +29,41 @@ bool ndbuf__layout_has_items(const ndbuf__layout *layout);
  */
 void ndbuf__layout_range(const ndbuf__layout *layout, int64_t *out_lo, int64_t *out_hi, bool *overflow);
 
+/* Whether an offset behind a pointer, suboffsets included, would exceed 63 bits: ndbuf__layout_range does not look
+ * there. */
+bool ndbuf__layout_overflows_behind_pointers(const ndbuf__layout *layout);
+
+/* The axes behind the last pointer, as a layout of their own; all of them if there are no suboffsets. */
+ndbuf__layout ndbuf__layout_tail(const ndbuf__layout *layout);
+
+/* Both contiguous where there are no bytes at all; neither with suboffsets. */
 bool ndbuf__layout_is_contiguous(const ndbuf__layout *layout, char order);
 
 /* Writes the strides of a contiguous layout; those of a layout without items too. *overflow is set beyond 63 bits. */
 void ndbuf__layout_fill_strides(int32_t ndim, const int64_t *shape, int64_t itemsize, char order, int64_t *out_strides,
                                 bool *overflow);
 
-/* Do bytes of layout `a` at a_offset and of `b` at b_offset coincide? Neither has suboffsets. */
-ndbuf_answer ndbuf__layout_overlap(const ndbuf__layout *a, int64_t a_offset, const ndbuf__layout *b, int64_t b_offset);
+/* The next index of the first `ndim` axes, in C order; false behind the last one, when all are 0 again. */
+static inline bool ndbuf__layout_advance(const ndbuf__layout *layout, int64_t *index, int32_t ndim)
+{
+    for (int32_t k = ndim - 1; k >= 0; k--) {
+        if (++index[k] < layout->shape[k]) {
+            return true;
+        }
+        index[k] = 0;
+    }
+    return false;
+}
 
+/* What an overlap test may try before it gives up: some milliseconds. */
+enum { NDBUF__OVERLAP_WORK = 1 << 16 };
+
+/* Do bytes of layout `a` at a_offset and of `b` at b_offset coincide? Neither has suboffsets. What the test costs is
+ * taken from *work; with nothing left, only easy cases are decided. */
+ndbuf_answer ndbuf__layout_overlap(const ndbuf__layout *a, int64_t a_offset, const ndbuf__layout *b, int64_t b_offset,
+                                   int64_t *work);
+
+/* Do two different indices reach a common byte? Without suboffsets. */
 ndbuf_answer ndbuf__layout_self_overlap(const ndbuf__layout *layout);
 
 #endif

@@ -3,6 +3,7 @@
 #define NDBUF_CORE_VIEW_CORE_H
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "ndbuf/view.h"
 
@@ -28,15 +29,55 @@ static inline bool ndbuf__view_is_own(const ndbuf_view *view)
 /* Statuses: NDBUF_ERR_INVALID (NULL or empty), NDBUF_ERR_ABI (foreign). `name` is the argument's, for the text. */
 ndbuf_status ndbuf__view_check(const ndbuf_view *view, const char *name, ndbuf_error *err);
 
+/* Statuses: NDBUF_ERR_INVALID (ndim outside 0 .. 64, shape missing, a negative extent). */
+ndbuf_status ndbuf__shape_check(int32_t ndim, const int64_t *shape, ndbuf_error *err);
+
 /* The release function of all views of this library. */
 void ndbuf__view_release(ndbuf_view *view);
 
 /* The layout of a view that this library made: ndim, shape, strides and suboffsets as they are, whatever of them an
  * acquired view shows. Valid as long as the view. */
-ndbuf__layout ndbuf__view_layout(const ndbuf_view *view);
+static inline ndbuf__layout ndbuf__view_layout(const ndbuf_view *view)
+{
+    return (ndbuf__layout){view->ndim, view->itemsize, view->dims, view->ndim > 0 ? view->dims + view->ndim : NULL,
+                           view->suboffsets};
+}
 
 /* The same of any view. Missing arrays are written to `scratch` (3 * NDBUF_MAX_NDIM entries). */
 ndbuf__layout ndbuf__view_layout_any(const ndbuf_view *view, int64_t *scratch);
+
+/* Whether the host can follow addresses in this kind of memory. */
+static inline bool ndbuf__device_is_host(ndbuf_device_tag tag)
+{
+    return tag.type == NDBUF_DEVICE_CPU || tag.type == NDBUF_DEVICE_CUDA_HOST || tag.type == NDBUF_DEVICE_CUDA_MANAGED;
+}
+
+/* The pointer at an address that need not be aligned. */
+static inline char *ndbuf__load_pointer(const char *address)
+{
+    char *pointer;
+    memcpy(&pointer, address, sizeof(pointer));
+    return pointer;
+}
+
+/* The host address of the part of a view that `index` (`ndim` entries) leads to; `address` is the view's. Follows the
+ * pointers of these axes. */
+static inline char *ndbuf__address_at(const ndbuf__layout *layout, char *address, const int64_t *index, int32_t ndim)
+{
+    for (int32_t k = 0; k < ndim; k++) {
+        if (index[k] > 0) { /* the stride of a single item means nothing */
+            address += index[k] * layout->strides[k];
+        }
+        if (layout->suboffsets != NULL && layout->suboffsets[k] >= 0) {
+            address = ndbuf__load_pointer(address) + layout->suboffsets[k];
+        }
+    }
+    return address;
+}
+
+/* Sets the fields that follow from `dims` and `layout`, which are in place: arrays, sizes, format text. Shape times
+ * itemsize fits into 63 bits. Suboffsets that are all negative become none. */
+void ndbuf__view_finish(ndbuf_view *view, int32_t ndim, int64_t itemsize, int64_t byte_offset, bool has_suboffsets);
 
 /* Fills all fields of a new view of `storage`: checks nothing. Its dims are `layout`'s, copied; it retains the storage
  * as its owner, `format`, and `ready` unless NULL. Statuses: NDBUF_ERR_NOMEM. */

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/copy_axes.h"
+
+static int64_t magnitude(int64_t stride)
+{
+    return stride < 0 ? -stride : stride;
+}
+
+void ndbuf__copy_axes_append(ndbuf__copy_axes *axes, int64_t extent, int64_t dst_stride, int64_t src_stride)
+{
+    int32_t k = axes->ndim++;
+    axes->shape[k] = extent;
+    axes->dst_strides[k] = dst_stride;
+    axes->src_strides[k] = src_stride;
+}
+
+int64_t ndbuf__copy_axes_nunits(const ndbuf__copy_axes *axes)
+{
+    int64_t nunits = 1;
+    for (int32_t k = 0; k < axes->ndim; k++) {
+        nunits *= axes->shape[k];
+    }
+    return nunits;
+}
+
+/* Whether axis a belongs before axis b: by the destination's stride, then by the source's. */
+static bool comes_before(int64_t a_dst, int64_t a_src, int64_t b_dst, int64_t b_src)
+{
+    return a_dst != b_dst ? a_dst > b_dst : magnitude(a_src) > magnitude(b_src);
+}
+
+/* Drops, flips and sorts. The sort is by insertion: most views come sorted. */
+static void axes_sort(ndbuf__copy_axes *axes)
+{
+    int32_t count = 0;
+    for (int32_t k = 0; k < axes->ndim; k++) {
+        int64_t extent = axes->shape[k];
+        int64_t dst_stride = axes->dst_strides[k];
+        int64_t src_stride = axes->src_strides[k];
+        if (extent == 1) {
+            continue;
+        }
+        if (dst_stride < 0) {
+            axes->dst_offset += dst_stride * (extent - 1);
+            axes->src_offset += src_stride * (extent - 1);
+            dst_stride = -dst_stride;
+            src_stride = -src_stride;
+        }
+        int32_t place = count++;
+        while (place > 0 &&
+               comes_before(dst_stride, src_stride, axes->dst_strides[place - 1], axes->src_strides[place - 1])) {
+            axes->shape[place] = axes->shape[place - 1];
+            axes->dst_strides[place] = axes->dst_strides[place - 1];
+            axes->src_strides[place] = axes->src_strides[place - 1];
+            place--;
+        }
+        axes->shape[place] = extent;
+        axes->dst_strides[place] = dst_stride;
+        axes->src_strides[place] = src_stride;
+    }
+    axes->ndim = count;
+}
+
+void ndbuf__copy_axes_merge(ndbuf__copy_axes *axes)
+{
+    axes_sort(axes);
+    int32_t last = axes->ndim - 1; /* the merged axes are collected at the end of the arrays, innermost first */
+    int32_t place = axes->ndim;
+    for (int32_t k = last; k >= 0; k--) {
+        int64_t inner_dst = place <= last ? axes->shape[place] * axes->dst_strides[place] : axes->unit_nbytes;
+        int64_t inner_src = place <= last ? axes->shape[place] * axes->src_strides[place] : axes->unit_nbytes;
+        if (axes->dst_strides[k] == inner_dst && axes->src_strides[k] == inner_src) {
+            if (place <= last) {
+                axes->shape[place] *= axes->shape[k];
+            } else {
+                axes->unit_nbytes *= axes->shape[k];
+            }
+        } else {
+            place--;
+            axes->shape[place] = axes->shape[k];
+            axes->dst_strides[place] = axes->dst_strides[k];
+            axes->src_strides[place] = axes->src_strides[k];
+        }
+    }
+    axes->ndim = last + 1 - place;
+    for (int32_t k = 0; place > 0 && k < axes->ndim; k++) {
+        axes->shape[k] = axes->shape[place + k];
+        axes->dst_strides[k] = axes->dst_strides[place + k];
+        axes->src_strides[k] = axes->src_strides[place + k];
+    }
+}
+
+int64_t ndbuf__copy_axes_pack(int32_t ndim, const int64_t *shape, const int64_t *strides, int64_t unit_nbytes,
+                              int64_t *out_strides, int64_t *out_nbytes)
+{
+    int32_t order[NDBUF__MAX_AXES]; /* axes, fastest first */
+    for (int32_t k = 0; k < ndim; k++) {
+        int32_t place = k;
+        while (place > 0 && magnitude(strides[order[place - 1]]) >= magnitude(strides[k])) {
+            order[place] = order[place - 1];
+            place--;
+        }
+        order[place] = k;
+    }
+    int64_t nbytes = unit_nbytes;
+    int64_t offset = 0;
+    for (int32_t i = 0; i < ndim; i++) {
+        int32_t k = order[i];
+        out_strides[k] = strides[k] == 0 ? 0 : strides[k] < 0 ? -nbytes : nbytes;
+        if (strides[k] != 0) {
+            offset += strides[k] < 0 ? nbytes * (shape[k] - 1) : 0;
+            nbytes *= shape[k];
+        }
+    }
+    *out_nbytes = nbytes;
+    return offset;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_CORE_COPY_AXES_H
+#define NDBUF_CORE_COPY_AXES_H
+
+/* The axes of a copy: two strided sides of one shape, brought to the fewest axes. Pure arithmetic. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ndbuf/view.h"
+
+/* One more than a view has: the bytes of an item may become an axis. */
+#define NDBUF__MAX_AXES (NDBUF_MAX_NDIM + 1)
+
+/* At each index of `shape`, unit_nbytes contiguous bytes go from src to dst. Offsets are in bytes from item 0..0 of
+ * each side. Only the first ndim entries of the arrays are set. */
+typedef struct ndbuf__copy_axes {
+    int32_t ndim;
+    int64_t unit_nbytes;
+    int64_t dst_offset;
+    int64_t src_offset;
+    int64_t shape[NDBUF__MAX_AXES];
+    int64_t dst_strides[NDBUF__MAX_AXES];
+    int64_t src_strides[NDBUF__MAX_AXES];
+} ndbuf__copy_axes;
+
+/* Drops axes of extent 1, turns destination strides positive, sorts the axes by them (largest first), merges neighbours
+ * that are one axis on both sides, and folds contiguous axes into the unit. No extent is 0. */
+void ndbuf__copy_axes_merge(ndbuf__copy_axes *axes);
+
+/* Appends an axis. */
+void ndbuf__copy_axes_append(ndbuf__copy_axes *axes, int64_t extent, int64_t dst_stride, int64_t src_stride);
+
+/* Product of the shape. */
+int64_t ndbuf__copy_axes_nunits(const ndbuf__copy_axes *axes);
+
+/* Writes strides that pack a box of this shape and unit in the order in which `strides` lie in memory, with their
+ * signs; axes of stride 0 get 0 and take no room. Returns the offset of index 0..0 from the lowest byte; *out_nbytes is
+ * what the packed box takes. */
+int64_t ndbuf__copy_axes_pack(int32_t ndim, const int64_t *shape, const int64_t *strides, int64_t unit_nbytes,
+                              int64_t *out_strides, int64_t *out_nbytes);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_CORE_COPY_CORE_H
+#define NDBUF_CORE_COPY_CORE_H
+
+/* Between the functions that users call and the planner: what two views ask of it, and how its plans are run. */
+
+#include "ndbuf/copy.h"
+
+#include "core/copy_plan.h"
+
+/* Checks that two views can be copied at all, and fills what the planner is asked; the input points to the views'
+ * arrays. *out_direct is the device whose backend offers input->direct, borrowed. Statuses of ndbuf_copy. */
+ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, ndbuf__plan_input *out_input,
+                                 ndbuf_device **out_direct, ndbuf_error *err);
+
+/* Runs a plan that was made for such views. Statuses of ndbuf_copy. */
+ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, const ndbuf_view *dst,
+                                 const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err);
+
+/* Whether the copy goes through a temporary, since the views share bytes. */
+bool ndbuf__copy_needs_temporary(const ndbuf_view *dst, const ndbuf_view *src);
+
+/* The statuses of waiting for an event before work in a queue; with queue NULL the caller waits. */
+ndbuf_status ndbuf__copy_wait_ready(const ndbuf_view *view, ndbuf_queue *queue, ndbuf_error *err);
+
+#endif

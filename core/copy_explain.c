@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "core/kept_plan.h"
+
+const char *ndbuf_route_name(ndbuf_route route)
+{
+    switch (route) {
+    case NDBUF_ROUTE_NONE:
+        return "none";
+    case NDBUF_ROUTE_BYTES:
+        return "bytes";
+    case NDBUF_ROUTE_RECT:
+        return "rect";
+    case NDBUF_ROUTE_STRIDED:
+        return "strided";
+    case NDBUF_ROUTE_STAGED:
+        return "staged";
+    case NDBUF_ROUTE_THROUGH_HOST:
+        return "through-host";
+    }
+    return "?";
+}
+
+/* Text of which as much is kept as fits; `length` is that of the whole. */
+typedef struct text {
+    char *start;
+    size_t size;
+    size_t length;
+} text;
+
+static void text_add(text *out, const char *format, ...) NDBUF_PRINTF(2, 3);
+
+static void text_add(text *out, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    bool full = out->length >= out->size;
+    int added = vsnprintf(full ? NULL : out->start + out->length, full ? 0 : out->size - out->length, format, args);
+    va_end(args);
+    out->length += added > 0 ? (size_t)added : 0;
+}
+
+static void text_add_list(text *out, const char *name, int32_t count, const int64_t *values)
+{
+    text_add(out, " %s (", name);
+    for (int32_t k = 0; k < count; k++) {
+        text_add(out, "%s%lld", k > 0 ? ", " : "", (long long)values[k]);
+    }
+    text_add(out, ")");
+}
+
+static void add_side(text *out, const char *role, const ndbuf_device *device, const ndbuf__layout *layout)
+{
+    ndbuf_device_info info;
+    ndbuf_device_info_get(device, &info);
+    text_add(out, "  %s %s:", role, info.name);
+    text_add_list(out, "strides", layout->ndim, layout->strides);
+    if (layout->suboffsets != NULL) {
+        text_add_list(out, "suboffsets", layout->ndim, layout->suboffsets);
+    }
+    text_add(out, "\n");
+}
+
+static void add_axes(text *out, const ndbuf__copy_axes *axes)
+{
+    text_add(out, "  merged: %d axes, runs of %lld bytes", (int)axes->ndim, (long long)axes->unit_nbytes);
+    if (axes->ndim > 0) {
+        text_add(out, ":");
+        text_add_list(out, "shape", axes->ndim, axes->shape);
+        text_add_list(out, "dst strides", axes->ndim, axes->dst_strides);
+        text_add_list(out, "src strides", axes->ndim, axes->src_strides);
+    }
+    text_add(out, "\n");
+}
+
+static bool is_staged(ndbuf_route route)
+{
+    return route == NDBUF_ROUTE_STAGED || route == NDBUF_ROUTE_THROUGH_HOST;
+}
+
+/* Why a direct way is not open. */
+static const char *why_not(ndbuf_route route, const ndbuf__plan *plan, const ndbuf_copy_caps *caps)
+{
+    static const struct {
+        ndbuf_route route;
+        uint32_t flag;
+    } needs[] = {{NDBUF_ROUTE_BYTES, NDBUF_CAN_COPY_BYTES},
+                 {NDBUF_ROUTE_RECT, NDBUF_CAN_COPY_RECT},
+                 {NDBUF_ROUTE_STRIDED, NDBUF_CAN_COPY_STRIDED}};
+    if (plan->indirect) {
+        return "pointers have to be followed on the host";
+    }
+    for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
+        if (needs[i].route == route && (caps->flags & needs[i].flag) == 0) {
+            return "no backend offers it between these devices";
+        }
+    }
+    return "no axis has rows that run forward without overlap on both sides";
+}
+
+static void add_candidate(text *out, const ndbuf_copy_plan *kept, ndbuf_route route)
+{
+    ndbuf__transfer way = {.route = NDBUF_ROUTE_NONE};
+    if (!kept->plan.indirect) {
+        way = ndbuf__transfer_by(route, &kept->plan.axes, &kept->input.direct);
+    }
+    text_add(out, "    %-12s ", ndbuf_route_name(route));
+    if (way.route == NDBUF_ROUTE_NONE) {
+        text_add(out, "not open: %s\n", why_not(route, &kept->plan, &kept->input.direct));
+        return;
+    }
+    text_add(out, "%lld call(s), %lld row(s), about %.0f us%s\n", (long long)way.ncalls, (long long)way.nrows,
+             (way.cost_ns + kept->input.direct.wait_ns) / 1000, route == kept->plan.route ? "  <- taken" : "");
+}
+
+static void add_candidates(text *out, const ndbuf_copy_plan *kept)
+{
+    const ndbuf__plan *plan = &kept->plan;
+    text_add(out, "  ways (times are estimates):\n");
+    if (plan->indirect && !plan->has_staging) {
+        text_add(out, "    %-12s the host follows the pointers  <- taken\n", ndbuf_route_name(plan->route));
+        return;
+    }
+    add_candidate(out, kept, NDBUF_ROUTE_BYTES);
+    add_candidate(out, kept, NDBUF_ROUTE_RECT);
+    add_candidate(out, kept, NDBUF_ROUTE_STRIDED);
+    if (plan->has_staging) {
+        ndbuf_route route =
+            plan->staging.fetches && plan->staging.stores ? NDBUF_ROUTE_THROUGH_HOST : NDBUF_ROUTE_STAGED;
+        text_add(out, "    %-12s %lld call(s), %lld row(s), about %.0f us%s\n", ndbuf_route_name(route),
+                 (long long)plan->staging.ncalls, (long long)plan->staging.nrows, plan->staging.cost_ns / 1000,
+                 is_staged(plan->route) ? "  <- taken" : "");
+    }
+}
+
+size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size_t size)
+{
+    text out = {.start = out_text, .size = size};
+    const ndbuf__plan *made = &plan->plan;
+    ndbuf_copy_plan_info info;
+    ndbuf_copy_plan_info_get(plan, &info);
+    if (size > 0) {
+        out_text[0] = '\0';
+    }
+    text_add(&out, "copy of %lld bytes:", (long long)info.nbytes);
+    text_add_list(&out, "shape", plan->input.dst.ndim, plan->input.dst.shape);
+    text_add(&out, ", items of %lld bytes '%s'\n", (long long)plan->input.dst.itemsize,
+             ndbuf_format_text(plan->format));
+    add_side(&out, "from", plan->src_device, &plan->input.src);
+    add_side(&out, "to  ", plan->dst_device, &plan->input.dst);
+    if (made->route == NDBUF_ROUTE_NONE) {
+        text_add(&out, "  route none: there are no bytes to move\n");
+        return out.length;
+    }
+    if (!made->indirect) {
+        add_axes(&out, &made->axes);
+    }
+    add_candidates(&out, plan);
+    text_add(&out, "  route %s: %lld call(s), %lld row(s), %s\n", ndbuf_route_name(made->route), (long long)info.ncalls,
+             (long long)info.nrows, info.asynchronous ? "asynchronous on a queue" : "blocks the caller");
+    if (is_staged(made->route)) {
+        text_add(&out, "  staging: %lld bytes, %lld box(es)\n", (long long)info.staging_nbytes,
+                 (long long)made->staging.nboxes);
+    }
+    if (info.temporary_nbytes > 0) {
+        text_add(&out, "  temporary: %lld bytes, since the views share memory\n", (long long)info.temporary_nbytes);
+    }
+    return out.length;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_CORE_COPY_PLAN_H
+#define NDBUF_CORE_COPY_PLAN_H
+
+/* The planner: two layouts and what the backends can do go in, a plan comes out. Pure: no memory or device is touched.
+ */
+
+#include <stdbool.h>
+
+#include "ndbuf/backend.h"
+#include "ndbuf/copy.h"
+
+#include "core/copy_axes.h"
+#include "core/copy_transfer.h"
+#include "core/layout.h"
+
+/* The size that staging buffers are cut to: large enough that a call's overhead does not count, small enough that two
+ * of them stay in the last cache level. */
+#define NDBUF__STAGING_NBYTES ((int64_t)4 << 20)
+
+/* What the planner is asked. The layouts have equal shapes and item sizes. */
+typedef struct ndbuf__plan_input {
+    ndbuf__layout dst;
+    ndbuf__layout src;
+    bool dst_is_host;
+    bool src_is_host;
+    ndbuf_copy_caps direct; /* from the source's to the destination's device, by one backend */
+    ndbuf_copy_caps store;  /* from the host to the destination's device; not used where that is the host */
+    ndbuf_copy_caps fetch;  /* from the source's device to the host; likewise */
+    ndbuf_copy_caps host;   /* from host to host */
+    int64_t staging_nbytes; /* of one staging buffer; 0: NDBUF__STAGING_NBYTES */
+} ndbuf__plan_input;
+
+/* How a copy through staging buffers is cut into boxes: each takes one index of axes 0 .. split_axis - 1, up to
+ * split_count of split_axis, and all of the later axes. The axes are those of the copy, sorted by the device's side, or
+ * unsorted where there are suboffsets, with the bytes of a unit as one more axis where a unit exceeds the buffer. */
+typedef struct ndbuf__staging {
+    ndbuf__copy_axes axes;
+    const int64_t *dst_suboffsets; /* axes.ndim entries of the input's arrays; NULL: none */
+    const int64_t *src_suboffsets;
+    int32_t split_axis;
+    int64_t split_count;
+    int64_t nboxes;
+    bool fetches;       /* the source is brought to the host */
+    bool stores;        /* the destination is written from the host */
+    int64_t box_nbytes; /* of each staging buffer that is needed */
+    int64_t ncalls;     /* of the backends, in all boxes together */
+    int64_t nrows;
+    double cost_ns;
+} ndbuf__staging;
+
+typedef struct ndbuf__plan {
+    ndbuf_route route;
+    int64_t nbytes;
+    bool indirect;            /* a side has suboffsets: `axes` and `transfer` are not set */
+    ndbuf__copy_axes axes;    /* merged */
+    ndbuf__transfer transfer; /* the direct way; its route is NONE if there is none */
+    bool has_staging;         /* whether `staging` is set: always where a device takes part */
+    ndbuf__staging staging;   /* the way taken if the route is STAGED or THROUGH_HOST, or the direct one fails */
+} ndbuf__plan;
+
+/* Makes a plan. It points to the input's suboffset arrays, if there are any.
+ *
+ * NDBUF_ERR_INVALID      two indices of the destination reach one byte
+ * NDBUF_ERR_UNSUPPORTED  a device with suboffsets, or one that cannot copy to or from the host */
+ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *input, ndbuf_error *err);
+
+/* The strided host copy that a plan with suboffsets, or a box of a staged one, comes down to. */
+typedef struct ndbuf__host_copy {
+    int32_t depth;        /* axes that are walked one by one, down to the last one with suboffsets */
+    const int64_t *shape; /* depth entries, like the following */
+    const int64_t *dst_strides;
+    const int64_t *src_strides;
+    const int64_t *dst_suboffsets;
+    const int64_t *src_suboffsets;
+    ndbuf__copy_axes axes; /* the other axes, merged */
+} ndbuf__host_copy;
+
+/* Prepares a host copy. The arrays have ndim entries and must outlive it; suboffset arrays may be NULL. */
+void ndbuf__host_copy_prepare(ndbuf__host_copy *out_copy, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
+                              const int64_t *dst_strides, const int64_t *dst_suboffsets, const int64_t *src_strides,
+                              const int64_t *src_suboffsets);
+
+#endif

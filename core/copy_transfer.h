@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_CORE_COPY_TRANSFER_H
+#define NDBUF_CORE_COPY_TRANSFER_H
+
+/* A transfer: a copy that one backend does by itself, in one or more calls of one kind. */
+
+#include <stdbool.h>
+
+#include "ndbuf/backend.h"
+
+#include "core/copy_axes.h"
+
+/* One way to do a transfer. */
+typedef struct ndbuf__transfer {
+    ndbuf_route route;  /* NDBUF_ROUTE_BYTES, _RECT or _STRIDED; _NONE: this way is not open */
+    int32_t row_axis;   /* of the rectangles; else -1 */
+    int32_t slice_axis; /* of 3-D rectangles; else -1 */
+    int64_t ncalls;
+    int64_t nrows;  /* contiguous pieces in all calls together */
+    double cost_ns; /* estimate; without waiting */
+} ndbuf__transfer;
+
+/* The way by `route`, if the backend offers it and the axes (merged) permit it. */
+ndbuf__transfer ndbuf__transfer_by(ndbuf_route route, const ndbuf__copy_axes *axes, const ndbuf_copy_caps *caps);
+
+/* The cheapest way, or one with route NDBUF_ROUTE_NONE. */
+ndbuf__transfer ndbuf__transfer_choose(const ndbuf__copy_axes *axes, const ndbuf_copy_caps *caps);
+
+/* Both ends of a transfer: offsets are those of item 0..0, to which the axes' own are added. */
+typedef struct ndbuf__transfer_ends {
+    const ndbuf_mem *dst;
+    const ndbuf_mem *src;
+    int64_t dst_offset;
+    int64_t src_offset;
+} ndbuf__transfer_ends;
+
+/* Enqueues all calls by `ops`, the backend that offered the way. *out_started tells whether any call was made: then the
+ * memory may be in use even though an error is returned. Statuses of the backend. */
+ndbuf_status ndbuf__transfer_run(const ndbuf__transfer *transfer, const ndbuf__copy_axes *axes,
+                                 const ndbuf_backend_ops *ops, ndbuf_queue *queue, const ndbuf__transfer_ends *ends,
+                                 bool *out_started, ndbuf_error *err);
+
+#endif

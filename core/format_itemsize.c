@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/format_tree.h"
+
+/* What an item is when its exporter gives another size than its text: docs/formats.md has the cases. */
+
+typedef struct c_layout {
+    int64_t nbytes;
+    int64_t alignment;
+    bool moved; /* a member lies elsewhere than the text says */
+    bool gaps;  /* the text pads */
+    bool overflow;
+} c_layout;
+
+/* The members first .. end - 1 laid out anew as C does. */
+static c_layout lay_out_as_c(const ndbuf__format_tree *tree, int32_t first, int32_t end)
+{
+    c_layout c = {.alignment = 1};
+    int64_t text_end = 0;
+    for (int32_t i = first; i < end; i = tree->nodes[i].end) {
+        const ndbuf__format_node *node = &tree->nodes[i];
+        int64_t alignment = ndbuf__code_infos[node->code].alignment;
+        int64_t nbytes = node->size;
+        if (node->code == NDBUF__CODE_RECORD) {
+            c_layout inner = lay_out_as_c(tree, i + 1, node->end);
+            alignment = inner.alignment;
+            nbytes = inner.nbytes;
+            c.moved = c.moved || inner.moved || inner.nbytes != node->size;
+            c.gaps = c.gaps || inner.gaps;
+            c.overflow = c.overflow || inner.overflow;
+        }
+        for (int32_t k = 0; k < node->ndim; k++) {
+            nbytes = ndbuf__mul_i64(nbytes, tree->extents[node->first_extent + k], &c.overflow);
+        }
+        int64_t offset = ndbuf__align_up(c.nbytes, alignment, &c.overflow);
+        c.moved = c.moved || offset != node->offset;
+        c.gaps = c.gaps || node->offset != text_end;
+        c.nbytes = ndbuf__add_i64(offset, nbytes, &c.overflow);
+        c.alignment = alignment > c.alignment ? alignment : c.alignment;
+        text_end = node->offset + node->nbytes;
+    }
+    c.nbytes = ndbuf__align_up(c.nbytes, c.alignment, &c.overflow);
+    return c;
+}
+
+/* Whether this is a structure of ctypes before Python 3.12, which writes its members packed and its size unpacked. */
+static bool is_old_ctypes(const ndbuf__format_tree *tree, int64_t itemsize)
+{
+    const ndbuf__format_node *top = &tree->nodes[0];
+    if (tree->nnodes == 0 || top->code != NDBUF__CODE_RECORD || top->end != tree->nnodes || top->ndim > 0 ||
+        tree->itemsize != top->size) {
+        return false;
+    }
+    int32_t last = 1;
+    for (int32_t i = 1; i < top->end; i = tree->nodes[i].end) {
+        last = i;
+    }
+    if (top->end == 1 || tree->nodes[last].offset + tree->nodes[last].nbytes != top->size) {
+        return false;
+    }
+    c_layout c = lay_out_as_c(tree, 1, top->end);
+    return !c.overflow && !c.gaps && c.moved && c.nbytes == itemsize;
+}
+
+/* Whether the whole item is one `u`, perhaps within records of one member. */
+static bool is_lone_ucs2(const ndbuf__format_tree *tree)
+{
+    for (int32_t i = 0; i < tree->nnodes; i++) {
+        if (tree->nodes[i].end != tree->nnodes || tree->nodes[i].offset != 0) {
+            return false;
+        }
+    }
+    return tree->nnodes > 0 && tree->nodes[tree->nnodes - 1].code == NDBUF__CODE_UCS2 &&
+           tree->nodes[0].nbytes == tree->itemsize;
+}
+
+/* Cuts the implied padding at the end of the last record, and of the records which end with that. */
+static void cut_end(ndbuf__format_tree *tree, int64_t itemsize)
+{
+    int32_t first = 0;
+    int32_t end = tree->nnodes;
+    int64_t limit = itemsize;
+    while (first < end) {
+        int32_t last = first;
+        while (tree->nodes[last].end < end) {
+            last = tree->nodes[last].end;
+        }
+        ndbuf__format_node *node = &tree->nodes[last];
+        if (node->code != NDBUF__CODE_RECORD || node->ndim > 0 || node->offset + node->size <= limit) {
+            return;
+        }
+        node->size = node->nbytes = limit - node->offset;
+        first = last + 1;
+        end = node->end;
+        limit = node->size;
+    }
+}
+
+static void make_opaque(ndbuf__format_tree *tree, int64_t itemsize)
+{
+    tree->flags |= NDBUF_FORMAT_UNRELIABLE;
+    for (int32_t k = 0; k < tree->nnodes;) {
+        const ndbuf__format_node *node = &tree->nodes[k];
+        int32_t kind = ndbuf__code_infos[node->code].kind;
+        if (kind == NDBUF_KIND_OBJECT || kind == NDBUF_KIND_POINTER) {
+            tree->flags |= NDBUF_FORMAT_HOST_ONLY;
+        }
+        k = node->code == NDBUF__CODE_RECORD ? k + 1 : node->end;
+    }
+    tree->nodes[0] = (ndbuf__format_node){
+        .end = 1, .code = NDBUF__CODE_PAD, .byte_order = '|', .alignment = 1, .size = itemsize, .nbytes = itemsize};
+    tree->nnodes = 1;
+    tree->nextents = 0;
+    tree->alignment = 1;
+}
+
+/* One `u` of 2-byte units becomes one of 4-byte units. */
+static void widen_text(ndbuf__format_tree *tree)
+{
+    int32_t alignment = ndbuf__code_infos[NDBUF__CODE_UCS4].alignment;
+    for (int32_t i = 0; i < tree->nnodes; i++) {
+        tree->nodes[i].size *= 2;
+        tree->nodes[i].nbytes *= 2;
+        tree->nodes[i].alignment = tree->nodes[i].alignment > 1 ? alignment : 1;
+    }
+    tree->nodes[tree->nnodes - 1].code = NDBUF__CODE_UCS4;
+    tree->alignment = tree->alignment > 1 ? alignment : 1;
+}
+
+void ndbuf__format_tree_set_itemsize(ndbuf__format_tree *tree, int64_t itemsize)
+{
+    ndbuf__format_node *top = &tree->nodes[0];
+    bool is_one = tree->nnodes > 0 && top->end == tree->nnodes && top->offset == 0 && top->nbytes == tree->itemsize &&
+                  top->ndim == 0 && top->name == NULL;
+    if (itemsize == tree->itemsize) {
+        return;
+    }
+    if (itemsize < tree->itemsize) {
+        if (itemsize >= tree->itemsize_min) {
+            cut_end(tree, itemsize);
+        } else {
+            make_opaque(tree, itemsize);
+        }
+    } else if (is_lone_ucs2(tree) && itemsize / 2 == tree->itemsize && itemsize % 2 == 0) {
+        widen_text(tree);
+    } else if (is_one && top->code == NDBUF__CODE_UINT8) {
+        make_opaque(tree, itemsize); /* a union or a packed structure of ctypes, or no format at all */
+    } else if (is_old_ctypes(tree, itemsize)) {
+        make_opaque(tree, itemsize);
+    } else if (is_one && top->code == NDBUF__CODE_RECORD) {
+        top->size = top->nbytes = itemsize; /* the padding is the record's */
+    }
+    tree->itemsize = itemsize;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/kept_plan.h"
+
+#include <string.h>
+
+#include "core/device_core.h"
+#include "core/host_alloc.h"
+#include "core/storage_core.h"
+#include "core/view_core.h"
+
+/* Copies a layout's arrays to `dims` (3 * NDBUF_MAX_NDIM entries) and points it there. */
+static void layout_adopt(ndbuf__layout *layout, int64_t *dims)
+{
+    size_t nbytes = (size_t)layout->ndim * sizeof(int64_t);
+    if (nbytes > 0) {
+        memcpy(dims, layout->shape, nbytes);
+        memcpy(dims + NDBUF_MAX_NDIM, layout->strides, nbytes);
+        if (layout->suboffsets != NULL) {
+            memcpy(dims + 2 * NDBUF_MAX_NDIM, layout->suboffsets, nbytes);
+        }
+    }
+    layout->shape = dims;
+    layout->strides = dims + NDBUF_MAX_NDIM;
+    layout->suboffsets = layout->suboffsets != NULL ? dims + 2 * NDBUF_MAX_NDIM : NULL;
+}
+
+ndbuf_status ndbuf_copy_plan_create(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_copy_plan **out_plan,
+                                    ndbuf_error *err)
+{
+    ndbuf__plan_input input;
+    ndbuf_device *direct = NULL;
+    ndbuf_status status = ndbuf__copy_prepare(dst, src, &input, &direct, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    ndbuf_copy_plan *kept = ndbuf__malloc(sizeof(*kept));
+    if (kept == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy plan");
+    }
+    kept->input = input;
+    layout_adopt(&kept->input.dst, kept->dims);
+    layout_adopt(&kept->input.src, kept->dims + (ptrdiff_t)3 * NDBUF_MAX_NDIM);
+    status = ndbuf__plan_make(&kept->plan, &kept->input, err);
+    if (status != NDBUF_OK) {
+        ndbuf__free(kept);
+        return status;
+    }
+    kept->direct = direct;
+    kept->dst_device = dst->storage->mem.device;
+    kept->src_device = src->storage->mem.device;
+    kept->format = dst->layout;
+    kept->temporary_nbytes = ndbuf__copy_needs_temporary(dst, src) ? dst->nbytes : 0;
+    ndbuf__device_retain(kept->dst_device);
+    ndbuf__device_retain(kept->src_device);
+    ndbuf_format_retain(kept->format);
+    *out_plan = kept;
+    return NDBUF_OK;
+}
+
+void ndbuf_copy_plan_destroy(ndbuf_copy_plan *plan)
+{
+    if (plan != NULL) {
+        ndbuf_format_release(plan->format);
+        ndbuf_device_close(plan->src_device);
+        ndbuf_device_close(plan->dst_device);
+        ndbuf__free(plan);
+    }
+}
+
+static bool layouts_equal(const ndbuf__layout *a, const ndbuf__layout *b)
+{
+    size_t nbytes = (size_t)a->ndim * sizeof(int64_t);
+    if (a->ndim != b->ndim || a->itemsize != b->itemsize || (a->suboffsets == NULL) != (b->suboffsets == NULL)) {
+        return false;
+    }
+    return nbytes == 0 || (memcmp(a->shape, b->shape, nbytes) == 0 && memcmp(a->strides, b->strides, nbytes) == 0 &&
+                           (a->suboffsets == NULL || memcmp(a->suboffsets, b->suboffsets, nbytes) == 0));
+}
+
+static ndbuf_status check_side(const ndbuf_view *view, const ndbuf__layout *planned, const ndbuf_device *device,
+                               const ndbuf_format *format, const char *name, ndbuf_error *err)
+{
+    ndbuf_status status = ndbuf__view_check(view, name, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    ndbuf__layout layout = ndbuf__view_layout(view);
+    if (view->storage->mem.device != device) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "%s is on another device than the plan was made for", name);
+    }
+    if (!layouts_equal(&layout, planned)) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "%s has another layout than the plan was made for", name);
+    }
+    if (!ndbuf_format_equal(view->layout, format)) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "%s has format '%.80s', the plan was made for '%.80s'", name,
+                          ndbuf_format_text(view->layout), ndbuf_format_text(format));
+    }
+    return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
+                                 ndbuf_queue *queue, ndbuf_error *err)
+{
+    ndbuf_status status = check_side(dst, &plan->input.dst, plan->dst_device, plan->format, "dst", err);
+    if (status == NDBUF_OK) {
+        status = check_side(src, &plan->input.src, plan->src_device, plan->format, "src", err);
+    }
+    if (status == NDBUF_OK && (dst->flags & NDBUF_VIEW_READONLY) != 0) {
+        status = ndbuf_fail(err, NDBUF_ERR_READONLY, "the destination is read-only");
+    }
+    return status == NDBUF_OK ? ndbuf__copy_execute(&plan->plan, plan->direct, dst, src, queue, err) : status;
+}
+
+void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_plan_info *out_info)
+{
+    const ndbuf__plan *made = &plan->plan;
+    bool staged = made->route == NDBUF_ROUTE_STAGED || made->route == NDBUF_ROUTE_THROUGH_HOST;
+    ndbuf_copy_plan_info info = {.route = (int32_t)made->route,
+                                 .ndim = made->axes.ndim,
+                                 .nbytes = made->nbytes,
+                                 .run_nbytes = made->axes.unit_nbytes,
+                                 .ncalls = made->transfer.ncalls,
+                                 .nrows = made->transfer.nrows,
+                                 .temporary_nbytes = plan->temporary_nbytes,
+                                 .asynchronous = (plan->input.direct.flags & NDBUF_COPY_BLOCKS) == 0};
+    if (staged) {
+        info.ncalls = made->staging.ncalls;
+        info.nrows = made->staging.nrows;
+        info.staging_nbytes = made->staging.box_nbytes * (made->staging.fetches + made->staging.stores);
+        info.asynchronous = 1; /* a host step of the queue */
+    }
+    if (made->indirect && made->route != NDBUF_ROUTE_NONE) {
+        ndbuf__host_copy copy;
+        ndbuf__host_copy_prepare(&copy, plan->input.dst.ndim, plan->input.dst.itemsize, plan->input.dst.shape,
+                                 plan->input.dst.strides, plan->input.dst.suboffsets, plan->input.src.strides,
+                                 plan->input.src.suboffsets);
+        info.ndim = copy.depth + copy.axes.ndim;
+        info.run_nbytes = copy.axes.unit_nbytes;
+        if (!staged) {
+            info.ncalls = 1;
+            for (int32_t k = 0; k < copy.depth; k++) {
+                info.ncalls *= copy.shape[k];
+            }
+            info.nrows = made->nbytes / copy.axes.unit_nbytes;
+        }
+    }
+    *out_info = info;
+}

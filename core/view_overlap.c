@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether views share bytes. A view with suboffsets is taken apart into pieces, one for each last pointer: all alike in
+ * layout, and sorted by address, so that only neighbours have to be compared. */
+#include <stdlib.h>
+
+#include "ndbuf/view.h"
+
+#include "core/checked.h"
+#include "core/host_alloc.h"
+#include "core/view_core.h"
+
+/* Pointers that an overlap test follows at most. */
+enum { MAX_PIECES = 1 << 20 };
+
+typedef struct pieces {
+    ndbuf__layout layout; /* of each */
+    int64_t lo, hi;       /* the range of each, relative to its first item */
+    int64_t *addresses;   /* of first items, ascending: &single, or on the heap */
+    int64_t count;
+    int64_t single;
+} pieces;
+
+/* A view laid out as one, at any address. */
+static void single_piece(pieces *out_pieces, const ndbuf__layout *layout, int64_t address, bool *overflow)
+{
+    out_pieces->layout = *layout;
+    ndbuf__layout_range(layout, &out_pieces->lo, &out_pieces->hi, overflow);
+    out_pieces->addresses = &out_pieces->single;
+    out_pieces->count = 1;
+    out_pieces->single = address;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+    const int64_t left = *(const int64_t *)a;
+    const int64_t right = *(const int64_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* The pieces of a view with suboffsets, which has items. False: too many, or no memory. */
+static bool follow_pointers(pieces *out_pieces, const ndbuf__layout *layout, char *base)
+{
+    ndbuf__layout tail = ndbuf__layout_tail(layout);
+    int32_t outer_ndim = layout->ndim - tail.ndim;
+    ndbuf__layout outer = {outer_ndim, 1, layout->shape, layout->strides, NULL};
+    bool overflow = false;
+    int64_t count = ndbuf__layout_nitems(&outer, &overflow);
+    if (overflow || count > MAX_PIECES || base == NULL) {
+        return false;
+    }
+    single_piece(out_pieces, &tail, 0, &overflow);
+    if (count > 1) {
+        out_pieces->addresses = ndbuf__malloc((size_t)count * sizeof(*out_pieces->addresses));
+        if (out_pieces->addresses == NULL) {
+            return false;
+        }
+    }
+    out_pieces->count = count;
+    int64_t index[NDBUF_MAX_NDIM] = {0};
+    bool ascending = true;
+    for (int64_t k = 0; k < count; k++) {
+        out_pieces->addresses[k] = (int64_t)(uintptr_t)ndbuf__address_at(layout, base, index, outer_ndim);
+        ascending = ascending && (k == 0 || out_pieces->addresses[k - 1] <= out_pieces->addresses[k]);
+        ndbuf__layout_advance(layout, index, outer_ndim);
+    }
+    if (!ascending) {
+        qsort(out_pieces->addresses, (size_t)count, sizeof(*out_pieces->addresses), compare_addresses);
+    }
+    return true;
+}
+
+static void pieces_clear(pieces *all)
+{
+    if (all->addresses != &all->single) {
+        ndbuf__free(all->addresses);
+    }
+}
+
+/* Lower and upper end of piece `k`, clipped to 63 bits. */
+static int64_t piece_lo(const pieces *all, int64_t k)
+{
+    bool overflow = false;
+    int64_t lo = ndbuf__add_i64(all->addresses[k], all->lo, &overflow);
+    return overflow ? INT64_MIN : lo;
+}
+
+static int64_t piece_hi(const pieces *all, int64_t k)
+{
+    bool overflow = false;
+    int64_t hi = ndbuf__add_i64(all->addresses[k], all->hi, &overflow);
+    return overflow ? INT64_MAX : hi;
+}
+
+static ndbuf_answer pieces_overlap(const pieces *a, const pieces *b)
+{
+    int64_t work = NDBUF__OVERLAP_WORK + a->count + b->count;
+    int64_t begin = 0; /* the first piece of b that is not below piece i of a */
+    for (int64_t i = 0; i < a->count; i++) {
+        while (begin < b->count && piece_hi(b, begin) <= piece_lo(a, i)) {
+            begin++;
+        }
+        for (int64_t j = begin; j < b->count && piece_lo(b, j) < piece_hi(a, i); j++) {
+            if (work-- <= 0) {
+                return NDBUF_UNDECIDED;
+            }
+            ndbuf_answer answer =
+                ndbuf__layout_overlap(&a->layout, a->addresses[i], &b->layout, b->addresses[j], &work);
+            if (answer != NDBUF_NO) {
+                return answer;
+            }
+        }
+    }
+    return NDBUF_NO;
+}
+
+static ndbuf_answer pieces_self_overlap(const pieces *all)
+{
+    ndbuf_answer answer = ndbuf__layout_self_overlap(&all->layout);
+    if (answer != NDBUF_NO) {
+        return answer;
+    }
+    int64_t work = NDBUF__OVERLAP_WORK + all->count;
+    for (int64_t i = 0; i < all->count; i++) {
+        for (int64_t j = i + 1; j < all->count && piece_lo(all, j) < piece_hi(all, i); j++) {
+            if (work-- <= 0) {
+                return NDBUF_UNDECIDED;
+            }
+            answer = ndbuf__layout_overlap(&all->layout, all->addresses[i], &all->layout, all->addresses[j], &work);
+            if (answer != NDBUF_NO) {
+                return answer;
+            }
+        }
+    }
+    return NDBUF_NO;
+}
+
+/* Whether items of the one view lie where the other one has its first pointers: writing to it would change those. */
+static bool covers_pointers(const pieces *items, const ndbuf__layout *layout, const char *base)
+{
+    bool overflow = false;
+    ndbuf__layout direct = {0, 1, NULL, NULL, NULL};
+    pieces pointers;
+    single_piece(&pointers, &direct, (int64_t)(uintptr_t)base, &overflow);
+    ndbuf__layout_range(layout, &pointers.lo, &pointers.hi, &overflow);
+    for (int64_t k = 0; k < items->count; k++) {
+        if (piece_lo(items, k) < piece_hi(&pointers, 0) && piece_lo(&pointers, 0) < piece_hi(items, k)) {
+            return true;
+        }
+    }
+    return overflow;
+}
+
+/* The address of item 0..0 where handles are addresses. */
+static int64_t view_address(const ndbuf_view *view)
+{
+    return (int64_t)((uint64_t)(uintptr_t)view->handle + (uint64_t)view->byte_offset);
+}
+
+static ndbuf_answer host_overlap(const ndbuf_view *a, const ndbuf__layout *a_layout, const ndbuf_view *b,
+                                 const ndbuf__layout *b_layout)
+{
+    const ndbuf_view *views[2] = {a, b};
+    const ndbuf__layout *layouts[2] = {a_layout, b_layout};
+    pieces all[2];
+    char *bases[2];
+    bool overflow = false;
+    for (int i = 0; i < 2; i++) {
+        bases[i] = ndbuf_view_host_address(views[i]);
+        single_piece(&all[i], layouts[i], view_address(views[i]), &overflow);
+    }
+    ndbuf_answer answer = NDBUF_UNDECIDED;
+    for (int i = 0; i < 2; i++) {
+        if (layouts[i]->suboffsets != NULL && !follow_pointers(&all[i], layouts[i], bases[i])) {
+            goto done;
+        }
+    }
+    answer = pieces_overlap(&all[0], &all[1]);
+    for (int i = 0; i < 2 && answer == NDBUF_NO; i++) {
+        if (layouts[i]->suboffsets != NULL && covers_pointers(&all[1 - i], layouts[i], bases[i])) {
+            answer = NDBUF_UNDECIDED;
+        }
+    }
+done:
+    pieces_clear(&all[0]);
+    pieces_clear(&all[1]);
+    return answer;
+}
+
+/* Handles that are addresses, all in one address space: the host's, and CUDA's, which is unified with it. */
+static bool handle_is_address(ndbuf_device_tag tag)
+{
+    return ndbuf__device_is_host(tag) || tag.type == NDBUF_DEVICE_CUDA;
+}
+
+static bool has_bytes(const ndbuf__layout *layout)
+{
+    return layout->itemsize > 0 && ndbuf__layout_has_items(layout);
+}
+
+ndbuf_answer ndbuf_view_overlap(const ndbuf_view *a, const ndbuf_view *b)
+{
+    int64_t a_scratch[3 * NDBUF_MAX_NDIM];
+    int64_t b_scratch[3 * NDBUF_MAX_NDIM];
+    ndbuf__layout a_layout = ndbuf__view_layout_any(a, a_scratch);
+    ndbuf__layout b_layout = ndbuf__view_layout_any(b, b_scratch);
+    if (!has_bytes(&a_layout) || !has_bytes(&b_layout)) {
+        return NDBUF_NO;
+    }
+    int64_t work = NDBUF__OVERLAP_WORK;
+    if (handle_is_address(a->device) && handle_is_address(b->device)) {
+        if (a_layout.suboffsets != NULL || b_layout.suboffsets != NULL) {
+            return host_overlap(a, &a_layout, b, &b_layout);
+        }
+        return ndbuf__layout_overlap(&a_layout, view_address(a), &b_layout, view_address(b), &work);
+    }
+    if (a->device.type != b->device.type || a->device.id != b->device.id || a->handle != b->handle) {
+        return NDBUF_NO;
+    }
+    return ndbuf__layout_overlap(&a_layout, a->byte_offset, &b_layout, b->byte_offset, &work);
+}
+
+ndbuf_answer ndbuf_view_self_overlap(const ndbuf_view *view)
+{
+    int64_t scratch[3 * NDBUF_MAX_NDIM];
+    ndbuf__layout layout = ndbuf__view_layout_any(view, scratch);
+    if (!has_bytes(&layout)) {
+        return NDBUF_NO;
+    }
+    if (layout.suboffsets == NULL) {
+        return ndbuf__layout_self_overlap(&layout);
+    }
+    pieces all;
+    if (!follow_pointers(&all, &layout, ndbuf_view_host_address(view))) {
+        return NDBUF_UNDECIDED;
+    }
+    ndbuf_answer answer = pieces_self_overlap(&all);
+    pieces_clear(&all);
+    return answer;
+}
