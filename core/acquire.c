@@ -174,12 +174,14 @@ static ndbuf_status check_answer(const ndbuf_request *request, const ndbuf_view 
     ndbuf_error why = {0};
     status = ndbuf__request_check_place(request, view, &why);
     if (status == NDBUF_OK) {
-        status = ndbuf__request_check_layout(request, view->suboffsets != NULL,
-                                             view->shape == NULL || ndbuf_view_is_contiguous(view, 'C'),
-                                             view->shape == NULL || ndbuf_view_is_contiguous(view, 'F'), &why);
+        bool is_plain = view->shape == NULL; /* bytes or items side by side: nothing to compute contiguity from */
+        broken = ndbuf__request_unmet(flags, view->suboffsets != NULL, is_plain || ndbuf_view_is_contiguous(view, 'C'),
+                                      is_plain || ndbuf_view_is_contiguous(view, 'F'));
+    } else {
+        broken = why.message;
     }
-    return status == NDBUF_OK ? NDBUF_OK
-                              : ndbuf_fail(err, NDBUF_ERR_INVALID, "the exporter broke the protocol: %s", why.message);
+    return broken == NULL ? NDBUF_OK
+                          : ndbuf_fail(err, NDBUF_ERR_INVALID, "the exporter broke the protocol: %s", broken);
 }
 
 ndbuf_status ndbuf_view_acquire(ndbuf_view *out_view, ndbuf_exporter *exporter, const ndbuf_request *request,
@@ -193,7 +195,7 @@ ndbuf_status ndbuf_view_acquire(ndbuf_view *out_view, ndbuf_exporter *exporter, 
                           (unsigned)exporter->abi_version, NDBUF_ABI_VERSION);
     }
     if (ndbuf__exporter_is_own(exporter)) {
-        return exporter->acquire(exporter, request, out_view, err);
+        return ndbuf__exporter_acquire(exporter, request, out_view, err);
     }
     ndbuf_status status = ndbuf__request_check(request, err);
     if (status != NDBUF_OK) {
@@ -213,7 +215,7 @@ ndbuf_status ndbuf_view_acquire(ndbuf_view *out_view, ndbuf_exporter *exporter, 
         ndbuf_view_release(&answer);
         return status;
     }
-    ndbuf__request_hide(request, &imported);
+    ndbuf__request_hide(request->flags, &imported);
     ndbuf_view_move(out_view, &imported);
     return NDBUF_OK;
 }

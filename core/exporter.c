@@ -4,12 +4,15 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/checked.h"
+#include "core/compiler.h"
 #include "core/device_core.h"
 #include "core/exporter_core.h"
 #include "core/host_alloc.h"
 #include "core/layout.h"
+#include "core/ref_count.h"
 #include "core/storage_core.h"
 #include "core/view_core.h"
 
@@ -22,9 +25,11 @@ typedef struct view_exporter {
     ndbuf_exporter base; /* its owner counts references */
     ndbuf_owner exports; /* the owner of the views that are out: counts them */
     _Atomic(uint64_t) state;
-    ndbuf_view view; /* what is exported */
+    ndbuf_view view;  /* what is exported */
+    ndbuf_view shown; /* what a consumer who asks for everything gets: its arrays are those of `view` */
     bool c_contiguous;
     bool f_contiguous;
+    bool is_plain; /* on the host, and not waiting for an event */
 } view_exporter;
 
 static view_exporter *exporter_of_exports(ndbuf_owner *exports)
@@ -32,17 +37,22 @@ static view_exporter *exporter_of_exports(ndbuf_owner *exports)
     return (view_exporter *)(void *)((char *)exports - offsetof(view_exporter, exports));
 }
 
-static void state_subtract(view_exporter *self, uint64_t amount)
+NDBUF__NOINLINE static void exporter_destroy(view_exporter *self)
 {
-    if (atomic_fetch_sub_explicit(&self->state, amount, memory_order_acq_rel) == amount) {
-        ndbuf_view_release(&self->view);
-        ndbuf__free(self);
+    ndbuf_view_release(&self->view);
+    ndbuf__free(self);
+}
+
+static inline void state_subtract(view_exporter *self, uint64_t amount)
+{
+    if (ndbuf__count_add(&self->state, 0 - amount) == amount) {
+        exporter_destroy(self);
     }
 }
 
 static void exporter_retain(ndbuf_owner *owner)
 {
-    atomic_fetch_add_explicit(&((view_exporter *)(void *)owner)->state, 1, memory_order_relaxed);
+    ndbuf__count_add(&((view_exporter *)(void *)owner)->state, 1);
 }
 
 static void exporter_release(ndbuf_owner *owner)
@@ -52,7 +62,7 @@ static void exporter_release(ndbuf_owner *owner)
 
 static void exports_retain(ndbuf_owner *exports)
 {
-    atomic_fetch_add_explicit(&exporter_of_exports(exports)->state, STATE_EXPORT, memory_order_relaxed);
+    ndbuf__count_add(&exporter_of_exports(exports)->state, STATE_EXPORT);
 }
 
 static void exports_release(ndbuf_owner *exports)
@@ -60,35 +70,40 @@ static void exports_release(ndbuf_owner *exports)
     state_subtract(exporter_of_exports(exports), STATE_EXPORT);
 }
 
+/* The release function of the views that are out: ndbuf__view_release without the detour by the owner, in the common
+ * case that the view holds nothing else. */
+static void shown_release(ndbuf_view *view)
+{
+    if (view->held != NDBUF__HOLDS_OWNER) {
+        ndbuf__view_release(view);
+        return;
+    }
+    view_exporter *self = exporter_of_exports(view->owner);
+    ndbuf__view_empty(view);
+    state_subtract(self, STATE_EXPORT);
+}
+
 /* -- answering a request -- */
 
-/* Fills a view that shares the exporter's arrays and format, and shows what was asked for. */
-static void view_show(view_exporter *self, const ndbuf_request *request, ndbuf_view *out_view)
+/* Sets what follows from the exported view. */
+static void exporter_settle(view_exporter *self)
 {
-    const ndbuf_view *from = &self->view;
-    out_view->abi_version = NDBUF_ABI_VERSION;
-    out_view->flags = from->flags;
-    out_view->device = from->device;
-    out_view->handle = from->handle;
-    out_view->byte_offset = from->byte_offset;
-    out_view->storage_nbytes = from->storage_nbytes;
-    out_view->nbytes = from->nbytes;
-    out_view->itemsize = from->itemsize;
-    out_view->ndim = from->ndim;
-    out_view->reserved = 0;
-    out_view->format = from->format;
-    out_view->shape = from->shape;
-    out_view->strides = from->strides;
-    out_view->suboffsets = from->suboffsets;
-    out_view->ready = NULL;
-    out_view->owner = &self->exports;
-    out_view->release = ndbuf__view_release;
-    out_view->storage = from->storage;
-    out_view->layout = from->layout;
-    out_view->held = NDBUF__HOLDS_OWNER;
-    out_view->reserved_private = 0;
-    out_view->dims = from->dims;
-    ndbuf__request_hide(request, out_view);
+    ndbuf_view *shown = &self->shown;
+    memcpy(shown, &self->view, NDBUF__VIEW_HEAD_NBYTES);
+    shown->ready = NULL;
+    shown->owner = &self->exports;
+    shown->release = shown_release;
+    shown->held = NDBUF__HOLDS_OWNER;
+    self->c_contiguous = ndbuf_view_is_contiguous(&self->view, 'C') != 0;
+    self->f_contiguous = ndbuf_view_is_contiguous(&self->view, 'F') != 0;
+    self->is_plain = self->view.device.type == NDBUF_DEVICE_CPU && self->view.ready == NULL;
+}
+
+/* Fills a view that shares the exporter's arrays and format, and shows what was asked for. */
+static void view_show(const view_exporter *self, const ndbuf_request *request, ndbuf_view *out_view)
+{
+    memcpy(out_view, &self->shown, NDBUF__VIEW_HEAD_NBYTES);
+    ndbuf__request_hide(request->flags, out_view);
 }
 
 /* Makes the consumer's queue wait for the contents. */
@@ -185,7 +200,7 @@ static ndbuf_status acquire_copy(const view_exporter *self, const ndbuf_request 
         status = ndbuf_copy(&copy, &self->view, NULL, err);
     }
     if (status == NDBUF_OK) {
-        ndbuf__request_hide(request, &copy);
+        ndbuf__request_hide(request->flags, &copy);
         ndbuf_view_move(out_view, &copy);
     }
     ndbuf_view_release(&copy);
@@ -196,15 +211,18 @@ static ndbuf_status acquire_copy(const view_exporter *self, const ndbuf_request 
 static ndbuf_status check_memory(const view_exporter *self, const ndbuf_request *request, ndbuf_error *err)
 {
     ndbuf_status status = ndbuf__request_check_place(request, &self->view, err);
-    if (status == NDBUF_OK) {
-        status = ndbuf__request_check_layout(request, self->view.suboffsets != NULL, self->c_contiguous,
-                                             self->f_contiguous, err);
+    if (status != NDBUF_OK) {
+        return status;
     }
-    if (status == NDBUF_OK && (request->flags & NDBUF_REQUEST_WRITABLE) != 0 &&
-        (self->view.flags & NDBUF_VIEW_READONLY) != 0) {
-        status = ndbuf_fail(err, NDBUF_ERR_READONLY, "WRITABLE: the memory is read-only");
+    const char *unmet =
+        ndbuf__request_unmet(request->flags, self->view.suboffsets != NULL, self->c_contiguous, self->f_contiguous);
+    if (unmet != NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_REQUEST, "%s", unmet);
     }
-    return status;
+    if ((request->flags & NDBUF_REQUEST_WRITABLE) != 0 && (self->view.flags & NDBUF_VIEW_READONLY) != 0) {
+        return ndbuf_fail(err, NDBUF_ERR_READONLY, "WRITABLE: the memory is read-only");
+    }
+    return NDBUF_OK;
 }
 
 /* With one export counted, which the view takes over. */
@@ -224,42 +242,57 @@ static ndbuf_status acquire_shared(view_exporter *self, const ndbuf_request *req
     return status;
 }
 
-static ndbuf_status exporter_acquire(ndbuf_exporter *exporter, const ndbuf_request *request, ndbuf_view *out_view,
-                                     ndbuf_error *err)
+/* Any request; ndbuf__exporter_acquire answers the common ones itself. One export has been counted; it was `state`
+ * before. */
+NDBUF__NOINLINE static ndbuf_status acquire_any(view_exporter *self, uint64_t state, const ndbuf_request *request,
+                                                ndbuf_view *out_view, ndbuf_error *err)
 {
-    view_exporter *self = (view_exporter *)(void *)exporter;
     ndbuf_status status = ndbuf__request_check(request, err);
-    if (status != NDBUF_OK) {
-        return status;
+    if (status == NDBUF_OK && (state & STATE_REPLACING) != 0) {
+        status = ndbuf_fail(err, NDBUF_ERR_BUSY, "the exporter is replacing its memory");
     }
-    uint64_t state = atomic_fetch_add_explicit(&self->state, STATE_EXPORT, memory_order_acquire);
-    if ((state & STATE_REPLACING) != 0) {
-        exports_release(&self->exports);
-        return ndbuf_fail(err, NDBUF_ERR_BUSY, "the exporter is replacing its memory");
-    }
-    if (request->copy == NDBUF_COPY_ALWAYS) {
-        status = NDBUF_ERR_REQUEST;
-    } else {
+    bool may_copy = status == NDBUF_OK && request->copy != NDBUF_COPY_NEVER;
+    if (status == NDBUF_OK && request->copy != NDBUF_COPY_ALWAYS) {
         status = check_memory(self, request, err);
-    }
-    if (status == NDBUF_OK) {
-        status = acquire_shared(self, request, out_view, err);
         if (status == NDBUF_OK) {
-            return NDBUF_OK;
+            may_copy = false;
+            status = acquire_shared(self, request, out_view, err);
+            if (status == NDBUF_OK) {
+                return NDBUF_OK;
+            }
         }
-    } else if (request->copy != NDBUF_COPY_NEVER) {
+    }
+    if (may_copy) {
         status = acquire_copy(self, request, out_view, err);
     }
     exports_release(&self->exports);
     return status;
 }
 
-/* -- making -- */
-
-bool ndbuf__exporter_is_own(const ndbuf_exporter *exporter)
+/* Whether a request asks for nothing beyond PEP 3118's flags, and the memory, on the host and finished, meets them. */
+static inline bool is_met_plainly(const view_exporter *self, const ndbuf_request *request)
 {
-    return exporter->acquire == exporter_acquire;
+    return request->abi_version == NDBUF_ABI_VERSION && request->view_nbytes == sizeof(ndbuf_view) &&
+           (request->flags & (NDBUF_REQUEST_FORMAT | NDBUF_REQUEST_ND)) != NDBUF_REQUEST_FORMAT &&
+           request->copy == NDBUF_COPY_NEVER && request->ndevices == 0 && request->alignment == 0 && self->is_plain &&
+           ((request->flags & NDBUF_REQUEST_WRITABLE) == 0 || (self->view.flags & NDBUF_VIEW_READONLY) == 0) &&
+           ndbuf__request_unmet(request->flags, self->shown.suboffsets != NULL, self->c_contiguous,
+                                self->f_contiguous) == NULL;
 }
+
+ndbuf_status ndbuf__exporter_acquire(ndbuf_exporter *exporter, const ndbuf_request *request, ndbuf_view *out_view,
+                                     ndbuf_error *err)
+{
+    view_exporter *self = (view_exporter *)(void *)exporter;
+    uint64_t state = ndbuf__count_add(&self->state, STATE_EXPORT);
+    if (NDBUF__LIKELY((state & STATE_REPLACING) == 0 && is_met_plainly(self, request))) {
+        view_show(self, request, out_view);
+        return NDBUF_OK;
+    }
+    return acquire_any(self, state, request, out_view, err);
+}
+
+/* -- making -- */
 
 ndbuf_status ndbuf_exporter_create(const ndbuf_view *view, ndbuf_exporter **out_exporter, ndbuf_error *err)
 {
@@ -278,11 +311,10 @@ ndbuf_status ndbuf_exporter_create(const ndbuf_view *view, ndbuf_exporter **out_
     }
     self->base.owner = (ndbuf_owner){&ndbuf__library, exporter_retain, exporter_release};
     self->base.abi_version = NDBUF_ABI_VERSION;
-    self->base.acquire = exporter_acquire;
+    self->base.acquire = ndbuf__exporter_acquire;
     self->exports = (ndbuf_owner){&ndbuf__library, exports_retain, exports_release};
     atomic_init(&self->state, 1);
-    self->c_contiguous = ndbuf_view_is_contiguous(view, 'C') != 0;
-    self->f_contiguous = ndbuf_view_is_contiguous(view, 'F') != 0;
+    exporter_settle(self);
     *out_exporter = &self->base;
     return NDBUF_OK;
 }
@@ -320,8 +352,7 @@ ndbuf_status ndbuf_exporter_replace(ndbuf_exporter *exporter, const ndbuf_view *
     ndbuf_view old = {0};
     ndbuf_view_move(&old, &self->view);
     ndbuf_view_move(&self->view, &copy);
-    self->c_contiguous = ndbuf_view_is_contiguous(&self->view, 'C') != 0;
-    self->f_contiguous = ndbuf_view_is_contiguous(&self->view, 'F') != 0;
+    exporter_settle(self);
     atomic_fetch_sub_explicit(&self->state, STATE_REPLACING, memory_order_release);
     ndbuf_view_release(&old);
     return NDBUF_OK;

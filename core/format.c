@@ -7,7 +7,7 @@
 #include "core/format_tree.h"
 #include "core/host_alloc.h"
 
-/* Trees of texts shorter than this are parsed without allocating. */
+/* Texts of no more bytes are parsed without allocating, but for the format itself. */
 #define SMALL_TEXT 48
 
 /* The interned format of a text like "d" or "<Zf", or NULL. */
@@ -45,18 +45,18 @@ ndbuf_status ndbuf_format_parse(const char *text, int64_t itemsize, ndbuf_format
         }
     }
 
-    ndbuf__format_node small_nodes[SMALL_TEXT];
+    ndbuf__format_node small_nodes[NDBUF__FORMAT_MAX_NODES(SMALL_TEXT)];
     int64_t small_extents[SMALL_TEXT];
     ndbuf__format_tree tree = {.nodes = small_nodes, .extents = small_extents};
     void *block = NULL;
-    size_t room = text_nbytes + 1;
-    if (room > SMALL_TEXT) {
-        block = ndbuf__malloc(room * (sizeof(ndbuf__format_node) + sizeof(int64_t)));
+    if (text_nbytes > SMALL_TEXT) {
+        size_t max_nodes = NDBUF__FORMAT_MAX_NODES(text_nbytes);
+        block = ndbuf__malloc(max_nodes * sizeof(ndbuf__format_node) + text_nbytes * sizeof(int64_t));
         if (block == NULL) {
             return ndbuf_fail(err, NDBUF_ERR_NOMEM, "parsing a format of %zu bytes", text_nbytes);
         }
         tree.nodes = block;
-        tree.extents = (int64_t *)(void *)(tree.nodes + room);
+        tree.extents = (int64_t *)(void *)(tree.nodes + max_nodes);
     }
     ndbuf_status status = ndbuf__format_tree_parse(text, &tree, err);
     if (status == NDBUF_OK) {

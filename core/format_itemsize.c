@@ -61,6 +61,26 @@ static bool is_old_ctypes(const ndbuf__format_tree *tree, int64_t itemsize)
     return !c.overflow && !c.gaps && c.moved && c.nbytes == itemsize;
 }
 
+/* Whether a size that is not the computed one leaves it open where members lie. NumPy loses the padding at the end of
+ * records: one with other members behind it may then take less than was computed, and one in an array more. */
+static bool is_doubtful(const ndbuf__format_tree *tree)
+{
+    for (int32_t i = 0; i < tree->nnodes; i++) {
+        const ndbuf__format_node *node = &tree->nodes[i];
+        if (node->code != NDBUF__CODE_RECORD) {
+            continue;
+        }
+        bool has_followers = node->end < tree->nnodes || node->ndim > 0;
+        if (node->padded && has_followers) {
+            return true;
+        }
+        if (node->ndim > 0 && node->size % lay_out_as_c(tree, i + 1, node->end).alignment != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether the whole item is one `u`, perhaps within records of one member. */
 static bool is_lone_ucs2(const ndbuf__format_tree *tree)
 {
@@ -134,12 +154,10 @@ void ndbuf__format_tree_set_itemsize(ndbuf__format_tree *tree, int64_t itemsize)
     if (itemsize == tree->itemsize) {
         return;
     }
-    if (itemsize < tree->itemsize) {
-        if (itemsize >= tree->itemsize_min) {
-            cut_end(tree, itemsize);
-        } else {
-            make_opaque(tree, itemsize);
-        }
+    if (is_doubtful(tree) || itemsize < tree->itemsize_min) {
+        make_opaque(tree, itemsize);
+    } else if (itemsize < tree->itemsize) {
+        cut_end(tree, itemsize);
     } else if (is_lone_ucs2(tree) && itemsize / 2 == tree->itemsize && itemsize % 2 == 0) {
         widen_text(tree);
     } else if (is_one && top->code == NDBUF__CODE_UINT8) {

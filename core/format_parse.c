@@ -397,6 +397,7 @@ static ndbuf_status parse_record(parser *p, const level *around, element *e)
     e->alignment = members.alignment;
     e->size_min = members.nbytes_min;
     e->node.size = e->native ? ndbuf__align_up(members.nbytes, members.alignment, &overflow) : members.nbytes;
+    e->node.padded = e->node.size > members.nbytes;
     return overflow ? fail_size(p, pos) : NDBUF_OK;
 }
 

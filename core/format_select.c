@@ -79,7 +79,8 @@ static void add_dims(const ndbuf_format *format, const ndbuf__format_node *node,
 static ndbuf_status build_part(const ndbuf_format *format, int32_t index, ndbuf_format **out_format, ndbuf_error *err)
 {
     int32_t nnodes = format->nodes[index].end - index;
-    ndbuf__format_node *nodes = ndbuf__malloc((size_t)nnodes * sizeof(*nodes));
+    ndbuf__format_node leaf;
+    ndbuf__format_node *nodes = nnodes == 1 ? &leaf : ndbuf__malloc((size_t)nnodes * sizeof(*nodes));
     if (nodes == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "the format of a field");
     }
@@ -102,7 +103,9 @@ static ndbuf_status build_part(const ndbuf_format *format, int32_t index, ndbuf_
     }
     tree.extents = (int64_t *)format->extents + first_extent; /* only read */
     ndbuf_status status = ndbuf__format_tree_build(&tree, out_format, err);
-    ndbuf__free(nodes);
+    if (nodes != &leaf) {
+        ndbuf__free(nodes);
+    }
     return status;
 }
 

@@ -25,6 +25,7 @@ typedef struct ndbuf__format_node {
     ndbuf__code code;
     char byte_order;      /* '<', '>' or '|' */
     bool has_result;      /* of a function: the last node inside is its result */
+    bool padded;          /* of a record: native mode has added bytes at its end */
     int32_t alignment;    /* of a leaf laid out in native mode, the largest of a record's members; else 1 */
     int32_t ndim;         /* of its own subarrays */
     int32_t first_extent; /* of those, in the tree's extents */
@@ -67,8 +68,12 @@ static inline int64_t ndbuf__align_up(int64_t n, int64_t alignment, bool *overfl
     return ndbuf__add_i64(n, alignment - 1, overflow) / alignment * alignment;
 }
 
-/* Reads a text into a tree, whose arrays the caller provides: for each byte of text, the terminating one included, one
- * node and one extent. Names point into the text. Statuses: NDBUF_ERR_FORMAT, NDBUF_ERR_OVERFLOW. */
+/* How many nodes a text of some bytes makes at most: one for each code, and one for each run of bit fields, which
+ * takes 8 codes at least if it has no digits. */
+#define NDBUF__FORMAT_MAX_NODES(text_nbytes) ((text_nbytes) + (text_nbytes) / 8 + 1)
+
+/* Reads a text into a tree, whose arrays the caller provides: that many nodes, and one extent for each byte. Names
+ * point into the text. Statuses: NDBUF_ERR_FORMAT, NDBUF_ERR_OVERFLOW. */
 ndbuf_status ndbuf__format_tree_parse(const char *text, ndbuf__format_tree *tree, ndbuf_error *err);
 
 /* Makes the tree one of `itemsize` bytes, if need be one of opaque bytes. Needs room for one node. */

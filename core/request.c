@@ -59,35 +59,3 @@ ndbuf_status ndbuf__request_check_place(const ndbuf_request *request, const ndbu
     }
     return NDBUF_OK;
 }
-
-ndbuf_status ndbuf__request_check_layout(const ndbuf_request *request, bool has_suboffsets, bool c_contiguous,
-                                         bool f_contiguous, ndbuf_error *err)
-{
-    uint32_t flags = request->flags;
-    const char *unmet = NULL;
-    if (has_suboffsets && !ndbuf__asks(flags, NDBUF_REQUEST_INDIRECT)) {
-        unmet = "INDIRECT is not asked for, and the view has suboffsets";
-    } else if (ndbuf__asks(flags, NDBUF_REQUEST_C_CONTIGUOUS) && !c_contiguous) {
-        unmet = "C_CONTIGUOUS: the view is not C-contiguous";
-    } else if (ndbuf__asks(flags, NDBUF_REQUEST_F_CONTIGUOUS) && !f_contiguous) {
-        unmet = "F_CONTIGUOUS: the view is not Fortran-contiguous";
-    } else if (ndbuf__asks(flags, NDBUF_REQUEST_ANY_CONTIGUOUS) && !c_contiguous && !f_contiguous) {
-        unmet = "ANY_CONTIGUOUS: the view is not contiguous";
-    } else if (!ndbuf__asks(flags, NDBUF_REQUEST_STRIDES) && !c_contiguous) {
-        unmet = "STRIDES is not asked for, and the view is not C-contiguous";
-    }
-    return unmet == NULL ? NDBUF_OK : ndbuf_fail(err, NDBUF_ERR_REQUEST, "%s", unmet);
-}
-
-void ndbuf__request_hide(const ndbuf_request *request, ndbuf_view *view)
-{
-    if (!ndbuf__asks(request->flags, NDBUF_REQUEST_FORMAT)) {
-        view->format = NULL;
-    }
-    if (!ndbuf__asks(request->flags, NDBUF_REQUEST_ND)) {
-        view->shape = NULL;
-    }
-    if (!ndbuf__asks(request->flags, NDBUF_REQUEST_STRIDES)) {
-        view->strides = NULL;
-    }
-}

@@ -29,20 +29,28 @@ ndbuf_status ndbuf__view_check(const ndbuf_view *view, const char *name, ndbuf_e
     return NDBUF_OK;
 }
 
+/* Lets go of what only this view holds. */
+static void release_parts(const ndbuf_view *view)
+{
+    if ((view->held & NDBUF__HOLDS_DIMS) != 0) {
+        ndbuf__free(view->dims);
+    }
+    if ((view->held & NDBUF__HOLDS_LAYOUT) != 0) {
+        ndbuf_format_release(view->layout);
+    }
+    if ((view->held & NDBUF__HOLDS_READY) != 0) {
+        ndbuf_event_release(view->ready);
+    }
+}
+
 void ndbuf__view_release(ndbuf_view *view)
 {
     uint32_t held = view->held;
     ndbuf_owner *owner = view->owner;
-    if ((held & NDBUF__HOLDS_DIMS) != 0) {
-        ndbuf__free(view->dims);
+    if (held != NDBUF__HOLDS_OWNER) {
+        release_parts(view);
     }
-    if ((held & NDBUF__HOLDS_LAYOUT) != 0) {
-        ndbuf_format_release(view->layout);
-    }
-    if ((held & NDBUF__HOLDS_READY) != 0) {
-        ndbuf_event_release(view->ready);
-    }
-    memset(view, 0, sizeof(*view));
+    ndbuf__view_empty(view);
     /* Last: the owner may keep the memory that the view itself is in. */
     if ((held & NDBUF__HOLDS_OWNER) != 0) {
         owner->release(owner);

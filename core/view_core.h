@@ -3,6 +3,7 @@
 #define NDBUF_CORE_VIEW_CORE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "ndbuf/view.h"
@@ -16,6 +17,9 @@ enum {
     NDBUF__HOLDS_DIMS = 1u << 2,   /* `dims` is on the heap and this view's own */
     NDBUF__HOLDS_READY = 1u << 3
 };
+
+/* The fields of a view before its inline arrays: all that an empty view has, and all of one whose arrays lie elsewhere. */
+#define NDBUF__VIEW_HEAD_NBYTES offsetof(ndbuf_view, dims_inline)
 
 /* The address that ndbuf_owner.library has in all objects of this copy of the library. */
 extern const char ndbuf__library;
@@ -32,7 +36,15 @@ ndbuf_status ndbuf__view_check(const ndbuf_view *view, const char *name, ndbuf_e
 /* Statuses: NDBUF_ERR_INVALID (ndim outside 0 .. 64, shape missing, a negative extent). */
 ndbuf_status ndbuf__shape_check(int32_t ndim, const int64_t *shape, ndbuf_error *err);
 
-/* The release function of all views of this library. */
+/* Marks a view as empty. Not all of it is cleared: that would cost more than all else in releasing it. */
+static inline void ndbuf__view_empty(ndbuf_view *view)
+{
+    view->release = NULL;
+    view->owner = NULL;
+    view->handle = NULL;
+}
+
+/* The release function of the views of this library. */
 void ndbuf__view_release(ndbuf_view *view);
 
 /* The layout of a view that this library made: ndim, shape, strides and suboffsets as they are, whatever of them an

@@ -90,8 +90,7 @@ struct ndbuf_exporter {
 
 /* Acquires a view from any exporter and checks the answer against the request: device, flags, contiguity, format and
  * item size, bounds, alignment. A view from another copy of the library, or from none, is adopted, so that all
- * functions take it. A second try is made with the host if the exporter refused all accepted devices and a copy is
- * allowed.
+ * functions take it.
  *
  * NDBUF_ERR_REQUEST, NDBUF_ERR_READONLY, NDBUF_ERR_BUSY, NDBUF_ERR_ABI  as above
  * NDBUF_ERR_INVALID  the exporter broke the protocol; the text tells how, and its view has been released */

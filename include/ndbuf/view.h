@@ -36,7 +36,8 @@ enum {
 /* A view: where (device, handle, byte offset), what (format, item size), how (shape, strides, suboffsets).
  *
  * It lives in the caller's memory. It may point into itself: never assign or memcpy one, use ndbuf_view_move. Every
- * view ends with ndbuf_view_release; zero-initialised is an empty view, which that accepts. A view may be read by many
+ * view ends with ndbuf_view_release; one whose `release` is NULL (zero-initialised, moved away or released) is empty, which
+ * that accepts. A view may be read by many
  * threads at once, and changed by none meanwhile.
  *
  * Item (i0 .. in) of a view without suboffsets lies at handle + byte_offset + sum(ik * strides[k]). With suboffsets,
@@ -63,7 +64,7 @@ struct ndbuf_view {
     const int64_t *suboffsets;         /* ndim entries, bytes; NULL: none, and never all negative */
     ndbuf_event *ready;                /* the contents are valid when this is complete; NULL: now */
     ndbuf_owner *owner;                /* one reference of this view, or NULL: nothing to keep alive */
-    void (*release)(ndbuf_view *view); /* ends the view and zeroes it; never NULL in a live view */
+    void (*release)(ndbuf_view *view); /* ends the view and sets this to NULL; never NULL in a live view */
 
     /* From here on private to the library copy that made the view. */
     ndbuf_storage *storage; /* borrowed: the owner keeps it */
