@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/test.h"
+
+#include <string.h>
+
+static void test_the_host_is_always_there(void **state)
+{
+    (void)state;
+    ndbuf_device *device = NULL;
+    ASSERT_OK(ndbuf_device_open("cpu", &device, err));
+    assert_ptr_equal(device, ndbuf_device_cpu());
+    ASSERT_OK(ndbuf_device_open("cpu:0", &device, err));
+    assert_ptr_equal(device, ndbuf_device_cpu());
+    ndbuf_device_close(device);
+    ndbuf_device_close(device);
+    ndbuf_device_close(NULL);
+    ndbuf_device_info info;
+    ndbuf_device_info_get(ndbuf_device_cpu(), &info);
+    assert_string_equal(info.name, "cpu");
+    assert_int_equal(info.tag.type, NDBUF_DEVICE_CPU);
+    assert_int_equal(ndbuf_device_tag_get(ndbuf_device_cpu()).id, 0);
+    assert_true((info.flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0);
+}
+
+static void test_bad_device_names_say_what_is_wrong(void **state)
+{
+    (void)state;
+    ndbuf_device *device = NULL;
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "no device name", ndbuf_device_open(NULL, &device, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "unknown device 'tpu:0'", ndbuf_device_open("tpu:0", &device, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "unknown device ''", ndbuf_device_open("", &device, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "'cpu:x'", ndbuf_device_open("cpu:x", &device, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "'cpu:'", ndbuf_device_open("cpu:", &device, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "'cpu:-1'", ndbuf_device_open("cpu:-1", &device, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "'cpu:12345678901'", ndbuf_device_open("cpu:12345678901", &device, err));
+    ASSERT_FAILS(NDBUF_ERR_UNAVAILABLE, "cpu:1", ndbuf_device_open("cpu:1", &device, err));
+    ASSERT_FAILS(NDBUF_ERR_UNAVAILABLE, "not built", ndbuf_device_open("cuda:0", &device, err));
+    assert_null(device);
+}
+
+static void test_every_backend_gives_its_state_and_reason(void **state)
+{
+    (void)state;
+    ndbuf_backend_info info;
+    assert_true(ndbuf_backend_count() >= 3);
+    ASSERT_OK(ndbuf_backend_info_get(0, &info, err));
+    assert_string_equal(info.name, "cpu");
+    assert_int_equal(info.status, NDBUF_OK);
+    assert_int_equal(info.ndevices, 1);
+    for (int32_t i = 0; i < ndbuf_backend_count(); i++) {
+        ASSERT_OK(ndbuf_backend_info_get(i, &info, err));
+        assert_true((info.status == NDBUF_OK) == (info.reason[0] == '\0'));
+        assert_true((info.status == NDBUF_OK) == (info.ndevices > 0));
+        if (strcmp(info.name, "cuda") == 0) {
+            assert_int_equal(info.status, NDBUF_ERR_UNAVAILABLE);
+            assert_int_equal(info.built, 0);
+        }
+    }
+    ASSERT_FAILS(NDBUF_ERR_INDEX, "backend -1", ndbuf_backend_info_get(-1, &info, err));
+    ASSERT_FAILS(NDBUF_ERR_INDEX, "of", ndbuf_backend_info_get(ndbuf_backend_count(), &info, err));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_host_is_always_there),
+        cmocka_unit_test(test_bad_device_names_say_what_is_wrong),
+        cmocka_unit_test(test_every_backend_gives_its_state_and_reason),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/host_alloc.h"
+
+/* A writable C-contiguous view of `ndim` axes with items of format `text`. */
+static void make_view(ndbuf_view *view, const char *text, int32_t ndim, const int64_t *shape)
+{
+    ndbuf_format *format = NULL;
+    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
+    ASSERT_OK(ndbuf_view_create(view, ndbuf_device_cpu(), format, ndim, shape, err));
+    ndbuf_format_release(format);
+}
+
+static void make_exporter(ndbuf_exporter **exporter, const char *text, int32_t ndim, const int64_t *shape)
+{
+    ndbuf_view view = {0};
+    make_view(&view, text, ndim, shape);
+    ASSERT_OK(ndbuf_exporter_create(&view, exporter, err));
+    ndbuf_view_release(&view);
+}
+
+static const int64_t shape23[2] = {2, 3};
+
+static void test_full_request_shows_everything_and_counts_one_export(void **state)
+{
+    (void)state;
+    ndbuf_exporter *exporter = NULL;
+    make_exporter(&exporter, "f", 2, shape23);
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
+    ndbuf_view view = {0};
+    ASSERT_OK(ndbuf_view_acquire(&view, exporter, &request, err));
+    assert_int_equal(ndbuf_exporter_nexports(exporter), 1);
+    assert_string_equal(view.format, "<f");
+    assert_int_equal(view.ndim, 2);
+    assert_int_equal(view.shape[1], 3);
+    assert_int_equal(view.strides[0], 12);
+    assert_null(view.suboffsets);
+    assert_int_equal(view.nbytes, 24);
+    assert_int_equal(view.flags, 0);
+    ndbuf_view_release(&view);
+    assert_null(view.release);
+    assert_int_equal(ndbuf_exporter_nexports(exporter), 0);
+    ndbuf_view_release(&view);
+    assert_int_equal(ndbuf_exporter_nexports(exporter), 0);
+    ndbuf_exporter_release(exporter);
+}
+
+static void test_what_was_not_asked_for_is_not_shown_but_the_view_stays_whole(void **state)
+{
+    (void)state;
+    ndbuf_exporter *exporter = NULL;
+    make_exporter(&exporter, "f", 2, shape23);
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_SIMPLE);
+    ndbuf_view view = {0};
+    ndbuf_view row = {0};
+    ASSERT_OK(ndbuf_view_acquire(&view, exporter, &request, err));
+    assert_null(view.format);
+    assert_null(view.shape);
+    assert_null(view.strides);
+    assert_int_equal(view.itemsize, 4);
+    assert_int_equal(view.nbytes, 24);
+    ASSERT_OK(ndbuf_view_index(&view, 0, 1, &row, err));
+    assert_int_equal(row.ndim, 1);
+    assert_int_equal(row.byte_offset, 12);
+    assert_string_equal(row.format, "<f");
+    ndbuf_view_release(&view);
+    assert_int_equal(ndbuf_exporter_nexports(exporter), 1); /* a slice is an export, too */
+    ndbuf_view_release(&row);
+    assert_int_equal(ndbuf_exporter_nexports(exporter), 0);
+    ndbuf_exporter_release(exporter);
+}
+
+static void test_an_unmet_request_names_its_flag(void **state)
+{
+    (void)state;
+    ndbuf_exporter *exporter = NULL;
+    ndbuf_view view = {0};
+    ndbuf_view out = {0};
+    make_view(&view, "f", 2, shape23);
+    ASSERT_OK(ndbuf_view_transpose(&view, &view, err));
+    ASSERT_OK(ndbuf_view_readonly(&view, &view, err));
+    ASSERT_OK(ndbuf_exporter_create(&view, &exporter, err));
+    ndbuf_view_release(&view);
+    const struct {
+        uint32_t flags;
+        ndbuf_status status;
+        const char *text;
+    } cases[] = {
+        {NDBUF_REQUEST_C_CONTIGUOUS, NDBUF_ERR_REQUEST, "C_CONTIGUOUS"},
+        {NDBUF_REQUEST_ND, NDBUF_ERR_REQUEST, "STRIDES is not asked for"},
+        {NDBUF_REQUEST_SIMPLE, NDBUF_ERR_REQUEST, "STRIDES is not asked for"},
+        {NDBUF_REQUEST_STRIDED, NDBUF_ERR_READONLY, "WRITABLE"},
+        {NDBUF_REQUEST_FORMAT, NDBUF_ERR_REQUEST, "FORMAT is asked for without ND"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ndbuf_request request = NDBUF_REQUEST_INIT(cases[i].flags);
+        ASSERT_FAILS(cases[i].status, cases[i].text, ndbuf_view_acquire(&out, exporter, &request, err));
+        assert_null(out.release);
+    }
+    ndbuf_request fortran = NDBUF_REQUEST_INIT(NDBUF_REQUEST_F_CONTIGUOUS);
+    ASSERT_OK(ndbuf_view_acquire(&out, exporter, &fortran, err));
+    ndbuf_view_release(&out);
+    fortran.alignment = 3;
+    ASSERT_FAILS(NDBUF_ERR_REQUEST, "alignment: 3", ndbuf_view_acquire(&out, exporter, &fortran, err));
+    fortran.alignment = 0;
+    const ndbuf_device_tag cuda = {NDBUF_DEVICE_CUDA, 3};
+    fortran.devices = &cuda;
+    fortran.ndevices = 1;
+    ASSERT_FAILS(NDBUF_ERR_REQUEST, "devices", ndbuf_view_acquire(&out, exporter, &fortran, err));
+    fortran.ndevices = 0;
+    fortran.copy = 7;
+    ASSERT_FAILS(NDBUF_ERR_REQUEST, "copy: 7", ndbuf_view_acquire(&out, exporter, &fortran, err));
+    fortran.copy = 0;
+    fortran.view_nbytes = 8;
+    ASSERT_FAILS(NDBUF_ERR_ABI, "views of 8 bytes", ndbuf_view_acquire(&out, exporter, &fortran, err));
+    assert_int_equal(ndbuf_exporter_nexports(exporter), 0);
+    ndbuf_exporter_release(exporter);
+}
+
+static void test_a_copy_is_made_only_if_allowed_and_as_asked_for(void **state)
+{
+    (void)state;
+    ndbuf_exporter *exporter = NULL;
+    ndbuf_view view = {0};
+    ndbuf_view out = {0};
+    make_view(&view, "i", 2, shape23);
+    int32_t *items = ndbuf_view_host_address(&view);
+    for (int i = 0; i < 6; i++) {
+        items[i] = i;
+    }
+    ASSERT_OK(ndbuf_view_transpose(&view, &view, err));
+    ASSERT_OK(ndbuf_view_readonly(&view, &view, err));
+    ASSERT_OK(ndbuf_exporter_create(&view, &exporter, err));
+    ndbuf_view_release(&view);
+
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_C_CONTIGUOUS | NDBUF_REQUEST_WRITABLE);
+    request.copy = NDBUF_COPY_IF_NEEDED;
+    request.alignment = 4096;
+    ASSERT_OK(ndbuf_view_acquire(&out, exporter, &request, err));
+    assert_int_equal(out.flags, NDBUF_VIEW_COPIED);
+    assert_int_equal(ndbuf_exporter_nexports(exporter), 0);
+    static const int32_t expected[6] = {0, 3, 1, 4, 2, 5};
+    assert_memory_equal(ndbuf_view_host_address(&out), expected, sizeof(expected));
+    assert_int_equal((uintptr_t)ndbuf_view_host_address(&out) % 4096, 0);
+    ndbuf_view_release(&out);
+
+    request = (ndbuf_request)NDBUF_REQUEST_INIT(NDBUF_REQUEST_STRIDES);
+    request.copy = NDBUF_COPY_IF_NEEDED;
+    ASSERT_OK(ndbuf_view_acquire(&out, exporter, &request, err));
+    assert_int_equal(out.flags, NDBUF_VIEW_READONLY);
+    ndbuf_view_release(&out);
+    request.copy = NDBUF_COPY_ALWAYS;
+    ASSERT_OK(ndbuf_view_acquire(&out, exporter, &request, err));
+    assert_int_equal(out.flags, NDBUF_VIEW_COPIED);
+    ndbuf_view_release(&out);
+    ndbuf_exporter_release(exporter);
+}
+
+static void test_views_keep_the_exporter_alive(void **state)
+{
+    (void)state;
+    ndbuf_exporter *exporter = NULL;
+    make_exporter(&exporter, "d", 2, shape23);
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
+    ndbuf_view view = {0};
+    ASSERT_OK(ndbuf_view_acquire(&view, exporter, &request, err));
+    ndbuf_exporter_release(exporter);
+    memset(ndbuf_view_host_address(&view), 1, 48);
+    assert_string_equal(view.format, "<d");
+    ndbuf_view_release(&view);
+}
+
+static void test_replace_is_refused_while_views_are_out(void **state)
+{
+    (void)state;
+    ndbuf_exporter *exporter = NULL;
+    make_exporter(&exporter, "d", 2, shape23);
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
+    ndbuf_view out = {0};
+    ndbuf_view larger = {0};
+    static const int64_t shape5[1] = {5};
+    make_view(&larger, "h", 1, shape5);
+    ASSERT_OK(ndbuf_view_acquire(&out, exporter, &request, err));
+    ASSERT_FAILS(NDBUF_ERR_BUSY, "1 view(s)", ndbuf_exporter_replace(exporter, &larger, err));
+    ndbuf_view_release(&out);
+    ASSERT_OK(ndbuf_exporter_replace(exporter, &larger, err));
+    ASSERT_OK(ndbuf_view_acquire(&out, exporter, &request, err));
+    assert_int_equal(out.ndim, 1);
+    assert_string_equal(out.format, "<h");
+    ndbuf_view_release(&out);
+    ndbuf_view_release(&larger);
+    ndbuf_exporter_release(exporter);
+}
+
+static void test_chained_exports_stay_readonly_and_hold_the_first_exporter(void **state)
+{
+    (void)state;
+    ndbuf_exporter *first = NULL;
+    ndbuf_exporter *second = NULL;
+    ndbuf_view view = {0};
+    make_exporter(&first, "B", 2, shape23);
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL_RO);
+    ASSERT_OK(ndbuf_view_acquire(&view, first, &request, err));
+    ASSERT_OK(ndbuf_view_readonly(&view, &view, err));
+    ASSERT_OK(ndbuf_exporter_create(&view, &second, err));
+    ndbuf_view_release(&view);
+    assert_int_equal(ndbuf_exporter_nexports(first), 1);
+    request.flags = NDBUF_REQUEST_FULL;
+    ASSERT_FAILS(NDBUF_ERR_READONLY, "WRITABLE", ndbuf_view_acquire(&view, second, &request, err));
+    ndbuf_exporter_release(second);
+    assert_int_equal(ndbuf_exporter_nexports(first), 0);
+    ndbuf_exporter_release(first);
+}
+
+/* -- exporters that do not come from the library -- */
+
+/* One that answers with a prepared view, and counts the releases. */
+typedef struct foreign_exporter {
+    ndbuf_exporter base;
+    ndbuf_view answer;
+    int nreleased;
+} foreign_exporter;
+
+static foreign_exporter *releasing;
+
+static void foreign_release(ndbuf_view *view)
+{
+    releasing->nreleased++;
+    view->release = NULL;
+}
+
+static ndbuf_status foreign_acquire(ndbuf_exporter *exporter, const ndbuf_request *request, ndbuf_view *out_view,
+                                    ndbuf_error *err)
+{
+    (void)request, (void)err;
+    foreign_exporter *self = (foreign_exporter *)exporter;
+    *out_view = self->answer; /* it does not point into itself */
+    return NDBUF_OK;
+}
+
+static char foreign_memory[24];
+static const int64_t foreign_strides[2] = {12, 4};
+
+static void foreign_init(foreign_exporter *self)
+{
+    *self = (foreign_exporter){
+        .base = {.abi_version = NDBUF_ABI_VERSION, .acquire = foreign_acquire},
+        .answer = {.abi_version = NDBUF_ABI_VERSION,
+                   .device = {NDBUF_DEVICE_CPU, 0},
+                   .handle = foreign_memory,
+                   .storage_nbytes = 24,
+                   .nbytes = 24,
+                   .itemsize = 4,
+                   .ndim = 2,
+                   .format = "i",
+                   .shape = shape23,
+                   .strides = foreign_strides,
+                   .release = foreign_release},
+    };
+    releasing = self;
+}
+
+static void test_a_foreign_view_is_adopted_and_released_once(void **state)
+{
+    (void)state;
+    foreign_exporter exporter;
+    foreign_init(&exporter);
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
+    ndbuf_view view = {0};
+    ndbuf_view part = {0};
+    ASSERT_OK(ndbuf_view_acquire(&view, &exporter.base, &request, err));
+    assert_ptr_equal(ndbuf_view_host_address(&view), foreign_memory);
+    ASSERT_OK(ndbuf_view_index(&view, 0, 1, &part, err));
+    ndbuf_view_release(&view);
+    assert_int_equal(exporter.nreleased, 0);
+    ndbuf_view_release(&part);
+    assert_int_equal(exporter.nreleased, 1);
+}
+
+static void test_a_broken_answer_is_refused_and_released(void **state)
+{
+    (void)state;
+    static const int64_t huge[2] = {INT64_MAX, 3};
+    static const int64_t negative[2] = {2, -3};
+    const struct {
+        const char *text;
+        ndbuf_status status;
+        uint32_t flags;
+        ndbuf_view change; /* fields that are not 0 replace those of the good answer */
+    } cases[] = {
+        {"read-only", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.flags = NDBUF_VIEW_READONLY}},
+        {"a copy was not allowed", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.flags = NDBUF_VIEW_COPIED}},
+        {"ABI 9", NDBUF_ERR_ABI, NDBUF_REQUEST_FULL, {.abi_version = 9}},
+        {"ndim 65", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.ndim = 65}},
+        {"[1, 25)", NDBUF_ERR_BOUNDS, NDBUF_REQUEST_FULL, {.byte_offset = 1}},
+        {"not accepted", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.device = {NDBUF_DEVICE_OPENCL, 0}}},
+        {"FORMAT was not asked for", NDBUF_ERR_INVALID, NDBUF_REQUEST_STRIDED, {.itemsize = 4}},
+        {"says 23 bytes", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.nbytes = 23}},
+        {"", NDBUF_ERR_OVERFLOW, NDBUF_REQUEST_FULL, {.shape = huge}},
+        {"-3", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.shape = negative}},
+        {"at 0", NDBUF_ERR_FORMAT, NDBUF_REQUEST_FULL, {.format = "~"}},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        foreign_exporter exporter;
+        foreign_init(&exporter);
+        const ndbuf_view *change = &cases[i].change;
+        ndbuf_view *answer = &exporter.answer;
+        answer->flags |= change->flags;
+        answer->abi_version = change->abi_version != 0 ? change->abi_version : answer->abi_version;
+        answer->ndim = change->ndim != 0 ? change->ndim : answer->ndim;
+        answer->byte_offset = change->byte_offset;
+        answer->device = change->device.type != 0 ? change->device : answer->device;
+        answer->nbytes = change->nbytes != 0 ? change->nbytes : answer->nbytes;
+        answer->shape = change->shape != NULL ? change->shape : answer->shape;
+        answer->format = change->format != NULL ? change->format : answer->format;
+        ndbuf_request request = NDBUF_REQUEST_INIT(cases[i].flags);
+        ndbuf_view view = {0};
+        ASSERT_FAILS(cases[i].status, cases[i].text, ndbuf_view_acquire(&view, &exporter.base, &request, err));
+        assert_null(view.release);
+        assert_int_equal(exporter.nreleased, 1);
+    }
+}
+
+static void test_a_failed_import_leaves_the_foreign_view_to_its_holder(void **state)
+{
+    (void)state;
+    foreign_exporter exporter;
+    foreign_init(&exporter);
+    ndbuf_view foreign = exporter.answer;
+    foreign.byte_offset = 100;
+    ndbuf_view view = {0};
+    ASSERT_FAILS(NDBUF_ERR_BOUNDS, "24", ndbuf_view_import(&view, &foreign, err));
+    assert_int_equal(exporter.nreleased, 0);
+    foreign.byte_offset = 0;
+    ALLOC_FAIL_SWEEP(status_ = ndbuf_view_import(&view, &foreign, NULL), (void)0);
+    assert_null(foreign.release);
+    assert_int_equal(exporter.nreleased, 0);
+    ndbuf_view_release(&view);
+    assert_int_equal(exporter.nreleased, 1);
+}
+
+/* -- cost -- */
+
+static int64_t nallocs;
+
+static bool count_alloc(void)
+{
+    nallocs++;
+    return false;
+}
+
+static void test_acquire_release_and_slice_of_eight_axes_allocate_nothing(void **state)
+{
+    (void)state;
+    static const int64_t shape8[8] = {2, 2, 2, 2, 2, 2, 2, 2};
+    ndbuf_exporter *exporter = NULL;
+    make_exporter(&exporter, "d", 8, shape8);
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
+    ndbuf_slice slice = {.start = 1, .given = NDBUF_SLICE_START};
+    ndbuf_view view = {0};
+    ndbuf_view part = {0};
+    nallocs = 0;
+    ndbuf__set_alloc_fault(count_alloc);
+    ASSERT_OK(ndbuf_view_acquire(&view, exporter, &request, err));
+    ASSERT_OK(ndbuf_view_slice(&view, 7, &slice, &part, err));
+    ndbuf_view_release(&part);
+    ndbuf_view_release(&view);
+    ndbuf__set_alloc_fault(NULL);
+    assert_int_equal(nallocs, 0);
+    ndbuf_exporter_release(exporter);
+}
+
+static void test_making_an_exporter_survives_each_failing_allocation(void **state)
+{
+    (void)state;
+    static const int64_t shape9[9] = {1, 1, 1, 1, 1, 1, 1, 1, 3};
+    ndbuf_view view = {0};
+    ndbuf_exporter *exporter = NULL;
+    make_view(&view, "T{i:a:d:b:}", 9, shape9);
+    ALLOC_FAIL_SWEEP(status_ = ndbuf_exporter_create(&view, &exporter, NULL), (void)0);
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
+    request.copy = NDBUF_COPY_ALWAYS;
+    ndbuf_view out = {0};
+    ALLOC_FAIL_SWEEP(status_ = ndbuf_view_acquire(&out, exporter, &request, NULL), ndbuf_view_release(&out));
+    ALLOC_FAIL_SWEEP(status_ = ndbuf_exporter_replace(exporter, &view, NULL), (void)0);
+    ndbuf_exporter_release(exporter);
+    ndbuf_view_release(&view);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_full_request_shows_everything_and_counts_one_export),
+        cmocka_unit_test(test_what_was_not_asked_for_is_not_shown_but_the_view_stays_whole),
+        cmocka_unit_test(test_an_unmet_request_names_its_flag),
+        cmocka_unit_test(test_a_copy_is_made_only_if_allowed_and_as_asked_for),
+        cmocka_unit_test(test_views_keep_the_exporter_alive),
+        cmocka_unit_test(test_replace_is_refused_while_views_are_out),
+        cmocka_unit_test(test_chained_exports_stay_readonly_and_hold_the_first_exporter),
+        cmocka_unit_test(test_a_foreign_view_is_adopted_and_released_once),
+        cmocka_unit_test(test_a_broken_answer_is_refused_and_released),
+        cmocka_unit_test(test_a_failed_import_leaves_the_foreign_view_to_its_holder),
+        cmocka_unit_test(test_acquire_release_and_slice_of_eight_axes_allocate_nothing),
+        cmocka_unit_test(test_making_an_exporter_survives_each_failing_allocation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

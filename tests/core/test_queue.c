@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/test.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "ndbuf/backend.h"
+
+#include "core/host_worker.h"
+#include "core/sync.h"
+
+/* A gate that holds up a queue until the test opens it. */
+typedef struct test_gate {
+    ndbuf__mutex mutex;
+    ndbuf__cond opened;
+    bool is_open;
+} test_gate;
+
+static void gate_open(test_gate *gate)
+{
+    ndbuf__mutex_lock(&gate->mutex);
+    gate->is_open = true;
+    ndbuf__cond_broadcast(&gate->opened);
+    ndbuf__mutex_unlock(&gate->mutex);
+}
+
+static ndbuf_status pass_gate(void *context, ndbuf_error *err)
+{
+    (void)err;
+    test_gate *gate = context;
+    ndbuf__mutex_lock(&gate->mutex);
+    while (!gate->is_open) {
+        ndbuf__cond_wait(&gate->opened, &gate->mutex);
+    }
+    ndbuf__mutex_unlock(&gate->mutex);
+    return NDBUF_OK;
+}
+
+static ndbuf_status host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err)
+{
+    return ndbuf_queue_device(queue)->ops->queue_host_call(queue, fn, context, err);
+}
+
+static void make_bytes(ndbuf_view *view, int64_t nbytes)
+{
+    ASSERT_OK(ndbuf_view_create(view, ndbuf_device_cpu(), NULL, 1, &nbytes, err));
+}
+
+static void test_work_waits_its_turn_while_the_caller_goes_on(void **state)
+{
+    (void)state;
+    test_gate gate = {.mutex = NDBUF__MUTEX_INIT};
+    ndbuf__cond_init(&gate.opened);
+    ndbuf_queue *queue = NULL;
+    ndbuf_event *event = NULL;
+    ndbuf_view dst = {0};
+    ndbuf_view src = {0};
+    make_bytes(&dst, 100);
+    make_bytes(&src, 100);
+    char *out = ndbuf_view_host_address(&dst);
+    memset(out, 0, 100);
+    memset(ndbuf_view_host_address(&src), 7, 100);
+    ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &queue, err));
+    ASSERT_OK(host_call(queue, pass_gate, &gate, err));
+    ASSERT_OK(ndbuf_copy(&dst, &src, queue, err));
+    ASSERT_OK(ndbuf_queue_record(queue, &event, err));
+    int32_t complete = 1;
+    ASSERT_OK(ndbuf_event_query(event, &complete, err));
+    assert_false(complete);
+    assert_int_equal(out[0], 0);
+    ndbuf_view_release(&src); /* the copy holds the memory */
+    gate_open(&gate);
+    ASSERT_OK(ndbuf_event_wait(event, err));
+    assert_int_equal(out[99], 7);
+    ASSERT_OK(ndbuf_event_query(event, &complete, err));
+    assert_true(complete);
+    ndbuf_event_release(event);
+    ndbuf_queue_release(queue);
+    ndbuf_view_release(&dst);
+    ndbuf__cond_clear(&gate.opened);
+}
+
+static _Atomic(int) nreleased;
+
+static void count_release(void *context, void *handle)
+{
+    (void)context, (void)handle;
+    atomic_fetch_add(&nreleased, 1);
+}
+
+static void test_adopted_memory_is_released_only_after_the_copy(void **state)
+{
+    (void)state;
+    test_gate gate = {.mutex = NDBUF__MUTEX_INIT};
+    ndbuf__cond_init(&gate.opened);
+    static char memory[64];
+    ndbuf_storage *storage = NULL;
+    ndbuf_queue *queue = NULL;
+    ndbuf_view dst = {0};
+    ndbuf_view src = {0};
+    const int64_t extent = 64;
+    atomic_store(&nreleased, 0);
+    make_bytes(&dst, 64);
+    ASSERT_OK(ndbuf_storage_adopt(ndbuf_device_cpu(), memory, 64, 0, count_release, NULL, &storage, err));
+    ndbuf_view_spec spec = {.ndim = 1, .shape = &extent};
+    ASSERT_OK(ndbuf_view_init(&src, storage, &spec, err));
+    ndbuf_storage_release(storage);
+    ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &queue, err));
+    ASSERT_OK(host_call(queue, pass_gate, &gate, err));
+    ASSERT_OK(ndbuf_copy(&dst, &src, queue, err));
+    ndbuf_view_release(&src);
+    assert_int_equal(atomic_load(&nreleased), 0);
+    gate_open(&gate);
+    ASSERT_OK(ndbuf_queue_wait(queue, err));
+    assert_int_equal(atomic_load(&nreleased), 1);
+    ndbuf_queue_release(queue);
+    ndbuf_view_release(&dst);
+    ndbuf__cond_clear(&gate.opened);
+}
+
+static void test_one_queue_waits_for_an_event_of_another(void **state)
+{
+    (void)state;
+    test_gate gate = {.mutex = NDBUF__MUTEX_INIT};
+    ndbuf__cond_init(&gate.opened);
+    ndbuf_queue *first = NULL;
+    ndbuf_queue *second = NULL;
+    ndbuf_event *event = NULL;
+    ndbuf_view a = {0};
+    ndbuf_view b = {0};
+    make_bytes(&a, 8);
+    make_bytes(&b, 8);
+    const char one = 1;
+    memset(ndbuf_view_host_address(&b), 0, 8);
+    ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &first, err));
+    ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &second, err));
+    ASSERT_OK(host_call(first, pass_gate, &gate, err));
+    ASSERT_OK(ndbuf_fill(&a, &one, 1, first, err));
+    ASSERT_OK(ndbuf_queue_record(first, &event, err));
+    ndbuf_view_set_ready(&a, event);
+    ndbuf_event_release(event);
+    ASSERT_OK(ndbuf_copy(&b, &a, second, err)); /* its ready event is waited for */
+    gate_open(&gate);
+    ASSERT_OK(ndbuf_queue_wait(second, err));
+    assert_memory_equal(ndbuf_view_host_address(&b), "\1\1\1\1\1\1\1\1", 8);
+    ndbuf_view_release(&a);
+    ndbuf_view_release(&b);
+    ndbuf_queue_release(first);
+    ndbuf_queue_release(second);
+    ndbuf__cond_clear(&gate.opened);
+}
+
+static ndbuf_status fail_step(void *context, ndbuf_error *err)
+{
+    return ndbuf_fail(err, NDBUF_ERR_NOMEM, "step %d failed", *(int *)context);
+}
+
+static void test_a_failed_host_step_is_told_once_by_the_next_wait(void **state)
+{
+    (void)state;
+    ndbuf_queue *queue = NULL;
+    int steps[2] = {1, 2};
+    ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &queue, err));
+    ASSERT_OK(host_call(queue, fail_step, &steps[0], err));
+    ASSERT_OK(host_call(queue, fail_step, &steps[1], err));
+    ASSERT_FAILS(NDBUF_ERR_NOMEM, "step 1 failed", ndbuf_queue_wait(queue, err));
+    ASSERT_OK(ndbuf_queue_wait(queue, err));
+    ndbuf_queue_release(queue);
+}
+
+static void test_queues_and_events_survive_each_failing_allocation(void **state)
+{
+    (void)state;
+    ndbuf_queue *queue = NULL;
+    ndbuf_event *event = NULL;
+    ALLOC_FAIL_SWEEP(status_ = ndbuf_queue_create(ndbuf_device_cpu(), &queue, NULL), (void)0);
+    ALLOC_FAIL_SWEEP(status_ = ndbuf_queue_record(queue, &event, NULL), (void)0);
+    ALLOC_FAIL_SWEEP(status_ = ndbuf_queue_wait_event(queue, event, NULL), (void)0);
+    ndbuf_queue_release(queue);
+    ASSERT_OK(ndbuf_event_wait(event, err)); /* events may outlive their queue */
+    ndbuf_event_release(event);
+}
+
+static void test_missing_arguments_are_named(void **state)
+{
+    (void)state;
+    ndbuf_queue *queue = NULL;
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "no device", ndbuf_queue_create(NULL, &queue, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "no native queue", ndbuf_queue_import(ndbuf_device_cpu(), NULL, &queue, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "no native queues",
+                 ndbuf_queue_import(ndbuf_device_cpu(), &queue, &queue, err));
+    assert_null(queue);
+    ndbuf_queue_release(NULL);
+    ndbuf_event_release(NULL);
+}
+
+static ndbuf_status count_call(void *context, ndbuf_error *err)
+{
+    (void)err;
+    ++*(int *)context;
+    return NDBUF_OK;
+}
+
+static void test_a_worker_runs_each_job_once_and_in_order(void **state)
+{
+    (void)state;
+    ndbuf__host_worker *worker = NULL;
+    int count = 0;
+    ASSERT_OK(ndbuf__host_worker_create(&worker, err));
+    for (int i = 0; i < 1000; i++) {
+        ASSERT_OK(ndbuf__host_worker_submit(worker, count_call, &count, err));
+    }
+    assert_int_equal(ndbuf__host_worker_submitted(worker), 1000);
+    ndbuf__host_worker_wait(worker, 1000);
+    assert_true(ndbuf__host_worker_is_done(worker, 1000));
+    assert_int_equal(count, 1000);
+    ASSERT_OK(ndbuf__host_worker_submit(worker, count_call, &count, err));
+    ndbuf__host_worker_destroy(worker); /* runs what is left */
+    assert_int_equal(count, 1001);
+    ndbuf__host_worker_destroy(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_work_waits_its_turn_while_the_caller_goes_on),
+        cmocka_unit_test(test_adopted_memory_is_released_only_after_the_copy),
+        cmocka_unit_test(test_one_queue_waits_for_an_event_of_another),
+        cmocka_unit_test(test_a_failed_host_step_is_told_once_by_the_next_wait),
+        cmocka_unit_test(test_queues_and_events_survive_each_failing_allocation),
+        cmocka_unit_test(test_missing_arguments_are_named),
+        cmocka_unit_test(test_a_worker_runs_each_job_once_and_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

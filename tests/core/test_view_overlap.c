@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "tests/support/sample_views.h"
+
+static void bytes_at(ndbuf_view *out_view, sample_storage *sample, int64_t byte_offset, int64_t nbytes)
+{
+    sample_view_init(out_view, sample, 1, 1, &nbytes, NULL, byte_offset);
+}
+
+static ndbuf_answer overlap_and_release(ndbuf_view *a, ndbuf_view *b)
+{
+    ndbuf_answer answer = ndbuf_view_overlap(a, b);
+    assert_int_equal(ndbuf_view_overlap(b, a), answer);
+    ndbuf_view_release(a);
+    ndbuf_view_release(b);
+    return answer;
+}
+
+static void test_one_storage_is_compared_by_offsets(void **state)
+{
+    (void)state;
+    static const ndbuf_device_type types[] = {NDBUF_DEVICE_CPU, NDBUF_DEVICE_CUDA, NDBUF_DEVICE_OPENCL,
+                                              NDBUF_DEVICE_EXT};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        sample_storage sample;
+        sample_storage_init(&sample, types[i], NULL, 100);
+        ndbuf_view a, b;
+        bytes_at(&a, &sample, 0, 50);
+        bytes_at(&b, &sample, 50, 50);
+        assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
+        bytes_at(&a, &sample, 0, 51);
+        bytes_at(&b, &sample, 50, 50);
+        assert_int_equal(overlap_and_release(&a, &b), NDBUF_YES);
+        bytes_at(&a, &sample, 0, 100);
+        bytes_at(&b, &sample, 50, 0);
+        assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
+    }
+}
+
+static void test_addresses_of_different_storages_are_compared(void **state)
+{
+    (void)state;
+    char memory[100];
+    sample_storage whole, part, other;
+    sample_storage_init(&whole, NDBUF_DEVICE_CPU, memory, 100);
+    sample_storage_init(&part, NDBUF_DEVICE_CUDA_HOST, memory + 60, 40);
+    char elsewhere[100];
+    sample_storage_init(&other, NDBUF_DEVICE_CPU, elsewhere, 100);
+    ndbuf_view a, b;
+    bytes_at(&a, &whole, 0, 71);
+    bytes_at(&b, &part, 10, 5);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_YES);
+    bytes_at(&a, &whole, 0, 70);
+    bytes_at(&b, &part, 10, 5);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
+    bytes_at(&a, &whole, 0, 100);
+    bytes_at(&b, &other, 0, 100);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
+}
+
+static void test_handles_without_addresses_are_compared_as_a_whole(void **state)
+{
+    (void)state;
+    sample_storage first, second, on_host, on_second_device;
+    sample_storage_init(&first, NDBUF_DEVICE_OPENCL, (void *)(uintptr_t)4096, 100);
+    sample_storage_init(&second, NDBUF_DEVICE_OPENCL, (void *)(uintptr_t)4100, 100);
+    sample_storage_init(&on_host, NDBUF_DEVICE_CPU, (void *)(uintptr_t)4096, 100);
+    sample_storage_init(&on_second_device, NDBUF_DEVICE_OPENCL, (void *)(uintptr_t)4096, 100);
+    on_second_device.device.tag.id = 1;
+    sample_storage *others[3] = {&second, &on_host, &on_second_device};
+    for (int i = 0; i < 3; i++) {
+        ndbuf_view a, b;
+        bytes_at(&a, &first, 0, 100);
+        bytes_at(&b, others[i], 0, 100);
+        assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
+    }
+}
+
+enum { NROWS = 4, ROW_NBYTES = 8 };
+
+/* A view of bytes of NROWS rows, every `stride`-th of `length`, through pointers. */
+static void rows_init(ndbuf_view *out_view, sample_storage *out_sample, char **table, int64_t length, int64_t stride,
+                      int64_t suboffset)
+{
+    const int64_t shape[2] = {NROWS, length};
+    const int64_t strides[2] = {sizeof(char *), stride};
+    const int64_t suboffsets[2] = {suboffset, -1};
+    sample_storage_init(out_sample, NDBUF_DEVICE_CPU, table, NROWS * (int64_t)sizeof(char *));
+    ndbuf_view_spec spec = {.ndim = 2, .shape = shape, .strides = strides, .suboffsets = suboffsets};
+    ASSERT_OK(ndbuf_view_init(out_view, &out_sample->storage, &spec, err));
+}
+
+static void test_rows_behind_pointers_are_compared_one_by_one(void **state)
+{
+    (void)state;
+    char data[NROWS * ROW_NBYTES];
+    char *upwards[NROWS], *downwards[NROWS];
+    for (int k = 0; k < NROWS; k++) {
+        upwards[k] = downwards[NROWS - 1 - k] = data + k * ROW_NBYTES;
+    }
+    sample_storage samples[2], plain;
+    sample_storage_init(&plain, NDBUF_DEVICE_CPU, data, sizeof(data));
+    ndbuf_view a, b;
+    rows_init(&a, &samples[0], upwards, 4, 1, 0);
+    rows_init(&b, &samples[1], downwards, 4, 1, 4);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO); /* left and right halves */
+    rows_init(&a, &samples[0], upwards, 5, 1, 0);
+    rows_init(&b, &samples[1], downwards, 4, 1, 4);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_YES);
+    rows_init(&a, &samples[0], upwards, 4, 2, 0);
+    rows_init(&b, &samples[1], downwards, 4, 2, 1);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO); /* even and odd bytes */
+    rows_init(&a, &samples[0], upwards, 4, 1, 0);
+    bytes_at(&b, &plain, 28, 4);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
+    rows_init(&a, &samples[0], upwards, 4, 1, 0);
+    bytes_at(&b, &plain, 27, 1);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_YES);
+}
+
+static void test_items_over_the_pointers_of_the_other_view_are_not_denied(void **state)
+{
+    (void)state;
+    char data[ROW_NBYTES];
+    char *table[NROWS + 1] = {data, data, data, data, NULL};
+    sample_storage samples[2];
+    ndbuf_view a, b;
+    rows_init(&a, &samples[0], table, 4, 1, 0);
+    sample_storage_init(&samples[1], NDBUF_DEVICE_CPU, table, sizeof(table));
+    bytes_at(&b, &samples[1], 3 * sizeof(char *), sizeof(char *));
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_UNDECIDED);
+    rows_init(&a, &samples[0], table, 4, 1, 0);
+    bytes_at(&b, &samples[1], NROWS * sizeof(char *), sizeof(char *));
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
+}
+
+static ndbuf_answer self_overlap_and_release(ndbuf_view *view)
+{
+    ndbuf_answer answer = ndbuf_view_self_overlap(view);
+    ndbuf_view_release(view);
+    return answer;
+}
+
+static void test_self_overlap_sees_rows_that_share_bytes(void **state)
+{
+    (void)state;
+    char data[NROWS * ROW_NBYTES];
+    char *table[NROWS] = {data + 16, data, data + 24, data + 8};
+    char *touching[NROWS] = {data, data + 7, data + 16, data + 24};
+    char *interleaved[NROWS] = {data + 1, data + 3, data, data + 2};
+    char *same[NROWS] = {data, data + 8, data, data + 16};
+    sample_storage sample;
+    ndbuf_view view;
+    rows_init(&view, &sample, table, 8, 1, 0);
+    assert_int_equal(self_overlap_and_release(&view), NDBUF_NO);
+    rows_init(&view, &sample, table, 8, 0, 0);
+    assert_int_equal(self_overlap_and_release(&view), NDBUF_YES);
+    rows_init(&view, &sample, touching, 7, 1, 0);
+    assert_int_equal(self_overlap_and_release(&view), NDBUF_NO);
+    rows_init(&view, &sample, touching, 8, 1, 0);
+    assert_int_equal(self_overlap_and_release(&view), NDBUF_YES);
+    rows_init(&view, &sample, interleaved, 5, 4, 0);
+    assert_int_equal(self_overlap_and_release(&view), NDBUF_NO);
+    rows_init(&view, &sample, interleaved, 5, 2, 0);
+    assert_int_equal(self_overlap_and_release(&view), NDBUF_YES);
+    rows_init(&view, &sample, same, 1, 1, 0);
+    assert_int_equal(self_overlap_and_release(&view), NDBUF_YES);
+    rows_init(&view, &sample, same, 0, 1, 0);
+    assert_int_equal(self_overlap_and_release(&view), NDBUF_NO);
+    assert_int_equal(sample.nrefs, 0);
+}
+
+static void test_self_overlap_without_pointers_is_that_of_the_layout(void **state)
+{
+    (void)state;
+    sample_storage sample;
+    sample_storage_init(&sample, NDBUF_DEVICE_OPENCL, NULL, 100);
+    const int64_t shape[2] = {3, 4};
+    const int64_t repeated[2] = {0, 4};
+    ndbuf_view view;
+    sample_view_init(&view, &sample, 4, 2, shape, NULL, 0);
+    assert_int_equal(self_overlap_and_release(&view), NDBUF_NO);
+    sample_view_init(&view, &sample, 4, 2, shape, repeated, 0);
+    assert_int_equal(self_overlap_and_release(&view), NDBUF_YES);
+}
+
+static void test_without_memory_for_the_pointers_nothing_is_decided(void **state)
+{
+    (void)state;
+    char data[NROWS * ROW_NBYTES];
+    char *table[NROWS] = {data, data + 8, data + 16, data + 24};
+    sample_storage samples[2];
+    ndbuf_view a, b;
+    rows_init(&a, &samples[0], table, 8, 1, 0);
+    rows_init(&b, &samples[1], table, 8, 1, 0);
+    for (int nth = 1; nth <= 2; nth++) {
+        test_alloc_fail_at(nth);
+        ndbuf_answer answer = ndbuf_view_overlap(&a, &b);
+        assert_true(test_alloc_fail_end());
+        assert_int_equal(answer, NDBUF_UNDECIDED);
+    }
+    test_alloc_fail_at(1);
+    ndbuf_answer answer = ndbuf_view_self_overlap(&a);
+    assert_true(test_alloc_fail_end());
+    assert_int_equal(answer, NDBUF_UNDECIDED);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_YES);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_storage_is_compared_by_offsets),
+        cmocka_unit_test(test_addresses_of_different_storages_are_compared),
+        cmocka_unit_test(test_handles_without_addresses_are_compared_as_a_whole),
+        cmocka_unit_test(test_rows_behind_pointers_are_compared_one_by_one),
+        cmocka_unit_test(test_items_over_the_pointers_of_the_other_view_are_not_denied),
+        cmocka_unit_test(test_self_overlap_sees_rows_that_share_bytes),
+        cmocka_unit_test(test_self_overlap_without_pointers_is_that_of_the_layout),
+        cmocka_unit_test(test_without_memory_for_the_pointers_nothing_is_decided),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
