@@ -84,12 +84,14 @@ static bool is_doubtful(const ndbuf__format_tree *tree)
 /* Whether the whole item is one `u`, perhaps within records of one member. */
 static bool is_lone_ucs2(const ndbuf__format_tree *tree)
 {
-    for (int32_t i = 0; i < tree->nnodes; i++) {
-        if (tree->nodes[i].end != tree->nnodes || tree->nodes[i].offset != 0) {
+    int32_t last = tree->nnodes - 1;
+    for (int32_t i = 0; i < last; i++) {
+        const ndbuf__format_node *node = &tree->nodes[i];
+        if (node->code != NDBUF__CODE_RECORD || node->end != tree->nnodes || node->offset != 0) {
             return false;
         }
     }
-    return tree->nnodes > 0 && tree->nodes[tree->nnodes - 1].code == NDBUF__CODE_UCS2 &&
+    return last >= 0 && tree->nodes[last].code == NDBUF__CODE_UCS2 && tree->nodes[last].offset == 0 &&
            tree->nodes[0].nbytes == tree->itemsize;
 }
 

@@ -373,7 +373,7 @@ static ndbuf_status place(parser *p, level *around, element *e)
     around->nbytes = ndbuf__add_i64(offset, node->nbytes, &overflow);
     around->nbytes_min = around->nbytes;
     if (node->code == NDBUF__CODE_RECORD && node->ndim == 0) {
-        around->nbytes_min = offset + e->size_min;
+        around->nbytes_min = ndbuf__add_i64(offset, e->size_min, &overflow);
     }
     return overflow ? fail_size(p, e->before.pos) : NDBUF_OK;
 }

@@ -18,7 +18,8 @@ enum {
     NDBUF__HOLDS_READY = 1u << 3
 };
 
-/* The fields of a view before its inline arrays: all that an empty view has, and all of one whose arrays lie elsewhere. */
+/* The fields of a view before its inline arrays: all that an empty view has, and all of one whose arrays lie elsewhere.
+ */
 #define NDBUF__VIEW_HEAD_NBYTES offsetof(ndbuf_view, dims_inline)
 
 /* The address that ndbuf_owner.library has in all objects of this copy of the library. */

@@ -170,7 +170,7 @@ static void test_equal_sizes_are_reinterpreted_whatever_the_strides(void **state
     ndbuf_view_release(&view);
     sample_view_init(&view, &sample, 1, 0, NULL, NULL, 500);
     ASSERT_OK(ndbuf_view_reinterpret(&view, NULL, &view, err)); /* NULL is "B" */
-    assert_string_equal(view.format, "B");
+    assert_format(&view, "B");
     ndbuf_view_release(&view);
     assert_int_equal(sample.nrefs, 0);
 }
