@@ -1,2 +1,126 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__stub_opencl_api;
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* secure_getenv */
+#endif
+#include "backends/opencl/opencl_api.h"
+
+#include <dlfcn.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/sync.h"
+
+#define OPENCL_LIBRARY "libOpenCL.so.1"
+
+/* The loader is never closed: drivers do not survive that. */
+static ndbuf__mutex api_mutex = NDBUF__MUTEX_INIT;
+static opencl_api api_table;
+static bool api_is_open;
+
+typedef struct opencl_symbol {
+    const char *name;
+    size_t offset; /* of its pointer in opencl_api */
+} opencl_symbol;
+
+static const opencl_symbol api_symbols[] = {
+#define OPENCL_SYMBOL(name) {#name, offsetof(opencl_api, name)},
+    OPENCL_FUNCTION_LIST(OPENCL_SYMBOL)
+#undef OPENCL_SYMBOL
+};
+
+static const char *library_path(void)
+{
+#ifdef __linux__
+    const char *path = secure_getenv("NDBUF_OPENCL");
+#else
+    const char *path = getenv("NDBUF_OPENCL");
+#endif
+    return path != NULL && path[0] != '\0' ? path : OPENCL_LIBRARY;
+}
+
+/* With the mutex held. */
+static ndbuf_status open_library(ndbuf_error *err)
+{
+    const char *path = library_path();
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) {
+        const char *why = dlerror();
+        return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "no OpenCL loader: %s", why != NULL ? why : path);
+    }
+    opencl_api table;
+    for (size_t i = 0; i < sizeof(api_symbols) / sizeof(api_symbols[0]); i++) {
+        void *address = dlsym(library, api_symbols[i].name);
+        if (address == NULL) {
+            dlclose(library);
+            return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "%s has no %s: OpenCL 1.2 is needed", path,
+                              api_symbols[i].name);
+        }
+        memcpy((char *)&table + api_symbols[i].offset, &address, sizeof(address));
+    }
+    api_table = table;
+    api_is_open = true;
+    return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_opencl__api_open(const opencl_api **out_api, ndbuf_error *err)
+{
+    ndbuf__mutex_lock(&api_mutex);
+    ndbuf_status status = api_is_open ? NDBUF_OK : open_library(err);
+    ndbuf__mutex_unlock(&api_mutex);
+    if (status == NDBUF_OK) {
+        *out_api = &api_table;
+    }
+    return status;
+}
+
+const char *ndbuf_opencl__code_name(cl_int code)
+{
+#define OPENCL_CODE_LIST(X)                                                                                            \
+    X(CL_DEVICE_NOT_FOUND)                                                                                             \
+    X(CL_DEVICE_NOT_AVAILABLE)                                                                                         \
+    X(CL_COMPILER_NOT_AVAILABLE)                                                                                       \
+    X(CL_MEM_OBJECT_ALLOCATION_FAILURE)                                                                                \
+    X(CL_OUT_OF_RESOURCES)                                                                                             \
+    X(CL_OUT_OF_HOST_MEMORY)                                                                                           \
+    X(CL_PROFILING_INFO_NOT_AVAILABLE)                                                                                 \
+    X(CL_MEM_COPY_OVERLAP)                                                                                             \
+    X(CL_MAP_FAILURE)                                                                                                  \
+    X(CL_MISALIGNED_SUB_BUFFER_OFFSET)                                                                                 \
+    X(CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST)                                                                    \
+    X(CL_INVALID_VALUE)                                                                                                \
+    X(CL_INVALID_DEVICE_TYPE)                                                                                          \
+    X(CL_INVALID_PLATFORM)                                                                                             \
+    X(CL_INVALID_DEVICE)                                                                                               \
+    X(CL_INVALID_CONTEXT)                                                                                              \
+    X(CL_INVALID_QUEUE_PROPERTIES)                                                                                     \
+    X(CL_INVALID_COMMAND_QUEUE)                                                                                        \
+    X(CL_INVALID_HOST_PTR)                                                                                             \
+    X(CL_INVALID_MEM_OBJECT)                                                                                           \
+    X(CL_INVALID_EVENT_WAIT_LIST)                                                                                      \
+    X(CL_INVALID_EVENT)                                                                                                \
+    X(CL_INVALID_OPERATION)                                                                                            \
+    X(CL_INVALID_BUFFER_SIZE)                                                                                          \
+    X(CL_INVALID_PROPERTY)
+    switch (code) {
+#define OPENCL_CODE_CASE(name)                                                                                         \
+    case name:                                                                                                         \
+        return #name;
+        OPENCL_CODE_LIST(OPENCL_CODE_CASE)
+#undef OPENCL_CODE_CASE
+    case -1001: /* cl_khr_icd's; CL/cl_ext.h has the name, but need not be there */
+        return "CL_PLATFORM_NOT_FOUND_KHR";
+    default:
+        return "unknown error";
+    }
+#undef OPENCL_CODE_LIST
+}
+
+ndbuf_status ndbuf_opencl__fail(ndbuf_error *err, ndbuf_status status, cl_int code, const char *call)
+{
+    const char *arrow = strstr(call, "->");
+    const char *name = arrow != NULL ? arrow + 2 : call;
+    return ndbuf_fail_native(err, status, code, "%.*s: %s (%d)", (int)strcspn(name, "("), name,
+                             ndbuf_opencl__code_name(code), (int)code);
+}

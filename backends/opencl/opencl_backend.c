@@ -1,2 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__stub_opencl_backend;
+#include "backends/opencl/opencl_backend.h"
+
+const ndbuf_backend_ops ndbuf_opencl__ops = {
+    .abi_version = NDBUF_BACKEND_ABI_VERSION,
+    .struct_nbytes = sizeof(ndbuf_backend_ops),
+    .name = "opencl",
+    .device_count = ndbuf_opencl__device_count,
+    .device_open = ndbuf_opencl__device_open,
+    .device_close = ndbuf_opencl__device_close,
+    .device_describe = ndbuf_opencl__device_describe,
+    .mem_alloc = ndbuf_opencl__mem_alloc,
+    .mem_import = ndbuf_opencl__mem_import,
+    .mem_free = ndbuf_opencl__mem_free,
+    .mem_map = ndbuf_opencl__mem_map,
+    .mem_unmap = ndbuf_opencl__mem_unmap,
+    .copy_caps = ndbuf_opencl__copy_caps,
+    .copy_bytes = ndbuf_opencl__copy_bytes,
+    .copy_rect = ndbuf_opencl__copy_rect,
+    .copy_strided = ndbuf_unsupported_copy_strided,
+    .fill_strided = ndbuf_opencl__fill_strided,
+    .queue_create = ndbuf_opencl__queue_create,
+    .queue_destroy = ndbuf_opencl__queue_destroy,
+    .queue_wait = ndbuf_opencl__queue_wait,
+    .queue_wait_event = ndbuf_opencl__queue_wait_event,
+    .queue_host_call = ndbuf_opencl__queue_host_call,
+    .event_record = ndbuf_opencl__event_record,
+    .event_destroy = ndbuf_opencl__event_destroy,
+    .event_wait = ndbuf_opencl__event_wait,
+    .event_query = ndbuf_opencl__event_query,
+};

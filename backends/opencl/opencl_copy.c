@@ -1,2 +1,242 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__stub_opencl_copy;
+#include "backends/opencl/opencl_backend.h"
+
+#include <string.h>
+
+/* Estimates for the choice of routes, measured on a CPU device: enqueueing, waking up behind a wait, each row of a
+ * rectangle, and the rate of long runs. */
+#define OPENCL_CALL_NS 1500.0
+#define OPENCL_WAIT_NS 45000.0
+#define OPENCL_ROW_NS 2.5
+#define OPENCL_BYTES_PER_NS 10.0
+
+/* The largest pattern of clEnqueueFillBuffer in bytes; patterns are powers of two. */
+#define OPENCL_MAX_PATTERN 128
+
+void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps)
+{
+    bool dst_is_own = ndbuf_opencl__is_own(dst);
+    bool src_is_own = ndbuf_opencl__is_own(src);
+    memset(out_caps, 0, sizeof(*out_caps));
+    if (dst_is_own && src_is_own) {
+        if (ndbuf_opencl__context_of(dst) != ndbuf_opencl__context_of(src)) {
+            return;
+        }
+        out_caps->flags = NDBUF_CAN_FILL | NDBUF_RECT_EQUAL_PITCHES;
+    } else if (((dst_is_own ? src : dst)->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) == 0 || dst_is_own == src_is_own) {
+        return;
+    }
+    out_caps->flags |= NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT;
+    out_caps->call_ns = OPENCL_CALL_NS;
+    out_caps->wait_ns = OPENCL_WAIT_NS;
+    out_caps->row_ns = OPENCL_ROW_NS;
+    out_caps->bytes_per_ns = OPENCL_BYTES_PER_NS;
+}
+
+typedef enum opencl_direction { OPENCL_COPY, OPENCL_WRITE, OPENCL_READ } opencl_direction;
+
+static ndbuf_status direction_of(const ndbuf_queue *queue, const ndbuf_mem *dst, const ndbuf_mem *src,
+                                 opencl_direction *out_direction, ndbuf_error *err)
+{
+    bool dst_is_own = ndbuf_opencl__is_own(dst->device);
+    bool src_is_own = ndbuf_opencl__is_own(src->device);
+    cl_context context = ndbuf_opencl__context_of(queue->device);
+    if ((dst_is_own && ndbuf_opencl__context_of(dst->device) != context) ||
+        (src_is_own && ndbuf_opencl__context_of(src->device) != context)) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "a copy between two OpenCL contexts");
+    }
+    if (dst_is_own && src_is_own) {
+        *out_direction = OPENCL_COPY;
+    } else if (dst_is_own && src->host_address != NULL) {
+        *out_direction = OPENCL_WRITE;
+    } else if (src_is_own && dst->host_address != NULL) {
+        *out_direction = OPENCL_READ;
+    } else {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "OpenCL cannot copy between %s and %s memory",
+                          src->device->ops->name, dst->device->ops->name);
+    }
+    return NDBUF_OK;
+}
+
+/* The status of an enqueued copy. An overlap is the driver's view of two sides that do not overlap: some compare only
+ * the outer bounds of rectangles. */
+static ndbuf_status copy_status(cl_int code, const char *call, ndbuf_error *err)
+{
+    return code == CL_SUCCESS
+               ? NDBUF_OK
+               : ndbuf_opencl__fail(err, code == CL_MEM_COPY_OVERLAP ? NDBUF_ERR_UNSUPPORTED : NDBUF_ERR_DEVICE, code,
+                                    call);
+}
+
+ndbuf_status ndbuf_opencl__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t dst_offset,
+                                      const ndbuf_mem *src, int64_t src_offset, int64_t nbytes, ndbuf_error *err)
+{
+    opencl_queue *self = (opencl_queue *)queue;
+    const opencl_api *api = ((const opencl_device *)queue->device)->api;
+    opencl_direction direction = OPENCL_COPY;
+    ndbuf_status status = direction_of(queue, dst, src, &direction, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    status = ndbuf_opencl__queue_begin(self, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    cl_event done = NULL;
+    switch (direction) {
+    case OPENCL_COPY:
+        status = copy_status(api->clEnqueueCopyBuffer(queue->native, src->handle, dst->handle, (size_t)src_offset,
+                                                      (size_t)dst_offset, (size_t)nbytes, 0, NULL, &done),
+                             "clEnqueueCopyBuffer", err);
+        break;
+    case OPENCL_WRITE:
+        status = copy_status(api->clEnqueueWriteBuffer(queue->native, dst->handle, CL_FALSE, (size_t)dst_offset,
+                                                       (size_t)nbytes, (const char *)src->host_address + src_offset, 0,
+                                                       NULL, &done),
+                             "clEnqueueWriteBuffer", err);
+        break;
+    case OPENCL_READ:
+        status = copy_status(api->clEnqueueReadBuffer(queue->native, src->handle, CL_FALSE, (size_t)src_offset,
+                                                      (size_t)nbytes, (char *)dst->host_address + dst_offset, 0, NULL,
+                                                      &done),
+                             "clEnqueueReadBuffer", err);
+        break;
+    }
+    ndbuf_opencl__queue_end(self, done);
+    return status;
+}
+
+/* The parameters of a rectangle: drivers disagree about pitches of 0, so all are given. The offset goes into the first
+ * origin, which counts bytes and may exceed the pitch. Host sides have it in their address. */
+typedef struct opencl_rect_side {
+    size_t origin[3];
+    size_t row_pitch;
+    size_t slice_pitch;
+    char *host; /* NULL: a buffer */
+} opencl_rect_side;
+
+static opencl_rect_side rect_side(const ndbuf_rect *rect, const ndbuf_rect_side *side)
+{
+    opencl_rect_side result = {
+        .row_pitch = (size_t)side->row_pitch,
+        .slice_pitch = (size_t)(rect->nslices > 1 ? side->slice_pitch : rect->nrows * side->row_pitch),
+    };
+    if (ndbuf_opencl__is_own(side->mem->device)) {
+        result.origin[0] = (size_t)side->offset;
+    } else {
+        result.host = (char *)side->mem->host_address + side->offset;
+    }
+    return result;
+}
+
+ndbuf_status ndbuf_opencl__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err)
+{
+    opencl_queue *self = (opencl_queue *)queue;
+    const opencl_api *api = ((const opencl_device *)queue->device)->api;
+    opencl_direction direction = OPENCL_COPY;
+    ndbuf_status status = direction_of(queue, rect->dst.mem, rect->src.mem, &direction, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    const size_t region[3] = {(size_t)rect->row_nbytes, (size_t)rect->nrows, (size_t)rect->nslices};
+    const opencl_rect_side dst = rect_side(rect, &rect->dst);
+    const opencl_rect_side src = rect_side(rect, &rect->src);
+    cl_mem dst_buffer = rect->dst.mem->handle;
+    cl_mem src_buffer = rect->src.mem->handle;
+    if (direction == OPENCL_COPY && dst_buffer == src_buffer &&
+        (dst.row_pitch != src.row_pitch || dst.slice_pitch != src.slice_pitch)) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "a rectangle within one buffer needs equal pitches");
+    }
+    status = ndbuf_opencl__queue_begin(self, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    cl_event done = NULL;
+    switch (direction) {
+    case OPENCL_COPY:
+        status = copy_status(api->clEnqueueCopyBufferRect(queue->native, src_buffer, dst_buffer, src.origin, dst.origin,
+                                                          region, src.row_pitch, src.slice_pitch, dst.row_pitch,
+                                                          dst.slice_pitch, 0, NULL, &done),
+                             "clEnqueueCopyBufferRect", err);
+        break;
+    case OPENCL_WRITE:
+        status = copy_status(api->clEnqueueWriteBufferRect(queue->native, dst_buffer, CL_FALSE, dst.origin, src.origin,
+                                                           region, dst.row_pitch, dst.slice_pitch, src.row_pitch,
+                                                           src.slice_pitch, src.host, 0, NULL, &done),
+                             "clEnqueueWriteBufferRect", err);
+        break;
+    case OPENCL_READ:
+        status = copy_status(api->clEnqueueReadBufferRect(queue->native, src_buffer, CL_FALSE, src.origin, dst.origin,
+                                                          region, src.row_pitch, src.slice_pitch, dst.row_pitch,
+                                                          dst.slice_pitch, dst.host, 0, NULL, &done),
+                             "clEnqueueReadBufferRect", err);
+        break;
+    }
+    ndbuf_opencl__queue_end(self, done);
+    return status;
+}
+
+/* The bytes from the first element on that a box covers without gaps; 0: it has gaps. Repeated elements (stride 0)
+ * count once. */
+static int64_t dense_nbytes(const ndbuf_fill_box *box)
+{
+    int64_t nbytes = box->item_nbytes;
+    for (int32_t axis = box->ndim - 1; axis >= 0; axis--) {
+        if (box->dst.strides[axis] == 0) {
+            continue;
+        }
+        if (box->dst.strides[axis] != nbytes) {
+            return 0;
+        }
+        nbytes *= box->shape[axis];
+    }
+    return nbytes;
+}
+
+/* The shortest pattern that OpenCL takes and that, repeated from `offset` on, gives the items; 0: there is none. */
+static size_t pattern_nbytes(const ndbuf_fill_box *box)
+{
+    const char *item = box->item;
+    size_t item_nbytes = (size_t)box->item_nbytes;
+    for (size_t length = 1; length <= OPENCL_MAX_PATTERN && item_nbytes % length == 0; length *= 2) {
+        if ((size_t)box->dst.offset % length != 0) {
+            break;
+        }
+        if (memcmp(item, item + length, item_nbytes - length) == 0) {
+            return length;
+        }
+    }
+    return 0;
+}
+
+ndbuf_status ndbuf_opencl__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err)
+{
+    opencl_queue *self = (opencl_queue *)queue;
+    const opencl_api *api = ((const opencl_device *)queue->device)->api;
+    opencl_direction direction = OPENCL_COPY;
+    ndbuf_status status = direction_of(queue, box->dst.mem, box->dst.mem, &direction, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    int64_t nbytes = dense_nbytes(box);
+    if (nbytes == 0) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "OpenCL fills only bytes without gaps");
+    }
+    size_t length = pattern_nbytes(box);
+    if (length == 0) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
+                          "OpenCL fills with patterns of 1, 2, 4 .. 128 bytes at a multiple of their size; this is an "
+                          "item of %lld bytes at offset %lld",
+                          (long long)box->item_nbytes, (long long)box->dst.offset);
+    }
+    status = ndbuf_opencl__queue_begin(self, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    cl_event done = NULL;
+    status = OPENCL_STATUS(api->clEnqueueFillBuffer(queue->native, box->dst.mem->handle, box->item, length,
+                                                    (size_t)box->dst.offset, (size_t)nbytes, 0, NULL, &done),
+                           err);
+    ndbuf_opencl__queue_end(self, done);
+    return status;
+}

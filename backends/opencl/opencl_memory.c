@@ -1,2 +1,107 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__stub_opencl_memory;
+#include "backends/opencl/opencl_backend.h"
+
+/* Whether a code of clCreateBuffer says that the size was the trouble. */
+static bool is_out_of_memory(cl_int code)
+{
+    return code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES || code == CL_OUT_OF_HOST_MEMORY ||
+           code == CL_INVALID_BUFFER_SIZE;
+}
+
+ndbuf_status ndbuf_opencl__mem_alloc(ndbuf_device *device, size_t nbytes, size_t alignment, ndbuf_mem *out_mem,
+                                     ndbuf_error *err)
+{
+    (void)alignment; /* a buffer has no address; drivers align it for every type of OpenCL C */
+    const opencl_device *self = (const opencl_device *)device;
+    if (nbytes > self->max_allocation) {
+        return ndbuf_fail_native(err, NDBUF_ERR_NOMEM, CL_INVALID_BUFFER_SIZE,
+                                 "%zu bytes on opencl:%d: the device allocates at most %llu at once", nbytes,
+                                 (int)device->tag.id, (unsigned long long)self->max_allocation);
+    }
+    cl_int code = CL_SUCCESS;
+    cl_mem buffer = self->api->clCreateBuffer(self->context->handle, CL_MEM_READ_WRITE, nbytes, NULL, &code);
+    if (is_out_of_memory(code)) {
+        return ndbuf_fail_native(err, NDBUF_ERR_NOMEM, code, "%zu bytes on opencl:%d: clCreateBuffer: %s (%d)", nbytes,
+                                 (int)device->tag.id, ndbuf_opencl__code_name(code), (int)code);
+    }
+    if (code != CL_SUCCESS) {
+        return ndbuf_opencl__fail(err, NDBUF_ERR_DEVICE, code, "clCreateBuffer");
+    }
+    *out_mem = (ndbuf_mem){.device = device, .handle = buffer, .nbytes = nbytes};
+    return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t nbytes, ndbuf_mem *out_mem,
+                                      ndbuf_error *err)
+{
+    const opencl_device *self = (const opencl_device *)device;
+    const opencl_api *api = self->api;
+    cl_mem buffer = handle;
+    cl_context context = NULL;
+    cl_mem_object_type type = 0;
+    size_t buffer_nbytes = 0;
+    if (handle == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "no cl_mem to import");
+    }
+    cl_int code = api->clGetMemObjectInfo(buffer, CL_MEM_CONTEXT, sizeof(context), &context, NULL);
+    if (code == CL_INVALID_MEM_OBJECT) {
+        return ndbuf_opencl__fail(err, NDBUF_ERR_INVALID, code, "not a cl_mem");
+    }
+    if (code != CL_SUCCESS) {
+        return ndbuf_opencl__fail(err, NDBUF_ERR_DEVICE, code, "clGetMemObjectInfo");
+    }
+    if (context != self->context->handle) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "the cl_mem is of another context than opencl:%d",
+                          (int)device->tag.id);
+    }
+    OPENCL_TRY(api->clGetMemObjectInfo(buffer, CL_MEM_TYPE, sizeof(type), &type, NULL), err);
+    if (type != CL_MEM_OBJECT_BUFFER) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "the cl_mem is of type 0x%x, not a buffer", (unsigned)type);
+    }
+    OPENCL_TRY(api->clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof(buffer_nbytes), &buffer_nbytes, NULL), err);
+    if (nbytes > buffer_nbytes) {
+        return ndbuf_fail(err, NDBUF_ERR_BOUNDS, "the cl_mem has %zu bytes, fewer than %zu", buffer_nbytes, nbytes);
+    }
+    OPENCL_TRY(api->clRetainMemObject(buffer), err);
+    *out_mem = (ndbuf_mem){.device = device, .handle = handle, .nbytes = nbytes};
+    return NDBUF_OK;
+}
+
+void ndbuf_opencl__mem_free(ndbuf_mem *mem)
+{
+    ((const opencl_device *)mem->device)->api->clReleaseMemObject(mem->handle);
+}
+
+/* Mapping for writing keeps the bytes that are not written: never CL_MAP_WRITE_INVALIDATE_REGION. */
+ndbuf_status ndbuf_opencl__mem_map(const ndbuf_mem *mem, size_t offset, size_t nbytes, uint32_t map_flags,
+                                   void **out_address, ndbuf_error *err)
+{
+    const opencl_api *api = ((const opencl_device *)mem->device)->api;
+    cl_map_flags flags = ((map_flags & NDBUF_MAP_READ) != 0 ? CL_MAP_READ : 0u) |
+                         ((map_flags & NDBUF_MAP_WRITE) != 0 ? CL_MAP_WRITE : 0u);
+    void *address = NULL;
+    cl_int code = CL_SUCCESS;
+    OPENCL_TRY((address = api->clEnqueueMapBuffer(mem->device->default_queue->native, mem->handle, CL_TRUE, flags,
+                                                  offset, nbytes, 0, NULL, NULL, &code),
+                code),
+               err);
+    *out_address = address;
+    return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_opencl__mem_unmap(const ndbuf_mem *mem, void *address, ndbuf_error *err)
+{
+    const opencl_api *api = ((const opencl_device *)mem->device)->api;
+    cl_event done = NULL;
+    cl_int code =
+        api->clEnqueueUnmapMemObject(mem->device->default_queue->native, mem->handle, address, 0, NULL, &done);
+    if (code == CL_INVALID_VALUE) {
+        return ndbuf_fail_native(err, NDBUF_ERR_INVALID, code, "%p is not a mapped address of this memory", address);
+    }
+    if (code != CL_SUCCESS) {
+        return ndbuf_opencl__fail(err, NDBUF_ERR_DEVICE, code, "clEnqueueUnmapMemObject");
+    }
+    ndbuf_status status = OPENCL_STATUS(api->clWaitForEvents(1, &done), err);
+    api->clReleaseEvent(done);
+    return status;
+}

@@ -1,2 +1,406 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-typedef int ndbuf__stub_opencl_queue;
+#include "backends/opencl/opencl_backend.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "core/host_alloc.h"
+
+/* Room for this many commands in flight at first. */
+#define OPENCL_FIRST_CAPACITY 32
+
+/* Between two looks at a command that cannot be waited for. */
+#define OPENCL_POLL_NS 100000
+
+static const opencl_api *api_of(const opencl_queue *queue)
+{
+    return ((const opencl_device *)queue->base.device)->api;
+}
+
+/* Keeps a failure of work `number` for the next wait and for later events. With the queue locked. */
+static void queue_fail(opencl_queue *queue, uint64_t number, const ndbuf_error *error)
+{
+    if (queue->untold.status == NDBUF_OK) {
+        queue->untold = *error;
+    }
+    opencl_failure *failure = queue->failure;
+    if (atomic_load_explicit(&failure->number, memory_order_relaxed) == 0) {
+        failure->error = *error;
+        atomic_store_explicit(&failure->number, number, memory_order_release);
+    }
+}
+
+static void queue_fail_code(opencl_queue *queue, uint64_t number, cl_int code, const char *what)
+{
+    ndbuf_error error = {0};
+    ndbuf_opencl__fail(&error, NDBUF_ERR_DEVICE, code, what);
+    queue_fail(queue, number, &error);
+}
+
+/* Keeps the outcome of a command that is done. */
+static void work_take_outcome(opencl_queue *queue, const opencl_work *work, cl_int code)
+{
+    ndbuf_error error = {0};
+    if (code != CL_SUCCESS) {
+        queue_fail_code(queue, work->number, code, "work of the queue failed");
+    } else if (work->awaited != NULL &&
+               ndbuf_opencl__failure_tell(work->awaited, work->awaited_number, &error) != NDBUF_OK) {
+        queue_fail(queue, work->number, &error);
+    }
+}
+
+/* Forgets the oldest commands that are done, up to the first one that is not. With the queue locked. */
+static void queue_reap(opencl_queue *queue)
+{
+    const opencl_api *api = api_of(queue);
+    while (queue->nworks > 0) {
+        opencl_work *work = &queue->works[queue->first_work];
+        cl_int state = CL_COMPLETE;
+        cl_int code = api->clGetEventInfo(work->done, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL);
+        if (code == CL_SUCCESS && state > CL_COMPLETE) {
+            return;
+        }
+        work_take_outcome(queue, work, code != CL_SUCCESS ? code : state);
+        api->clReleaseEvent(work->done);
+        ndbuf_opencl__failure_release(work->awaited);
+        queue->first_work++;
+        queue->nworks--;
+    }
+    queue->first_work = 0;
+}
+
+/* Makes room for one more command. With the queue locked. */
+static ndbuf_status queue_reserve(opencl_queue *queue, ndbuf_error *err)
+{
+    if (queue->first_work + queue->nworks < queue->capacity) {
+        return NDBUF_OK;
+    }
+    queue_reap(queue);
+    if (queue->nworks > queue->capacity / 2 || queue->capacity == 0) {
+        size_t capacity = queue->capacity == 0 ? OPENCL_FIRST_CAPACITY : queue->capacity * 2;
+        opencl_work *works = ndbuf__realloc(queue->works, capacity * sizeof(*works));
+        if (works == NULL) {
+            return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for %zu commands in an OpenCL queue", capacity);
+        }
+        queue->works = works;
+        queue->capacity = capacity;
+    } else if (queue->nworks > 0) {
+        memmove(queue->works, queue->works + queue->first_work, queue->nworks * sizeof(*queue->works));
+        queue->first_work = 0;
+    }
+    return NDBUF_OK;
+}
+
+/* A record of failures for the work to come: a new one after a failure that has been told. With the queue locked. */
+static ndbuf_status queue_renew_failure(opencl_queue *queue, ndbuf_error *err)
+{
+    if (queue->failure != NULL && (queue->untold.status != NDBUF_OK ||
+                                   atomic_load_explicit(&queue->failure->number, memory_order_relaxed) == 0)) {
+        return NDBUF_OK;
+    }
+    opencl_failure *failure = ndbuf__calloc(1, sizeof(*failure));
+    if (failure == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for the failures of an OpenCL queue");
+    }
+    ndbuf__ref_init(&failure->refs);
+    atomic_init(&failure->number, 0);
+    ndbuf_opencl__failure_release(queue->failure);
+    queue->failure = failure;
+    return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_opencl__queue_begin(opencl_queue *queue, ndbuf_error *err)
+{
+    ndbuf__mutex_lock(&queue->mutex);
+    ndbuf_status status = queue_reserve(queue, err);
+    if (status == NDBUF_OK) {
+        status = queue_renew_failure(queue, err);
+    }
+    if (status != NDBUF_OK) {
+        ndbuf__mutex_unlock(&queue->mutex);
+    }
+    return status;
+}
+
+/* Remembers a command that was enqueued. With the queue locked and room for it. */
+static void queue_append(opencl_queue *queue, cl_event done, const opencl_event *awaited)
+{
+    opencl_work *work = &queue->works[queue->first_work + queue->nworks];
+    *work = (opencl_work){.done = done, .number = ++queue->nissued};
+    if (awaited != NULL) {
+        work->awaited = awaited->failure;
+        work->awaited_number = awaited->number;
+        ndbuf__ref_retain(&work->awaited->refs);
+    }
+    queue->nworks++;
+    if (queue->flushes) {
+        ndbuf_opencl__queue_flush(queue);
+    }
+}
+
+void ndbuf_opencl__queue_end(opencl_queue *queue, cl_event done)
+{
+    if (done != NULL) {
+        queue_append(queue, done, NULL);
+    }
+    ndbuf__mutex_unlock(&queue->mutex);
+}
+
+void ndbuf_opencl__queue_flush(opencl_queue *queue)
+{
+    cl_int code = api_of(queue)->clFlush(queue->base.native);
+    if (code != CL_SUCCESS) {
+        queue_fail_code(queue, queue->nissued, code, "clFlush");
+    }
+}
+
+/* Statuses: NDBUF_ERR_INVALID (of another context or device, or out of order), NDBUF_ERR_DEVICE. */
+static ndbuf_status check_foreign(const opencl_device *device, cl_command_queue native, ndbuf_error *err)
+{
+    const opencl_api *api = device->api;
+    cl_context context = NULL;
+    cl_device_id id = NULL;
+    cl_command_queue_properties properties = 0;
+    cl_int code = api->clGetCommandQueueInfo(native, CL_QUEUE_CONTEXT, sizeof(context), &context, NULL);
+    if (code == CL_INVALID_COMMAND_QUEUE) {
+        return ndbuf_opencl__fail(err, NDBUF_ERR_INVALID, code, "not a cl_command_queue");
+    }
+    if (code != CL_SUCCESS) {
+        return ndbuf_opencl__fail(err, NDBUF_ERR_DEVICE, code, "clGetCommandQueueInfo");
+    }
+    OPENCL_TRY(api->clGetCommandQueueInfo(native, CL_QUEUE_DEVICE, sizeof(id), &id, NULL), err);
+    OPENCL_TRY(api->clGetCommandQueueInfo(native, CL_QUEUE_PROPERTIES, sizeof(properties), &properties, NULL), err);
+    if (context != device->context->handle) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "the cl_command_queue is of another context than opencl:%d",
+                          (int)device->base.tag.id);
+    }
+    if (id != device->id) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "the cl_command_queue is of another device than opencl:%d",
+                          (int)device->base.tag.id);
+    }
+    if ((properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) != 0) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "the cl_command_queue runs its commands out of order");
+    }
+    return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_opencl__queue_make(ndbuf_device *device, void *native, bool flushes, ndbuf_queue **out_queue,
+                                      ndbuf_error *err)
+{
+    const opencl_device *owner = (const opencl_device *)device;
+    const opencl_api *api = owner->api;
+    cl_command_queue handle = native;
+    cl_int code = CL_SUCCESS;
+    ndbuf_status status = native != NULL ? check_foreign(owner, native, err) : NDBUF_OK;
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    opencl_queue *queue = ndbuf__calloc(1, sizeof(*queue));
+    if (queue == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for an OpenCL queue");
+    }
+    if (native != NULL) {
+        status = OPENCL_STATUS(api->clRetainCommandQueue(handle), err);
+    } else {
+        status =
+            OPENCL_STATUS((handle = api->clCreateCommandQueue(owner->context->handle, owner->id, 0, &code), code), err);
+    }
+    if (status != NDBUF_OK) {
+        ndbuf__free(queue);
+        return status;
+    }
+    queue->base.device = device;
+    queue->base.native = handle;
+    queue->flushes = flushes;
+    ndbuf__mutex_init(&queue->mutex);
+    *out_queue = &queue->base;
+    return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_opencl__queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err)
+{
+    return ndbuf_opencl__queue_make(device, native, true, out_queue, err);
+}
+
+void ndbuf_opencl__queue_destroy(ndbuf_queue *queue)
+{
+    opencl_queue *self = (opencl_queue *)queue;
+    const opencl_api *api = api_of(self);
+    ndbuf__host_worker_destroy(self->worker);
+    for (size_t i = 0; i < self->nworks; i++) {
+        api->clReleaseEvent(self->works[self->first_work + i].done);
+        ndbuf_opencl__failure_release(self->works[self->first_work + i].awaited);
+    }
+    ndbuf__free(self->works);
+    ndbuf_opencl__failure_release(self->failure);
+    api->clReleaseCommandQueue(queue->native);
+    ndbuf__mutex_clear(&self->mutex);
+    ndbuf__free(self);
+}
+
+ndbuf_status ndbuf_opencl__queue_wait(ndbuf_queue *queue, ndbuf_error *err)
+{
+    opencl_queue *self = (opencl_queue *)queue;
+    OPENCL_TRY(api_of(self)->clFinish(queue->native), err);
+    ndbuf__mutex_lock(&self->mutex);
+    queue_reap(self);
+    ndbuf_error error = self->untold;
+    self->untold.status = NDBUF_OK;
+    ndbuf__mutex_unlock(&self->mutex);
+    if (error.status != NDBUF_OK && err != NULL) {
+        *err = error;
+    }
+    return (ndbuf_status)error.status;
+}
+
+/* A function that runs on the host between two commands: `reached` is a marker behind the earlier work, and the later
+ * work is behind a barrier that waits for the user event `gate`. */
+typedef struct opencl_host_job {
+    opencl_queue *queue;
+    ndbuf_host_fn fn;
+    void *context;
+    uint64_t number;
+    cl_event reached;
+    cl_event gate;
+} opencl_host_job;
+
+/* The gate opens with success even when the host function failed: drivers do not survive events that fail while others
+ * wait for them. A gate that stayed closed would stop the queue for good, so a failure is worth a second try. */
+static void open_gate(const opencl_api *api, cl_event gate)
+{
+    if (api->clSetUserEventStatus(gate, CL_COMPLETE) != CL_SUCCESS) {
+        api->clSetUserEventStatus(gate, CL_COMPLETE);
+    }
+}
+
+/* NULL is accepted; events that are NULL, too. */
+static void host_job_destroy(const opencl_api *api, opencl_host_job *job)
+{
+    if (job == NULL) {
+        return;
+    }
+    if (job->reached != NULL) {
+        api->clReleaseEvent(job->reached);
+    }
+    if (job->gate != NULL) {
+        api->clReleaseEvent(job->gate);
+    }
+    ndbuf__free(job);
+}
+
+/* Waits for a command. Where the wait itself fails, the command's state is asked for until it is done: the host
+ * function must not run over work in flight. Returns the outcome of the wait. */
+static cl_int await(const opencl_api *api, cl_event event)
+{
+    const struct timespec pause = {.tv_nsec = OPENCL_POLL_NS};
+    cl_int code = api->clWaitForEvents(1, &event);
+    cl_int state = CL_COMPLETE;
+    while (code != CL_SUCCESS && code != CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST &&
+           api->clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL) == CL_SUCCESS &&
+           state > CL_COMPLETE) {
+        nanosleep(&pause, NULL);
+    }
+    return code;
+}
+
+/* In the worker. Failures end in the queue, not in the worker: first those of the earlier work, which its own events
+ * tell, then a failed wait, then the function's. */
+static ndbuf_status host_job_run(void *context, ndbuf_error *err)
+{
+    (void)err;
+    opencl_host_job *job = context;
+    opencl_queue *queue = job->queue;
+    const opencl_api *api = api_of(queue);
+    ndbuf_error error = {0};
+    cl_int code = await(api, job->reached);
+    ndbuf_status status = job->fn(job->context, &error);
+    if (code != CL_SUCCESS || status != NDBUF_OK) {
+        error.status = (int32_t)status;
+        ndbuf__mutex_lock(&queue->mutex);
+        queue_reap(queue);
+        if (code != CL_SUCCESS) {
+            queue_fail_code(queue, job->number, code, "clWaitForEvents before a host function");
+        }
+        if (status != NDBUF_OK) {
+            queue_fail(queue, job->number, &error);
+        }
+        ndbuf__mutex_unlock(&queue->mutex);
+    }
+    open_gate(api, job->gate);
+    host_job_destroy(api, job);
+    return NDBUF_OK;
+}
+
+/* Marker, gate and barrier, then the job. With the queue locked, so that the jobs of two callers reach the worker in
+ * the order of their markers. On failure nothing is left behind in the queue but an open barrier. */
+static ndbuf_status host_job_start(opencl_queue *queue, opencl_host_job *job, ndbuf_error *err)
+{
+    const opencl_device *device = (const opencl_device *)queue->base.device;
+    const opencl_api *api = device->api;
+    cl_command_queue native = queue->base.native;
+    cl_int code = CL_SUCCESS;
+    if (queue->worker == NULL) {
+        ndbuf_status status = ndbuf__host_worker_create(&queue->worker, err);
+        if (status != NDBUF_OK) {
+            return status;
+        }
+    }
+    OPENCL_TRY((job->gate = api->clCreateUserEvent(device->context->handle, &code), code), err);
+    OPENCL_TRY(api->clEnqueueMarkerWithWaitList(native, 0, NULL, &job->reached), err);
+    OPENCL_TRY(api->clEnqueueBarrierWithWaitList(native, 1, &job->gate, NULL), err);
+    ndbuf_status status = OPENCL_STATUS(api->clFlush(native), err);
+    job->number = ++queue->nissued;
+    if (status == NDBUF_OK) {
+        status = ndbuf__host_worker_submit(queue->worker, host_job_run, job, err);
+    }
+    if (status != NDBUF_OK) {
+        open_gate(api, job->gate);
+    }
+    return status;
+}
+
+ndbuf_status ndbuf_opencl__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err)
+{
+    opencl_queue *self = (opencl_queue *)queue;
+    opencl_host_job *job = ndbuf__calloc(1, sizeof(*job));
+    if (job == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a host function in an OpenCL queue");
+    }
+    *job = (opencl_host_job){.queue = self, .fn = fn, .context = context};
+    ndbuf_status status = ndbuf_opencl__queue_begin(self, err);
+    if (status == NDBUF_OK) {
+        status = host_job_start(self, job, err);
+        ndbuf__mutex_unlock(&self->mutex);
+    }
+    if (status != NDBUF_OK) {
+        host_job_destroy(api_of(self), job);
+    }
+    return status;
+}
+
+static ndbuf_status wait_for_event(void *context, ndbuf_error *err)
+{
+    ndbuf_event *event = context;
+    return event->device->ops->event_wait(event, err);
+}
+
+ndbuf_status ndbuf_opencl__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err)
+{
+    opencl_queue *self = (opencl_queue *)queue;
+    if (!ndbuf_opencl__is_own(event->device) ||
+        ndbuf_opencl__context_of(event->device) != ndbuf_opencl__context_of(queue->device)) {
+        return ndbuf_opencl__queue_host_call(queue, wait_for_event, event, err);
+    }
+    const opencl_event *awaited = (const opencl_event *)event;
+    cl_event done = NULL;
+    ndbuf_status status = ndbuf_opencl__queue_begin(self, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    status = OPENCL_STATUS(api_of(self)->clEnqueueBarrierWithWaitList(queue->native, 1, &awaited->handle, &done), err);
+    if (status == NDBUF_OK) {
+        queue_append(self, done, awaited);
+    }
+    ndbuf__mutex_unlock(&self->mutex);
+    return status;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_BACKENDS_OPENCL_OPENCL_BACKEND_H
+#define NDBUF_BACKENDS_OPENCL_OPENCL_BACKEND_H
+
+/* Shared by the files of the OpenCL backend. */
+
+#include "backends/opencl/opencl_api.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "ndbuf/backend.h"
+
+#include "core/host_worker.h"
+#include "core/ref_count.h"
+#include "core/sync.h"
+
+/* A context that devices share: one for all devices of a platform, or a foreign one. In a list while it has users. */
+typedef struct opencl_context opencl_context;
+struct opencl_context {
+    opencl_context *next;
+    cl_platform_id platform; /* NULL: foreign */
+    cl_context handle;       /* retained */
+    int32_t nusers;
+};
+
+typedef struct opencl_device {
+    ndbuf_device base;
+    const opencl_api *api;
+    opencl_context *context;
+    cl_platform_id platform;
+    cl_device_id id;         /* retained */
+    uint64_t max_allocation; /* bytes, of one buffer */
+} opencl_device;
+
+/* The first failure in a stretch of a queue's work: shared by the queue and by the events recorded in it, so that an
+ * event knows whether work before it failed even when the driver completes it without an error. */
+typedef struct opencl_failure {
+    ndbuf__ref_count refs;
+    _Atomic(uint64_t) number; /* of the work that failed; 0: none. Set once, after `error` */
+    ndbuf_error error;
+} opencl_failure;
+
+/* A command in flight whose outcome is still to be asked for. */
+typedef struct opencl_work {
+    cl_event done;
+    uint64_t number;         /* in the queue's work, from 1 */
+    opencl_failure *awaited; /* of the queue whose event the command waits for, retained; NULL: waits for none */
+    uint64_t awaited_number; /* the work of that queue before the event */
+} opencl_work;
+
+typedef struct opencl_queue {
+    ndbuf_queue base;
+    bool flushes;       /* each command starts at once; the default queue is always waited for, which flushes */
+    ndbuf__mutex mutex; /* guards all below; held while commands are enqueued, so that numbers follow their order */
+    uint64_t nissued;   /* number of the last work */
+    opencl_work *works; /* oldest first: works[first_work] .. works[first_work + nworks - 1] */
+    size_t first_work;
+    size_t nworks;
+    size_t capacity;
+    opencl_failure *failure;    /* NULL: nothing was enqueued yet */
+    ndbuf_error untold;         /* the first failure that no wait has told; status NDBUF_OK: none */
+    ndbuf__host_worker *worker; /* NULL: no host call yet */
+} opencl_queue;
+
+typedef struct opencl_event {
+    ndbuf_event base;
+    cl_event handle;
+    opencl_failure *failure; /* retained */
+    uint64_t number;         /* the work of the queue before the event */
+} opencl_event;
+
+extern const ndbuf_backend_ops ndbuf_opencl__ops;
+
+static inline bool ndbuf_opencl__is_own(const ndbuf_device *device)
+{
+    return device->ops == &ndbuf_opencl__ops;
+}
+
+static inline cl_context ndbuf_opencl__context_of(const ndbuf_device *device)
+{
+    return ((const opencl_device *)device)->context->handle;
+}
+
+/* Releases a failure record; NULL is accepted. */
+void ndbuf_opencl__failure_release(opencl_failure *failure);
+
+/* Tells a failure among the first `number` works: fills `err` and returns its status, or NDBUF_OK. */
+ndbuf_status ndbuf_opencl__failure_tell(opencl_failure *failure, uint64_t number, ndbuf_error *err);
+
+/* A queue with or without flushing; native as in queue_create. */
+ndbuf_status ndbuf_opencl__queue_make(ndbuf_device *device, void *native, bool flushes, ndbuf_queue **out_queue,
+                                      ndbuf_error *err);
+
+/* Every command is enqueued between these two. `begin` makes room to remember it and locks the queue (on failure,
+ * which is NDBUF_ERR_NOMEM, it does not); `end` takes over the command's event and unlocks. `done` NULL: the command
+ * was refused. */
+ndbuf_status ndbuf_opencl__queue_begin(opencl_queue *queue, ndbuf_error *err);
+void ndbuf_opencl__queue_end(opencl_queue *queue, cl_event done);
+
+/* With the queue locked: starts the commands enqueued so far. A failure is kept for the next wait. */
+void ndbuf_opencl__queue_flush(opencl_queue *queue);
+
+/* Slots of the table, by file. */
+
+ndbuf_status ndbuf_opencl__device_count(int32_t *out_count, ndbuf_error *err);
+ndbuf_status ndbuf_opencl__device_open(int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err);
+void ndbuf_opencl__device_close(ndbuf_device *device);
+void ndbuf_opencl__device_describe(const ndbuf_device *device, ndbuf_device_info *info);
+
+ndbuf_status ndbuf_opencl__mem_alloc(ndbuf_device *device, size_t nbytes, size_t alignment, ndbuf_mem *out_mem,
+                                     ndbuf_error *err);
+ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t nbytes, ndbuf_mem *out_mem,
+                                      ndbuf_error *err);
+void ndbuf_opencl__mem_free(ndbuf_mem *mem);
+ndbuf_status ndbuf_opencl__mem_map(const ndbuf_mem *mem, size_t offset, size_t nbytes, uint32_t map_flags,
+                                   void **out_address, ndbuf_error *err);
+ndbuf_status ndbuf_opencl__mem_unmap(const ndbuf_mem *mem, void *address, ndbuf_error *err);
+
+void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps);
+ndbuf_status ndbuf_opencl__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t dst_offset,
+                                      const ndbuf_mem *src, int64_t src_offset, int64_t nbytes, ndbuf_error *err);
+ndbuf_status ndbuf_opencl__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err);
+ndbuf_status ndbuf_opencl__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err);
+
+ndbuf_status ndbuf_opencl__queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err);
+void ndbuf_opencl__queue_destroy(ndbuf_queue *queue);
+ndbuf_status ndbuf_opencl__queue_wait(ndbuf_queue *queue, ndbuf_error *err);
+ndbuf_status ndbuf_opencl__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
+ndbuf_status ndbuf_opencl__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
+
+ndbuf_status ndbuf_opencl__event_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err);
+void ndbuf_opencl__event_destroy(ndbuf_event *event);
+ndbuf_status ndbuf_opencl__event_wait(ndbuf_event *event, ndbuf_error *err);
+ndbuf_status ndbuf_opencl__event_query(ndbuf_event *event, int32_t *out_complete, ndbuf_error *err);
+
+#endif

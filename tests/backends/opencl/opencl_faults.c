@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/backends/opencl/opencl_faults.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/opencl/opencl_api.h"
+
+static opencl_api real;
+static pthread_once_t real_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static atomic_llong live_count;
+
+/* Guarded by the mutex. */
+static int64_t calls_left;
+static cl_int fault_code;
+static const char *fault_only;
+static const char *fault_fired;
+
+static void open_real(void)
+{
+    void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) {
+        abort();
+    }
+#define LOAD(name)                                                                                                     \
+    do {                                                                                                               \
+        void *address = dlsym(library, #name);                                                                         \
+        memcpy(&real.name, &address, sizeof(address));                                                                 \
+    } while (0);
+    OPENCL_FUNCTION_LIST(LOAD)
+#undef LOAD
+}
+
+/* The code with which this call has to fail; CL_SUCCESS: it goes on. */
+static cl_int fault(const char *name)
+{
+    cl_int code = CL_SUCCESS;
+    pthread_once(&real_once, open_real);
+    pthread_mutex_lock(&mutex);
+    if (calls_left > 0 && (fault_only == NULL || strcmp(fault_only, name) == 0) && --calls_left == 0) {
+        code = fault_code;
+        fault_fired = name;
+    }
+    pthread_mutex_unlock(&mutex);
+    return code;
+}
+
+static cl_int count(cl_int code, int64_t references)
+{
+    if (code == CL_SUCCESS) {
+        atomic_fetch_add(&live_count, references);
+    }
+    return code;
+}
+
+static void faults_arm(int64_t nth, int32_t code, const char *only)
+{
+    pthread_mutex_lock(&mutex);
+    calls_left = nth;
+    fault_code = code;
+    fault_only = only;
+    fault_fired = NULL;
+    pthread_mutex_unlock(&mutex);
+}
+
+static const char *faults_fired(void)
+{
+    pthread_mutex_lock(&mutex);
+    const char *name = fault_fired;
+    pthread_mutex_unlock(&mutex);
+    return name;
+}
+
+static int64_t faults_live(void)
+{
+    return atomic_load(&live_count);
+}
+
+extern const opencl_faults_control opencl_faults;
+const opencl_faults_control opencl_faults = {faults_arm, faults_fired, faults_live};
+
+/* Functions that return a code: asked, retained, enqueued without an event. */
+#define PLAIN(name, references, parameters, arguments)                                                                 \
+    cl_int name parameters                                                                                             \
+    {                                                                                                                  \
+        cl_int code = fault(#name);                                                                                    \
+        return code != CL_SUCCESS ? code : count(real.name arguments, references);                                     \
+    }
+
+/* Functions that wait: a caller may rely on that even when they fail. */
+#define WAIT(name, parameters, arguments)                                                                              \
+    cl_int name parameters                                                                                             \
+    {                                                                                                                  \
+        cl_int fault_code_ = fault(#name);                                                                             \
+        cl_int code = real.name arguments;                                                                             \
+        return fault_code_ != CL_SUCCESS ? fault_code_ : code;                                                         \
+    }
+
+#define RELEASE(name, type)                                                                                            \
+    cl_int name(type object)                                                                                           \
+    {                                                                                                                  \
+        return count(real.name(object), -1);                                                                           \
+    }
+
+#define ENQUEUE(name, parameters, arguments)                                                                           \
+    cl_int name parameters                                                                                             \
+    {                                                                                                                  \
+        cl_int code = fault(#name);                                                                                    \
+        return code != CL_SUCCESS ? code : count(real.name arguments, event != NULL ? 1 : 0);                          \
+    }
+
+/* Functions that return an object and give the code through a pointer. */
+#define CREATE(type, name, references, parameters, arguments)                                                          \
+    type name parameters                                                                                               \
+    {                                                                                                                  \
+        *code = fault(#name);                                                                                          \
+        if (*code != CL_SUCCESS) {                                                                                     \
+            return NULL;                                                                                               \
+        }                                                                                                              \
+        type object = real.name arguments;                                                                             \
+        count(*code, references);                                                                                      \
+        return object;                                                                                                 \
+    }
+
+#define LIST cl_uint nwaits, const cl_event *waits, cl_event *event
+
+/* clang-format off */
+PLAIN(clGetPlatformIDs, 0, (cl_uint n, cl_platform_id *ids, cl_uint *count_), (n, ids, count_))
+PLAIN(clGetPlatformInfo, 0, (cl_platform_id id, cl_platform_info name, size_t size, void *value, size_t *out_size),
+      (id, name, size, value, out_size))
+PLAIN(clGetDeviceIDs, 0, (cl_platform_id id, cl_device_type type, cl_uint n, cl_device_id *ids, cl_uint *count_),
+      (id, type, n, ids, count_))
+PLAIN(clGetDeviceInfo, 0, (cl_device_id id, cl_device_info name, size_t size, void *value, size_t *out_size),
+      (id, name, size, value, out_size))
+PLAIN(clRetainDevice, 1, (cl_device_id id), (id))
+RELEASE(clReleaseDevice, cl_device_id)
+CREATE(cl_context, clCreateContext, 1,
+       (const cl_context_properties *properties, cl_uint n, const cl_device_id *ids,
+        void(CL_CALLBACK *notify)(const char *, const void *, size_t, void *), void *context, cl_int *code),
+       (properties, n, ids, notify, context, code))
+PLAIN(clRetainContext, 1, (cl_context context), (context))
+RELEASE(clReleaseContext, cl_context)
+PLAIN(clGetContextInfo, 0, (cl_context context, cl_context_info name, size_t size, void *value, size_t *out_size),
+      (context, name, size, value, out_size))
+CREATE(cl_command_queue, clCreateCommandQueue, 1,
+       (cl_context context, cl_device_id id, cl_command_queue_properties properties, cl_int *code),
+       (context, id, properties, code))
+PLAIN(clRetainCommandQueue, 1, (cl_command_queue queue), (queue))
+RELEASE(clReleaseCommandQueue, cl_command_queue)
+PLAIN(clGetCommandQueueInfo, 0,
+      (cl_command_queue queue, cl_command_queue_info name, size_t size, void *value, size_t *out_size),
+      (queue, name, size, value, out_size))
+CREATE(cl_mem, clCreateBuffer, 1, (cl_context context, cl_mem_flags flags, size_t size, void *host, cl_int *code),
+       (context, flags, size, host, code))
+PLAIN(clRetainMemObject, 1, (cl_mem mem), (mem))
+RELEASE(clReleaseMemObject, cl_mem)
+PLAIN(clGetMemObjectInfo, 0, (cl_mem mem, cl_mem_info name, size_t size, void *value, size_t *out_size),
+      (mem, name, size, value, out_size))
+ENQUEUE(clEnqueueReadBuffer,
+        (cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset, size_t size, void *host, LIST),
+        (queue, mem, blocking, offset, size, host, nwaits, waits, event))
+ENQUEUE(clEnqueueWriteBuffer,
+        (cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset, size_t size, const void *host, LIST),
+        (queue, mem, blocking, offset, size, host, nwaits, waits, event))
+ENQUEUE(clEnqueueCopyBuffer,
+        (cl_command_queue queue, cl_mem src, cl_mem dst, size_t src_offset, size_t dst_offset, size_t size, LIST),
+        (queue, src, dst, src_offset, dst_offset, size, nwaits, waits, event))
+ENQUEUE(clEnqueueReadBufferRect,
+        (cl_command_queue queue, cl_mem mem, cl_bool blocking, const size_t *origin, const size_t *host_origin,
+         const size_t *region, size_t row, size_t slice, size_t host_row, size_t host_slice, void *host, LIST),
+        (queue, mem, blocking, origin, host_origin, region, row, slice, host_row, host_slice, host, nwaits, waits,
+         event))
+ENQUEUE(clEnqueueWriteBufferRect,
+        (cl_command_queue queue, cl_mem mem, cl_bool blocking, const size_t *origin, const size_t *host_origin,
+         const size_t *region, size_t row, size_t slice, size_t host_row, size_t host_slice, const void *host, LIST),
+        (queue, mem, blocking, origin, host_origin, region, row, slice, host_row, host_slice, host, nwaits, waits,
+         event))
+ENQUEUE(clEnqueueCopyBufferRect,
+        (cl_command_queue queue, cl_mem src, cl_mem dst, const size_t *src_origin, const size_t *dst_origin,
+         const size_t *region, size_t src_row, size_t src_slice, size_t dst_row, size_t dst_slice, LIST),
+        (queue, src, dst, src_origin, dst_origin, region, src_row, src_slice, dst_row, dst_slice, nwaits, waits,
+         event))
+ENQUEUE(clEnqueueFillBuffer,
+        (cl_command_queue queue, cl_mem mem, const void *pattern, size_t length, size_t offset, size_t size, LIST),
+        (queue, mem, pattern, length, offset, size, nwaits, waits, event))
+CREATE(void *, clEnqueueMapBuffer, event != NULL ? 1 : 0,
+       (cl_command_queue queue, cl_mem mem, cl_bool blocking, cl_map_flags flags, size_t offset, size_t size, LIST,
+        cl_int *code),
+       (queue, mem, blocking, flags, offset, size, nwaits, waits, event, code))
+ENQUEUE(clEnqueueUnmapMemObject, (cl_command_queue queue, cl_mem mem, void *address, LIST),
+        (queue, mem, address, nwaits, waits, event))
+ENQUEUE(clEnqueueMarkerWithWaitList, (cl_command_queue queue, LIST), (queue, nwaits, waits, event))
+ENQUEUE(clEnqueueBarrierWithWaitList, (cl_command_queue queue, LIST), (queue, nwaits, waits, event))
+CREATE(cl_event, clCreateUserEvent, 1, (cl_context context, cl_int *code), (context, code))
+PLAIN(clSetUserEventStatus, 0, (cl_event event, cl_int status), (event, status))
+WAIT(clWaitForEvents, (cl_uint n, const cl_event *events), (n, events))
+PLAIN(clGetEventInfo, 0, (cl_event event, cl_event_info name, size_t size, void *value, size_t *out_size),
+      (event, name, size, value, out_size))
+RELEASE(clReleaseEvent, cl_event)
+PLAIN(clFlush, 0, (cl_command_queue queue), (queue))
+WAIT(clFinish, (cl_command_queue queue), (queue))
+/* clang-format on */

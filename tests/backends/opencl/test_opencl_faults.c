@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/backends/opencl/opencl_fixture.h"
+
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ndbuf/opencl.h"
+
+#include "tests/backends/opencl/opencl_faults.h"
+
+static const opencl_faults_control *faults;
+
+/* Everything that a scenario holds; what is not zero is let go of at its end, after all queues have been waited for. */
+typedef struct scenario {
+    ndbuf_device *device;
+    ndbuf_device *foreign;
+    ndbuf_mem a;
+    ndbuf_mem b;
+    ndbuf_mem imported;
+    void *address;
+    ndbuf_queue *queue;
+    ndbuf_queue *imported_queue;
+    ndbuf_event *event;
+    char block[256];
+    atomic_int runs;
+    int accepted;
+} scenario;
+
+static ndbuf_status host_step(void *context, ndbuf_error *err)
+{
+    (void)err;
+    atomic_fetch_add((atomic_int *)context, 1);
+    return NDBUF_OK;
+}
+
+#define STEP(call)                                                                                                     \
+    do {                                                                                                               \
+        ndbuf_status step_ = (call);                                                                                   \
+        if (step_ != NDBUF_OK) {                                                                                       \
+            return step_;                                                                                              \
+        }                                                                                                              \
+    } while (0)
+
+static ndbuf_status open_all(scenario *s, ndbuf_error *err)
+{
+    int32_t count = 0;
+    void *context = NULL;
+    void *id = NULL;
+    STEP(OPS->device_count(&count, err));
+    STEP(OPS->device_open(0, &s->device, err));
+    STEP(ndbuf_opencl_device_handles(s->device, &context, &id, err));
+    STEP(ndbuf_opencl_device_import(context, id, &s->foreign, err));
+    STEP(OPS->mem_alloc(s->device, 256, 64, &s->a, err));
+    STEP(OPS->mem_alloc(s->device, 256, 64, &s->b, err));
+    STEP(OPS->mem_import(s->foreign, s->a.handle, 256, &s->imported, err));
+    STEP(OPS->queue_create(s->device, NULL, &s->queue, err));
+    STEP(OPS->queue_create(s->foreign, s->queue->native, &s->imported_queue, err));
+    return NDBUF_OK;
+}
+
+static ndbuf_status work_all(scenario *s, ndbuf_error *err)
+{
+    ndbuf_mem host = opencl_fixture_host(s->block, sizeof(s->block));
+    const ndbuf_rect up = {.dst = {&s->a, 0, 32, 128}, .src = {&host, 4, 16, 64}, 8, 4, 1};
+    const ndbuf_rect across = {.dst = {&s->b, 0, 32, 128}, .src = {&s->a, 4, 16, 64}, 8, 4, 1};
+    const ndbuf_rect down = {.dst = {&host, 0, 32, 128}, .src = {&s->b, 4, 16, 64}, 8, 4, 1};
+    const ndbuf_fill_box box = {.dst = {&s->a, 0, NULL}, .item = "four", .item_nbytes = 4};
+    int32_t complete = 0;
+    STEP(OPS->copy_bytes(s->queue, &s->a, 0, &host, 0, 256, err));
+    STEP(OPS->copy_bytes(s->queue, &s->b, 0, &s->a, 0, 256, err));
+    STEP(OPS->copy_bytes(s->queue, &host, 0, &s->b, 0, 256, err));
+    STEP(OPS->copy_rect(s->queue, &up, err));
+    STEP(OPS->copy_rect(s->queue, &across, err));
+    STEP(OPS->copy_rect(s->queue, &down, err));
+    STEP(OPS->fill_strided(s->queue, &box, err));
+    STEP(OPS->queue_host_call(s->queue, host_step, &s->runs, err));
+    s->accepted++;
+    STEP(OPS->event_record(s->queue, &s->event, err));
+    STEP(OPS->queue_wait_event(s->device->default_queue, s->event, err));
+    STEP(OPS->copy_bytes(s->device->default_queue, &host, 0, &s->b, 0, 256, err));
+    STEP(OPS->event_query(s->event, &complete, err));
+    STEP(OPS->event_wait(s->event, err));
+    STEP(OPS->queue_wait(s->device->default_queue, err));
+    STEP(OPS->queue_wait(s->queue, err));
+    STEP(OPS->mem_map(&s->a, 0, 256, NDBUF_MAP_READ | NDBUF_MAP_WRITE, &s->address, err));
+    void *address = s->address;
+    s->address = NULL;
+    ndbuf_status status = OPS->mem_unmap(&s->a, address, err);
+    if (status != NDBUF_OK) {
+        s->address = address;
+    }
+    return status;
+}
+
+/* Each queue is waited for even if another one failed; the first failure counts. */
+static ndbuf_status close_all(scenario *s, ndbuf_error *err)
+{
+    ndbuf_queue *queues[] = {s->queue, s->imported_queue, s->device != NULL ? s->device->default_queue : NULL};
+    ndbuf_status status = NDBUF_OK;
+    for (int i = 0; i < 3; i++) {
+        ndbuf_status waited =
+            queues[i] != NULL ? OPS->queue_wait(queues[i], status == NDBUF_OK ? err : NULL) : NDBUF_OK;
+        status = status == NDBUF_OK ? waited : status;
+    }
+    if (s->address != NULL) {
+        OPS->mem_unmap(&s->a, s->address, NULL);
+    }
+    if (s->event != NULL) {
+        OPS->event_destroy(s->event);
+    }
+    if (s->imported_queue != NULL) {
+        OPS->queue_destroy(s->imported_queue);
+    }
+    if (s->queue != NULL) {
+        OPS->queue_destroy(s->queue);
+    }
+    ndbuf_mem *mems[] = {&s->imported, &s->a, &s->b};
+    for (int i = 0; i < 3; i++) {
+        if (mems[i]->handle != NULL) {
+            OPS->mem_free(mems[i]);
+        }
+    }
+    ndbuf_device_close(s->foreign);
+    if (s->device != NULL) {
+        OPS->device_close(s->device);
+    }
+    return status;
+}
+
+static ndbuf_status run_scenario(scenario *s, ndbuf_error *err)
+{
+    memset(s, 0, sizeof(*s));
+    ndbuf_status status = open_all(s, err);
+    if (status == NDBUF_OK) {
+        status = work_all(s, err);
+    }
+    ndbuf_status closed = close_all(s, status == NDBUF_OK ? err : NULL);
+    return status == NDBUF_OK ? closed : status;
+}
+
+/* Functions whose failure need not be an error: a name that only serves to tell a simulator, and a call that is tried
+ * again. */
+static bool may_go_unnoticed(const char *name)
+{
+    return strcmp(name, "clGetPlatformInfo") == 0 || strcmp(name, "clSetUserEventStatus") == 0;
+}
+
+static void test_scenario_leaves_no_object_behind(void **state)
+{
+    (void)state;
+    static scenario s;
+    assert_int_equal(faults->live(), 0);
+    faults->arm(0, 0, NULL);
+    ASSERT_OK(run_scenario(&s, err));
+    assert_int_equal(faults->live(), 0);
+    assert_int_equal(atomic_load(&s.runs), 1);
+}
+
+static void test_each_failing_call_is_an_error_and_leaks_nothing(void **state)
+{
+    (void)state;
+    static scenario s;
+    int64_t nth = 0;
+    const char *name = NULL;
+    do {
+        ndbuf_error error = {0};
+        faults->arm(++nth, CL_OUT_OF_RESOURCES, NULL);
+        ndbuf_status status = run_scenario(&s, &error);
+        name = faults->fired();
+        faults->arm(0, 0, NULL);
+        if (faults->live() != 0) {
+            fail_msg("call %lld (%s): %lld objects left", (long long)nth, name, (long long)faults->live());
+        }
+        if (atomic_load(&s.runs) != s.accepted) {
+            fail_msg("call %lld (%s): the host function ran %d times", (long long)nth, name, atomic_load(&s.runs));
+        }
+        if (name == NULL) {
+            assert_int_equal(status, NDBUF_OK);
+        } else if (status == NDBUF_OK
+                       ? !may_go_unnoticed(name)
+                       : status != NDBUF_ERR_DEVICE && status != NDBUF_ERR_NOMEM && status != NDBUF_ERR_UNAVAILABLE) {
+            fail_msg("call %lld (%s): %s", (long long)nth, name, ndbuf_status_name(status));
+        } else if (status != NDBUF_OK) {
+            assert_int_equal(error.status, status);
+            assert_int_equal(error.native_code, CL_OUT_OF_RESOURCES);
+            assert_non_null(strstr(error.message, "CL_OUT_OF_RESOURCES (-5)"));
+        }
+    } while (name != NULL);
+    assert_true(nth > 60);
+}
+
+static void test_out_of_device_memory_keeps_code_and_size(void **state)
+{
+    (void)state;
+    static const cl_int codes[] = {CL_MEM_OBJECT_ALLOCATION_FAILURE, CL_OUT_OF_RESOURCES, CL_OUT_OF_HOST_MEMORY,
+                                   CL_INVALID_BUFFER_SIZE};
+    ndbuf_device *device = opencl_fixture_device();
+    ndbuf_mem mem = {0};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        ndbuf_error error = {0};
+        faults->arm(1, codes[i], "clCreateBuffer");
+        assert_int_equal(OPS->mem_alloc(device, 4711, 64, &mem, &error), NDBUF_ERR_NOMEM);
+        assert_int_equal(error.native_code, codes[i]);
+        assert_non_null(strstr(error.message, "4711 bytes on opencl:0: clCreateBuffer: CL_"));
+    }
+    faults->arm(1, CL_INVALID_CONTEXT, "clCreateBuffer");
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "clCreateBuffer: CL_INVALID_CONTEXT (-34)",
+                 OPS->mem_alloc(device, 4711, 64, &mem, err));
+    assert_null(mem.handle);
+    opencl_fixture_end();
+}
+
+static void test_platform_without_devices_is_unavailable(void **state)
+{
+    (void)state;
+    int32_t count = -1;
+    ndbuf_error error = {0};
+    faults->arm(1, CL_DEVICE_NOT_FOUND, "clGetDeviceIDs");
+    assert_int_equal(OPS->device_count(&count, &error), NDBUF_ERR_UNAVAILABLE);
+    assert_int_equal(error.native_code, CL_DEVICE_NOT_FOUND);
+    assert_non_null(strstr(error.message, "CL_DEVICE_NOT_FOUND (-1)"));
+    faults->arm(1, -1001, "clGetPlatformIDs");
+    assert_int_equal(OPS->device_count(&count, &error), NDBUF_ERR_UNAVAILABLE);
+    assert_int_equal(error.native_code, -1001);
+    faults->arm(1, CL_OUT_OF_HOST_MEMORY, "clGetPlatformIDs");
+    assert_int_equal(OPS->device_count(&count, &error), NDBUF_ERR_DEVICE);
+    assert_int_equal(count, -1);
+}
+
+static void test_overlap_seen_by_the_driver_is_passed_on(void **state)
+{
+    (void)state;
+    ndbuf_device *device = opencl_fixture_device();
+    ndbuf_mem mem = opencl_fixture_buffer(device, NULL, 256);
+    const ndbuf_rect rect = {.dst = {&mem, 16, 32, 128}, .src = {&mem, 0, 32, 128}, 8, 4, 1};
+    faults->arm(1, CL_MEM_COPY_OVERLAP, "clEnqueueCopyBufferRect");
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "CL_MEM_COPY_OVERLAP (-8)", OPS->copy_rect(device->default_queue, &rect, err));
+    ASSERT_OK(OPS->queue_wait(device->default_queue, err));
+    OPS->mem_free(&mem);
+    opencl_fixture_end();
+}
+
+/* What a driver says about a command when it is done belongs to the next wait, and to the events behind it. */
+static void test_failed_command_is_told_once_by_the_next_wait(void **state)
+{
+    (void)state;
+    ndbuf_device *device = opencl_fixture_device();
+    ndbuf_queue *queue = NULL;
+    ndbuf_event *after = NULL;
+    char byte = 0;
+    ndbuf_mem mem = opencl_fixture_buffer(device, "x", 1);
+    ndbuf_mem host = opencl_fixture_host(&byte, 1);
+    ASSERT_OK(OPS->queue_create(device, NULL, &queue, err));
+    ASSERT_OK(OPS->copy_bytes(queue, &host, 0, &mem, 0, 1, err));
+    ASSERT_OK(OPS->event_record(queue, &after, err));
+    faults->arm(1, CL_OUT_OF_RESOURCES, "clGetEventInfo");
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "CL_OUT_OF_RESOURCES (-5)", OPS->queue_wait(queue, err));
+    ASSERT_OK(OPS->queue_wait(queue, err));
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "CL_OUT_OF_RESOURCES (-5)", OPS->event_wait(after, err));
+    OPS->event_destroy(after);
+    OPS->queue_destroy(queue);
+    OPS->mem_free(&mem);
+    opencl_fixture_end();
+}
+
+/* A gate that cannot be opened at the first try does not stop the queue. */
+static void test_queue_goes_on_when_a_user_event_fails_once(void **state)
+{
+    (void)state;
+    ndbuf_device *device = opencl_fixture_device();
+    atomic_int runs = 0;
+    faults->arm(1, CL_OUT_OF_RESOURCES, "clSetUserEventStatus");
+    ASSERT_OK(OPS->queue_host_call(device->default_queue, host_step, &runs, err));
+    ASSERT_OK(OPS->queue_wait(device->default_queue, err));
+    assert_int_equal(atomic_load(&runs), 1);
+    opencl_fixture_end();
+}
+
+/* A queue's commands start at once; those of the default queue at the wait that follows them in any case. */
+static void test_each_command_is_flushed_but_in_the_default_queue(void **state)
+{
+    (void)state;
+    ndbuf_device *device = opencl_fixture_device();
+    ndbuf_queue *queue = NULL;
+    char bytes[2] = {0};
+    ndbuf_mem mem = opencl_fixture_buffer(device, "x", 1);
+    ndbuf_mem host = opencl_fixture_host(bytes, 2);
+    ASSERT_OK(OPS->queue_create(device, NULL, &queue, err));
+    faults->arm(1, CL_OUT_OF_RESOURCES, "clFlush");
+    ASSERT_OK(OPS->copy_bytes(device->default_queue, &host, 0, &mem, 0, 1, err));
+    assert_null(faults->fired());
+    ASSERT_OK(OPS->copy_bytes(queue, &host, 1, &mem, 0, 1, err));
+    assert_string_equal(faults->fired(), "clFlush");
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "clFlush: CL_OUT_OF_RESOURCES (-5)", OPS->queue_wait(queue, err));
+    ASSERT_OK(OPS->queue_wait(device->default_queue, err));
+    assert_memory_equal(bytes, "xx", 2);
+    OPS->queue_destroy(queue);
+    OPS->mem_free(&mem);
+    opencl_fixture_end();
+}
+
+/* The last reference of each kind, and the order of closing: two devices of one context, one after the other. */
+static void test_closing_the_last_device_releases_the_context(void **state)
+{
+    (void)state;
+    ndbuf_device *first = NULL;
+    ndbuf_device *second = NULL;
+    int32_t count = 0;
+    ASSERT_OK(OPS->device_count(&count, err));
+    if (count < 2) {
+        skip();
+    }
+    assert_int_equal(faults->live(), 0);
+    ASSERT_OK(OPS->device_open(0, &first, err));
+    int64_t of_one = faults->live();
+    ASSERT_OK(OPS->device_open(1, &second, err));
+    assert_int_equal(faults->live(), 2 * of_one - 1);
+    OPS->device_close(first);
+    assert_int_equal(faults->live(), of_one);
+    OPS->device_close(second);
+    assert_int_equal(faults->live(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scenario_leaves_no_object_behind),
+        cmocka_unit_test(test_each_failing_call_is_an_error_and_leaks_nothing),
+        cmocka_unit_test(test_out_of_device_memory_keeps_code_and_size),
+        cmocka_unit_test(test_platform_without_devices_is_unavailable),
+        cmocka_unit_test(test_overlap_seen_by_the_driver_is_passed_on),
+        cmocka_unit_test(test_failed_command_is_told_once_by_the_next_wait),
+        cmocka_unit_test(test_queue_goes_on_when_a_user_event_fails_once),
+        cmocka_unit_test(test_each_command_is_flushed_but_in_the_default_queue),
+        cmocka_unit_test(test_closing_the_last_device_releases_the_context),
+    };
+    void *loader = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (loader == NULL) {
+        return TEST_EXIT_SKIPPED;
+    }
+    dlclose(loader);
+    setenv("NDBUF_OPENCL", OPENCL_FAULTS_LIBRARY, 1);
+    if (opencl_fixture_start() == 0) {
+        return TEST_EXIT_SKIPPED;
+    }
+    void *library = dlopen(OPENCL_FAULTS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    faults = library != NULL ? dlsym(library, "opencl_faults") : NULL;
+    if (faults == NULL) {
+        return EXIT_FAILURE;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
