@@ -153,19 +153,17 @@ void ndbuf__format_tree_set_itemsize(ndbuf__format_tree *tree, int64_t itemsize)
     ndbuf__format_node *top = &tree->nodes[0];
     bool is_one = tree->nnodes > 0 && top->end == tree->nnodes && top->offset == 0 && top->nbytes == tree->itemsize &&
                   top->ndim == 0 && top->name == NULL;
+    bool is_larger = itemsize > tree->itemsize;
     if (itemsize == tree->itemsize) {
         return;
     }
-    if (is_doubtful(tree) || itemsize < tree->itemsize_min) {
-        make_opaque(tree, itemsize);
-    } else if (itemsize < tree->itemsize) {
-        cut_end(tree, itemsize);
-    } else if (is_lone_ucs2(tree) && itemsize / 2 == tree->itemsize && itemsize % 2 == 0) {
+    if (is_larger && is_lone_ucs2(tree) && itemsize / 2 == tree->itemsize && itemsize % 2 == 0) {
         widen_text(tree);
-    } else if (is_one && top->code == NDBUF__CODE_UINT8) {
-        make_opaque(tree, itemsize); /* a union or a packed structure of ctypes, or no format at all */
-    } else if (is_old_ctypes(tree, itemsize)) {
-        make_opaque(tree, itemsize);
+    } else if (itemsize < tree->itemsize_min || is_doubtful(tree) ||
+               (is_larger && ((is_one && top->code == NDBUF__CODE_UINT8) || is_old_ctypes(tree, itemsize)))) {
+        make_opaque(tree, itemsize); /* a lone B: a union or a packed structure of ctypes, or no format at all */
+    } else if (!is_larger) {
+        cut_end(tree, itemsize);
     } else if (is_one && top->code == NDBUF__CODE_RECORD) {
         top->size = top->nbytes = itemsize; /* the padding is the record's */
     }

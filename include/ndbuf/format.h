@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 /* What one item of a view is: a parsed PEP 3118 format string. Immutable, counted, thread-safe. Formats of one plain
- * element ("<f4" in NumPy's words) are interned: they cost no memory and equal ones are the same object.
+ * element ("<f4" in NumPy's words) are interned: they cost no memory. Equality is a question for ndbuf_format_equal.
  *
  * The grammar is PEP 3118's, read leniently (white space between tokens, prefixes in any order, a byte order anywhere,
  * in force until the next one, also beyond a closing brace) and written strictly (docs/formats.md has the grammar and
@@ -66,8 +66,9 @@ typedef struct ndbuf_field {
  *
  * text      terminated; NULL means "B", as everywhere in PEP 3118.
  * itemsize  what the exporter says an item takes, in bytes; 0: as computed from the text. A larger one than computed
- *           is tail padding; a lone `u` may take 4 bytes a unit (CPython's wchar_t arrays); any other disagreement
- *           gives opaque items of that size with NDBUF_FORMAT_UNRELIABLE set.
+ *           is tail padding; a smaller one is taken if only padding that the text implies at the end is missing; a lone
+ *           `u` may take 4 bytes a unit (CPython's wchar_t arrays). What cannot be explained so (known wrong exports
+ *           among it, see docs/formats.md) gives opaque items of that size with NDBUF_FORMAT_UNRELIABLE set.
  *
  * NDBUF_ERR_FORMAT    malformed; the text tells the position, counted from 0, and what was expected there
  * NDBUF_ERR_OVERFLOW  a size beyond 63 bits, or one of the NDBUF_FORMAT_MAX_ limits; with the position
