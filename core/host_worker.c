@@ -21,7 +21,10 @@ struct ndbuf__host_worker {
     worker_job **last;
     uint64_t nsubmitted;
     uint64_t ndone;
-    ndbuf_error error; /* of the first job that failed since it was last taken */
+    ndbuf_error failure; /* of the first job that failed since one was last taken; stays after that */
+    uint64_t failed_job; /* its number */
+    bool failure_is_untold;
+    uint64_t ntold; /* ndone when a failure was last taken */
     bool running;
     bool ending;
 };
@@ -48,11 +51,13 @@ static void worker_run_job(ndbuf__host_worker *worker, worker_job *job)
     ndbuf_status status = job->fn(job->context, &error);
     ndbuf__free(job);
     ndbuf__mutex_lock(&worker->mutex);
-    if (status != NDBUF_OK && worker->error.status == NDBUF_OK) {
-        worker->error = error;
-        worker->error.status = (int32_t)status;
-    }
     worker->ndone++;
+    if (status != NDBUF_OK && !worker->failure_is_untold) {
+        worker->failure = error;
+        worker->failure.status = (int32_t)status;
+        worker->failed_job = worker->ndone;
+        worker->failure_is_untold = true;
+    }
     ndbuf__cond_broadcast(&worker->changed);
 }
 
@@ -149,14 +154,42 @@ void ndbuf__host_worker_wait(ndbuf__host_worker *worker, uint64_t job)
     ndbuf__mutex_unlock(&worker->mutex);
 }
 
+static ndbuf_status failure_tell(const ndbuf__host_worker *worker, ndbuf_error *err)
+{
+    if (err != NULL) {
+        *err = worker->failure;
+    }
+    return (ndbuf_status)worker->failure.status;
+}
+
 ndbuf_status ndbuf__host_worker_take_error(ndbuf__host_worker *worker, ndbuf_error *err)
 {
+    ndbuf_status status = NDBUF_OK;
     ndbuf__mutex_lock(&worker->mutex);
-    ndbuf_error error = worker->error;
-    worker->error.status = NDBUF_OK;
-    ndbuf__mutex_unlock(&worker->mutex);
-    if (error.status != NDBUF_OK && err != NULL) {
-        *err = error;
+    if (worker->failure_is_untold) {
+        status = failure_tell(worker, err);
+        worker->failure_is_untold = false;
+        worker->ntold = worker->ndone;
     }
-    return (ndbuf_status)error.status;
+    ndbuf__mutex_unlock(&worker->mutex);
+    return status;
+}
+
+ndbuf_status ndbuf__host_worker_failure(ndbuf__host_worker *worker, uint64_t after, uint64_t job, ndbuf_error *err)
+{
+    ndbuf_status status = NDBUF_OK;
+    ndbuf__mutex_lock(&worker->mutex);
+    if (worker->failed_job > after && worker->failed_job <= job) {
+        status = failure_tell(worker, err);
+    }
+    ndbuf__mutex_unlock(&worker->mutex);
+    return status;
+}
+
+uint64_t ndbuf__host_worker_told(ndbuf__host_worker *worker)
+{
+    ndbuf__mutex_lock(&worker->mutex);
+    uint64_t ntold = worker->ntold;
+    ndbuf__mutex_unlock(&worker->mutex);
+    return ntold;
 }

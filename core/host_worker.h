@@ -31,4 +31,11 @@ void ndbuf__host_worker_wait(ndbuf__host_worker *worker, uint64_t job);
 /* The first failure of a job since the last call; NDBUF_OK: none. */
 ndbuf_status ndbuf__host_worker_take_error(ndbuf__host_worker *worker, ndbuf_error *err);
 
+/* For events: the first failure among the jobs after number `after`, up to number `job`. It stays, but only the latest
+ * one is kept that was the first since a take. */
+ndbuf_status ndbuf__host_worker_failure(ndbuf__host_worker *worker, uint64_t after, uint64_t job, ndbuf_error *err);
+
+/* How many jobs were done when an error was last taken: the failures of those have been told. */
+uint64_t ndbuf__host_worker_told(ndbuf__host_worker *worker);
+
 #endif

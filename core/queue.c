@@ -75,10 +75,21 @@ static ndbuf__lease *leases_take(ndbuf_queue_core *core)
 
 ndbuf_status ndbuf_queue_wait(ndbuf_queue *queue, ndbuf_error *err)
 {
-    ndbuf__lease *leases = leases_take(queue->core);
-    ndbuf_status status = queue->device->ops->queue_wait(queue, err);
+    ndbuf_queue_core *core = queue->core;
+    ndbuf__lease *leases = leases_take(core);
+    ndbuf_error error = {0};
+    error.status = (int32_t)queue->device->ops->queue_wait(queue, &error);
     leases_end(leases);
-    return status;
+    ndbuf__mutex_lock(&core->mutex);
+    if (core->untold.status != NDBUF_OK) {
+        error = core->untold;
+        core->untold.status = NDBUF_OK;
+    }
+    ndbuf__mutex_unlock(&core->mutex);
+    if (error.status != NDBUF_OK && err != NULL) {
+        *err = error;
+    }
+    return (ndbuf_status)error.status;
 }
 
 void ndbuf_queue_release(ndbuf_queue *queue)
@@ -122,13 +133,19 @@ void ndbuf__queue_reap(ndbuf_queue *queue)
 void ndbuf__queue_lease(ndbuf_queue *queue, ndbuf__lease *lease, void (*end)(void *context), void *context)
 {
     const ndbuf_backend_ops *ops = queue->device->ops;
+    ndbuf_queue_core *core = queue->core;
     *lease = (ndbuf__lease){.end = end, .context = context};
     if (ops->event_record(queue, &lease->event, NULL) != NDBUF_OK) {
-        ops->queue_wait(queue, NULL);
+        ndbuf_error error = {0};
+        error.status = (int32_t)ops->queue_wait(queue, &error);
+        ndbuf__mutex_lock(&core->mutex);
+        if (core->untold.status == NDBUF_OK) {
+            core->untold = error;
+        }
+        ndbuf__mutex_unlock(&core->mutex);
         leases_end(lease);
         return;
     }
-    ndbuf_queue_core *core = queue->core;
     ndbuf__mutex_lock(&core->mutex);
     *core->last = lease;
     core->last = &lease->next;

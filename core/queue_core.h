@@ -21,9 +21,10 @@ struct ndbuf__lease {
 
 struct ndbuf_queue_core {
     ndbuf__ref_count refs;
-    ndbuf__mutex mutex;   /* guards the list */
+    ndbuf__mutex mutex;   /* guards what follows */
     ndbuf__lease *leases; /* oldest first */
     ndbuf__lease **last;
+    ndbuf_error untold; /* a failure that an internal wait was told; for the next ndbuf_queue_wait */
 };
 
 struct ndbuf_event_core {

@@ -19,8 +19,12 @@ typedef struct cpu_queue {
 typedef struct cpu_event {
     ndbuf_event base;
     cpu_lane *lane; /* NULL: recorded in the immediate queue, and so complete */
+    uint64_t after; /* failures of jobs up to this one had been told */
     uint64_t job;   /* the last one before the event */
 } cpu_event;
+
+/* The immediate queue works in the calling thread, so each thread is told of its own host functions that failed. */
+static _Thread_local ndbuf_error immediate_failure;
 
 /* NULL for the immediate queue. */
 static cpu_lane *lane_of(ndbuf_queue *queue)
@@ -71,7 +75,12 @@ ndbuf_status ndbuf_cpu__queue_wait(ndbuf_queue *queue, ndbuf_error *err)
 {
     cpu_lane *lane = lane_of(queue);
     if (lane == NULL) {
-        return NDBUF_OK;
+        ndbuf_error error = immediate_failure;
+        immediate_failure.status = NDBUF_OK;
+        if (error.status != NDBUF_OK && err != NULL) {
+            *err = error;
+        }
+        return (ndbuf_status)error.status;
     }
     ndbuf__host_worker_wait(lane->worker, ndbuf__host_worker_submitted(lane->worker));
     return ndbuf__host_worker_take_error(lane->worker, err);
@@ -80,7 +89,16 @@ ndbuf_status ndbuf_cpu__queue_wait(ndbuf_queue *queue, ndbuf_error *err)
 ndbuf_status ndbuf_cpu__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err)
 {
     cpu_lane *lane = lane_of(queue);
-    return lane == NULL ? fn(context, err) : ndbuf__host_worker_submit(lane->worker, fn, context, err);
+    if (lane != NULL) {
+        return ndbuf__host_worker_submit(lane->worker, fn, context, err);
+    }
+    ndbuf_error error = {0};
+    ndbuf_status status = fn(context, &error);
+    if (status != NDBUF_OK && immediate_failure.status == NDBUF_OK) {
+        immediate_failure = error;
+        immediate_failure.status = (int32_t)status;
+    }
+    return NDBUF_OK;
 }
 
 static ndbuf_status wait_for_event(void *context, ndbuf_error *err)
@@ -104,6 +122,7 @@ ndbuf_status ndbuf_cpu__event_record(ndbuf_queue *queue, ndbuf_event **out_event
     event->lane = lane_of(queue);
     if (event->lane != NULL) {
         ndbuf__ref_retain(&event->lane->refs);
+        event->after = ndbuf__host_worker_told(event->lane->worker);
         event->job = ndbuf__host_worker_submitted(event->lane->worker);
     }
     *out_event = &event->base;
@@ -118,12 +137,12 @@ void ndbuf_cpu__event_destroy(ndbuf_event *event)
 
 ndbuf_status ndbuf_cpu__event_wait(ndbuf_event *event, ndbuf_error *err)
 {
-    (void)err;
     const cpu_event *self = (const cpu_event *)event;
-    if (self->lane != NULL) {
-        ndbuf__host_worker_wait(self->lane->worker, self->job);
+    if (self->lane == NULL) {
+        return NDBUF_OK;
     }
-    return NDBUF_OK;
+    ndbuf__host_worker_wait(self->lane->worker, self->job);
+    return ndbuf__host_worker_failure(self->lane->worker, self->after, self->job, err);
 }
 
 ndbuf_status ndbuf_cpu__event_query(ndbuf_event *event, int32_t *out_complete, ndbuf_error *err)

@@ -43,8 +43,8 @@ enum {
     NDBUF_FORMAT_UNRELIABLE = 1u << 2 /* text and item size could not be reconciled: read as opaque bytes */
 };
 
-#define NDBUF_FORMAT_MAX_TEXT 65535 /* bytes of text */
-#define NDBUF_FORMAT_MAX_DEPTH 32   /* nested T{}, and nested X{} or & */
+#define NDBUF_FORMAT_MAX_TEXT 65535 /* bytes of text, given or canonical */
+#define NDBUF_FORMAT_MAX_DEPTH 32   /* nested T{}, X{} and & together */
 #define NDBUF_FORMAT_MAX_LEAVES 65536
 #define NDBUF_FORMAT_MAX_DIMS 64 /* of one leaf, all levels together */
 

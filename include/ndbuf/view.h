@@ -119,9 +119,9 @@ NDBUF_API void ndbuf_view_move(ndbuf_view *out_view, ndbuf_view *view);
 /* The functions below make a view of the same memory from `view`, without copying, and share its owner, its read-only
  * bit and its ready event. `out_view` may be `view` itself, which is replaced on success. No result can leave the
  * bounds that were proved for `view`; one that follows a pointer on the way has a byte_offset anywhere in host memory.
- * NDBUF_ERR_UNSUPPORTED is also returned where a suboffset would become negative. Axes are numbered from 0. All of them may return NDBUF_ERR_NOMEM for more than
- * NDBUF_INLINE_NDIM dimensions, and NDBUF_ERR_ABI for a view that this copy of the library did not make (import it
- * first, see exporter.h). */
+ * NDBUF_ERR_UNSUPPORTED is also returned where a suboffset would become negative. Axes are numbered from 0. All of them
+ * may return NDBUF_ERR_NOMEM for more than NDBUF_INLINE_NDIM dimensions, and NDBUF_ERR_ABI for a view that this copy of
+ * the library did not make (import it first, see exporter.h). */
 
 NDBUF_API ndbuf_status ndbuf_view_copy(ndbuf_view *out_view, const ndbuf_view *view, ndbuf_error *err);
 
@@ -241,10 +241,10 @@ typedef enum ndbuf_answer {
     NDBUF_UNDECIDED = 2 /* the bounded search ended without an answer: treat as yes */
 } ndbuf_answer;
 
-/* Do two views share a byte? Exact; the work is bounded, and beyond the bound the answer is NDBUF_UNDECIDED. Memory that
- * has addresses (CPU, CUDA, CUDA_HOST, CUDA_MANAGED) is compared by address, since one piece can be seen under two tags;
- * other memory is shared only under the same device and handle. Suboffsets are followed, up to 2^20 pointers; where one
- * view's items cover the other's pointers, the answer is NDBUF_UNDECIDED. */
+/* Do two views share a byte? Exact; the work is bounded, and beyond the bound the answer is NDBUF_UNDECIDED. Memory
+ * that has addresses (CPU, CUDA, CUDA_HOST, CUDA_MANAGED) is compared by address, since one piece can be seen under two
+ * tags; other memory is shared only under the same device and handle. Suboffsets are followed, up to 2^20 pointers;
+ * where one view's items cover the other's pointers, the answer is NDBUF_UNDECIDED. */
 NDBUF_API ndbuf_answer ndbuf_view_overlap(const ndbuf_view *a, const ndbuf_view *b);
 
 /* Do two different indices of the view reach a common byte? */
