@@ -1,0 +1,269 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# usage: test_command.sh PATH-OF-NDBUF
+#
+# The ndbuf command as a shell sees it: what it prints, on which stream, and its exit status.
+set -uo pipefail
+
+ndbuf=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+export LC_ALL=C
+nfailed=0
+nchecks=0
+
+# fails TEXT: counts a failure, and shows what the last run gave.
+fails() {
+    nfailed=$((nfailed + 1))
+    printf 'FAILED: %s\n--- stdout\n%s\n--- stderr\n%s\n' "$1" "$(cat out)" "$(cat err)"
+}
+
+# run STATUS ARGUMENTS...: runs the command, and checks its exit status.
+run() {
+    local wanted=$1 got
+    shift
+    what="ndbuf $*"
+    "$ndbuf" "$@" >out 2>err </dev/null
+    got=$?
+    nchecks=$((nchecks + 1))
+    [ "$got" -eq "$wanted" ] || fails "$what: exit status $got, expected $wanted"
+}
+
+# prints FILE TEXT: the whole of a stream.
+prints() {
+    nchecks=$((nchecks + 1))
+    [ "$(cat "$1")" = "$2" ] || fails "$what: $1 should be:
+$2"
+}
+
+# has FILE TEXT: a part of a stream.
+has() {
+    nchecks=$((nchecks + 1))
+    grep -qF -- "$2" "$1" || fails "$what: $1 should contain: $2"
+}
+
+# same FILE FILE
+same() {
+    nchecks=$((nchecks + 1))
+    cmp -s "$1" "$2" || fails "$what: $1 and $2 differ"
+}
+
+# npy FILE DESCR ORDER SHAPE DATA: a version 1.0 file whose header takes 118 bytes; DATA with escapes as of printf.
+npy() {
+    {
+        printf '\x93NUMPY\x01\x00\x76\x00%-117s\n' "{'descr': $2, 'fortran_order': $3, 'shape': $4, }"
+        printf '%b' "$5"
+    } >"$1"
+}
+
+# --- the command itself ---
+run 2
+has err 'usage: ndbuf COMMAND'
+prints out ''
+run 0 --help
+has out 'usage: ndbuf COMMAND'
+prints err ''
+run 0 --version
+nchecks=$((nchecks + 1))
+grep -qE '^ndbuf [0-9]+\.[0-9]+\.[0-9]+$' out || fails "ndbuf --version"
+run 2 frobnicate
+prints err "ndbuf: no command 'frobnicate'
+ndbuf: see 'ndbuf --help'"
+for command in devices format explain copy bench; do
+    run 0 "$command" --help
+    has out "usage: ndbuf $command"
+    prints err ''
+    run 2 "$command" --frobnicate
+    prints err "ndbuf: $command: unknown option '--frobnicate'
+ndbuf: see 'ndbuf $command --help'"
+    prints out ''
+done
+"$ndbuf" devices >/dev/full 2>err
+[ $? -eq 1 ] || fails "output to a full disk"
+has err 'ndbuf: cannot write the output: No space left on device'
+
+# --- devices ---
+run 0 devices
+has out 'cpu: available'
+prints err ''
+run 0 devices --json
+has out '"name": "cpu"'
+run 2 devices extra
+has err "ndbuf: devices: 'extra' is one argument too many"
+run 2 devices --json=x
+has err "option '--json' takes no value"
+
+# --- format ---
+run 0 format 'T{>f:x:b:s:2x<h:y:}'
+prints out 'canonical   T{>f:x:<b:s:2x<h:y:}
+item size   9
+alignment   1
+            a record
+padding     2 bytes at 5
+
+  offset    size  code  kind      order   dims        path
+       0       4  f     float     big     -           x
+       4       1  b     int       -       -           s
+       7       2  h     int       little  -           y'
+run 0 format '(2,3)<d'
+has out '(2, 3)'
+has out 'padding     none'
+run 0 format --itemsize 8 'T{<f:x:}'
+has out 'padding     4 bytes at 4'
+run 1 format 'T{<f:x:<z:y:}'
+has err 'ndbuf: at 8: '
+nchecks=$((nchecks + 1))
+[ "$(tail -n 2 err)" = '  T{<f:x:<z:y:}
+          ^' ] || fails "$what: the caret is not under the place"
+run 2 format
+has err 'ndbuf: format: no format string'
+run 2 format --itemsize many B
+has err "'many' is not a number of bytes"
+run 2 format --itemsize
+has err "option '--itemsize' needs a value"
+
+# --- copy ---
+npy in.npy "'<i2'" False '(2, 3)' '\x00\x10\x01\x11\x02\x12\x03\x13\x04\x14\x05\x15'
+devices=cpu
+if "$ndbuf" explain in.npy --to opencl:0 >/dev/null 2>&1; then
+    devices='cpu opencl:0'
+fi
+npy flipped.npy "'<i2'" False '(2, 3)' '\x02\x12\x01\x11\x00\x10\x05\x15\x04\x14\x03\x13'
+npy transposed.npy "'<i2'" False '(3, 2)' '\x00\x10\x03\x13\x01\x11\x04\x14\x02\x12\x05\x15'
+npy row.npy "'<i2'" False '(3,)' '\x03\x13\x04\x14\x05\x15'
+npy item.npy "'<i2'" False '()' '\x05\x15'
+npy none.npy "'<i2'" False '(2, 0)' ''
+npy fortran.npy "'<i2'" True '(3, 2)' '\x00\x10\x01\x11\x02\x12\x03\x13\x04\x14\x05\x15'
+npy records.npy "[('x', '>f4'), ('p', [('a', '|u1'), ('b', '<u2')], (2,))]" False '(2,)' \
+    '\x01\x02\x03\x04abcdef\x05\x06\x07\x08ghijkl'
+npy b.npy "'<u2'" False '(2, 2)' 'bcefhikl'
+npy p.npy "[('a', '|u1'), ('b', '<u2')]" False '(2, 2)' 'abcdefghijkl'
+for device in $devices; do
+    run 0 copy in.npy got.npy --through "$device"
+    same got.npy in.npy
+    prints err ''
+    run 0 copy in.npy got.npy --slice ':,::-1' --through "$device"
+    same got.npy flipped.npy
+    has out 'written, and equal to the view item by item: 6 items, 12 bytes'
+    run 0 copy in.npy got.npy --transpose --through "$device"
+    same got.npy transposed.npy
+    run 0 copy in.npy got.npy --permute 1,0 --through "$device"
+    same got.npy transposed.npy
+    run 0 copy fortran.npy got.npy --transpose --through "$device"
+    same got.npy in.npy
+    run 0 copy fortran.npy got.npy --through "$device"
+    same got.npy transposed.npy
+    run 0 copy in.npy got.npy --slice=-1 --through "$device"
+    same got.npy row.npy
+    run 0 copy in.npy got.npy --slice '-1,...,-1' --through "$device"
+    same got.npy item.npy
+    run 0 copy in.npy got.npy --slice '...,3:' --through "$device"
+    same got.npy none.npy
+    run 0 copy records.npy got.npy --through "$device"
+    same got.npy records.npy
+    run 0 copy records.npy got.npy --field p.b --through "$device"
+    same got.npy b.npy
+    run 0 copy records.npy got.npy --field p --through "$device"
+    same got.npy p.npy
+done
+cp in.npy itself.npy
+run 0 copy itself.npy itself.npy --slice ':,::-1' --through cpu
+same itself.npy flipped.npy
+nchecks=$((nchecks + 1))
+[ -z "$(ls ./*.tmp-* 2>/dev/null)" ] || fails "temporary files were left behind"
+
+run 2 copy in.npy --through cpu
+has err 'ndbuf: copy: no .npy file to write'
+run 2 copy in.npy got.npy
+has err 'ndbuf: copy: no --through DEVICE'
+run 2 copy in.npy got.npy third --through cpu
+has err "'third' is one argument too many"
+run 2 copy in.npy got.npy --slice '1:2:3:4' --through cpu
+has err 'ndbuf: copy: --slice: '
+run 2 copy in.npy got.npy --permute 1,x --through cpu
+has err "ndbuf: copy: --permute: 'x' is not an axis"
+
+# What fails leaves no file, and what was there as it was.
+refuses() {
+    local text=$1
+    shift
+    cp flipped.npy target.npy
+    run 1 copy "$@"
+    has err "ndbuf: "
+    has err "$text"
+    same target.npy flipped.npy
+    nchecks=$((nchecks + 1))
+    [ -z "$(ls ./*.tmp-* 2>/dev/null)" ] || fails "$what: a temporary file was left behind"
+}
+head -c 100 in.npy >cut.npy
+head -c 135 in.npy >short.npy
+printf 'P6 1 1 255 abc' >picture.npy
+npy objects.npy "'|O'" False '(1,)' '12345678'
+npy huge.npy "'<f8'" False '(4294967296, 4294967296)' ''
+npy text.npy "'<f8'" False '(two,)' ''
+refuses 'No such file' missing.npy target.npy --through cpu
+refuses 'cut.npy: the header is cut off: 118 bytes promised, 90 are there' cut.npy target.npy --through cpu
+refuses 'short.npy: the data is cut off: the header promises 12 bytes, 7 are there' short.npy target.npy --through cpu
+refuses 'picture.npy: not a .npy file' picture.npy target.npy --through cpu
+refuses "objects.npy: descr: type '|O' holds Python objects" objects.npy target.npy --through cpu
+refuses 'huge.npy: header: shape times an item of 8 bytes is beyond 63 bits' huge.npy target.npy --through cpu
+refuses "text.npy: header at 51: expected an integer, found 't'" text.npy target.npy --through cpu
+refuses "--slice '0,0,0': 3 indices for 2 axes" in.npy target.npy --slice 0,0,0 --through cpu
+refuses "--permute '0': 1 axes listed, the view has 2" in.npy target.npy --permute 0 --through cpu
+refuses "--field 'x': " in.npy target.npy --field x --through cpu
+refuses 'nowhere' in.npy target.npy --through nowhere:0
+refuses 'cuda' in.npy target.npy --through cuda:0
+refuses 'cannot create' in.npy missing/target.npy --through cpu
+refuses 'is not a regular file' in.npy /dev/null --through cpu
+
+# --- explain ---
+run 0 explain in.npy --slice ':,::-2' --to cpu
+has out 'shape (2, 2), strides (6, -4)'
+has out 'cpu to cpu, packed there'
+run 0 explain in.npy --transpose --from cpu --to cpu --json
+has out '"shape": [3, 2]'
+has out '"strides": [2, 6]'
+has out '"route": '
+run 2 explain in.npy
+has err 'ndbuf: explain: no --to DEVICE'
+run 2 explain --to cpu
+has err 'ndbuf: explain: no .npy file'
+run 1 explain in.npy --to cpu --slice 5
+has err "ndbuf: --slice '5': "
+
+# --- bench ---
+run 0 bench --size 4K --rounds 1
+has out 'cpu to cpu'
+has out 'every result was verified'
+run 0 bench --size 4K --rounds 2 --json
+has out '"rounds": 2'
+has out '"verified": true'
+run 0 bench --size 4K --rounds 1 --json bench.json
+prints out ''
+nchecks=$((nchecks + 1))
+[ -s bench.json ] || fails "$what: no bench.json"
+run 2 bench --size 0
+has err "'0' is not a number of bytes"
+run 2 bench --rounds 100
+has err "'100' is not a number of rounds from 1 to 99"
+run 2 bench extra
+has err "'extra' is one argument too many"
+run 1 bench --device nowhere:0
+has err 'nowhere'
+
+# --- JSON is JSON ---
+if command -v python3 >/dev/null; then
+    npy 'qu"ote.npy' "'<i2'" False '(1,)' 'ab'
+    "$ndbuf" devices --json >devices.json
+    "$ndbuf" explain 'qu"ote.npy' --to cpu --json >explain.json
+    for file in devices.json explain.json bench.json; do
+        nchecks=$((nchecks + 1))
+        python3 -m json.tool "$file" >out 2>err || fails "$file is not JSON"
+    done
+    has explain.json 'qu\"ote.npy'
+fi
+
+echo "$((nchecks - nfailed)) passed, $nfailed failed"
+[ "$nfailed" -eq 0 ]
