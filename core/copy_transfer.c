@@ -70,6 +70,7 @@ ndbuf__transfer ndbuf__transfer_by(ndbuf_route route, const ndbuf__copy_axes *ax
         if (transfer.slice_axis >= 0) {
             transfer.ncalls /= axes->shape[transfer.slice_axis];
         }
+        transfer.needs_equal_pitches = (caps->flags & NDBUF_RECT_EQUAL_PITCHES) != 0;
         row_ns = caps->row_ns;
         break;
     case NDBUF_ROUTE_STRIDED:
@@ -143,6 +144,15 @@ static ndbuf_status run_one(const ndbuf__transfer *transfer, const ndbuf__copy_a
     return ops->copy_rect(queue, &rect, err);
 }
 
+/* Whether the rectangles have the same pitches on both sides. */
+static bool has_equal_pitches(const ndbuf__transfer *transfer, const ndbuf__copy_axes *axes)
+{
+    int32_t row = transfer->row_axis;
+    int32_t slice = transfer->slice_axis;
+    return axes->dst_strides[row] == axes->src_strides[row] &&
+           (slice < 0 || axes->dst_strides[slice] == axes->src_strides[slice]);
+}
+
 ndbuf_status ndbuf__transfer_run(const ndbuf__transfer *transfer, const ndbuf__copy_axes *axes,
                                  const ndbuf_backend_ops *ops, ndbuf_queue *queue, const ndbuf__transfer_ends *ends,
                                  bool *out_started, ndbuf_error *err)
@@ -152,11 +162,16 @@ ndbuf_status ndbuf__transfer_run(const ndbuf__transfer *transfer, const ndbuf__c
         *out_started = status != NDBUF_ERR_UNSUPPORTED;
         return status;
     }
+    *out_started = false;
+    if (transfer->needs_equal_pitches && ends->dst->handle == ends->src->handle && !has_equal_pitches(transfer, axes)) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
+                          "backend '%s' copies rectangles within one piece of memory only with equal pitches",
+                          ops->name);
+    }
     int64_t index[NDBUF__MAX_AXES];
     memset(index, 0, (size_t)axes->ndim * sizeof(index[0]));
     int64_t dst_offset = ends->dst_offset + axes->dst_offset;
     int64_t src_offset = ends->src_offset + axes->src_offset;
-    *out_started = false;
     for (;;) {
         ndbuf_status status = run_one(transfer, axes, ops, queue, ends, dst_offset, src_offset, err);
         if (status != NDBUF_OK) {

@@ -12,9 +12,10 @@
 
 /* One way to do a transfer. */
 typedef struct ndbuf__transfer {
-    ndbuf_route route;  /* NDBUF_ROUTE_BYTES, _RECT or _STRIDED; _NONE: this way is not open */
-    int32_t row_axis;   /* of the rectangles; else -1 */
-    int32_t slice_axis; /* of 3-D rectangles; else -1 */
+    ndbuf_route route;        /* NDBUF_ROUTE_BYTES, _RECT or _STRIDED; _NONE: this way is not open */
+    int32_t row_axis;         /* of the rectangles; else -1 */
+    int32_t slice_axis;       /* of 3-D rectangles; else -1 */
+    bool needs_equal_pitches; /* rectangles within one piece of memory, that is */
     int64_t ncalls;
     int64_t nrows;  /* contiguous pieces in all calls together */
     double cost_ns; /* estimate; without waiting */
@@ -35,7 +36,8 @@ typedef struct ndbuf__transfer_ends {
 } ndbuf__transfer_ends;
 
 /* Enqueues all calls by `ops`, the backend that offered the way. *out_started tells whether any call was made: then the
- * memory may be in use even though an error is returned. Statuses of the backend. */
+ * memory may be in use even though an error is returned. Statuses of the backend; NDBUF_ERR_UNSUPPORTED also where
+ * both ends are one piece of memory and that forbids the rectangles. */
 ndbuf_status ndbuf__transfer_run(const ndbuf__transfer *transfer, const ndbuf__copy_axes *axes,
                                  const ndbuf_backend_ops *ops, ndbuf_queue *queue, const ndbuf__transfer_ends *ends,
                                  bool *out_started, ndbuf_error *err);

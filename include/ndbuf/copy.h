@@ -37,7 +37,8 @@ NDBUF_API ndbuf_status ndbuf_copy(const ndbuf_view *dst, const ndbuf_view *src, 
  * itemsize  must be dst->itemsize.
  * queue     as for ndbuf_copy.
  *
- * Statuses of ndbuf_copy. Two indices of `dst` may reach one byte, if they reach the same item. */
+ * Statuses of ndbuf_copy. An axis of stride 0 is filled once; any other overlap of `dst` with itself is
+ * refused, as by ndbuf_copy. */
 NDBUF_API ndbuf_status ndbuf_fill(const ndbuf_view *dst, const void *item, int64_t itemsize, ndbuf_queue *queue,
                                   ndbuf_error *err);
 
