@@ -23,7 +23,8 @@ list_files() {
         printf '%s\n' "$@"
     else
         # What the build made itself is not ours to tidy.
-        sed -n 's/^ *"file": "\(.*\.c\)",*$/\1/p' "$build/compile_commands.json" | grep -v "^$(realpath "$build")/" | sort -u
+        sed -n 's/^ *"file": "\(.*\.c\)",*$/\1/p' "$build/compile_commands.json" |
+            grep -v "^$(realpath "$build")/" | sort -u
     fi
 }
 

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/conformance/conformance.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "backends/null/null_backend.h"
+#include "tests/support/fake_device.h"
+
+conf_subject conf;
+
+static const conf_topic *const topics[] = {&conf_device, &conf_memory,    &conf_map,     &conf_copy, &conf_queue,
+                                           &conf_event,  &conf_host_call, &conf_threads, &conf_views};
+
+#define MAX_TESTS 64
+
+ndbuf_mem conf_alloc(size_t nbytes, const void *start)
+{
+    ndbuf_mem mem = {0};
+    ASSERT_OK(conf.ops->mem_alloc(conf.device, nbytes, 64, &mem, err));
+    if (start != NULL) {
+        test_upload(&mem, 0, start, nbytes);
+    }
+    return mem;
+}
+
+uint32_t conf_copy_flags(const ndbuf_device *dst, const ndbuf_device *src)
+{
+    ndbuf_copy_caps caps = {0};
+    conf.ops->copy_caps(dst, src, &caps);
+    return caps.flags;
+}
+
+ndbuf_queue *conf_queue_create(void)
+{
+    ndbuf_queue *queue = NULL;
+    ASSERT_OK(ndbuf_queue_create(conf.device, &queue, err));
+    return queue;
+}
+
+static void skip_exception(void **state)
+{
+    print_message("  not with %s: %s\n", conf.backend, (const char *)*state);
+    skip();
+}
+
+/* Runs one topic on the device under test; returns how many tests failed. */
+static int run_topic(const conf_topic *topic)
+{
+    struct CMUnitTest tests[MAX_TESTS];
+    ndbuf_device_info info;
+    char name[80];
+    ndbuf_device_info_get(conf.device, &info);
+    snprintf(name, sizeof(name), "%s %s", info.name, topic->name);
+    for (size_t i = 0; i < topic->ntests; i++) {
+        tests[i] = topic->tests[i];
+        const char *why = conf_exception(conf.backend, tests[i].name);
+        if (why != NULL) {
+            tests[i].test_func = skip_exception;
+            tests[i].initial_state = (void *)why;
+        }
+    }
+    return _cmocka_run_group_tests(name, tests, topic->ntests, NULL, NULL);
+}
+
+static bool open_device(const char *backend, int32_t ordinal, ndbuf_device **out_device)
+{
+    ndbuf_error error = {0};
+    char name[48];
+    snprintf(name, sizeof(name), "%s:%d", backend, (int)ordinal);
+    if (ndbuf_device_open(name, out_device, &error) != NDBUF_OK) {
+        fprintf(stderr, "%s cannot be opened: %s\n", name, error.message);
+        return false;
+    }
+    return true;
+}
+
+/* 0; 1: failed; TEST_EXIT_SKIPPED: the machine has no such device. */
+static int open_devices(const char *backend)
+{
+    ndbuf_backend_info info = {.ndevices = -1};
+    int32_t count = ndbuf_backend_count();
+    for (int32_t i = 0; i < count && strcmp(info.name, backend) != 0; i++) {
+        if (ndbuf_backend_info_get(i, &info, NULL) != NDBUF_OK) {
+            return 1;
+        }
+    }
+    if (strcmp(info.name, backend) != 0) {
+        fprintf(stderr, "no backend '%s'\n", backend);
+        return 1;
+    }
+    if (info.status != NDBUF_OK) {
+        printf("%s: %s: %s\n", backend, ndbuf_status_name(info.status), info.reason);
+        return info.status == NDBUF_ERR_UNAVAILABLE ? TEST_EXIT_SKIPPED : 1;
+    }
+    conf.backend = backend;
+    conf.peers[conf.npeers++] = ndbuf_device_cpu();
+    if (!open_device("null", 0, &conf.peers[conf.npeers++]) || !open_device("fake", 0, &conf.peers[conf.npeers++])) {
+        return 1;
+    }
+    for (int32_t i = 0; i < info.ndevices && i < CONF_MAX_DEVICES; i++) {
+        if (!open_device(backend, i, &conf.devices[conf.ndevices++])) {
+            return 1;
+        }
+        conf.peers[conf.npeers++] = conf.devices[i];
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    ndbuf_error error = {0};
+    if (argc != 2) {
+        fprintf(stderr, "usage: conformance BACKEND\n");
+        return 2;
+    }
+    if (null_backend_register(&error) != NDBUF_OK) {
+        fprintf(stderr, "null: %s\n", error.message);
+        return 1;
+    }
+    fake_register();
+    int result = open_devices(argv[1]);
+    int nfailed = 0;
+    for (int32_t i = 0; i < conf.ndevices && result == 0; i++) {
+        conf.device = conf.devices[i];
+        conf.ops = conf.device->ops;
+        for (size_t t = 0; t < sizeof(topics) / sizeof(topics[0]); t++) {
+            nfailed += run_topic(topics[t]);
+        }
+    }
+    for (int32_t i = 0; i < conf.npeers; i++) {
+        ndbuf_device_close(conf.peers[i]);
+    }
+    fake_live live = fake_live_now();
+    if (nfailed == 0 && live.devices + live.mems + live.queues + live.events + live.jobs + live.mappings != 0) {
+        fprintf(stderr, "objects of the fake device are left over\n");
+        nfailed++;
+    }
+    return result != 0 ? result : nfailed != 0;
+}
