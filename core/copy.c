@@ -270,7 +270,7 @@ static bool is_same_place(const ndbuf_view *dst, const ndbuf_view *src)
 {
     ndbuf__layout a = ndbuf__view_layout(dst);
     ndbuf__layout b = ndbuf__view_layout(src);
-    if (dst->storage != src->storage || dst->byte_offset != src->byte_offset ||
+    if (dst->storage != src->storage || dst->byte_offset != src->byte_offset || a.ndim != b.ndim ||
         (a.suboffsets == NULL) != (b.suboffsets == NULL)) {
         return false;
     }

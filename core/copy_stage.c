@@ -227,6 +227,7 @@ ndbuf_status ndbuf__staging_run(const ndbuf__staging *staging, ndbuf__staging_bu
     int32_t split = staging->split_axis;
     int64_t index[NDBUF__MAX_AXES] = {0};
     staged_box box;
+    box.shape[0] = 1;
     box.ndim = axes->ndim - split;
     box.unit_nbytes = axes->unit_nbytes;
     for (int32_t k = 0; k < box.ndim; k++) {

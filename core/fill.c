@@ -72,7 +72,9 @@ static ndbuf_status repeat_item(ndbuf_view *out_view, const ndbuf_view *like, co
     if (status != NDBUF_OK) {
         return status;
     }
-    memcpy(ndbuf_storage_host_address(storage), item, (size_t)like->itemsize);
+    if (storage->mem.host_address != NULL) { /* items of no bytes have no memory */
+        memcpy(storage->mem.host_address, item, (size_t)like->itemsize);
+    }
     ndbuf__layout layout = ndbuf__view_layout(like);
     layout.strides = no_strides;
     layout.suboffsets = NULL;

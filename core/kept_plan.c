@@ -69,12 +69,12 @@ void ndbuf_copy_plan_destroy(ndbuf_copy_plan *plan)
 
 static bool layouts_equal(const ndbuf__layout *a, const ndbuf__layout *b)
 {
-    size_t nbytes = (size_t)a->ndim * sizeof(int64_t);
-    if (a->ndim != b->ndim || a->itemsize != b->itemsize || (a->suboffsets == NULL) != (b->suboffsets == NULL)) {
-        return false;
+    bool equal = a->ndim == b->ndim && a->itemsize == b->itemsize && (a->suboffsets == NULL) == (b->suboffsets == NULL);
+    for (int32_t k = 0; equal && k < a->ndim; k++) {
+        equal = a->shape[k] == b->shape[k] && a->strides[k] == b->strides[k] &&
+                (a->suboffsets == NULL || a->suboffsets[k] == b->suboffsets[k]);
     }
-    return nbytes == 0 || (memcmp(a->shape, b->shape, nbytes) == 0 && memcmp(a->strides, b->strides, nbytes) == 0 &&
-                           (a->suboffsets == NULL || memcmp(a->suboffsets, b->suboffsets, nbytes) == 0));
+    return equal;
 }
 
 static ndbuf_status check_side(const ndbuf_view *view, const ndbuf__layout *planned, const ndbuf_device *device,

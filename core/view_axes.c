@@ -255,8 +255,12 @@ ndbuf_status ndbuf_view_permute(const ndbuf_view *view, const int32_t *axes, ndb
 
 ndbuf_status ndbuf_view_transpose(const ndbuf_view *view, ndbuf_view *out_view, ndbuf_error *err)
 {
-    int32_t axes[NDBUF_MAX_NDIM];
-    for (int32_t k = 0; view != NULL && k < view->ndim && k < NDBUF_MAX_NDIM; k++) {
+    ndbuf_status status = ndbuf__view_check(view, "view", err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    int32_t axes[NDBUF_MAX_NDIM] = {0};
+    for (int32_t k = 0; k < view->ndim; k++) {
         axes[k] = view->ndim - 1 - k;
     }
     return ndbuf_view_permute(view, axes, out_view, err);

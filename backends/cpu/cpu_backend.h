@@ -42,8 +42,8 @@ ndbuf_status ndbuf_cpu__mem_unmap(const ndbuf_mem *mem, void *address, ndbuf_err
 ndbuf_status ndbuf_cpu__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t dst_offset, const ndbuf_mem *src,
                                    int64_t src_offset, int64_t nbytes, ndbuf_error *err);
 ndbuf_status ndbuf_cpu__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err);
-ndbuf_status ndbuf_cpu__copy_strided(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err);
-ndbuf_status ndbuf_cpu__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err);
+ndbuf_status ndbuf_cpu__copy_strided(ndbuf_queue *queue, const ndbuf_strided *strided, ndbuf_error *err);
+ndbuf_status ndbuf_cpu__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *fill, ndbuf_error *err);
 
 ndbuf_status ndbuf_cpu__queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err);
 void ndbuf_cpu__queue_destroy(ndbuf_queue *queue);

@@ -167,7 +167,7 @@ static void link_level(const test_layout *layout, char *buffer, int32_t level, i
         char *pointer = first - layout->suboffsets[end - 1];
         memcpy(slot, &pointer, sizeof(pointer));
         next_block[level]++;
-        if (level + 2 < layout->nlevels) {
+        if (level + 2 < layout->nlevels && level + 2 < TEST_LAYOUT_MAX_LEVELS) {
             link_level(layout, buffer, level + 1, end, first, next_block);
         }
         int32_t k = end - 1;
@@ -182,7 +182,7 @@ static void link_level(const test_layout *layout, char *buffer, int32_t level, i
 
 void test_layout_link(const test_layout *layout, char *buffer)
 {
-    int64_t next_block[3] = {0};
+    int64_t next_block[TEST_LAYOUT_MAX_LEVELS] = {0};
     if (layout->has_suboffsets && test_layout_nitems(layout) > 0) {
         link_level(layout, buffer, 0, 0, buffer + layout->offset, next_block);
     }

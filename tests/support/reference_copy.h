@@ -8,6 +8,7 @@
 #include "tests/support/test.h"
 
 #define TEST_LAYOUT_MAX_NDIM 12
+#define TEST_LAYOUT_MAX_LEVELS 3 /* of pointers, and the items */
 
 /* Where the items of an array lie in a buffer. */
 typedef struct test_layout {
@@ -23,10 +24,10 @@ typedef struct test_layout {
     /* With suboffsets: the buffer holds one level of blocks after the other, and each block but those of the last
      * level pointers to blocks of the next one. */
     int32_t nlevels;
-    int32_t level_end[3];      /* the first axis that is not in the blocks of the level */
-    int64_t level_start[3];    /* bytes, of the level's first block */
-    int64_t block_nbytes[3];   /* bytes, of one block of the level */
-    int64_t first_in_block[3]; /* bytes, of index 0..0 of the level from the start of its block */
+    int32_t level_end[TEST_LAYOUT_MAX_LEVELS];      /* the first axis that is not in the blocks of the level */
+    int64_t level_start[TEST_LAYOUT_MAX_LEVELS];    /* bytes, of the level's first block */
+    int64_t block_nbytes[TEST_LAYOUT_MAX_LEVELS];   /* bytes, of one block of the level */
+    int64_t first_in_block[TEST_LAYOUT_MAX_LEVELS]; /* bytes, of index 0..0 of the level from the start of its block */
 } test_layout;
 
 enum {
