@@ -72,9 +72,7 @@ static ndbuf_status repeat_item(ndbuf_view *out_view, const ndbuf_view *like, co
     if (status != NDBUF_OK) {
         return status;
     }
-    if (storage->mem.host_address != NULL) { /* items of no bytes have no memory */
-        memcpy(storage->mem.host_address, item, (size_t)like->itemsize);
-    }
+    memcpy(storage->mem.host_address, item, (size_t)like->itemsize);
     ndbuf__layout layout = ndbuf__view_layout(like);
     layout.strides = no_strides;
     layout.suboffsets = NULL;
@@ -121,6 +119,9 @@ ndbuf_status ndbuf_fill(const ndbuf_view *dst, const void *item, int64_t itemsiz
     }
     if ((dst->flags & NDBUF_VIEW_READONLY) != 0) {
         return ndbuf_fail(err, NDBUF_ERR_READONLY, "the destination is read-only");
+    }
+    if (item == NULL || itemsize == 0) { /* items of no bytes */
+        return NDBUF_OK;
     }
     ndbuf_view target = {0};
     status = ndbuf_view_copy(&target, dst, err);
