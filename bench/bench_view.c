@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What descriptors cost: acquire + release and slice + release of an 8-d view, and a plan of a 6-d copy. The peer for
- * acquiring is CPython's PyObject_GetBuffer + PyBuffer_Release on a bytearray, in the same process and interleaved. */
+ * acquiring is CPython's PyObject_GetBuffer + PyBuffer_Release on a bytearray, in the same process and interleaved. All
+ * is measured twice: in a process of one thread, where ndbuf counts without locked instructions as CPython always does
+ * (under its global lock), and beside a second thread. */
 #ifdef BENCH_HAS_PYTHON
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #endif
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -75,6 +78,30 @@ static void python_get_release(void *context, long count)
 }
 #endif
 
+/* Waits until the main thread lets go of the mutex. */
+static void *second_thread(void *context)
+{
+    pthread_mutex_t *mutex = context;
+    pthread_mutex_lock(mutex);
+    pthread_mutex_unlock(mutex);
+    return NULL;
+}
+
+static const char *const case_names[2][3] = {
+    {"acquire_release_8d", "slice_release_8d", "plan_6d"},
+    {"acquire_release_8d_two_threads", "slice_release_8d_two_threads", "plan_6d_two_threads"},
+};
+
+static void measure(const bench_fn *works, void *const *contexts, size_t nworks, const char *const *names)
+{
+    double ns[4] = {0};
+    const char *peer = nworks > 3 ? "PyObject_GetBuffer + PyBuffer_Release on a bytearray" : NULL;
+    bench_interleaved(works, contexts, nworks, 100000, ns);
+    bench_report("view", names[0], ns[0], peer, ns[3]);
+    bench_report("view", names[1], ns[1], NULL, 0);
+    bench_report("view", names[2], ns[2], NULL, 0);
+}
+
 int main(void)
 {
     static const int64_t shape8[8] = {2, 3, 4, 5, 2, 3, 4, 5};
@@ -96,18 +123,21 @@ int main(void)
     bench_fn works[4] = {acquire_release, slice_release, plan_destroy, NULL};
     void *contexts[4] = {exporter, &view, &copy, NULL};
     size_t nworks = 3;
-    double ns[4] = {0};
 #ifdef BENCH_HAS_PYTHON
     Py_Initialize();
     works[nworks] = python_get_release;
     contexts[nworks] = PyByteArray_FromStringAndSize(NULL, 1000);
     nworks++;
 #endif
-    bench_interleaved(works, contexts, nworks, 100000, ns);
-    bench_report("view", "acquire_release_8d", ns[0],
-                 nworks > 3 ? "PyObject_GetBuffer + PyBuffer_Release on a bytearray" : NULL, ns[3]);
-    bench_report("view", "slice_release_8d", ns[1], NULL, 0);
-    bench_report("view", "plan_6d", ns[2], NULL, 0);
+    measure(works, contexts, nworks, case_names[0]);
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t thread;
+    pthread_mutex_lock(&mutex);
+    if (pthread_create(&thread, NULL, second_thread, &mutex) == 0) {
+        measure(works, contexts, nworks, case_names[1]);
+        pthread_mutex_unlock(&mutex);
+        pthread_join(thread, NULL);
+    }
 
     ndbuf_view_release(&copy.dst);
     ndbuf_view_release(&copy.src);
