@@ -160,11 +160,6 @@ static void job_free(void *context)
     ndbuf__free(context);
 }
 
-static bool is_staged(ndbuf_route route)
-{
-    return route == NDBUF_ROUTE_STAGED || route == NDBUF_ROUTE_THROUGH_HOST;
-}
-
 /* Allocates the staging buffers unless they are there. */
 static ndbuf_status job_need_buffers(copy_job *job, ndbuf_error *err)
 {
@@ -184,7 +179,7 @@ static ndbuf_status job_run_staged(copy_job *job, ndbuf_error *err)
 static ndbuf_status job_run(void *context, ndbuf_error *err)
 {
     copy_job *job = context;
-    if (is_staged(job->plan.route)) {
+    if (ndbuf__route_is_staged(job->plan.route)) {
         return job_run_staged(job, err);
     }
     if (job->plan.indirect) {
@@ -209,7 +204,7 @@ static ndbuf_status job_enqueue(copy_job *job, ndbuf_queue *queue, bool *out_sta
 {
     ndbuf_status status = NDBUF_ERR_UNSUPPORTED;
     *out_started = false;
-    if (!is_staged(job->plan.route) && !job->plan.indirect && queue->device == job->direct) {
+    if (!ndbuf__route_is_staged(job->plan.route) && !job->plan.indirect && queue->device == job->direct) {
         status = ndbuf__transfer_run(&job->plan.transfer, &job->plan.axes, queue->device->ops, queue, &job->ends,
                                      out_started, err);
         if (status != NDBUF_ERR_UNSUPPORTED || !job->plan.has_staging) {
@@ -217,7 +212,7 @@ static ndbuf_status job_enqueue(copy_job *job, ndbuf_queue *queue, bool *out_sta
         }
         job->plan.route = NDBUF_ROUTE_THROUGH_HOST;
     }
-    if (is_staged(job->plan.route)) {
+    if (ndbuf__route_is_staged(job->plan.route)) {
         status = job_need_buffers(job, err);
         if (status != NDBUF_OK) {
             return status;
@@ -285,7 +280,7 @@ static bool is_same_place(const ndbuf_view *dst, const ndbuf_view *src)
 
 bool ndbuf__copy_needs_temporary(const ndbuf_view *dst, const ndbuf_view *src)
 {
-    return ndbuf_view_overlap(dst, src) != NDBUF_NO && !is_same_place(dst, src);
+    return !is_same_place(dst, src) && ndbuf_view_overlap(dst, src) != NDBUF_NO;
 }
 
 /* A new view of the destination's shape and format that nothing else shares, packed in the destination's order. */
@@ -346,11 +341,10 @@ ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, 
     if (status != NDBUF_OK) {
         return status;
     }
-    ndbuf_answer overlap = ndbuf_view_overlap(dst, src);
-    if (overlap != NDBUF_NO) {
-        if (is_same_place(dst, src)) {
-            return NDBUF_OK;
-        }
+    if (is_same_place(dst, src)) {
+        return NDBUF_OK;
+    }
+    if (ndbuf__copy_needs_temporary(dst, src)) {
         if (queue != NULL || plan->indirect || plan->axes.ndim > 0 || !is_host(dst_device)) {
             return copy_by_temporary(dst, src, queue, err);
         }

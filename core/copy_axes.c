@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/copy_axes.h"
 
-static int64_t magnitude(int64_t stride)
-{
-    return stride < 0 ? -stride : stride;
-}
-
 void ndbuf__copy_axes_append(ndbuf__copy_axes *axes, int64_t extent, int64_t dst_stride, int64_t src_stride)
 {
     int32_t k = axes->ndim++;
@@ -26,7 +21,7 @@ int64_t ndbuf__copy_axes_nunits(const ndbuf__copy_axes *axes)
 /* Whether axis a belongs before axis b: by the destination's stride, then by the source's. */
 static bool comes_before(int64_t a_dst, int64_t a_src, int64_t b_dst, int64_t b_src)
 {
-    return a_dst != b_dst ? a_dst > b_dst : magnitude(a_src) > magnitude(b_src);
+    return a_dst != b_dst ? a_dst > b_dst : ndbuf__stride_magnitude(a_src) > ndbuf__stride_magnitude(b_src);
 }
 
 /* Drops, flips and sorts. The sort is by insertion: most views come sorted. */
@@ -96,7 +91,7 @@ int64_t ndbuf__copy_axes_pack(int32_t ndim, const int64_t *shape, const int64_t 
     int32_t order[NDBUF__MAX_AXES]; /* axes, fastest first */
     for (int32_t k = 0; k < ndim; k++) {
         int32_t place = k;
-        while (place > 0 && magnitude(strides[order[place - 1]]) >= magnitude(strides[k])) {
+        while (place > 0 && ndbuf__stride_magnitude(strides[order[place - 1]]) >= ndbuf__stride_magnitude(strides[k])) {
             order[place] = order[place - 1];
             place--;
         }

@@ -24,6 +24,11 @@ typedef struct ndbuf__copy_axes {
     int64_t src_strides[NDBUF__MAX_AXES];
 } ndbuf__copy_axes;
 
+static inline int64_t ndbuf__stride_magnitude(int64_t stride)
+{
+    return stride < 0 ? -stride : stride;
+}
+
 /* Drops axes of extent 1, turns destination strides positive, sorts the axes by them (largest first), merges neighbours
  * that are one axis on both sides, and folds contiguous axes into the unit. No extent is 0. */
 void ndbuf__copy_axes_merge(ndbuf__copy_axes *axes);

@@ -75,11 +75,6 @@ static void add_axes(text *out, const ndbuf__copy_axes *axes)
     text_add(out, "\n");
 }
 
-static bool is_staged(ndbuf_route route)
-{
-    return route == NDBUF_ROUTE_STAGED || route == NDBUF_ROUTE_THROUGH_HOST;
-}
-
 /* Why a direct way is not open. */
 static const char *why_not(ndbuf_route route, const ndbuf__plan *plan, const ndbuf_copy_caps *caps)
 {
@@ -131,7 +126,7 @@ static void add_candidates(text *out, const ndbuf_copy_plan *kept)
             plan->staging.fetches && plan->staging.stores ? NDBUF_ROUTE_THROUGH_HOST : NDBUF_ROUTE_STAGED;
         text_add(out, "    %-12s %lld call(s), %lld row(s), about %.0f us%s\n", ndbuf_route_name(route),
                  (long long)plan->staging.ncalls, (long long)plan->staging.nrows, plan->staging.cost_ns / 1000,
-                 is_staged(plan->route) ? "  <- taken" : "");
+                 ndbuf__route_is_staged(plan->route) ? "  <- taken" : "");
     }
 }
 
@@ -160,7 +155,7 @@ size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size
     add_candidates(&out, plan);
     text_add(&out, "  route %s: %lld call(s), %lld row(s), %s\n", ndbuf_route_name(made->route), (long long)info.ncalls,
              (long long)info.nrows, info.asynchronous ? "asynchronous on a queue" : "blocks the caller");
-    if (is_staged(made->route)) {
+    if (ndbuf__route_is_staged(made->route)) {
         text_add(&out, "  staging: %lld bytes, %lld box(es)\n", (long long)info.staging_nbytes,
                  (long long)made->staging.nboxes);
     }

@@ -3,11 +3,6 @@
 
 #include <stddef.h>
 
-static int64_t magnitude(int64_t stride)
-{
-    return stride < 0 ? -stride : stride;
-}
-
 /* Whether destination axes that are sorted by stride, largest first, keep clear of each other by size alone: the common
  * case, for which no search is needed. */
 static bool is_plainly_disjoint(const ndbuf__copy_axes *axes)
@@ -41,21 +36,14 @@ static ndbuf_status check_dst(const ndbuf__plan_input *input, const ndbuf__copy_
  * says, unless one pointer is reached twice; behind them, the strides decide. */
 static ndbuf_status check_indirect_dst(const ndbuf__plan_input *input, ndbuf_error *err)
 {
-    ndbuf__layout tail = input->dst;
-    int32_t depth = 0;
-    for (int32_t k = 0; k < tail.ndim; k++) {
-        depth = tail.suboffsets[k] >= 0 ? k + 1 : depth;
-    }
-    for (int32_t k = 0; k < depth; k++) {
-        if (tail.strides[k] == 0 && tail.shape[k] > 1) {
+    const ndbuf__layout *dst = &input->dst;
+    ndbuf__layout tail = ndbuf__layout_tail(dst);
+    for (int32_t k = 0; k < dst->ndim - tail.ndim; k++) {
+        if (dst->strides[k] == 0 && dst->shape[k] > 1) {
             return ndbuf_fail(err, NDBUF_ERR_INVALID, "the destination overlaps itself: axis %d repeats its pointers",
                               (int)k);
         }
     }
-    tail.ndim -= depth;
-    tail.shape += depth;
-    tail.strides += depth;
-    tail.suboffsets = NULL;
     ndbuf_answer answer = ndbuf__layout_self_overlap(&tail);
     return answer == NDBUF_NO ? NDBUF_OK : fail_self_overlap(answer, err);
 }
@@ -79,10 +67,10 @@ static void sort_for_device(ndbuf__copy_axes *axes, bool by_dst)
         int64_t extent = axes->shape[k];
         int64_t dst_stride = axes->dst_strides[k];
         int64_t src_stride = axes->src_strides[k];
-        int64_t key = magnitude(by_dst ? dst_stride : src_stride);
+        int64_t key = ndbuf__stride_magnitude(by_dst ? dst_stride : src_stride);
         const int64_t *keys = by_dst ? axes->dst_strides : axes->src_strides;
         int32_t place = k;
-        for (; place > 0 && magnitude(keys[place - 1]) < key; place--) {
+        for (; place > 0 && ndbuf__stride_magnitude(keys[place - 1]) < key; place--) {
             axes->shape[place] = axes->shape[place - 1];
             axes->dst_strides[place] = axes->dst_strides[place - 1];
             axes->src_strides[place] = axes->src_strides[place - 1];

@@ -59,6 +59,12 @@ typedef struct ndbuf__plan {
     ndbuf__staging staging;   /* the way taken if the route is STAGED or THROUGH_HOST, or the direct one fails */
 } ndbuf__plan;
 
+/* Whether a route goes through staging buffers. */
+static inline bool ndbuf__route_is_staged(ndbuf_route route)
+{
+    return route == NDBUF_ROUTE_STAGED || route == NDBUF_ROUTE_THROUGH_HOST;
+}
+
 /* Makes a plan. It points to the input's suboffset arrays, if there are any.
  *
  * NDBUF_ERR_INVALID      two indices of the destination reach one byte

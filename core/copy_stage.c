@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "core/view_core.h"
+
 #define STAGING_ALIGNMENT 4096
 
 /* Steps to an index of an axis, and through its pointer if it leads to one. */
@@ -11,9 +13,7 @@ static char *step(char *address, const int64_t *strides, const int64_t *suboffse
 {
     address += index * strides[axis];
     if (suboffsets != NULL && suboffsets[axis] >= 0) {
-        char *pointer;
-        memcpy(&pointer, address, sizeof(pointer));
-        address = pointer + suboffsets[axis];
+        address = ndbuf__load_pointer(address) + suboffsets[axis];
     }
     return address;
 }

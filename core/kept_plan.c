@@ -114,7 +114,7 @@ ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *
 void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_plan_info *out_info)
 {
     const ndbuf__plan *made = &plan->plan;
-    bool staged = made->route == NDBUF_ROUTE_STAGED || made->route == NDBUF_ROUTE_THROUGH_HOST;
+    bool staged = ndbuf__route_is_staged(made->route);
     ndbuf_copy_plan_info info = {.route = (int32_t)made->route,
                                  .ndim = made->axes.ndim,
                                  .nbytes = made->nbytes,

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "core/copy_axes.h"
+
 /* A transposing pair of axes is walked in square tiles, so that each cache line of both sides is used up while it is
  * there: this many bytes of either side per tile row. */
 #define TILE_ROW_NBYTES 256
@@ -64,11 +66,6 @@ static row_fn row_fn_of(int64_t unit_nbytes)
     }
 }
 
-static int64_t magnitude(int64_t stride)
-{
-    return stride < 0 ? -stride : stride;
-}
-
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -104,7 +101,7 @@ static int32_t column_axis(const cpu_box *box)
 {
     int32_t best = box->ndim - 2;
     for (int32_t k = 0; k < box->ndim - 1; k++) {
-        if (magnitude(box->src_strides[k]) < magnitude(box->src_strides[best])) {
+        if (ndbuf__stride_magnitude(box->src_strides[k]) < ndbuf__stride_magnitude(box->src_strides[best])) {
             best = k;
         }
     }
@@ -124,7 +121,8 @@ static cpu_plane plane_make(const cpu_box *box, int32_t column)
                        .src_column_stride = box->src_strides[last]};
     plane.tile_nrows = plane.nrows;
     plane.tile_ncolumns = plane.ncolumns;
-    if (column >= 0 && magnitude(plane.src_row_stride) < magnitude(plane.src_column_stride)) {
+    if (column >= 0 &&
+        ndbuf__stride_magnitude(plane.src_row_stride) < ndbuf__stride_magnitude(plane.src_column_stride)) {
         int64_t side = TILE_ROW_NBYTES / box->unit_nbytes;
         plane.tile_nrows = plane.tile_ncolumns = side > 8 ? side : 8;
     }
