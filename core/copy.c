@@ -344,7 +344,7 @@ ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, 
     if (is_same_place(dst, src)) {
         return NDBUF_OK;
     }
-    if (ndbuf__copy_needs_temporary(dst, src)) {
+    if (ndbuf_view_overlap(dst, src) != NDBUF_NO) {
         if (queue != NULL || plan->indirect || plan->axes.ndim > 0 || !is_host(dst_device)) {
             return copy_by_temporary(dst, src, queue, err);
         }
