@@ -99,6 +99,7 @@ static const char *ops_missing_slot(const ndbuf_backend_ops *ops)
     CHECK_SLOT(queue_wait)
     CHECK_SLOT(queue_wait_event)
     CHECK_SLOT(queue_host_call)
+    CHECK_SLOT(queue_is_capturing)
     CHECK_SLOT(event_record)
     CHECK_SLOT(event_destroy)
     CHECK_SLOT(event_wait)
@@ -184,4 +185,11 @@ ndbuf_status ndbuf_unsupported_fill_strided(ndbuf_queue *queue, const ndbuf_fill
 {
     (void)box;
     return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "backend '%s' cannot fill", queue->device->ops->name);
+}
+
+ndbuf_status ndbuf_never_queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err)
+{
+    (void)queue, (void)err;
+    *out_is_capturing = 0;
+    return NDBUF_OK;
 }

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "core/copy_stage.h"
 #include "core/kept_plan.h"
 
 const char *ndbuf_route_name(ndbuf_route route)
@@ -130,6 +131,17 @@ static void add_candidates(text *out, const ndbuf_copy_plan *kept)
     }
 }
 
+/* Why a copy on a queue lets the caller wait. */
+static const char *why_blocking(const ndbuf_copy_plan *plan)
+{
+    if (ndbuf__route_is_staged(plan->plan.route)) {
+        return "blocks the caller, who waits for the two devices in turn";
+    }
+    return (plan->input.direct.flags & NDBUF_COPY_BLOCKS) != 0
+               ? "blocks the caller"
+               : "may block the caller: the driver copies pageable host memory itself";
+}
+
 size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size_t size)
 {
     text out = {.start = out_text, .size = size};
@@ -154,10 +166,11 @@ size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size
     }
     add_candidates(&out, plan);
     text_add(&out, "  route %s: %lld call(s), %lld row(s), %s\n", ndbuf_route_name(made->route), (long long)info.ncalls,
-             (long long)info.nrows, info.asynchronous ? "asynchronous on a queue" : "blocks the caller");
+             (long long)info.nrows, info.asynchronous ? "asynchronous on a queue" : why_blocking(plan));
     if (ndbuf__route_is_staged(made->route)) {
-        text_add(&out, "  staging: %lld bytes, %lld box(es)\n", (long long)info.staging_nbytes,
-                 (long long)made->staging.nboxes);
+        const ndbuf_device *owner = ndbuf__staging_owner(plan->dst_device, plan->src_device);
+        text_add(&out, "  staging: %lld bytes%s, %lld box(es)\n", (long long)info.staging_nbytes,
+                 owner->staging != NULL ? " pinned" : "", (long long)made->staging.nboxes);
     }
     if (info.temporary_nbytes > 0) {
         text_add(&out, "  temporary: %lld bytes, since the views share memory\n", (long long)info.temporary_nbytes);

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+int64_t ndbuf__staging_nbytes = NDBUF__STAGING_NBYTES;
+
 /* Whether destination axes that are sorted by stride, largest first, keep clear of each other by size alone: the common
  * case, for which no search is needed. */
 static bool is_plainly_disjoint(const ndbuf__copy_axes *axes)
@@ -108,8 +110,9 @@ static void staging_split(ndbuf__staging *staging, int64_t limit)
     }
 }
 
-/* The transfer of a whole box between a device's layout and a packed buffer, for estimates. False: there is no way. */
-static bool add_device_cost(ndbuf__staging *staging, const int64_t *strides, const ndbuf_copy_caps *caps)
+/* The transfers of all boxes between a device's layout and packed buffers, for estimates. Returns what they take by
+ * themselves, in ns; < 0: there is no way. */
+static double add_device_cost(ndbuf__staging *staging, const int64_t *strides, const ndbuf_copy_caps *caps)
 {
     const ndbuf__copy_axes *axes = &staging->axes;
     ndbuf__copy_axes box = {.unit_nbytes = axes->unit_nbytes};
@@ -128,19 +131,29 @@ static bool add_device_cost(ndbuf__staging *staging, const int64_t *strides, con
     ndbuf__copy_axes_merge(&box);
     ndbuf__transfer transfer = ndbuf__transfer_choose(&box, caps);
     if (transfer.route == NDBUF_ROUTE_NONE) {
-        return false;
+        return -1;
     }
     staging->ncalls += transfer.ncalls * staging->nboxes;
     staging->nrows += transfer.nrows * staging->nboxes;
-    staging->cost_ns += (transfer.cost_ns + caps->wait_ns) * (double)staging->nboxes;
-    return true;
+    return (transfer.cost_ns + caps->wait_ns) * (double)staging->nboxes;
+}
+
+/* Steps of successive boxes go on at the same time: all of the slowest one, and the others of one box. */
+static double pipelined_cost(const double costs[3], int64_t nboxes)
+{
+    double sum = costs[0] + costs[1] + costs[2];
+    double most = costs[0];
+    for (int i = 1; i < 3; i++) {
+        most = costs[i] > most ? costs[i] : most;
+    }
+    return most + (sum - most) / (double)nboxes;
 }
 
 /* Cuts the copy into boxes and estimates it. `merged` is NULL for a copy with suboffsets. */
 static ndbuf_status staging_make(ndbuf__staging *staging, const ndbuf__plan_input *input,
                                  const ndbuf__copy_axes *merged, ndbuf_error *err)
 {
-    int64_t limit = input->staging_nbytes > 0 ? input->staging_nbytes : NDBUF__STAGING_NBYTES;
+    int64_t limit = input->staging_nbytes;
     staging->dst_suboffsets = input->dst.suboffsets;
     staging->src_suboffsets = input->src.suboffsets;
     staging->fetches = !input->src_is_host;
@@ -159,16 +172,23 @@ static ndbuf_status staging_make(ndbuf__staging *staging, const ndbuf__plan_inpu
     }
     staging_split(staging, limit);
     int64_t nunits = ndbuf__copy_axes_nunits(&staging->axes);
-    staging->cost_ns = (double)nunits * input->host.element_ns;
+    double costs[3] = {(double)nunits * input->host.element_ns, 0, 0};
     if (input->host.bytes_per_ns > 0) {
-        staging->cost_ns += (double)nunits * (double)staging->axes.unit_nbytes / input->host.bytes_per_ns;
+        costs[0] += (double)nunits * (double)staging->axes.unit_nbytes / input->host.bytes_per_ns;
     }
-    if (staging->fetches && !add_device_cost(staging, staging->axes.src_strides, &input->fetch)) {
-        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "the source's device cannot copy to the host");
+    if (staging->fetches) {
+        costs[1] = add_device_cost(staging, staging->axes.src_strides, &input->fetch);
+        if (costs[1] < 0) {
+            return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "the source's device cannot copy to the host");
+        }
     }
-    if (staging->stores && !add_device_cost(staging, staging->axes.dst_strides, &input->store)) {
-        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "the destination's device cannot copy from the host");
+    if (staging->stores) {
+        costs[2] = add_device_cost(staging, staging->axes.dst_strides, &input->store);
+        if (costs[2] < 0) {
+            return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "the destination's device cannot copy from the host");
+        }
     }
+    staging->cost_ns = pipelined_cost(costs, staging->nboxes);
     return NDBUF_OK;
 }
 
@@ -230,35 +250,4 @@ ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *in
         plan->route = input->dst_is_host || input->src_is_host ? NDBUF_ROUTE_STAGED : NDBUF_ROUTE_THROUGH_HOST;
     }
     return NDBUF_OK;
-}
-
-static bool is_indirect(const int64_t *suboffsets, int32_t axis)
-{
-    return suboffsets != NULL && suboffsets[axis] >= 0;
-}
-
-void ndbuf__host_copy_prepare(ndbuf__host_copy *out_copy, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
-                              const int64_t *dst_strides, const int64_t *dst_suboffsets, const int64_t *src_strides,
-                              const int64_t *src_suboffsets)
-{
-    int32_t depth = 0;
-    for (int32_t k = 0; k < ndim; k++) {
-        if (is_indirect(dst_suboffsets, k) || is_indirect(src_suboffsets, k)) {
-            depth = k + 1;
-        }
-    }
-    out_copy->depth = depth;
-    out_copy->shape = shape;
-    out_copy->dst_strides = dst_strides;
-    out_copy->src_strides = src_strides;
-    out_copy->dst_suboffsets = dst_suboffsets;
-    out_copy->src_suboffsets = src_suboffsets;
-    out_copy->axes.ndim = 0;
-    out_copy->axes.unit_nbytes = unit_nbytes;
-    out_copy->axes.dst_offset = 0;
-    out_copy->axes.src_offset = 0;
-    for (int32_t k = depth; k < ndim; k++) {
-        ndbuf__copy_axes_append(&out_copy->axes, shape[k], dst_strides[k], src_strides[k]);
-    }
-    ndbuf__copy_axes_merge(&out_copy->axes);
 }

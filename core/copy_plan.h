@@ -18,6 +18,9 @@
  * of them stay in the last cache level. */
 #define NDBUF__STAGING_NBYTES ((int64_t)4 << 20)
 
+/* The size that boxes are cut to: that of the buffers, unless a test makes it smaller. */
+extern int64_t ndbuf__staging_nbytes;
+
 /* What the planner is asked. The layouts have equal shapes and item sizes. */
 typedef struct ndbuf__plan_input {
     ndbuf__layout dst;
@@ -28,7 +31,7 @@ typedef struct ndbuf__plan_input {
     ndbuf_copy_caps store;  /* from the host to the destination's device; not used where that is the host */
     ndbuf_copy_caps fetch;  /* from the source's device to the host; likewise */
     ndbuf_copy_caps host;   /* from host to host */
-    int64_t staging_nbytes; /* of one staging buffer; 0: NDBUF__STAGING_NBYTES */
+    int64_t staging_nbytes; /* that boxes are cut to */
 } ndbuf__plan_input;
 
 /* How a copy through staging buffers is cut into boxes: each takes one index of axes 0 .. split_axis - 1, up to
@@ -70,21 +73,5 @@ static inline bool ndbuf__route_is_staged(ndbuf_route route)
  * NDBUF_ERR_INVALID      two indices of the destination reach one byte
  * NDBUF_ERR_UNSUPPORTED  a device with suboffsets, or one that cannot copy to or from the host */
 ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *input, ndbuf_error *err);
-
-/* The strided host copy that a plan with suboffsets, or a box of a staged one, comes down to. */
-typedef struct ndbuf__host_copy {
-    int32_t depth;        /* axes that are walked one by one, down to the last one with suboffsets */
-    const int64_t *shape; /* depth entries, like the following */
-    const int64_t *dst_strides;
-    const int64_t *src_strides;
-    const int64_t *dst_suboffsets;
-    const int64_t *src_suboffsets;
-    ndbuf__copy_axes axes; /* the other axes, merged */
-} ndbuf__host_copy;
-
-/* Prepares a host copy. The arrays have ndim entries and must outlive it; suboffset arrays may be NULL. */
-void ndbuf__host_copy_prepare(ndbuf__host_copy *out_copy, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
-                              const int64_t *dst_strides, const int64_t *dst_suboffsets, const int64_t *src_strides,
-                              const int64_t *src_suboffsets);
 
 #endif

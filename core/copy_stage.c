@@ -2,260 +2,398 @@
 #include "core/copy_stage.h"
 
 #include <stddef.h>
-#include <string.h>
 
-#include "core/view_core.h"
+#include "core/copy_box.h"
+#include "core/device_core.h"
+#include "core/host_alloc.h"
 
-#define STAGING_ALIGNMENT 4096
+/* What the events of a box stand for. */
+typedef enum stage_step { STEP_FETCHED, STEP_REPACKED, STEP_STORED, STEP_COUNT } stage_step;
 
-/* Steps to an index of an axis, and through its pointer if it leads to one. */
-static char *step(char *address, const int64_t *strides, const int64_t *suboffsets, int32_t axis, int64_t index)
+typedef struct stage_slot {
+    ndbuf_mem dst; /* packed for the destination's device; nbytes 0: not needed */
+    ndbuf_mem src;
+} stage_slot;
+
+typedef struct pipeline {
+    const ndbuf__staging *staging;
+    const ndbuf__transfer_ends *ends;
+    ndbuf_device *owner; /* of the buffers */
+    ndbuf_queue *fetch;  /* NULL: the source is on the host */
+    ndbuf_queue *store;  /* NULL: the destination is */
+    bool repacks;        /* whether the host has a part */
+    bool enqueues;       /* the host's part and all waiting are put into queues; else the calling thread does them */
+    ndbuf_queue *host;   /* for the host's part; NULL: it has none, or the calling thread does it */
+    stage_slot slots[NDBUF__STAGING_NSLOTS];
+    ndbuf_event **events; /* STEP_COUNT for each of nevents boxes; NULL: none */
+    int64_t nevents;
+    int64_t next_repack; /* the box of the next host step that runs in a queue */
+} pipeline;
+
+struct ndbuf__stage_flight {
+    pipeline line;
+    ndbuf_queue *queue;
+    ndbuf_event *start;
+    ndbuf_event *events[];
+};
+
+ndbuf_device *ndbuf__staging_owner(ndbuf_device *dst, ndbuf_device *src)
 {
-    address += index * strides[axis];
-    if (suboffsets != NULL && suboffsets[axis] >= 0) {
-        address = ndbuf__load_pointer(address) + suboffsets[axis];
+    bool dst_is_host = (dst->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0;
+    bool src_is_host = (src->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0;
+    if (dst_is_host || src_is_host) {
+        return dst_is_host ? src : dst;
     }
-    return address;
+    return dst->staging != NULL || src->staging == NULL ? dst : src;
 }
 
-static ndbuf_status host_copy_leaf(const ndbuf__copy_axes *axes, char *dst, const char *src, ndbuf_error *err)
+/* -- buffers -- */
+
+static const ndbuf_mem *src_buffer(const pipeline *line, int64_t number)
 {
-    ndbuf_device *host = ndbuf_device_cpu();
-    ndbuf_mem dst_mem = {.device = host, .handle = dst, .host_address = dst};
-    ndbuf_mem src_mem = {.device = host, .handle = (void *)src, .host_address = (void *)src};
-    ndbuf_strided box = {.dst = {.mem = &dst_mem, .offset = axes->dst_offset, .strides = axes->dst_strides},
-                         .src = {.mem = &src_mem, .offset = axes->src_offset, .strides = axes->src_strides},
-                         .ndim = axes->ndim,
-                         .shape = axes->shape,
-                         .unit_nbytes = axes->unit_nbytes};
-    return host->ops->copy_strided(host->default_queue, &box, err);
+    return &line->slots[number % NDBUF__STAGING_NSLOTS].src;
 }
 
-ndbuf_status ndbuf__host_copy_run(const ndbuf__host_copy *copy, char *dst, const char *src, ndbuf_error *err)
+/* Where a box is stored from. */
+static const ndbuf_mem *dst_buffer(const pipeline *line, int64_t number)
 {
-    /* The addresses reached at each depth, so that only what changes is walked again. */
-    char *dst_at[NDBUF__MAX_AXES + 1];
-    char *src_at[NDBUF__MAX_AXES + 1];
-    int64_t index[NDBUF__MAX_AXES] = {0};
-    int32_t depth = 0;
-    dst_at[0] = dst;
-    src_at[0] = (char *)src;
-    for (;;) {
-        for (; depth < copy->depth; depth++) {
-            dst_at[depth + 1] = step(dst_at[depth], copy->dst_strides, copy->dst_suboffsets, depth, index[depth]);
-            src_at[depth + 1] = step(src_at[depth], copy->src_strides, copy->src_suboffsets, depth, index[depth]);
-        }
-        ndbuf_status status = host_copy_leaf(&copy->axes, dst_at[depth], src_at[depth], err);
-        if (status != NDBUF_OK) {
-            return status;
-        }
-        for (depth--; depth >= 0 && ++index[depth] == copy->shape[depth]; depth--) {
-            index[depth] = 0;
-        }
-        if (depth < 0) {
-            return NDBUF_OK;
-        }
-    }
+    const stage_slot *slot = &line->slots[number % NDBUF__STAGING_NSLOTS];
+    return line->repacks ? &slot->dst : &slot->src;
 }
 
-static ndbuf_status buffer_init(ndbuf_mem *mem, int64_t nbytes, ndbuf_error *err)
+static ndbuf_status take_buffers(pipeline *line, ndbuf_error *err)
 {
-    ndbuf_device *host = ndbuf_device_cpu();
-    ndbuf_error why = {0};
-    if (host->ops->mem_alloc(host, (size_t)nbytes, STAGING_ALIGNMENT, mem, &why) != NDBUF_OK) {
-        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "staging buffer: %s", why.message);
-    }
-    return NDBUF_OK;
-}
-
-ndbuf_status ndbuf__staging_buffers_init(ndbuf__staging_buffers *out_buffers, const ndbuf__staging *staging,
-                                         ndbuf_error *err)
-{
-    ndbuf__staging_buffers buffers = {0};
+    const ndbuf__staging *staging = line->staging;
     ndbuf_status status = NDBUF_OK;
-    if (staging->stores) {
-        status = buffer_init(&buffers.dst, staging->box_nbytes, err);
-    }
-    if (status == NDBUF_OK && staging->fetches) {
-        status = buffer_init(&buffers.src, staging->box_nbytes, err);
-    }
-    if (status != NDBUF_OK) {
-        ndbuf__staging_buffers_clear(&buffers);
-        return status;
-    }
-    *out_buffers = buffers;
-    return NDBUF_OK;
-}
-
-void ndbuf__staging_buffers_clear(ndbuf__staging_buffers *buffers)
-{
-    ndbuf_device *host = ndbuf_device_cpu();
-    if (buffers->dst.nbytes > 0) {
-        host->ops->mem_free(&buffers->dst);
-    }
-    if (buffers->src.nbytes > 0) {
-        host->ops->mem_free(&buffers->src);
-    }
-    *buffers = (ndbuf__staging_buffers){0};
-}
-
-/* One side of a box: where its first item is, on a device or on the host, and how it lies in its staging buffer. */
-typedef struct box_side {
-    const ndbuf_mem *mem;
-    int64_t offset;            /* device: of the box's first item from the start of mem */
-    char *address;             /* host: of the same */
-    const int64_t *strides;    /* of the axes from the split axis on */
-    const int64_t *suboffsets; /* likewise; NULL: none */
-    int64_t packed_offset;     /* of the first item in the staging buffer */
-    int64_t packed_strides[NDBUF__MAX_AXES];
-} box_side;
-
-/* A box in the making: axes are those from the split axis on. */
-typedef struct staged_box {
-    int32_t ndim;
-    int64_t unit_nbytes;
-    int64_t shape[NDBUF__MAX_AXES];
-    box_side dst;
-    box_side src;
-} staged_box;
-
-/* Places a side at the box that starts at `index`. */
-static void side_place(box_side *side, const ndbuf__staging *staging, bool is_host, const ndbuf_mem *mem,
-                       int64_t offset, const int64_t *strides, const int64_t *suboffsets, const int64_t *index)
-{
-    int32_t split = staging->split_axis;
-    side->mem = mem;
-    side->offset = offset;
-    side->address = is_host ? (char *)mem->host_address + offset : NULL;
-    side->strides = strides + split;
-    side->suboffsets = suboffsets != NULL ? suboffsets + split : NULL;
-    for (int32_t k = 0; k < split; k++) {
-        if (is_host) {
-            side->address = step(side->address, strides, suboffsets, k, index[k]);
-        } else {
-            side->offset += index[k] * strides[k];
+    for (int64_t i = 0; i < NDBUF__STAGING_NSLOTS && i < staging->nboxes && status == NDBUF_OK; i++) {
+        if (staging->stores && line->repacks) {
+            status = ndbuf__staging_take(line->owner, staging->box_nbytes, &line->slots[i].dst, err);
         }
-    }
-    if (staging->axes.ndim > 0) {
-        if (is_host) {
-            side->address += index[split] * strides[split];
-        } else {
-            side->offset += index[split] * strides[split];
+        if (staging->fetches && status == NDBUF_OK) {
+            status = ndbuf__staging_take(line->owner, staging->box_nbytes, &line->slots[i].src, err);
         }
-    }
-}
-
-static void side_pack(box_side *side, const staged_box *box)
-{
-    int64_t nbytes;
-    side->packed_offset =
-        ndbuf__copy_axes_pack(box->ndim, box->shape, side->strides, box->unit_nbytes, side->packed_strides, &nbytes);
-}
-
-/* Moves a box between a device and its staging buffer, and waits. Axes that the device's side repeats are left out. */
-static ndbuf_status side_transfer(const box_side *side, const staged_box *box, const ndbuf_mem *buffer, bool to_device,
-                                  ndbuf_error *err)
-{
-    ndbuf_device *device = side->mem->device;
-    const ndbuf_device *host = ndbuf_device_cpu();
-    ndbuf_copy_caps caps = {0};
-    ndbuf__copy_axes axes = {.unit_nbytes = box->unit_nbytes};
-    ndbuf__transfer_ends ends = {0};
-    if (to_device) {
-        device->ops->copy_caps(device, host, &caps);
-        ends = (ndbuf__transfer_ends){side->mem, buffer, side->offset, side->packed_offset};
-    } else {
-        device->ops->copy_caps(host, device, &caps);
-        ends = (ndbuf__transfer_ends){buffer, side->mem, side->packed_offset, side->offset};
-    }
-    for (int32_t k = 0; k < box->ndim; k++) {
-        if (side->strides[k] != 0) {
-            ndbuf__copy_axes_append(&axes, box->shape[k], to_device ? side->strides[k] : side->packed_strides[k],
-                                    to_device ? side->packed_strides[k] : side->strides[k]);
-        }
-    }
-    ndbuf__copy_axes_merge(&axes);
-    ndbuf__transfer transfer = ndbuf__transfer_choose(&axes, &caps);
-    bool started = false;
-    ndbuf_status status =
-        ndbuf__transfer_run(&transfer, &axes, device->ops, device->default_queue, &ends, &started, err);
-    if (status == NDBUF_ERR_UNSUPPORTED && transfer.route != NDBUF_ROUTE_BYTES) {
-        transfer = ndbuf__transfer_by(NDBUF_ROUTE_BYTES, &axes, &caps);
-        status = ndbuf__transfer_run(&transfer, &axes, device->ops, device->default_queue, &ends, &started, err);
-    }
-    ndbuf_status wait_status = device->ops->queue_wait(device->default_queue, status == NDBUF_OK ? err : NULL);
-    return status != NDBUF_OK ? status : wait_status;
-}
-
-static ndbuf_status box_run(staged_box *box, const ndbuf__staging *staging, ndbuf__staging_buffers *buffers,
-                            ndbuf_error *err)
-{
-    ndbuf_status status = NDBUF_OK;
-    size_t strides_nbytes = (size_t)box->ndim * sizeof(int64_t);
-    if (staging->fetches) {
-        side_pack(&box->src, box);
-        status = side_transfer(&box->src, box, &buffers->src, false, err);
-        if (status != NDBUF_OK) {
-            return status;
-        }
-    }
-    if (staging->stores) {
-        side_pack(&box->dst, box);
-    }
-    if (staging->fetches && staging->stores && box->dst.packed_offset == box->src.packed_offset &&
-        memcmp(box->dst.packed_strides, box->src.packed_strides, strides_nbytes) == 0) {
-        return side_transfer(&box->dst, box, &buffers->src, true, err); /* both devices pack it alike */
-    }
-    ndbuf__host_copy copy;
-    char *dst = staging->stores ? (char *)buffers->dst.host_address + box->dst.packed_offset : box->dst.address;
-    char *src = staging->fetches ? (char *)buffers->src.host_address + box->src.packed_offset : box->src.address;
-    ndbuf__host_copy_prepare(
-        &copy, box->ndim, box->unit_nbytes, box->shape, staging->stores ? box->dst.packed_strides : box->dst.strides,
-        staging->stores ? NULL : box->dst.suboffsets, staging->fetches ? box->src.packed_strides : box->src.strides,
-        staging->fetches ? NULL : box->src.suboffsets);
-    status = ndbuf__host_copy_run(&copy, dst, src, err);
-    if (status == NDBUF_OK && staging->stores) {
-        status = side_transfer(&box->dst, box, &buffers->dst, true, err);
     }
     return status;
 }
 
-ndbuf_status ndbuf__staging_run(const ndbuf__staging *staging, ndbuf__staging_buffers *buffers,
-                                const ndbuf__transfer_ends *ends, ndbuf_error *err)
+static void give_buffers(pipeline *line)
 {
-    const ndbuf__copy_axes *axes = &staging->axes;
-    int32_t split = staging->split_axis;
-    int64_t index[NDBUF__MAX_AXES] = {0};
-    staged_box box;
-    box.shape[0] = 1;
-    box.ndim = axes->ndim - split;
-    box.unit_nbytes = axes->unit_nbytes;
-    for (int32_t k = 0; k < box.ndim; k++) {
-        box.shape[k] = axes->shape[split + k];
-    }
-    for (;;) {
-        if (box.ndim > 0) {
-            int64_t left = axes->shape[split] - index[split];
-            box.shape[0] = left < staging->split_count ? left : staging->split_count;
+    for (int i = 0; i < NDBUF__STAGING_NSLOTS; i++) {
+        if (line->slots[i].dst.nbytes > 0) {
+            ndbuf__staging_give(line->owner, &line->slots[i].dst);
         }
-        side_place(&box.dst, staging, !staging->stores, ends->dst, ends->dst_offset + axes->dst_offset,
-                   axes->dst_strides, staging->dst_suboffsets, index);
-        side_place(&box.src, staging, !staging->fetches, ends->src, ends->src_offset + axes->src_offset,
-                   axes->src_strides, staging->src_suboffsets, index);
-        ndbuf_status status = box_run(&box, staging, buffers, err);
-        if (status != NDBUF_OK || box.ndim == 0) {
-            return status;
-        }
-        index[split] += box.shape[0];
-        int32_t k = split;
-        for (; k >= 0 && index[k] == axes->shape[k]; k--) {
-            index[k] = 0;
-            if (k > 0) {
-                index[k - 1]++;
-            }
-        }
-        if (k < 0) {
-            return NDBUF_OK;
+        if (line->slots[i].src.nbytes > 0) {
+            ndbuf__staging_give(line->owner, &line->slots[i].src);
         }
     }
+}
+
+/* -- order -- */
+
+static ndbuf_queue *queue_of(const pipeline *line, stage_step step)
+{
+    return step == STEP_FETCHED ? line->fetch : step == STEP_REPACKED ? line->host : line->store;
+}
+
+static ndbuf_event **event_at(const pipeline *line, stage_step step, int64_t number)
+{
+    return &line->events[number % line->nevents * STEP_COUNT + step];
+}
+
+static void destroy_event(ndbuf_event **event)
+{
+    if (*event != NULL) {
+        (*event)->device->ops->event_destroy(*event);
+        *event = NULL;
+    }
+}
+
+/* Marks the end of a box's step. A single box that the caller waits for needs no event: he waits here. */
+static ndbuf_status mark(pipeline *line, stage_step step, int64_t number, ndbuf_error *err)
+{
+    ndbuf_queue *queue = queue_of(line, step);
+    if (!line->enqueues && line->staging->nboxes == 1) {
+        return queue->device->ops->queue_wait(queue, err);
+    }
+    ndbuf_event **event = event_at(line, step, number);
+    destroy_event(event);
+    return queue->device->ops->event_record(queue, event, err);
+}
+
+/* Lets what `queue` is given from now on, or the caller, go on after a step of box `number`. Steps that were not marked
+ * were done by the calling thread. */
+static ndbuf_status await(pipeline *line, ndbuf_queue *queue, stage_step step, int64_t number, ndbuf_error *err)
+{
+    ndbuf_event *event = number >= 0 ? *event_at(line, step, number) : NULL;
+    if (event == NULL || (line->enqueues && queue == queue_of(line, step))) {
+        return NDBUF_OK;
+    }
+    return line->enqueues ? queue->device->ops->queue_wait_event(queue, event, err)
+                          : event->device->ops->event_wait(event, err);
+}
+
+/* -- the steps of a box -- */
+
+static ndbuf_status fetch(pipeline *line, int64_t number, ndbuf_error *err)
+{
+    ndbuf__box box;
+    bool started = false;
+    if (line->fetch == NULL) {
+        return NDBUF_OK;
+    }
+    stage_step reader = line->repacks ? STEP_REPACKED : STEP_STORED; /* of what the buffer held before */
+    ndbuf_status status = await(line, line->fetch, reader, number - NDBUF__STAGING_NSLOTS, err);
+    if (status == NDBUF_OK) {
+        ndbuf__box_place(&box, line->staging, line->ends, number);
+        status = ndbuf__box_fetch(&box, src_buffer(line, number), line->fetch, &started, err);
+    }
+    return status == NDBUF_OK ? mark(line, STEP_FETCHED, number, err) : status;
+}
+
+static ndbuf_status repack_now(pipeline *line, int64_t number, ndbuf_error *err)
+{
+    ndbuf__box box;
+    ndbuf__box_place(&box, line->staging, line->ends, number);
+    return ndbuf__box_repack(&box, line->staging, dst_buffer(line, number), src_buffer(line, number), err);
+}
+
+/* In a queue: its calls come in the order of the boxes. */
+static ndbuf_status repack_next(void *context, ndbuf_error *err)
+{
+    pipeline *line = context;
+    return repack_now(line, line->next_repack++, err);
+}
+
+static ndbuf_status repack(pipeline *line, int64_t number, ndbuf_error *err)
+{
+    if (!line->repacks) {
+        return NDBUF_OK;
+    }
+    ndbuf_status status = await(line, line->host, STEP_FETCHED, number, err);
+    if (status == NDBUF_OK) {
+        status = await(line, line->host, STEP_STORED, number - NDBUF__STAGING_NSLOTS, err);
+    }
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    if (!line->enqueues) {
+        return repack_now(line, number, err);
+    }
+    status = line->host->device->ops->queue_host_call(line->host, repack_next, line, err);
+    return status == NDBUF_OK ? mark(line, STEP_REPACKED, number, err) : status;
+}
+
+static ndbuf_status store(pipeline *line, int64_t number, ndbuf_error *err)
+{
+    ndbuf__box box;
+    bool started = false;
+    if (line->store == NULL) {
+        return NDBUF_OK;
+    }
+    ndbuf_status status = await(line, line->store, line->repacks ? STEP_REPACKED : STEP_FETCHED, number, err);
+    if (status == NDBUF_OK) {
+        ndbuf__box_place(&box, line->staging, line->ends, number);
+        status = ndbuf__box_store(&box, dst_buffer(line, number), line->store, &started, err);
+    }
+    return status == NDBUF_OK ? mark(line, STEP_STORED, number, err) : status;
+}
+
+/* The next box is fetched before this one is worked on. */
+static ndbuf_status run_boxes(pipeline *line, ndbuf_error *err)
+{
+    int64_t nboxes = line->staging->nboxes;
+    ndbuf_status status = fetch(line, 0, err);
+    for (int64_t i = 0; i < nboxes && status == NDBUF_OK; i++) {
+        if (i + 1 < nboxes) {
+            status = fetch(line, i + 1, err);
+        }
+        if (status == NDBUF_OK) {
+            status = repack(line, i, err);
+        }
+        if (status == NDBUF_OK) {
+            status = store(line, i, err);
+        }
+    }
+    return status;
+}
+
+/* The host has no part where both devices pack all boxes alike. All but the last box are of one shape. */
+static void pipeline_init(pipeline *line, const ndbuf__staging *staging, const ndbuf__transfer_ends *ends,
+                          ndbuf_event **events, int64_t nevents)
+{
+    ndbuf__box first;
+    ndbuf__box last;
+    ndbuf__box_place(&first, staging, ends, 0);
+    ndbuf__box_place(&last, staging, ends, staging->nboxes - 1);
+    *line = (pipeline){.staging = staging,
+                       .ends = ends,
+                       .owner = ndbuf__staging_owner(ends->dst->device, ends->src->device),
+                       .repacks =
+                           !ndbuf__box_is_packed_alike(&first, staging) || !ndbuf__box_is_packed_alike(&last, staging),
+                       .events = events,
+                       .nevents = nevents};
+}
+
+static void pipeline_clear(pipeline *line)
+{
+    for (int64_t i = 0; i < line->nevents * STEP_COUNT; i++) {
+        destroy_event(&line->events[i]);
+    }
+    give_buffers(line);
+}
+
+/* -- in the calling thread -- */
+
+static ndbuf_status wait_for(ndbuf_queue *queue, ndbuf_status status, ndbuf_error *err)
+{
+    ndbuf_status wait_status = NDBUF_OK;
+    if (queue != NULL) {
+        wait_status = queue->device->ops->queue_wait(queue, status == NDBUF_OK ? err : NULL);
+    }
+    return status != NDBUF_OK ? status : wait_status;
+}
+
+ndbuf_status ndbuf__stage_run(const ndbuf__staging *staging, const ndbuf__transfer_ends *ends, ndbuf_error *err)
+{
+    pipeline line;
+    ndbuf_event *events[NDBUF__STAGING_NSLOTS * STEP_COUNT] = {NULL};
+    pipeline_init(&line, staging, ends, events, NDBUF__STAGING_NSLOTS);
+    line.fetch = staging->fetches ? ends->src->device->default_queue : NULL;
+    line.store = staging->stores ? ends->dst->device->default_queue : NULL;
+    ndbuf_status status = take_buffers(&line, err);
+    if (status == NDBUF_OK) {
+        status = run_boxes(&line, err);
+        if (status != NDBUF_OK || staging->nboxes > 1) {
+            status = wait_for(line.fetch, status, err);
+            status = wait_for(line.store, status, err);
+        }
+    }
+    pipeline_clear(&line);
+    return status;
+}
+
+/* -- in queues -- */
+
+/* The queue for the work of a device: the caller's where it is of that device, else a helper. */
+static ndbuf_status choose_queue(ndbuf__stage_flight *flight, ndbuf_device *device, ndbuf_queue **out_queue,
+                                 ndbuf_error *err)
+{
+    if (flight->queue->device == device) {
+        *out_queue = flight->queue;
+        return NDBUF_OK;
+    }
+    return ndbuf__helper_queue_take(device, out_queue, err);
+}
+
+static ndbuf_status choose_queues(ndbuf__stage_flight *flight, ndbuf_error *err)
+{
+    pipeline *line = &flight->line;
+    ndbuf_device *src_device = line->ends->src->device;
+    ndbuf_device *dst_device = line->ends->dst->device;
+    ndbuf_status status = NDBUF_OK;
+    line->enqueues = true;
+    if (line->repacks) {
+        status = ndbuf__helper_queue_take(flight->queue->device, &line->host, err);
+    }
+    if (status == NDBUF_OK && line->staging->fetches) {
+        status = choose_queue(flight, src_device, &line->fetch, err);
+    }
+    if (status == NDBUF_OK && line->staging->stores) {
+        if (line->fetch != NULL && line->fetch->device == dst_device) {
+            line->store = line->fetch;
+        } else {
+            status = choose_queue(flight, dst_device, &line->store, err);
+        }
+    }
+    return status;
+}
+
+/* The helper queues, each once. Returns how many. */
+static int list_helpers(const ndbuf__stage_flight *flight, ndbuf_queue *helpers[STEP_COUNT])
+{
+    int count = 0;
+    for (int step = 0; step < STEP_COUNT; step++) {
+        ndbuf_queue *queue = queue_of(&flight->line, (stage_step)step);
+        if (queue != NULL && queue != flight->queue && (count == 0 || helpers[count - 1] != queue) &&
+            (count < 2 || helpers[0] != queue)) {
+            helpers[count++] = queue;
+        }
+    }
+    return count;
+}
+
+/* Helpers begin after the earlier work of the queue. */
+static ndbuf_status fork_helpers(ndbuf__stage_flight *flight, ndbuf_error *err)
+{
+    ndbuf_queue *helpers[STEP_COUNT];
+    int count = list_helpers(flight, helpers);
+    ndbuf_status status = flight->queue->device->ops->event_record(flight->queue, &flight->start, err);
+    for (int i = 0; i < count && status == NDBUF_OK; i++) {
+        status = helpers[i]->device->ops->queue_wait_event(helpers[i], flight->start, err);
+    }
+    return status;
+}
+
+/* The queue's later work comes after the last step of each helper. */
+static ndbuf_status join_helpers(ndbuf__stage_flight *flight, ndbuf_error *err)
+{
+    pipeline *line = &flight->line;
+    ndbuf_status status = NDBUF_OK;
+    for (int step = 0; step < STEP_COUNT && status == NDBUF_OK; step++) {
+        status = await(line, flight->queue, (stage_step)step, line->staging->nboxes - 1, err);
+    }
+    return status;
+}
+
+ndbuf_status ndbuf__stage_enqueue(const ndbuf__staging *staging, const ndbuf__transfer_ends *ends, ndbuf_queue *queue,
+                                  ndbuf__stage_flight **out_flight, ndbuf_error *err)
+{
+    size_t nevents = (size_t)staging->nboxes * STEP_COUNT;
+    *out_flight = NULL;
+    ndbuf__stage_flight *flight = ndbuf__calloc(1, sizeof(*flight) + nevents * sizeof(flight->events[0]));
+    if (flight == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for the steps of a staged copy");
+    }
+    flight->queue = queue;
+    pipeline_init(&flight->line, staging, ends, flight->events, staging->nboxes);
+    ndbuf_status status = choose_queues(flight, err);
+    if (status == NDBUF_OK) {
+        status = take_buffers(&flight->line, err);
+    }
+    if (status == NDBUF_OK) {
+        status = fork_helpers(flight, err);
+    }
+    if (status != NDBUF_OK) {
+        ndbuf__stage_flight_end(flight, NULL);
+        return status;
+    }
+    status = run_boxes(&flight->line, err);
+    if (status == NDBUF_OK) {
+        status = join_helpers(flight, err);
+    }
+    if (status != NDBUF_OK) {
+        /* What was put into the queue may use the buffers until it is done; the helpers are not waited for by it. */
+        ndbuf_queue *helpers[STEP_COUNT];
+        int count = list_helpers(flight, helpers);
+        for (int i = 0; i < count; i++) {
+            helpers[i]->device->ops->queue_wait(helpers[i], NULL);
+        }
+    }
+    *out_flight = flight;
+    return status;
+}
+
+ndbuf_status ndbuf__stage_flight_end(ndbuf__stage_flight *flight, ndbuf_error *err)
+{
+    ndbuf_queue *helpers[STEP_COUNT];
+    int count = list_helpers(flight, helpers);
+    ndbuf_status status = NDBUF_OK;
+    for (int i = 0; i < count; i++) {
+        status = wait_for(helpers[i], status, err);
+        ndbuf__helper_queue_give(helpers[i]);
+    }
+    destroy_event(&flight->start);
+    pipeline_clear(&flight->line);
+    ndbuf__free(flight);
+    return status;
 }

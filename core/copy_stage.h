@@ -2,29 +2,37 @@
 #ifndef NDBUF_CORE_COPY_STAGE_H
 #define NDBUF_CORE_COPY_STAGE_H
 
-/* Copies that the host takes part in: strided host copies that follow pointers, and copies through staging buffers.
- * Both run in the calling thread and are done when they return. */
+/* Copies through staging buffers: box after box is fetched from the source's device, repacked by the host and stored to
+ * the destination's device, the three steps of successive boxes at the same time, in a ring of buffers. */
+
+#include <stdbool.h>
 
 #include "ndbuf/backend.h"
 
 #include "core/copy_plan.h"
 
-/* Moves the bytes between host addresses of item 0..0. */
-ndbuf_status ndbuf__host_copy_run(const ndbuf__host_copy *copy, char *dst, const char *src, ndbuf_error *err);
+/* How many boxes are under way at once. */
+#define NDBUF__STAGING_NSLOTS 2
 
-/* Staging buffers on the host: one for each device that takes part. */
-typedef struct ndbuf__staging_buffers {
-    ndbuf_mem dst; /* packed for the destination's device; nbytes 0: not needed */
-    ndbuf_mem src;
-} ndbuf__staging_buffers;
+/* Which of two devices, of which at least one is not the host, the staging buffers are taken for: one that has memory
+ * of its own for this, else one that is not the host. */
+ndbuf_device *ndbuf__staging_owner(ndbuf_device *dst, ndbuf_device *src);
 
-/* Allocates what `staging` needs. Statuses: NDBUF_ERR_NOMEM. */
-ndbuf_status ndbuf__staging_buffers_init(ndbuf__staging_buffers *out_buffers, const ndbuf__staging *staging,
-                                         ndbuf_error *err);
-void ndbuf__staging_buffers_clear(ndbuf__staging_buffers *buffers); /* a zeroed one is accepted */
+/* Runs a staged copy on the devices' default queues, with the host's part in the calling thread, and waits. Statuses of
+ * the backends; NDBUF_ERR_NOMEM. */
+ndbuf_status ndbuf__stage_run(const ndbuf__staging *staging, const ndbuf__transfer_ends *ends, ndbuf_error *err);
 
-/* Runs a staged copy on the devices' default queues and waits. Statuses of the backends. */
-ndbuf_status ndbuf__staging_run(const ndbuf__staging *staging, ndbuf__staging_buffers *buffers,
-                                const ndbuf__transfer_ends *ends, ndbuf_error *err);
+/* A staged copy that was put into queues step by step. */
+typedef struct ndbuf__stage_flight ndbuf__stage_flight;
+
+/* Puts a staged copy into `queue`, without waiting: what cannot go there itself goes to helper queues that `queue`
+ * waits for. For devices without a host thread (NDBUF_QUEUE_NO_HOST_THREAD). The staging and the ends must outlive the
+ * flight. *out_flight is to be ended when the queue has done its work; it is NULL if nothing was put into the queue. It
+ * is set on failure, too. */
+ndbuf_status ndbuf__stage_enqueue(const ndbuf__staging *staging, const ndbuf__transfer_ends *ends, ndbuf_queue *queue,
+                                  ndbuf__stage_flight **out_flight, ndbuf_error *err);
+
+/* Lets go of all that a flight holds. Returns the first failure of its work that `queue` was not told. */
+ndbuf_status ndbuf__stage_flight_end(ndbuf__stage_flight *flight, ndbuf_error *err);
 
 #endif

@@ -46,6 +46,7 @@ static ndbuf_device_core *device_core_create(int32_t ordinal)
     ndbuf_device_core *core = ndbuf__calloc(1, sizeof(*core));
     if (core != NULL) {
         ndbuf__ref_init(&core->refs);
+        ndbuf__device_pool_init(&core->pool);
         core->ordinal = ordinal;
     }
     return core;
@@ -75,6 +76,7 @@ void ndbuf_device_close(ndbuf_device *device)
     }
     ndbuf__mutex_unlock(&list_mutex);
     ndbuf_device_core *core = device->core;
+    ndbuf__device_pool_clear(&core->pool);
     device->ops->device_close(device);
     ndbuf__free(core);
 }
@@ -100,6 +102,7 @@ static ndbuf_status open_new(const ndbuf_backend_ops *ops, int32_t ordinal, ndbu
     }
     ndbuf_status status = ops->device_open(ordinal, &device, err);
     if (status != NDBUF_OK) {
+        ndbuf__device_pool_clear(&core->pool);
         ndbuf__free(core);
         return status;
     }
@@ -180,10 +183,12 @@ ndbuf_status ndbuf_device_open(const char *name, ndbuf_device **out_device, ndbu
 
 ndbuf_status ndbuf__device_of_tag(ndbuf_device_tag tag, ndbuf_device **out_device, ndbuf_error *err)
 {
-    const char *backend = tag.type == NDBUF_DEVICE_CPU      ? "cpu"
-                          : tag.type == NDBUF_DEVICE_OPENCL ? "opencl"
-                          : tag.type == NDBUF_DEVICE_CUDA   ? "cuda"
-                                                            : NULL;
+    const char *backend = tag.type == NDBUF_DEVICE_CPU            ? "cpu"
+                          : tag.type == NDBUF_DEVICE_OPENCL       ? "opencl"
+                          : tag.type == NDBUF_DEVICE_CUDA         ? "cuda"
+                          : tag.type == NDBUF_DEVICE_CUDA_HOST    ? "cuda_host"
+                          : tag.type == NDBUF_DEVICE_CUDA_MANAGED ? "cuda_managed"
+                                                                  : NULL;
     if (backend == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "no backend for memory of device type %d", (int)tag.type);
     }

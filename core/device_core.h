@@ -6,6 +6,7 @@
 
 #include "ndbuf/backend.h"
 
+#include "core/device_pool.h"
 #include "core/ref_count.h"
 
 /* What the core keeps about an open device. */
@@ -14,6 +15,7 @@ struct ndbuf_device_core {
     bool is_static;     /* the host: never closed */
     int32_t ordinal;    /* in its backend; for the name */
     ndbuf_device *next; /* in the list of open devices; NULL also for those not in it */
+    ndbuf__device_pool pool;
 };
 
 void ndbuf__device_retain(ndbuf_device *device);

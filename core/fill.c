@@ -30,7 +30,7 @@ static ndbuf_status drop_repeats(ndbuf_view *view, ndbuf_error *err)
 
 /* One call of the backend. NDBUF_ERR_UNSUPPORTED: it cannot. */
 static ndbuf_status fill_direct(const ndbuf_view *dst, const ndbuf__plan *plan, const void *item, ndbuf_queue *queue,
-                                ndbuf_error *err)
+                                bool is_capturing, ndbuf_error *err)
 {
     const ndbuf_mem *mem = &dst->storage->mem;
     const ndbuf_backend_ops *ops = mem->device->ops;
@@ -39,9 +39,12 @@ static ndbuf_status fill_direct(const ndbuf_view *dst, const ndbuf__plan *plan, 
     if ((caps.flags & NDBUF_CAN_FILL) == 0 || plan->indirect || (queue != NULL && queue->device != mem->device)) {
         return NDBUF_ERR_UNSUPPORTED;
     }
-    ndbuf__lease *lease = queue != NULL ? ndbuf__malloc(sizeof(*lease)) : NULL;
-    if (queue != NULL && lease == NULL) {
-        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a fill in a queue");
+    ndbuf__lease *lease = NULL;
+    if (queue != NULL && !is_capturing) {
+        lease = ndbuf__malloc(sizeof(*lease));
+        if (lease == NULL) {
+            return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a fill in a queue");
+        }
     }
     ndbuf_fill_box box = {
         .dst = {.mem = mem, .offset = dst->byte_offset + plan->axes.dst_offset, .strides = plan->axes.dst_strides},
@@ -54,7 +57,7 @@ static ndbuf_status fill_direct(const ndbuf_view *dst, const ndbuf__plan *plan, 
         ndbuf_status wait_status = status == NDBUF_OK ? ops->queue_wait(mem->device->default_queue, err) : NDBUF_OK;
         return status != NDBUF_OK ? status : wait_status;
     }
-    if (status == NDBUF_OK) {
+    if (status == NDBUF_OK && !is_capturing) {
         dst->owner->retain(dst->owner);
         ndbuf__queue_lease(queue, lease, release_owner, dst->owner);
     } else {
@@ -94,12 +97,19 @@ static ndbuf_status fill_view(const ndbuf_view *dst, const void *item, ndbuf_que
     if (status == NDBUF_OK) {
         status = ndbuf__plan_make(&plan, &input, err);
     }
+    int32_t is_capturing = 0;
+    if (status == NDBUF_OK && queue != NULL) {
+        status = queue->device->ops->queue_is_capturing(queue, &is_capturing, err);
+    }
     if (status == NDBUF_OK && plan.route != NDBUF_ROUTE_NONE) {
         status = ndbuf__copy_wait_ready(dst, queue, err);
         if (status == NDBUF_OK) {
-            status = fill_direct(dst, &plan, item, queue, err);
+            status = fill_direct(dst, &plan, item, queue, is_capturing != 0, err);
         }
-        if (status == NDBUF_ERR_UNSUPPORTED) {
+        if (status == NDBUF_ERR_UNSUPPORTED && is_capturing) { /* the item would have to live as long as the graph */
+            status = ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
+                                "the queue is being captured: the device cannot fill this view by itself");
+        } else if (status == NDBUF_ERR_UNSUPPORTED) {
             status = ndbuf__copy_execute(&plan, direct, dst, &source, queue, err);
         }
     }

@@ -3,8 +3,10 @@
 
 #include <string.h>
 
+#include "core/copy_stage.h"
 #include "core/device_core.h"
 #include "core/host_alloc.h"
+#include "core/host_copy.h"
 #include "core/storage_core.h"
 #include "core/view_core.h"
 
@@ -111,6 +113,15 @@ ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *
     return status == NDBUF_OK ? ndbuf__copy_execute(&plan->plan, plan->direct, dst, src, queue, err) : status;
 }
 
+/* Staged copies run beside the caller, as a host step of the queue or as steps of several; but where a device without a
+ * host thread exchanges data with one of another kind, the caller waits for both. */
+static bool stages_beside_caller(const ndbuf_copy_plan *plan)
+{
+    const ndbuf__staging *staging = &plan->plan.staging;
+    uint32_t both = plan->dst_device->queue_flags ^ plan->src_device->queue_flags;
+    return !(staging->fetches && staging->stores) || (both & NDBUF_QUEUE_NO_HOST_THREAD) == 0;
+}
+
 void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_plan_info *out_info)
 {
     const ndbuf__plan *made = &plan->plan;
@@ -122,12 +133,14 @@ void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_plan_info 
                                  .ncalls = made->transfer.ncalls,
                                  .nrows = made->transfer.nrows,
                                  .temporary_nbytes = plan->temporary_nbytes,
-                                 .asynchronous = (plan->input.direct.flags & NDBUF_COPY_BLOCKS) == 0};
+                                 .asynchronous =
+                                     (plan->input.direct.flags & (NDBUF_COPY_BLOCKS | NDBUF_COPY_MAY_BLOCK)) == 0};
     if (staged) {
         info.ncalls = made->staging.ncalls;
         info.nrows = made->staging.nrows;
-        info.staging_nbytes = made->staging.box_nbytes * (made->staging.fetches + made->staging.stores);
-        info.asynchronous = 1; /* a host step of the queue */
+        int64_t nslots = made->staging.nboxes < NDBUF__STAGING_NSLOTS ? made->staging.nboxes : NDBUF__STAGING_NSLOTS;
+        info.staging_nbytes = made->staging.box_nbytes * nslots * (made->staging.fetches + made->staging.stores);
+        info.asynchronous = stages_beside_caller(plan);
     }
     if (made->indirect && made->route != NDBUF_ROUTE_NONE) {
         ndbuf__host_copy copy;

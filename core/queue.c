@@ -130,6 +130,16 @@ void ndbuf__queue_reap(ndbuf_queue *queue)
     leases_end(done);
 }
 
+void ndbuf__queue_note(ndbuf_queue *queue, const ndbuf_error *error)
+{
+    ndbuf_queue_core *core = queue->core;
+    ndbuf__mutex_lock(&core->mutex);
+    if (core->untold.status == NDBUF_OK) {
+        core->untold = *error;
+    }
+    ndbuf__mutex_unlock(&core->mutex);
+}
+
 void ndbuf__queue_lease(ndbuf_queue *queue, ndbuf__lease *lease, void (*end)(void *context), void *context)
 {
     const ndbuf_backend_ops *ops = queue->device->ops;
@@ -138,11 +148,7 @@ void ndbuf__queue_lease(ndbuf_queue *queue, ndbuf__lease *lease, void (*end)(voi
     if (ops->event_record(queue, &lease->event, NULL) != NDBUF_OK) {
         ndbuf_error error = {0};
         error.status = (int32_t)ops->queue_wait(queue, &error);
-        ndbuf__mutex_lock(&core->mutex);
-        if (core->untold.status == NDBUF_OK) {
-            core->untold = error;
-        }
-        ndbuf__mutex_unlock(&core->mutex);
+        ndbuf__queue_note(queue, &error);
         leases_end(lease);
         return;
     }
@@ -178,11 +184,17 @@ static void release_event(void *context)
 
 ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err)
 {
+    const ndbuf_backend_ops *ops = queue->device->ops;
+    int32_t is_capturing = 0;
+    ndbuf_status status = ops->queue_is_capturing(queue, &is_capturing, err);
+    if (status != NDBUF_OK || is_capturing) { /* nothing is held for what is captured */
+        return status != NDBUF_OK ? status : ops->queue_wait_event(queue, event, err);
+    }
     ndbuf__lease *lease = ndbuf__malloc(sizeof(*lease));
     if (lease == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory to hold an event in a queue");
     }
-    ndbuf_status status = queue->device->ops->queue_wait_event(queue, event, err);
+    status = ops->queue_wait_event(queue, event, err);
     if (status != NDBUF_OK) {
         ndbuf__free(lease);
         return status;

@@ -36,6 +36,9 @@ struct ndbuf_event_core {
  * `lease` was allocated by the caller with ndbuf__malloc, before the work was enqueued. */
 void ndbuf__queue_lease(ndbuf_queue *queue, ndbuf__lease *lease, void (*end)(void *context), void *context);
 
+/* Keeps a failure for the next ndbuf_queue_wait, unless it keeps one already. */
+void ndbuf__queue_note(ndbuf_queue *queue, const ndbuf_error *error);
+
 /* Ends the leases whose work is done; never blocks. */
 void ndbuf__queue_reap(ndbuf_queue *queue);
 

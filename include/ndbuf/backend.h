@@ -34,11 +34,19 @@ struct ndbuf_device {
     const ndbuf_backend_ops *ops;
     ndbuf_device_tag tag;
     uint32_t flags;             /* NDBUF_DEVICE_... bits */
-    uint32_t reserved;          /* 0 */
+    uint32_t queue_flags;       /* NDBUF_QUEUE_... bits: of all its queues */
+    ndbuf_device *staging;      /* whose mem_alloc gives the host memory that this device exchanges data with fastest
+                                 * (pinned); the backend's own, with host_address set. NULL: ordinary host memory */
     ndbuf_queue *default_queue; /* for calls without a queue: made by device_open, destroyed by device_close. Work may
                                  * run at once in the calling thread; the core calls queue_wait behind it in any case */
     /* ---- the core's ---- */
     ndbuf_device_core *core;
+};
+
+enum {
+    /* No thread of the host stands behind the queue: a function given to queue_host_call must not use any device, and
+     * queue_wait_event lets the caller wait for events of other backends. */
+    NDBUF_QUEUE_NO_HOST_THREAD = 1u << 0
 };
 
 struct ndbuf_queue {
@@ -71,7 +79,8 @@ enum {
     NDBUF_CAN_COPY_STRIDED = 1u << 2,
     NDBUF_CAN_FILL = 1u << 3,          /* fill_strided, where both devices are its own */
     NDBUF_COPY_BLOCKS = 1u << 4,       /* the copy functions return only when the copy is done */
-    NDBUF_RECT_EQUAL_PITCHES = 1u << 5 /* rectangles within one piece of memory need equal pitches on both sides */
+    NDBUF_RECT_EQUAL_PITCHES = 1u << 5, /* rectangles within one piece of memory need equal pitches on both sides */
+    NDBUF_COPY_MAY_BLOCK = 1u << 6      /* the driver may make the caller wait (CUDA with pageable host memory) */
 };
 
 /* The costs are estimates for choosing a route, of one call: call_ns + rows * row_ns + bytes / bytes_per_ns. */
@@ -199,8 +208,12 @@ struct ndbuf_backend_ops {
     ndbuf_status (*queue_wait_event)(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
     /* Runs fn(context) on the host when the earlier work of the queue is done, and before the later work; does not
      * block. If fn fails, later work may be skipped, and queue_wait tells. If the call itself succeeds, fn runs exactly
-     * once, even when earlier work has failed. fn may use other queues, but never this one. */
+     * once, even when earlier work has failed; but a queue without a host thread may leave it out when the device has
+     * failed for good. fn may use other queues (not with NDBUF_QUEUE_NO_HOST_THREAD), but never this one. */
     ndbuf_status (*queue_host_call)(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
+    /* Whether work given to the queue is being recorded for later, not done (CUDA's stream capture). While it is, the
+     * core gives the queue nothing but direct copies and fills, holds nothing for them, and does not wait. */
+    ndbuf_status (*queue_is_capturing)(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err);
 
     /* -- events -- */
 
@@ -219,6 +232,9 @@ NDBUF_API ndbuf_status ndbuf_unsupported_mem_unmap(const ndbuf_mem *mem, void *a
 NDBUF_API ndbuf_status ndbuf_unsupported_copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err);
 NDBUF_API ndbuf_status ndbuf_unsupported_copy_strided(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err);
 NDBUF_API ndbuf_status ndbuf_unsupported_fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err);
+
+/* The slot of backends whose queues never capture: always 0. */
+NDBUF_API ndbuf_status ndbuf_never_queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err);
 
 /* Makes a backend known under its name, for the life of the process: `ops` must be static, and so must what it leads
  * to. Its devices open as "name:0" and so on.

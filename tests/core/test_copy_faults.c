@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backends/null/null_backend.h"
+#include "core/copy_plan.h"
 #include "core/storage_core.h"
 
 enum { ROWS = 6, COLUMNS = 5, PITCH = 24, NBYTES = ROWS * PITCH };
@@ -182,13 +183,24 @@ typedef struct fault_config {
     const char *name;
     uint32_t copy_flags;
     uint32_t peer_flags;
+    uint32_t queue_flags;
+    int64_t staging_nbytes; /* that boxes are cut to; 0: as ever */
 } fault_config;
 
 static const fault_config configs[] = {
-    {"bytes", NDBUF_CAN_COPY_BYTES, 0},
-    {"bytes, blocking", NDBUF_CAN_COPY_BYTES | NDBUF_COPY_BLOCKS, 0},
-    {"rectangles", NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT, NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT},
-    {"strided", NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_STRIDED, NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_STRIDED},
+    {.name = "bytes", .copy_flags = NDBUF_CAN_COPY_BYTES},
+    {.name = "bytes, blocking", .copy_flags = NDBUF_CAN_COPY_BYTES | NDBUF_COPY_BLOCKS},
+    {.name = "rectangles",
+     .copy_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT,
+     .peer_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT},
+    {.name = "strided",
+     .copy_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_STRIDED,
+     .peer_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_STRIDED},
+    {.name = "bytes in boxes", .copy_flags = NDBUF_CAN_COPY_BYTES, .staging_nbytes = 48},
+    {.name = "bytes in boxes, without host threads",
+     .copy_flags = NDBUF_CAN_COPY_BYTES,
+     .queue_flags = NDBUF_QUEUE_NO_HOST_THREAD,
+     .staging_nbytes = 48},
 };
 
 static void try_fake(const char *name, bool with_queue, void (*arm)(int64_t nth))
@@ -197,9 +209,12 @@ static void try_fake(const char *name, bool with_queue, void (*arm)(int64_t nth)
     test_random random = test_random_make(name, 5);
     int64_t nfaults = 0;
     for (size_t c = 0; c < sizeof(configs) / sizeof(configs[0]); c++) {
-        fake_config config = {
-            .copy_flags = configs[c].copy_flags, .peer_flags = configs[c].peer_flags, .memory_nbytes = 1 << 20};
+        fake_config config = {.copy_flags = configs[c].copy_flags,
+                              .peer_flags = configs[c].peer_flags,
+                              .memory_nbytes = 1 << 20,
+                              .queue_flags = configs[c].queue_flags};
         fake_configure(&config);
+        ndbuf__staging_nbytes = configs[c].staging_nbytes > 0 ? configs[c].staging_nbytes : NDBUF__STAGING_NBYTES;
         for (int i = 0; i < 2 * 3 * 3 * SHAPE_COUNT; i++) {
             int to = i / 3 % 3;
             int from = i % 3;
@@ -228,6 +243,7 @@ static void try_fake(const char *name, bool with_queue, void (*arm)(int64_t nth)
         }
     }
     fake_reset();
+    ndbuf__staging_nbytes = NDBUF__STAGING_NBYTES;
     assert_true(nfaults > 100);
 }
 

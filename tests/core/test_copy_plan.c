@@ -25,7 +25,8 @@ static ndbuf__plan_input to_device(int32_t ndim, int64_t itemsize, const int64_t
                                .src_is_host = true,
                                .direct = rect_caps,
                                .store = rect_caps,
-                               .host = host_caps};
+                               .host = host_caps,
+                               .staging_nbytes = NDBUF__STAGING_NBYTES};
 }
 
 static void test_contiguous_axes_of_any_order_become_one_run(void **state)

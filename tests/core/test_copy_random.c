@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backends/null/null_backend.h"
+#include "core/copy_plan.h"
 
 /* What the fake devices can do, from nothing but bytes to everything. */
 static const struct {
@@ -30,6 +31,11 @@ static const struct {
     {"everything, blocking",
      {.copy_flags =
           NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_FILL | NDBUF_COPY_BLOCKS}},
+
+    {"bytes, without host threads", {.copy_flags = NDBUF_CAN_COPY_BYTES, .queue_flags = NDBUF_QUEUE_NO_HOST_THREAD}},
+    {"everything, without host threads",
+     {.copy_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_FILL,
+      .queue_flags = NDBUF_QUEUE_NO_HOST_THREAD}},
 };
 
 #define NCONFIGS (sizeof(configs) / sizeof(configs[0]))
@@ -121,6 +127,17 @@ static void test_copies_in_a_queue_of_the_source_with_everything_released_at_onc
 {
     (void)state;
     try_pairs(__func__, QUEUE_OF_SRC, (test_copy_case){0}, 40);
+}
+
+/* Boxes of at most 96 bytes: rings of staging buffers go round many times. */
+static void test_copies_in_many_small_boxes(void **state)
+{
+    (void)state;
+    ndbuf__staging_nbytes = 96;
+    try_pairs(__func__, QUEUE_NONE, (test_copy_case){0}, 40);
+    try_pairs(__func__, QUEUE_OF_DST, (test_copy_case){.with_suboffsets = true}, 20);
+    try_pairs(__func__, QUEUE_OF_SRC, (test_copy_case){.through_plan = true}, 20);
+    ndbuf__staging_nbytes = NDBUF__STAGING_NBYTES;
 }
 
 static void test_copies_with_suboffsets_on_the_host(void **state)
@@ -238,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_copies_of_many_items),
         cmocka_unit_test(test_copies_in_a_queue_of_the_destination_with_everything_released_at_once),
         cmocka_unit_test(test_copies_in_a_queue_of_the_source_with_everything_released_at_once),
+        cmocka_unit_test(test_copies_in_many_small_boxes),
         cmocka_unit_test(test_copies_with_suboffsets_on_the_host),
         cmocka_unit_test(test_copies_with_suboffsets_in_a_queue),
         cmocka_unit_test(test_plans_that_are_run_twice),

@@ -45,8 +45,11 @@ INCLUDABLE = [
     ("include/ndbuf", ("ndbuf/",)),
     ("core", ("ndbuf/", "core/")),
     ("backends/null", ("ndbuf/", "null_backend.h")),  # stands for a backend outside the library
+    ("backends/cuda", ("ndbuf/", "core/", "backends/cuda/", "backends/kernels/")),
+    ("backends/opencl", ("ndbuf/", "core/", "backends/opencl/", "backends/kernels/")),
     ("backends", ("ndbuf/", "core/", "backends/{1}/")),
-    ("tests/backends", ("ndbuf/", "core/", "tests/", "backends/{2}/")),
+    ("tests/backends", ("ndbuf/", "core/", "tests/", "backends/{2}/", "backends/kernels/")),
+    ("tests/cudasim", ("tests/", "backends/kernels/", "ndbuf/")),
     ("tests/tools", ("ndbuf/", "core/", "tests/", "tools/")),
     ("tests/headers", ("ndbuf/",)),
     ("tests/install", ()),

@@ -52,6 +52,9 @@ bool fake_call_fails(fake_slot slot, ndbuf_error *err);
 /* The same for work that runs. */
 bool fake_job_fails(ndbuf_error *err);
 
+/* Whether this thread is in a host call of a queue without a host thread: then it may not use the devices. */
+extern _Thread_local bool fake_in_pure_host_call;
+
 /* Notes that the core broke a promise, and gives an error for it. */
 ndbuf_status fake_violated(ndbuf_error *err, const char *format, ...) NDBUF_PRINTF(2, 3);
 
@@ -90,6 +93,7 @@ void fake_queue_destroy(ndbuf_queue *queue);
 ndbuf_status fake_queue_wait(ndbuf_queue *base, ndbuf_error *err);
 ndbuf_status fake_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
 ndbuf_status fake_queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
+ndbuf_status fake_queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err);
 ndbuf_status fake_event_record(ndbuf_queue *base, ndbuf_event **out_event, ndbuf_error *err);
 void fake_event_destroy(ndbuf_event *base);
 ndbuf_status fake_event_wait(ndbuf_event *base, ndbuf_error *err);

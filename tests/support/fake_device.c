@@ -39,6 +39,10 @@ static bool fault_happened;
 static int64_t nviolations;
 static char first_violation[256];
 
+static ndbuf_device *open_devices[FAKE_NDEVICES];
+
+_Thread_local bool fake_in_pure_host_call;
+
 static const ndbuf_backend_ops fake_ops;
 
 typedef struct fake_mapping fake_mapping;
@@ -70,6 +74,11 @@ void fake_configure(const fake_config *new_config)
 {
     ndbuf__mutex_lock(&fake_mutex);
     config = *new_config;
+    for (int i = 0; i < FAKE_NDEVICES; i++) {
+        if (open_devices[i] != NULL) {
+            open_devices[i]->queue_flags = config.queue_flags;
+        }
+    }
     ndbuf__mutex_unlock(&fake_mutex);
 }
 
@@ -123,6 +132,9 @@ static bool count_down(int64_t *left)
 
 bool fake_call_fails(fake_slot slot, ndbuf_error *err)
 {
+    if (fake_in_pure_host_call && slot != FAKE_copy_caps) {
+        fake_violated(NULL, "a host call uses %s, though its queue has no host thread", fake_slot_name(slot));
+    }
     ndbuf__mutex_lock(&fake_mutex);
     ncalls[slot]++;
     bool fails =
@@ -262,6 +274,7 @@ static ndbuf_status fake_device_open(int32_t ordinal, ndbuf_device **out_device,
     device->ops = &fake_ops;
     device->tag = (ndbuf_device_tag){FAKE_DEVICE_TYPE, ordinal};
     device->flags = NDBUF_DEVICE_SIMULATED;
+    device->queue_flags = fake_config_now().queue_flags;
     ndbuf_status status = fake_queue_make(device, &device->default_queue, err);
     if (status != NDBUF_OK) {
         free(device);
@@ -269,6 +282,7 @@ static ndbuf_status fake_device_open(int32_t ordinal, ndbuf_device **out_device,
     }
     ndbuf__mutex_lock(&fake_mutex);
     fake_alive.devices++;
+    open_devices[ordinal] = device;
     ndbuf__mutex_unlock(&fake_mutex);
     *out_device = device;
     return NDBUF_OK;
@@ -283,6 +297,7 @@ static void fake_device_close(ndbuf_device *device)
         is_used = is_used || block->device == device;
     }
     fake_alive.devices--;
+    open_devices[device->tag.id] = NULL;
     ndbuf__mutex_unlock(&fake_mutex);
     if (is_used) {
         fake_violated(NULL, "a device is closed before its memory is freed");

@@ -39,6 +39,7 @@
     X(queue_wait)                                                                                                      \
     X(queue_wait_event)                                                                                                \
     X(queue_host_call)                                                                                                 \
+    X(queue_is_capturing)                                                                                              \
     X(event_record)                                                                                                    \
     X(event_destroy)                                                                                                   \
     X(event_wait)                                                                                                      \
@@ -63,6 +64,8 @@ typedef struct fake_config {
     uint32_t peer_flags;  /* between the two devices; 0: only through the host */
     int64_t max_pitch;    /* of rectangles, bytes; 0: no limit */
     size_t memory_nbytes; /* of each device */
+    uint32_t
+        queue_flags; /* NDBUF_QUEUE_... bits; without a host thread, host calls that use the devices break a promise */
 } fake_config;
 
 /* Bytes, rectangles, strided boxes and fills everywhere, 64 MiB. */

@@ -34,6 +34,7 @@ struct fake_timeline {
     fake_job **last;
     int64_t nsubmitted;
     int64_t ndone;
+    bool is_without_host_thread;
     const void *runner;  /* the thread that runs the first job; NULL: none */
     ndbuf_error failure; /* not told yet; copies are skipped until then */
 };
@@ -122,9 +123,11 @@ static void job_run(fake_timeline *timeline, fake_job *job)
         ndbuf__mutex_lock(&fake_mutex);
         break;
     case JOB_HOST_CALL:
+        fake_in_pure_host_call = timeline->is_without_host_thread;
         ndbuf__mutex_unlock(&fake_mutex);
         status = job->fn(job->context, &failure);
         ndbuf__mutex_lock(&fake_mutex);
+        fake_in_pure_host_call = false;
         break;
     case JOB_MARK:
         job->mark->complete = true;
@@ -220,6 +223,7 @@ ndbuf_status fake_queue_make(ndbuf_device *device, ndbuf_queue **out_queue, ndbu
     queue->timeline = timeline;
     timeline->refs = 1;
     timeline->last = &timeline->first;
+    timeline->is_without_host_thread = (device->queue_flags & NDBUF_QUEUE_NO_HOST_THREAD) != 0;
     ndbuf__mutex_lock(&fake_mutex);
     timeline->next = timelines;
     timelines = timeline;
@@ -404,5 +408,15 @@ ndbuf_status fake_event_query(ndbuf_event *base, int32_t *out_complete, ndbuf_er
     }
     *out_complete = event->mark->complete;
     ndbuf__mutex_unlock(&fake_mutex);
+    return NDBUF_OK;
+}
+
+ndbuf_status fake_queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err)
+{
+    (void)queue;
+    if (fake_call_fails(FAKE_queue_is_capturing, err)) {
+        return NDBUF_ERR_DEVICE;
+    }
+    *out_is_capturing = 0;
     return NDBUF_OK;
 }

@@ -96,6 +96,8 @@ static ndbuf_status faulty_device_open(int32_t ordinal, ndbuf_device **out_devic
     device->base.ops = &faulty_ops;
     device->base.tag = inner->tag;
     device->base.flags = inner->flags;
+    device->base.queue_flags = inner->queue_flags;
+    device->base.staging = inner->staging;
     device->base.default_queue = &queue->base;
     device->inner = inner;
     queue->base.device = &device->base;
@@ -260,6 +262,12 @@ static ndbuf_status faulty_queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn,
                                          : wrapped->queue_host_call(inner_queue(queue), fn, context, err);
 }
 
+static ndbuf_status faulty_queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err)
+{
+    return fails("queue_is_capturing", err) ? NDBUF_ERR_DEVICE
+                                            : wrapped->queue_is_capturing(inner_queue(queue), out_is_capturing, err);
+}
+
 /* ---- events ---- */
 
 static ndbuf_status faulty_event_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err)
@@ -320,6 +328,7 @@ static const ndbuf_backend_ops faulty_ops = {
     .queue_wait = faulty_queue_wait,
     .queue_wait_event = faulty_queue_wait_event,
     .queue_host_call = faulty_queue_host_call,
+    .queue_is_capturing = faulty_queue_is_capturing,
     .event_record = faulty_event_record,
     .event_destroy = faulty_event_destroy,
     .event_wait = faulty_event_wait,

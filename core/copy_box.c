@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/copy_box.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "core/host_copy.h"
+
+/* Places a side at the box that starts at `index`. */
+static void side_place(ndbuf__box_side *side, const ndbuf__staging *staging, bool is_host, const ndbuf_mem *mem,
+                       int64_t offset, const int64_t *strides, const int64_t *suboffsets, const int64_t *index)
+{
+    int32_t split = staging->split_axis;
+    side->mem = mem;
+    side->offset = offset;
+    side->address = is_host ? (char *)mem->host_address + offset : NULL;
+    side->strides = strides + split;
+    side->suboffsets = suboffsets != NULL ? suboffsets + split : NULL;
+    for (int32_t k = 0; k < split; k++) {
+        if (is_host) {
+            side->address = ndbuf__host_copy_step(side->address, strides, suboffsets, k, index[k]);
+        } else {
+            side->offset += index[k] * strides[k];
+        }
+    }
+    if (staging->axes.ndim > 0) {
+        if (is_host) {
+            side->address += index[split] * strides[split];
+        } else {
+            side->offset += index[split] * strides[split];
+        }
+    }
+}
+
+static void side_pack(ndbuf__box_side *side, const ndbuf__box *box)
+{
+    int64_t nbytes;
+    side->packed_offset =
+        ndbuf__copy_axes_pack(box->ndim, box->shape, side->strides, box->unit_nbytes, side->packed_strides, &nbytes);
+}
+
+void ndbuf__box_place(ndbuf__box *out_box, const ndbuf__staging *staging, const ndbuf__transfer_ends *ends,
+                      int64_t number)
+{
+    const ndbuf__copy_axes *axes = &staging->axes;
+    int32_t split = staging->split_axis;
+    int64_t index[NDBUF__MAX_AXES];
+    ndbuf__box *box = out_box;
+    box->ndim = axes->ndim - split;
+    box->unit_nbytes = axes->unit_nbytes;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        box->shape[k] = axes->shape[split + k];
+    }
+    if (box->ndim > 0) {
+        int64_t ncuts = (axes->shape[split] + staging->split_count - 1) / staging->split_count;
+        index[split] = number % ncuts * staging->split_count;
+        int64_t left = axes->shape[split] - index[split];
+        box->shape[0] = left < staging->split_count ? left : staging->split_count;
+        number /= ncuts;
+    }
+    for (int32_t k = split - 1; k >= 0; k--) {
+        index[k] = number % axes->shape[k];
+        number /= axes->shape[k];
+    }
+    side_place(&box->dst, staging, !staging->stores, ends->dst, ends->dst_offset + axes->dst_offset, axes->dst_strides,
+               staging->dst_suboffsets, index);
+    side_place(&box->src, staging, !staging->fetches, ends->src, ends->src_offset + axes->src_offset, axes->src_strides,
+               staging->src_suboffsets, index);
+    if (staging->stores) {
+        side_pack(&box->dst, box);
+    }
+    if (staging->fetches) {
+        side_pack(&box->src, box);
+    }
+}
+
+bool ndbuf__box_is_packed_alike(const ndbuf__box *box, const ndbuf__staging *staging)
+{
+    return staging->fetches && staging->stores && box->dst.packed_offset == box->src.packed_offset &&
+           memcmp(box->dst.packed_strides, box->src.packed_strides, (size_t)box->ndim * sizeof(int64_t)) == 0;
+}
+
+/* Axes that the device's side repeats are left out. */
+static ndbuf_status side_transfer(const ndbuf__box_side *side, const ndbuf__box *box, const ndbuf_mem *buffer,
+                                  bool to_device, ndbuf_queue *queue, bool *out_started, ndbuf_error *err)
+{
+    const ndbuf_device *device = side->mem->device;
+    ndbuf_copy_caps caps = {0};
+    ndbuf__copy_axes axes = {.unit_nbytes = box->unit_nbytes};
+    ndbuf__transfer_ends ends = {0};
+    if (to_device) {
+        device->ops->copy_caps(device, buffer->device, &caps);
+        ends = (ndbuf__transfer_ends){side->mem, buffer, side->offset, side->packed_offset};
+    } else {
+        device->ops->copy_caps(buffer->device, device, &caps);
+        ends = (ndbuf__transfer_ends){buffer, side->mem, side->packed_offset, side->offset};
+    }
+    for (int32_t k = 0; k < box->ndim; k++) {
+        if (side->strides[k] != 0) {
+            ndbuf__copy_axes_append(&axes, box->shape[k], to_device ? side->strides[k] : side->packed_strides[k],
+                                    to_device ? side->packed_strides[k] : side->strides[k]);
+        }
+    }
+    ndbuf__copy_axes_merge(&axes);
+    ndbuf__transfer transfer = ndbuf__transfer_choose(&axes, &caps);
+    ndbuf_status status = ndbuf__transfer_run(&transfer, &axes, device->ops, queue, &ends, out_started, err);
+    if (status == NDBUF_ERR_UNSUPPORTED && transfer.route != NDBUF_ROUTE_BYTES) {
+        transfer = ndbuf__transfer_by(NDBUF_ROUTE_BYTES, &axes, &caps);
+        status = ndbuf__transfer_run(&transfer, &axes, device->ops, queue, &ends, out_started, err);
+    }
+    return status;
+}
+
+ndbuf_status ndbuf__box_fetch(const ndbuf__box *box, const ndbuf_mem *buffer, ndbuf_queue *queue, bool *out_started,
+                              ndbuf_error *err)
+{
+    return side_transfer(&box->src, box, buffer, false, queue, out_started, err);
+}
+
+ndbuf_status ndbuf__box_store(const ndbuf__box *box, const ndbuf_mem *buffer, ndbuf_queue *queue, bool *out_started,
+                              ndbuf_error *err)
+{
+    return side_transfer(&box->dst, box, buffer, true, queue, out_started, err);
+}
+
+ndbuf_status ndbuf__box_repack(const ndbuf__box *box, const ndbuf__staging *staging, const ndbuf_mem *dst_buffer,
+                               const ndbuf_mem *src_buffer, ndbuf_error *err)
+{
+    ndbuf__host_copy copy;
+    const ndbuf__box_side *dst = &box->dst;
+    const ndbuf__box_side *src = &box->src;
+    bool stores = staging->stores;
+    bool fetches = staging->fetches;
+    ndbuf__host_copy_prepare(&copy, box->ndim, box->unit_nbytes, box->shape,
+                             stores ? dst->packed_strides : dst->strides, stores ? NULL : dst->suboffsets,
+                             fetches ? src->packed_strides : src->strides, fetches ? NULL : src->suboffsets);
+    return ndbuf__host_copy_run(&copy, stores ? (char *)dst_buffer->host_address + dst->packed_offset : dst->address,
+                                fetches ? (char *)src_buffer->host_address + src->packed_offset : src->address, err);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/host_copy.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ndbuf/backend.h"
+
+#include "core/view_core.h"
+
+static bool is_indirect(const int64_t *suboffsets, int32_t axis)
+{
+    return suboffsets != NULL && suboffsets[axis] >= 0;
+}
+
+void ndbuf__host_copy_prepare(ndbuf__host_copy *out_copy, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
+                              const int64_t *dst_strides, const int64_t *dst_suboffsets, const int64_t *src_strides,
+                              const int64_t *src_suboffsets)
+{
+    int32_t depth = 0;
+    for (int32_t k = 0; k < ndim; k++) {
+        if (is_indirect(dst_suboffsets, k) || is_indirect(src_suboffsets, k)) {
+            depth = k + 1;
+        }
+    }
+    out_copy->depth = depth;
+    out_copy->shape = shape;
+    out_copy->dst_strides = dst_strides;
+    out_copy->src_strides = src_strides;
+    out_copy->dst_suboffsets = dst_suboffsets;
+    out_copy->src_suboffsets = src_suboffsets;
+    out_copy->axes.ndim = 0;
+    out_copy->axes.unit_nbytes = unit_nbytes;
+    out_copy->axes.dst_offset = 0;
+    out_copy->axes.src_offset = 0;
+    for (int32_t k = depth; k < ndim; k++) {
+        ndbuf__copy_axes_append(&out_copy->axes, shape[k], dst_strides[k], src_strides[k]);
+    }
+    ndbuf__copy_axes_merge(&out_copy->axes);
+}
+
+char *ndbuf__host_copy_step(char *address, const int64_t *strides, const int64_t *suboffsets, int32_t axis,
+                            int64_t index)
+{
+    address += index * strides[axis];
+    if (suboffsets != NULL && suboffsets[axis] >= 0) {
+        address = ndbuf__load_pointer(address) + suboffsets[axis];
+    }
+    return address;
+}
+
+static ndbuf_status host_copy_leaf(const ndbuf__copy_axes *axes, char *dst, const char *src, ndbuf_error *err)
+{
+    ndbuf_device *host = ndbuf_device_cpu();
+    ndbuf_mem dst_mem = {.device = host, .handle = dst, .host_address = dst};
+    ndbuf_mem src_mem = {.device = host, .handle = (void *)src, .host_address = (void *)src};
+    ndbuf_strided box = {.dst = {.mem = &dst_mem, .offset = axes->dst_offset, .strides = axes->dst_strides},
+                         .src = {.mem = &src_mem, .offset = axes->src_offset, .strides = axes->src_strides},
+                         .ndim = axes->ndim,
+                         .shape = axes->shape,
+                         .unit_nbytes = axes->unit_nbytes};
+    return host->ops->copy_strided(host->default_queue, &box, err);
+}
+
+ndbuf_status ndbuf__host_copy_run(const ndbuf__host_copy *copy, char *dst, const char *src, ndbuf_error *err)
+{
+    /* The addresses reached at each depth, so that only what changes is walked again. */
+    char *dst_at[NDBUF__MAX_AXES + 1];
+    char *src_at[NDBUF__MAX_AXES + 1];
+    int64_t index[NDBUF__MAX_AXES] = {0};
+    int32_t depth = 0;
+    dst_at[0] = dst;
+    src_at[0] = (char *)src;
+    for (;;) {
+        for (; depth < copy->depth; depth++) {
+            dst_at[depth + 1] =
+                ndbuf__host_copy_step(dst_at[depth], copy->dst_strides, copy->dst_suboffsets, depth, index[depth]);
+            src_at[depth + 1] =
+                ndbuf__host_copy_step(src_at[depth], copy->src_strides, copy->src_suboffsets, depth, index[depth]);
+        }
+        ndbuf_status status = host_copy_leaf(&copy->axes, dst_at[depth], src_at[depth], err);
+        if (status != NDBUF_OK) {
+            return status;
+        }
+        for (depth--; depth >= 0 && ++index[depth] == copy->shape[depth]; depth--) {
+            index[depth] = 0;
+        }
+        if (depth < 0) {
+            return NDBUF_OK;
+        }
+    }
+}
