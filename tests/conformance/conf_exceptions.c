@@ -11,6 +11,13 @@ static const struct {
 } exceptions[] = {
     {"cpu", "test_a_handle_that_is_too_small_is_refused", "an address does not tell how much memory it leads to"},
     {"cpu", "test_imported_memory_outlives_the_one_who_allocated_it", "host memory is not counted"},
+    {"cuda", "test_imported_memory_outlives_the_one_who_allocated_it", "CUDA does not count who uses its memory"},
+    {"cuda", "test_a_mapping_shows_the_bytes_and_takes_new_ones", "the host cannot touch device memory"},
+    {"cuda", "test_a_mapping_for_writing_keeps_what_is_not_written", "the host cannot touch device memory"},
+    {"cuda", "test_a_mapping_sees_what_was_copied_before", "the host cannot touch device memory"},
+    {"cuda", "test_several_mappings_at_a_time", "the host cannot touch device memory"},
+    {"cuda", "test_unmapping_what_is_not_mapped_is_refused", "the host cannot touch device memory"},
+    {"cuda", "test_a_host_call_may_use_another_queue", "functions that CUDA calls must not call CUDA"},
     {"null", "test_a_handle_gives_the_same_bytes_when_imported", "it adopts no foreign memory"},
     {"null", "test_a_handle_that_is_too_small_is_refused", "it adopts no foreign memory"},
     {"null", "test_imported_memory_outlives_the_one_who_allocated_it", "it adopts no foreign memory"},

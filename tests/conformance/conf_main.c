@@ -75,36 +75,49 @@ static bool open_device(const char *backend, int32_t ordinal, ndbuf_device **out
     return true;
 }
 
-/* 0; 1: failed; TEST_EXIT_SKIPPED: the machine has no such device. */
+/* Opens all devices of the backend under test, and up to two of each other one. */
+static bool open_devices_of(const ndbuf_backend_info *info)
+{
+    bool is_subject = strcmp(info->name, conf.backend) == 0;
+    for (int32_t i = 0; i < info->ndevices && i < (is_subject ? CONF_MAX_DEVICES : 2); i++) {
+        ndbuf_device *device = NULL;
+        if (!open_device(info->name, i, &device)) {
+            return false;
+        }
+        conf.peers[conf.npeers++] = device;
+        if (is_subject) {
+            conf.devices[conf.ndevices++] = device;
+        }
+    }
+    return true;
+}
+
+/* 0; 1: failed; TEST_EXIT_SKIPPED: the machine has no device of the backend. */
 static int open_devices(const char *backend)
 {
-    ndbuf_backend_info info = {.ndevices = -1};
+    int result = -1;
     int32_t count = ndbuf_backend_count();
-    for (int32_t i = 0; i < count && strcmp(info.name, backend) != 0; i++) {
+    conf.backend = backend;
+    for (int32_t i = 0; i < count; i++) {
+        ndbuf_backend_info info;
         if (ndbuf_backend_info_get(i, &info, NULL) != NDBUF_OK) {
             return 1;
         }
-    }
-    if (strcmp(info.name, backend) != 0) {
-        fprintf(stderr, "no backend '%s'\n", backend);
-        return 1;
-    }
-    if (info.status != NDBUF_OK) {
-        printf("%s: %s: %s\n", backend, ndbuf_status_name(info.status), info.reason);
-        return info.status == NDBUF_ERR_UNAVAILABLE ? TEST_EXIT_SKIPPED : 1;
-    }
-    conf.backend = backend;
-    conf.peers[conf.npeers++] = ndbuf_device_cpu();
-    if (!open_device("null", 0, &conf.peers[conf.npeers++]) || !open_device("fake", 0, &conf.peers[conf.npeers++])) {
-        return 1;
-    }
-    for (int32_t i = 0; i < info.ndevices && i < CONF_MAX_DEVICES; i++) {
-        if (!open_device(backend, i, &conf.devices[conf.ndevices++])) {
+        if (strcmp(info.name, backend) == 0) {
+            result = info.status == NDBUF_OK ? 0 : info.status == NDBUF_ERR_UNAVAILABLE ? TEST_EXIT_SKIPPED : 1;
+            if (result != 0) {
+                printf("%s: %s: %s\n", backend, ndbuf_status_name(info.status), info.reason);
+                return result;
+            }
+        }
+        if (info.status == NDBUF_OK && !open_devices_of(&info)) {
             return 1;
         }
-        conf.peers[conf.npeers++] = conf.devices[i];
     }
-    return 0;
+    if (result < 0) {
+        fprintf(stderr, "no backend '%s'\n", backend);
+    }
+    return result < 0 ? 1 : result;
 }
 
 int main(int argc, char **argv)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/copy_plan.h"
+
 #define ROUNDS 60
 
 /* Copies between the device under test and each peer, in both directions. queue_of: 0 none, 1 of the device under test,
@@ -55,6 +57,17 @@ static void test_plans_can_be_run_again(void **state)
 {
     (void)state;
     try_peers(__func__, 0, true);
+}
+
+/* Staging buffers go round many times, with steps of several boxes under way. */
+static void test_views_are_copied_in_many_small_boxes(void **state)
+{
+    (void)state;
+    ndbuf__staging_nbytes = 128;
+    try_peers(__func__, 0, false);
+    try_peers(__func__, 1, false);
+    try_peers(__func__, 2, true);
+    ndbuf__staging_nbytes = NDBUF__STAGING_NBYTES;
 }
 
 static void test_moves_within_one_storage_read_all_before_they_write(void **state)
@@ -148,6 +161,14 @@ static void test_large_views_arrive_whole(void **state)
     ASSERT_OK(ndbuf_copy(&back, &device, NULL, err));
     test_assert_bytes_equal("turned, reversed and back", ndbuf_view_host_address(&back),
                             ndbuf_view_host_address(&source), (size_t)back.nbytes);
+    ndbuf_queue *queue = conf_queue_create();
+    test_random_fill(&random, ndbuf_view_host_address(&source), (size_t)source.nbytes);
+    ASSERT_OK(ndbuf_copy(&device, &source, queue, err));
+    ASSERT_OK(ndbuf_copy(&back, &device, queue, err));
+    ASSERT_OK(ndbuf_queue_wait(queue, err));
+    ndbuf_queue_release(queue);
+    test_assert_bytes_equal("the same in a queue", ndbuf_view_host_address(&back), ndbuf_view_host_address(&source),
+                            (size_t)back.nbytes);
     ndbuf_view_release(&source);
     ndbuf_view_release(&device);
     ndbuf_view_release(&back);
@@ -185,7 +206,7 @@ static void test_a_copy_waits_for_the_ready_event_of_its_views(void **state)
 CONF_TOPIC(views, cmocka_unit_test(test_views_of_any_layout_are_copied),
            cmocka_unit_test(test_views_are_copied_in_a_queue_and_released_at_once),
            cmocka_unit_test(test_views_are_copied_in_a_queue_of_the_other_device),
-           cmocka_unit_test(test_plans_can_be_run_again),
+           cmocka_unit_test(test_plans_can_be_run_again), cmocka_unit_test(test_views_are_copied_in_many_small_boxes),
            cmocka_unit_test(test_moves_within_one_storage_read_all_before_they_write),
            cmocka_unit_test(test_contiguous_bytes_move_like_memmove),
            cmocka_unit_test(test_views_of_any_layout_are_filled), cmocka_unit_test(test_large_views_arrive_whole),

@@ -20,8 +20,8 @@ typedef struct conf_subject {
     ndbuf_device *devices[CONF_MAX_DEVICES];
     ndbuf_device *device; /* the one of them under test now */
     const ndbuf_backend_ops *ops;
-    int32_t npeers; /* devices to exchange data with: the host, null:0, fake:0 and all of `devices` */
-    ndbuf_device *peers[CONF_MAX_DEVICES + 3];
+    int32_t npeers; /* devices to exchange data with: up to two of each backend, and all of `devices` */
+    ndbuf_device *peers[CONF_MAX_DEVICES + 16];
 } conf_subject;
 
 extern conf_subject conf;

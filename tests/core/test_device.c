@@ -34,7 +34,9 @@ static void test_bad_device_names_say_what_is_wrong(void **state)
     ASSERT_FAILS(NDBUF_ERR_INVALID, "'cpu:-1'", ndbuf_device_open("cpu:-1", &device, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "'cpu:12345678901'", ndbuf_device_open("cpu:12345678901", &device, err));
     ASSERT_FAILS(NDBUF_ERR_UNAVAILABLE, "cpu:1", ndbuf_device_open("cpu:1", &device, err));
-    ASSERT_FAILS(NDBUF_ERR_UNAVAILABLE, "not built", ndbuf_device_open("cuda:0", &device, err));
+    /* not built, without a driver, or with fewer devices */
+    ASSERT_FAILS(NDBUF_ERR_UNAVAILABLE, "cuda:999999", ndbuf_device_open("cuda:999999", &device, err));
+    ASSERT_FAILS(NDBUF_ERR_UNAVAILABLE, "opencl:999999", ndbuf_device_open("opencl:999999", &device, err));
     assert_null(device);
 }
 
@@ -51,10 +53,8 @@ static void test_every_backend_gives_its_state_and_reason(void **state)
         ASSERT_OK(ndbuf_backend_info_get(i, &info, err));
         assert_true((info.status == NDBUF_OK) == (info.reason[0] == '\0'));
         assert_true((info.status == NDBUF_OK) == (info.ndevices > 0));
-        if (strcmp(info.name, "cuda") == 0) {
-            assert_int_equal(info.status, NDBUF_ERR_UNAVAILABLE);
-            assert_int_equal(info.built, 0);
-        }
+        assert_true(info.built || strstr(info.reason, "not built") != NULL);
+        assert_true(info.status == NDBUF_OK || info.status == NDBUF_ERR_UNAVAILABLE);
     }
     ASSERT_FAILS(NDBUF_ERR_INDEX, "backend -1", ndbuf_backend_info_get(-1, &info, err));
     ASSERT_FAILS(NDBUF_ERR_INDEX, "of", ndbuf_backend_info_get(ndbuf_backend_count(), &info, err));

@@ -214,7 +214,7 @@ refuses "--slice '0,0,0': 3 indices for 2 axes" in.npy target.npy --slice 0,0,0 
 refuses "--permute '0': 1 axes listed, the view has 2" in.npy target.npy --permute 0 --through cpu
 refuses "--field 'x': " in.npy target.npy --field x --through cpu
 refuses 'nowhere' in.npy target.npy --through nowhere:0
-refuses 'cuda' in.npy target.npy --through cuda:0
+refuses 'cuda:999999' in.npy target.npy --through cuda:999999
 refuses 'cannot create' in.npy missing/target.npy --through cpu
 refuses 'is not a regular file' in.npy /dev/null --through cpu
 
