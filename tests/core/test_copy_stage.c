@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/device_copy.h"
+#include "tests/support/fake_device.h"
+#include "tests/support/test.h"
+
+#include <string.h>
+
+#include "core/copy_plan.h"
+#include "core/storage_core.h"
+
+/* A matrix that is turned on its way, in boxes of one row of the destination. */
+enum { NROWS = 6, NCOLUMNS = 32, ROW_NBYTES = 4 * NCOLUMNS };
+
+typedef struct stage_case {
+    ndbuf_device *dst_device;
+    ndbuf_device *src_device;
+    ndbuf_queue *queue;
+    ndbuf_view dst;
+    ndbuf_view src;
+} stage_case;
+
+static unsigned char letter(int64_t i)
+{
+    return (unsigned char)(i * 7 + 3);
+}
+
+static void make_view(ndbuf_device *device, bool turned, ndbuf_view *out_view)
+{
+    const int64_t shape[2] = {NROWS, NCOLUMNS};
+    const int64_t turned_shape[2] = {NCOLUMNS, NROWS};
+    const int32_t axes[2] = {1, 0};
+    ndbuf_format *format = test_format(4);
+    ASSERT_OK(ndbuf_view_create(out_view, device, format, 2, turned ? turned_shape : shape, err));
+    if (turned) {
+        ASSERT_OK(ndbuf_view_permute(out_view, axes, out_view, err));
+    }
+    ndbuf_format_release(format);
+}
+
+/* Both devices can only copy bytes; the sides lie differently unless `alike`. */
+static void case_open(stage_case *self, const char *dst, const char *src, uint32_t queue_flags, bool alike)
+{
+    fake_config config = {.copy_flags = NDBUF_CAN_COPY_BYTES, .memory_nbytes = 1 << 20, .queue_flags = queue_flags};
+    unsigned char bytes[NROWS * ROW_NBYTES];
+    memset(self, 0, sizeof(*self));
+    fake_register();
+    fake_configure(&config);
+    ndbuf__staging_nbytes = ROW_NBYTES;
+    ASSERT_OK(ndbuf_device_open(dst, &self->dst_device, err));
+    ASSERT_OK(ndbuf_device_open(src, &self->src_device, err));
+    make_view(self->dst_device, false, &self->dst);
+    make_view(self->src_device, !alike, &self->src);
+    for (int64_t i = 0; i < (int64_t)sizeof(bytes); i++) {
+        bytes[i] = letter(i);
+    }
+    test_upload(&self->src.storage->mem, 0, bytes, sizeof(bytes));
+    ndbuf_device *of_queue =
+        (self->dst_device->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0 ? self->src_device : self->dst_device;
+    ASSERT_OK(ndbuf_queue_create(of_queue, &self->queue, err));
+    fake_log_clear();
+}
+
+static void case_close(stage_case *self)
+{
+    ndbuf_view_release(&self->dst);
+    ndbuf_view_release(&self->src);
+    ndbuf_queue_release(self->queue);
+    ndbuf_device_close(self->dst_device);
+    ndbuf_device_close(self->src_device);
+    ndbuf__staging_nbytes = NDBUF__STAGING_NBYTES;
+    fake_assert_clean();
+    fake_reset();
+}
+
+static void assert_arrived(stage_case *self, bool alike)
+{
+    unsigned char bytes[NROWS * ROW_NBYTES];
+    test_download(&self->dst.storage->mem, 0, bytes, sizeof(bytes));
+    for (int64_t i = 0; i < NROWS * ROW_NBYTES; i++) {
+        int64_t row = i / ROW_NBYTES;
+        int64_t column = i % ROW_NBYTES / 4;
+        int64_t from = alike ? i : (column * NROWS + row) * 4 + i % 4;
+        assert_int_equal(bytes[i], letter(from));
+    }
+}
+
+/* 'f' for a fetch, 's' for a store, box by box: neighbouring calls of one kind count once. */
+static void log_letters(char *out_letters, size_t size)
+{
+    const fake_log_entry *entries = NULL;
+    int64_t count = fake_log(&entries);
+    size_t length = 0;
+    int64_t nbytes = 0;
+    for (int64_t i = 0; i < count && length + 1 < size; i++) {
+        char kind = entries[i].dst_is_host ? 'f' : 's';
+        nbytes += entries[i].nbytes;
+        if (nbytes == ROW_NBYTES) {
+            out_letters[length++] = kind;
+            nbytes = 0;
+        }
+    }
+    out_letters[length] = '\0';
+}
+
+static void test_the_next_box_is_fetched_before_this_one_is_stored(void **state)
+{
+    (void)state;
+    static const uint32_t flags[] = {0, NDBUF_QUEUE_NO_HOST_THREAD};
+    for (int i = 0; i < 4; i++) {
+        stage_case self;
+        char letters[2 * NROWS + 1];
+        case_open(&self, "fake:0", "fake:1", flags[i % 2], false);
+        ASSERT_OK(ndbuf_copy(&self.dst, &self.src, i < 2 ? NULL : self.queue, err));
+        ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+        log_letters(letters, sizeof(letters));
+        assert_string_equal(letters, "ffsfsfsfsfss");
+        assert_arrived(&self, false);
+        case_close(&self);
+    }
+}
+
+static void test_boxes_that_both_devices_pack_alike_are_not_touched_by_the_host(void **state)
+{
+    (void)state;
+    stage_case self;
+    case_open(&self, "fake:0", "fake:1", NDBUF_QUEUE_NO_HOST_THREAD, true);
+    ASSERT_OK(ndbuf_copy(&self.dst, &self.src, self.queue, err));
+    ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+    assert_int_equal(fake_ncalls(FAKE_queue_host_call), 0);
+    assert_arrived(&self, true);
+    case_close(&self);
+}
+
+static void test_steps_in_queues_do_not_wait_for_anything(void **state)
+{
+    (void)state;
+    static const char *const pairs[3][2] = {{"fake:0", "cpu"}, {"cpu", "fake:0"}, {"fake:0", "fake:1"}};
+    static const int64_t nboxes[3] = {NROWS, 7, NROWS}; /* from the device: 5 of its 32 rows of 24 bytes in 128 bytes */
+    for (int i = 0; i < 3; i++) {
+        stage_case self;
+        case_open(&self, pairs[i][0], pairs[i][1], NDBUF_QUEUE_NO_HOST_THREAD, false);
+        ASSERT_OK(ndbuf_copy(&self.dst, &self.src, self.queue, err));
+        assert_int_equal(fake_ncalls(FAKE_queue_wait), 0);
+        assert_int_equal(fake_ncalls(FAKE_event_wait), 0);
+        assert_int_equal(fake_ncalls(FAKE_queue_host_call), nboxes[i]);
+        ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+        assert_arrived(&self, false);
+        case_close(&self);
+    }
+}
+
+static void test_a_queue_with_a_host_thread_gets_one_host_step(void **state)
+{
+    (void)state;
+    stage_case self;
+    case_open(&self, "fake:0", "cpu", 0, false);
+    ASSERT_OK(ndbuf_copy(&self.dst, &self.src, self.queue, err));
+    assert_int_equal(fake_ncalls(FAKE_queue_host_call), 1);
+    assert_int_equal(fake_ncalls(FAKE_copy_bytes), 0);
+    ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+    assert_arrived(&self, false);
+    case_close(&self);
+}
+
+static void test_a_failure_in_a_helper_queue_is_told_by_the_callers_queue(void **state)
+{
+    (void)state;
+    stage_case self;
+    ndbuf_error error = {0};
+    case_open(&self, "fake:0", "fake:1", NDBUF_QUEUE_NO_HOST_THREAD, false);
+    fake_fail_job(2); /* the second fetch, in a helper queue of fake:1 */
+    ASSERT_OK(ndbuf_copy(&self.dst, &self.src, self.queue, err));
+    assert_int_equal(ndbuf_queue_wait(self.queue, &error), NDBUF_ERR_DEVICE);
+    assert_non_null(strstr(error.message, "injected"));
+    assert_true(fake_fault_happened());
+    ASSERT_OK(ndbuf_copy(&self.dst, &self.src, self.queue, err));
+    ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+    assert_arrived(&self, false);
+    case_close(&self);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_next_box_is_fetched_before_this_one_is_stored),
+        cmocka_unit_test(test_boxes_that_both_devices_pack_alike_are_not_touched_by_the_host),
+        cmocka_unit_test(test_steps_in_queues_do_not_wait_for_anything),
+        cmocka_unit_test(test_a_queue_with_a_host_thread_gets_one_host_step),
+        cmocka_unit_test(test_a_failure_in_a_helper_queue_is_told_by_the_callers_queue),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
