@@ -149,6 +149,23 @@ static void test_steps_in_queues_do_not_wait_for_anything(void **state)
     }
 }
 
+static void test_an_event_behind_the_copy_covers_all_its_steps(void **state)
+{
+    (void)state;
+    static const char *const pairs[3][2] = {{"fake:0", "cpu"}, {"cpu", "fake:0"}, {"fake:0", "fake:1"}};
+    for (int i = 0; i < 3; i++) {
+        stage_case self;
+        ndbuf_event *event = NULL;
+        case_open(&self, pairs[i][0], pairs[i][1], NDBUF_QUEUE_NO_HOST_THREAD, false);
+        ASSERT_OK(ndbuf_copy(&self.dst, &self.src, self.queue, err));
+        ASSERT_OK(ndbuf_queue_record(self.queue, &event, err));
+        ASSERT_OK(ndbuf_event_wait(event, err));
+        assert_arrived(&self, false);
+        ndbuf_event_release(event);
+        case_close(&self);
+    }
+}
+
 static void test_a_queue_with_a_host_thread_gets_one_host_step(void **state)
 {
     (void)state;
@@ -185,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_the_next_box_is_fetched_before_this_one_is_stored),
         cmocka_unit_test(test_boxes_that_both_devices_pack_alike_are_not_touched_by_the_host),
         cmocka_unit_test(test_steps_in_queues_do_not_wait_for_anything),
+        cmocka_unit_test(test_an_event_behind_the_copy_covers_all_its_steps),
         cmocka_unit_test(test_a_queue_with_a_host_thread_gets_one_host_step),
         cmocka_unit_test(test_a_failure_in_a_helper_queue_is_told_by_the_callers_queue),
     };
