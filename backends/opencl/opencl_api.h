@@ -36,6 +36,15 @@
     X(clEnqueueWriteBufferRect)                                                                                        \
     X(clEnqueueCopyBufferRect)                                                                                         \
     X(clEnqueueFillBuffer)                                                                                             \
+    X(clCreateProgramWithSource)                                                                                       \
+    X(clBuildProgram)                                                                                                  \
+    X(clGetProgramBuildInfo)                                                                                           \
+    X(clReleaseProgram)                                                                                                \
+    X(clCreateKernel)                                                                                                  \
+    X(clReleaseKernel)                                                                                                 \
+    X(clSetKernelArg)                                                                                                  \
+    X(clGetKernelWorkGroupInfo)                                                                                        \
+    X(clEnqueueNDRangeKernel)                                                                                          \
     X(clEnqueueMapBuffer)                                                                                              \
     X(clEnqueueUnmapMemObject)                                                                                         \
     X(clEnqueueMarkerWithWaitList)                                                                                     \

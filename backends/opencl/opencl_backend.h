@@ -15,6 +15,8 @@
 #include "core/ref_count.h"
 #include "core/sync.h"
 
+#include "backends/kernels/kernel_plan.h"
+
 /* A context that devices share: one for all devices of a platform, or a foreign one. In a list while it has users. */
 typedef struct opencl_context opencl_context;
 struct opencl_context {
@@ -24,6 +26,18 @@ struct opencl_context {
     int32_t nusers;
 };
 
+/* The kernels of backends/kernels on one device. */
+typedef struct opencl_kernels {
+    bool are_usable;       /* the device has a compiler, and enough of what they need */
+    bool on_cpu;           /* the device is one: for the cost model */
+    uint32_t group_nitems; /* the most work items in a group */
+    uint32_t ngroups;      /* of every launch; 0: as planned */
+    ndbuf__mutex mutex;    /* guards all below, and the arguments of the kernels until they are enqueued; taken before
+                            * that of a queue */
+    cl_program program;    /* NULL: not needed yet */
+    cl_kernel *handles;    /* ndbuf__kernel_count entries; NULL: not needed yet */
+} opencl_kernels;
+
 typedef struct opencl_device {
     ndbuf_device base;
     const opencl_api *api;
@@ -31,6 +45,7 @@ typedef struct opencl_device {
     cl_platform_id platform;
     cl_device_id id;         /* retained */
     uint64_t max_allocation; /* bytes, of one buffer */
+    opencl_kernels kernels;
 } opencl_device;
 
 /* The first failure in a stretch of a queue's work: shared by the queue and by the events recorded in it, so that an
@@ -101,6 +116,17 @@ void ndbuf_opencl__queue_end(opencl_queue *queue, cl_event done);
 /* With the queue locked: starts the commands enqueued so far. A failure is kept for the next wait. */
 void ndbuf_opencl__queue_flush(opencl_queue *queue);
 
+/* Asks the driver what the device's kernels have to know, but does not build them. The mutex is the caller's. */
+ndbuf_status ndbuf_opencl__kernels_init(opencl_device *device, ndbuf_error *err);
+
+/* Releases kernels and program, if there are any. */
+void ndbuf_opencl__kernels_clear(opencl_device *device);
+
+/* Enqueues a kernel, which is built if need be. NDBUF_ERR_DEVICE: the driver failed; for a failed build, the text
+ * begins the compiler's log. NDBUF_ERR_NOMEM. */
+ndbuf_status ndbuf_opencl__kernel_launch(opencl_queue *queue, const ndbuf_mem *dst, const ndbuf_mem *src,
+                                         const ndbuf__kernel_launch *launch, ndbuf_error *err);
+
 /* Slots of the table, by file. */
 
 ndbuf_status ndbuf_opencl__device_count(int32_t *out_count, ndbuf_error *err);
@@ -121,6 +147,7 @@ void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, n
 ndbuf_status ndbuf_opencl__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t dst_offset,
                                       const ndbuf_mem *src, int64_t src_offset, int64_t nbytes, ndbuf_error *err);
 ndbuf_status ndbuf_opencl__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err);
+ndbuf_status ndbuf_opencl__copy_strided(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err);
 ndbuf_status ndbuf_opencl__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err);
 
 ndbuf_status ndbuf_opencl__queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err);

@@ -254,7 +254,9 @@ static ndbuf_status device_fill(opencl_device *device, ndbuf_error *err)
     if (strcmp(platform_name, "Oclgrind") == 0) {
         device->base.flags |= NDBUF_DEVICE_SIMULATED;
     }
-    return ndbuf_opencl__queue_make(&device->base, NULL, false, &device->base.default_queue, err);
+    ndbuf_status status = ndbuf_opencl__kernels_init(device, err);
+    return status == NDBUF_OK ? ndbuf_opencl__queue_make(&device->base, NULL, false, &device->base.default_queue, err)
+                              : status;
 }
 
 /* A new device. The context's user is the device's from now on, also on failure. */
@@ -270,6 +272,7 @@ static ndbuf_status device_create(const opencl_api *api, opencl_context *context
     device->base.tag = (ndbuf_device_tag){NDBUF_DEVICE_OPENCL, ordinal};
     device->api = api;
     device->context = context;
+    ndbuf__mutex_init(&device->kernels.mutex);
     ndbuf_status status = OPENCL_STATUS(api->clRetainDevice(id), err);
     if (status == NDBUF_OK) {
         device->id = id;
@@ -320,6 +323,8 @@ void ndbuf_opencl__device_close(ndbuf_device *device)
     if (device->default_queue != NULL) {
         ndbuf_opencl__queue_destroy(device->default_queue);
     }
+    ndbuf_opencl__kernels_clear(self);
+    ndbuf__mutex_clear(&self->kernels.mutex);
     if (self->id != NULL) {
         self->api->clReleaseDevice(self->id);
     }

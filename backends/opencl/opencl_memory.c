@@ -40,6 +40,7 @@ ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t
     cl_context context = NULL;
     cl_mem_object_type type = 0;
     size_t buffer_nbytes = 0;
+    void *host_address = NULL;
     if (handle == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "no cl_mem to import");
     }
@@ -62,8 +63,9 @@ ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t
     if (nbytes > buffer_nbytes) {
         return ndbuf_fail(err, NDBUF_ERR_BOUNDS, "the cl_mem has %zu bytes, fewer than %zu", buffer_nbytes, nbytes);
     }
+    OPENCL_TRY(api->clGetMemObjectInfo(buffer, CL_MEM_HOST_PTR, sizeof(host_address), &host_address, NULL), err);
     OPENCL_TRY(api->clRetainMemObject(buffer), err);
-    *out_mem = (ndbuf_mem){.device = device, .handle = handle, .nbytes = nbytes};
+    *out_mem = (ndbuf_mem){.device = device, .handle = handle, .nbytes = nbytes, .backend_data = host_address};
     return NDBUF_OK;
 }
 

@@ -127,6 +127,18 @@ const opencl_faults_control opencl_faults = {faults_arm, faults_fired, faults_li
         return object;                                                                                                 \
     }
 
+/* A build that fails leaves the compiler's log behind: the source is built with an option that spoils it. */
+cl_int clBuildProgram(cl_program program, cl_uint n, const cl_device_id *ids, const char *options,
+                      void(CL_CALLBACK *notify)(cl_program, void *), void *context)
+{
+    cl_int code = fault("clBuildProgram");
+    if (code != CL_SUCCESS) {
+        real.clBuildProgram(program, n, ids, "-Dndk_params=17", notify, context);
+        return code;
+    }
+    return real.clBuildProgram(program, n, ids, options, notify, context);
+}
+
 #define LIST cl_uint nwaits, const cl_event *waits, cl_event *event
 
 /* clang-format off */
@@ -188,6 +200,24 @@ ENQUEUE(clEnqueueCopyBufferRect,
 ENQUEUE(clEnqueueFillBuffer,
         (cl_command_queue queue, cl_mem mem, const void *pattern, size_t length, size_t offset, size_t size, LIST),
         (queue, mem, pattern, length, offset, size, nwaits, waits, event))
+CREATE(cl_program, clCreateProgramWithSource, 1,
+       (cl_context context, cl_uint n, const char **texts, const size_t *lengths, cl_int *code),
+       (context, n, texts, lengths, code))
+PLAIN(clGetProgramBuildInfo, 0,
+      (cl_program program, cl_device_id id, cl_program_build_info name, size_t size, void *value, size_t *out_size),
+      (program, id, name, size, value, out_size))
+RELEASE(clReleaseProgram, cl_program)
+CREATE(cl_kernel, clCreateKernel, 1, (cl_program program, const char *name, cl_int *code), (program, name, code))
+RELEASE(clReleaseKernel, cl_kernel)
+PLAIN(clSetKernelArg, 0, (cl_kernel kernel, cl_uint index, size_t size, const void *value),
+      (kernel, index, size, value))
+PLAIN(clGetKernelWorkGroupInfo, 0,
+      (cl_kernel kernel, cl_device_id id, cl_kernel_work_group_info name, size_t size, void *value, size_t *out_size),
+      (kernel, id, name, size, value, out_size))
+ENQUEUE(clEnqueueNDRangeKernel,
+        (cl_command_queue queue, cl_kernel kernel, cl_uint ndim, const size_t *offset, const size_t *nitems,
+         const size_t *group_nitems, LIST),
+        (queue, kernel, ndim, offset, nitems, group_nitems, nwaits, waits, event))
 CREATE(void *, clEnqueueMapBuffer, event != NULL ? 1 : 0,
        (cl_command_queue queue, cl_mem mem, cl_bool blocking, cl_map_flags flags, size_t offset, size_t size, LIST,
         cl_int *code),

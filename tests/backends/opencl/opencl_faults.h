@@ -11,7 +11,7 @@ typedef struct opencl_faults_control {
     void (*arm)(int64_t nth, int32_t code, const char *only);
     /* The function that failed since `arm`; NULL: none. */
     const char *(*fired)(void);
-    /* References to contexts, queues, buffers, events and devices that the caller holds. */
+    /* References to contexts, queues, buffers, events, devices, programs and kernels that the caller holds. */
     int64_t (*live)(void);
 } opencl_faults_control;
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "tests/support/device_copy.h"
+
 enum { NBYTES = 1 << 15 };
 
 static int32_t ndevices;
@@ -176,9 +178,8 @@ static void test_rectangles_move_within_one_buffer(void **state)
     }
 }
 
-/* Columns of one matrix: the rows interleave, but no byte is shared. Drivers may call that an overlap; then another
- * route has to do it, and nothing was moved. */
-static void test_interleaved_rectangles_are_moved_or_passed_on(void **state)
+/* Columns of one matrix: the rows interleave, but no byte is shared. Drivers may call that an overlap. */
+static void test_interleaved_rectangles_are_moved(void **state)
 {
     (void)state;
     test_random random = test_random_make("interleaved", 5);
@@ -186,26 +187,59 @@ static void test_interleaved_rectangles_are_moved_or_passed_on(void **state)
     refill(&random);
     ndbuf_mem mem = make_side(device, blocks.dst);
     ndbuf_rect rect = {.dst = {&mem, 32, 64, 64 * 100}, .src = {&mem, 0, 64, 64 * 100}, 16, 100, 1};
-    ndbuf_status status = OPS->copy_rect(device->default_queue, &rect, NULL);
+    ASSERT_OK(OPS->copy_rect(device->default_queue, &rect, err));
     ASSERT_OK(OPS->queue_wait(device->default_queue, err));
-    if (status == NDBUF_OK) {
-        apply_rect(blocks.expected, blocks.dst, &rect);
-    } else {
-        assert_int_equal(status, NDBUF_ERR_UNSUPPORTED);
-    }
+    apply_rect(blocks.expected, blocks.dst, &rect);
     check_contents(&mem);
     free_side(&mem);
 }
 
-static void test_unequal_pitches_within_one_buffer_are_passed_on(void **state)
+static void test_rectangles_of_unequal_pitches_move_within_one_buffer(void **state)
 {
     (void)state;
     test_random random = test_random_make("unequal", 6);
     ndbuf_device *device = opencl_fixture_device();
+    for (int round = 0; round < 60; round++) {
+        refill(&random);
+        ndbuf_mem mem = make_side(device, blocks.dst);
+        ndbuf_rect rect = choose_rect(&random);
+        choose_side(&random, &rect, 0, NBYTES / 2, &rect.dst);
+        choose_side(&random, &rect, NBYTES / 2, NBYTES / 2, &rect.src);
+        rect.dst.mem = &mem;
+        rect.src.mem = &mem;
+        ASSERT_OK(OPS->copy_rect(device->default_queue, &rect, err));
+        ASSERT_OK(OPS->queue_wait(device->default_queue, err));
+        apply_rect(blocks.expected, blocks.dst, &rect);
+        check_contents(&mem);
+        free_side(&mem);
+    }
+}
+
+/* As a device that has no compiler, or too little local memory. */
+static void test_device_without_kernels_passes_on_what_needs_them(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("no kernels", 10);
+    ndbuf_device *device = opencl_fixture_device();
+    bool *are_usable = &((opencl_device *)device)->kernels.are_usable;
+    ndbuf_copy_caps caps;
     refill(&random);
     ndbuf_mem mem = make_side(device, blocks.dst);
+    const int64_t shape = 4;
+    const int64_t stride = 8;
     ndbuf_rect rect = {.dst = {&mem, 0, 64, 256}, .src = {&mem, 8192, 32, 128}, 16, 4, 1};
-    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "equal pitches", OPS->copy_rect(device->default_queue, &rect, err));
+    ndbuf_strided box = {
+        .dst = {&mem, 0, &stride}, .src = {&mem, 100, &stride}, .ndim = 1, .shape = &shape, .unit_nbytes = 4};
+    ndbuf_fill_box gaps = {.dst = {&mem, 0, &stride}, .ndim = 1, .shape = &shape, .item = "four", .item_nbytes = 4};
+    assert_true(*are_usable);
+    *are_usable = false;
+    OPS->copy_caps(device, device, &caps);
+    assert_int_equal(caps.flags,
+                     NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_FILL | NDBUF_RECT_EQUAL_PITCHES);
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "build its kernels", OPS->copy_rect(device->default_queue, &rect, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "build its kernels", OPS->copy_strided(device->default_queue, &box, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "cannot fill", OPS->fill_strided(device->default_queue, &gaps, err));
+    *are_usable = true;
     ASSERT_OK(OPS->queue_wait(device->default_queue, err));
     check_contents(&mem);
     free_side(&mem);
@@ -226,6 +260,8 @@ static void test_copies_between_contexts_are_passed_on(void **state)
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "two OpenCL contexts",
                  OPS->copy_bytes(own->default_queue, &dst, 0, &src, 0, 64, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "two OpenCL contexts", OPS->copy_rect(own->default_queue, &rect, err));
+    const ndbuf_strided box = {.dst = {&dst, 0, NULL}, .src = {&src, 0, NULL}, .unit_nbytes = 4};
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "two OpenCL contexts", OPS->copy_strided(own->default_queue, &box, err));
     OPS->mem_free(&dst);
     OPS->mem_free(&src);
     ndbuf_device_close(foreign);
@@ -245,16 +281,144 @@ static void test_caps_tell_what_the_backend_copies(void **state)
     OPS->copy_caps(host, device, &caps);
     assert_int_equal(caps.flags, both);
     OPS->copy_caps(device, device, &caps);
-    assert_int_equal(caps.flags, both | NDBUF_CAN_FILL | NDBUF_RECT_EQUAL_PITCHES);
+    assert_int_equal(caps.flags, both | NDBUF_CAN_FILL | NDBUF_CAN_COPY_STRIDED);
+    assert_true(caps.element_ns > 0);
     OPS->copy_caps(host, host, &caps);
     assert_int_equal(caps.flags, 0);
 }
 
-static void test_strided_copies_are_passed_on(void **state)
+/* Two axes of one buffer and of two, from the last item to the first one. */
+static void test_strided_boxes_are_copied(void **state)
 {
     (void)state;
-    ndbuf_strided box = {0};
-    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "", OPS->copy_strided(opencl_fixture_device()->default_queue, &box, err));
+    test_random random = test_random_make("strided", 11);
+    ndbuf_device *device = opencl_fixture_device();
+    const int64_t shape[] = {30, 40};
+    const int64_t dst_strides[] = {40 * 6, 6};
+    const int64_t src_strides[] = {-7, -7 * 33};
+    for (int round = 0; round < 2; round++) {
+        refill(&random);
+        ndbuf_mem dst = make_side(device, blocks.dst);
+        ndbuf_mem src = round == 0 ? make_side(device, blocks.src) : dst;
+        const unsigned char *from = (round == 0 ? blocks.src : blocks.dst) + 20000;
+        const ndbuf_strided box = {.dst = {&dst, 5, dst_strides},
+                                   .src = {&src, 20000, src_strides},
+                                   .ndim = 2,
+                                   .shape = shape,
+                                   .unit_nbytes = 5};
+        ASSERT_OK(OPS->copy_strided(device->default_queue, &box, err));
+        ASSERT_OK(OPS->queue_wait(device->default_queue, err));
+        for (int64_t i = 0; i < shape[0] * shape[1]; i++) {
+            int64_t row = i / shape[1];
+            int64_t column = i % shape[1];
+            memcpy(blocks.expected + 5 + row * dst_strides[0] + column * dst_strides[1],
+                   from + row * src_strides[0] + column * src_strides[1], 5);
+        }
+        check_contents(&dst);
+        free_side(&dst);
+        if (round == 0) {
+            free_side(&src);
+        }
+    }
+}
+
+static void test_strided_boxes_that_kernels_cannot_copy_are_passed_on(void **state)
+{
+    (void)state;
+    ndbuf_device *device = opencl_fixture_device();
+    unsigned char bytes[64];
+    ndbuf_mem mem = make_side(device, blocks.dst);
+    ndbuf_mem host = opencl_fixture_host(bytes, sizeof(bytes));
+    int64_t shape[17];
+    int64_t dst_strides[17];
+    int64_t src_strides[17];
+    for (int32_t k = 0; k < 17; k++) {
+        shape[k] = 2;
+        dst_strides[k] = (int64_t)1 << (16 - k);
+        src_strides[k] = k % 2; /* no two axes are one */
+    }
+    ndbuf_strided box = {
+        .dst = {&mem, 0, dst_strides}, .src = {&mem, 0, src_strides}, .ndim = 17, .shape = shape, .unit_nbytes = 1};
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "17 axes", OPS->copy_strided(device->default_queue, &box, err));
+    box.src.mem = &host;
+    box.ndim = 1;
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "between its buffers", OPS->copy_strided(device->default_queue, &box, err));
+    ASSERT_OK(OPS->queue_wait(device->default_queue, err));
+    free_side(&mem);
+}
+
+/* Units must not be longer than the alignment of host memory that a buffer stands for. */
+static void test_buffer_over_misaligned_host_memory_is_copied(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("misaligned", 12);
+    ndbuf_device *device = opencl_fixture_device();
+    const opencl_api *api = opencl_fixture_api();
+    cl_int code = CL_SUCCESS;
+    refill(&random);
+    cl_mem buffer = api->clCreateBuffer(ndbuf_opencl__context_of(device), CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR,
+                                        NBYTES - 1, blocks.src + 1, &code);
+    if (code != CL_SUCCESS) {
+        skip(); /* a driver may refuse such memory */
+    }
+    ndbuf_mem dst = make_side(device, blocks.dst);
+    ndbuf_mem src = {0};
+    ASSERT_OK(OPS->mem_import(device, buffer, NBYTES - 1, &src, err));
+    const int64_t shape = 100;
+    const int64_t dst_stride = 64;
+    const int64_t src_stride = 128;
+    const ndbuf_strided box = {
+        .dst = {&dst, 0, &dst_stride}, .src = {&src, 0, &src_stride}, .ndim = 1, .shape = &shape, .unit_nbytes = 32};
+    ASSERT_OK(OPS->copy_strided(device->default_queue, &box, err));
+    ASSERT_OK(OPS->queue_wait(device->default_queue, err));
+    for (int64_t i = 0; i < shape; i++) {
+        memcpy(blocks.expected + i * dst_stride, blocks.src + 1 + i * src_stride, 32);
+    }
+    check_contents(&dst);
+    OPS->mem_free(&src);
+    api->clReleaseMemObject(buffer);
+    free_side(&dst);
+}
+
+/* What the core chooses by the caps, for a copy between two storages on one device. */
+static ndbuf_copy_plan_info plan_on_device(const test_layout *dst, const test_layout *src)
+{
+    ndbuf_device *device = NULL;
+    ndbuf_storage *storage = NULL;
+    ndbuf_view dst_view;
+    ndbuf_view src_view;
+    ndbuf_copy_plan *plan = NULL;
+    ndbuf_copy_plan_info info;
+    ASSERT_OK(ndbuf_device_open("opencl:0", &device, err));
+    ASSERT_OK(ndbuf_storage_create(device, 1 << 22, &storage, err));
+    test_layout_view(dst, storage, &dst_view);
+    test_layout_view(src, storage, &src_view);
+    ASSERT_OK(ndbuf_copy_plan_create(&dst_view, &src_view, &plan, err));
+    ndbuf_copy_plan_info_get(plan, &info);
+    ndbuf_copy_plan_destroy(plan);
+    ndbuf_view_release(&dst_view);
+    ndbuf_view_release(&src_view);
+    ndbuf_storage_release(storage);
+    ndbuf_device_close(device);
+    return info;
+}
+
+static void test_element_strided_copies_on_one_device_are_left_to_a_kernel(void **state)
+{
+    (void)state;
+    const test_layout dst = {.ndim = 2, .itemsize = 4, .shape = {256, 256}, .strides = {1024, 4}};
+    test_layout src = dst;
+    src.offset = 1 << 20;
+    src.strides[0] = 4;
+    src.strides[1] = 1024; /* transposed */
+    ndbuf_copy_plan_info info = plan_on_device(&dst, &src);
+    assert_int_equal(info.route, NDBUF_ROUTE_STRIDED);
+    assert_int_equal(info.ncalls, 1);
+    src.strides[0] = 2048;
+    src.strides[1] = 8; /* every second item */
+    info = plan_on_device(&dst, &src);
+    assert_int_equal(info.ncalls, 1);
+    assert_int_not_equal(info.route, NDBUF_ROUTE_THROUGH_HOST);
 }
 
 static ndbuf_status fill(ndbuf_mem *mem, int64_t offset, int32_t ndim, const int64_t *shape, const int64_t *strides,
@@ -306,20 +470,44 @@ static void test_items_of_any_size_with_a_short_period_are_filled(void **state)
     free_side(&mem);
 }
 
-static void test_fills_that_opencl_cannot_do_are_passed_on(void **state)
+static void test_fills_with_gaps_and_of_any_item_are_done_by_a_kernel(void **state)
 {
     (void)state;
     test_random random = test_random_make("other fills", 9);
     ndbuf_device *device = opencl_fixture_device();
+    static const struct {
+        int64_t offset;
+        int64_t stride;
+        int64_t item_nbytes;
+    } fills[] = {{0, 8, 4}, {2, 4, 4}, {0, 3, 3}, {64, 256, 256}, {5, 77, 24}, {16, 48, 16}};
     const int64_t count = 10;
     unsigned char item[256];
     opencl_fixture_fill_random(&random, item, sizeof(item));
+    for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]); i++) {
+        refill(&random);
+        ndbuf_mem mem = make_side(device, blocks.dst);
+        assert_int_equal(fill(&mem, fills[i].offset, 1, &count, &fills[i].stride, item, fills[i].item_nbytes),
+                         NDBUF_OK);
+        for (int64_t k = 0; k < count; k++) {
+            memcpy(blocks.expected + fills[i].offset + k * fills[i].stride, item, (size_t)fills[i].item_nbytes);
+        }
+        check_contents(&mem);
+        free_side(&mem);
+    }
+}
+
+static void test_fills_with_a_large_item_are_passed_on(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("large fill", 13);
+    ndbuf_device *device = opencl_fixture_device();
+    const int64_t count = 10;
+    const int64_t stride = 300;
+    unsigned char item[300];
+    opencl_fixture_fill_random(&random, item, sizeof(item));
     refill(&random);
     ndbuf_mem mem = make_side(device, blocks.dst);
-    assert_int_equal(fill(&mem, 0, 1, &count, (int64_t[]){8}, item, 4), NDBUF_ERR_UNSUPPORTED); /* gaps */
-    assert_int_equal(fill(&mem, 2, 1, &count, (int64_t[]){4}, item, 4), NDBUF_ERR_UNSUPPORTED); /* misaligned */
-    assert_int_equal(fill(&mem, 0, 1, &count, (int64_t[]){3}, "abc", 3), NDBUF_ERR_UNSUPPORTED);
-    assert_int_equal(fill(&mem, 0, 1, &count, (int64_t[]){256}, item, 256), NDBUF_ERR_UNSUPPORTED);
+    assert_int_equal(fill(&mem, 0, 1, &count, &stride, item, 300), NDBUF_ERR_UNSUPPORTED);
     check_contents(&mem);
     free_side(&mem);
 }
@@ -338,14 +526,19 @@ int main(void)
         cmocka_unit_test(test_random_rectangles_go_in_all_directions),
         cmocka_unit_test(test_rectangles_go_between_devices_of_one_context),
         cmocka_unit_test(test_rectangles_move_within_one_buffer),
-        cmocka_unit_test(test_interleaved_rectangles_are_moved_or_passed_on),
-        cmocka_unit_test(test_unequal_pitches_within_one_buffer_are_passed_on),
+        cmocka_unit_test(test_interleaved_rectangles_are_moved),
+        cmocka_unit_test(test_rectangles_of_unequal_pitches_move_within_one_buffer),
+        cmocka_unit_test(test_device_without_kernels_passes_on_what_needs_them),
         cmocka_unit_test(test_copies_between_contexts_are_passed_on),
         cmocka_unit_test(test_caps_tell_what_the_backend_copies),
-        cmocka_unit_test(test_strided_copies_are_passed_on),
+        cmocka_unit_test(test_strided_boxes_are_copied),
+        cmocka_unit_test(test_element_strided_copies_on_one_device_are_left_to_a_kernel),
+        cmocka_unit_test(test_strided_boxes_that_kernels_cannot_copy_are_passed_on),
+        cmocka_unit_test(test_buffer_over_misaligned_host_memory_is_copied),
         cmocka_unit_test(test_dense_boxes_are_filled),
         cmocka_unit_test(test_items_of_any_size_with_a_short_period_are_filled),
-        cmocka_unit_test(test_fills_that_opencl_cannot_do_are_passed_on),
+        cmocka_unit_test(test_fills_with_gaps_and_of_any_item_are_done_by_a_kernel),
+        cmocka_unit_test(test_fills_with_a_large_item_are_passed_on),
     };
     ndevices = opencl_fixture_start();
     if (ndevices == 0) {
