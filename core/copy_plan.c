@@ -171,10 +171,12 @@ static ndbuf_status staging_make(ndbuf__staging *staging, const ndbuf__plan_inpu
         axes_of_input(&staging->axes, input);
     }
     staging_split(staging, limit);
-    int64_t nunits = ndbuf__copy_axes_nunits(&staging->axes);
+    /* The bytes of a unit that was cut stay together on the host. */
+    const ndbuf__copy_axes *on_host = merged != NULL ? merged : &staging->axes;
+    int64_t nunits = ndbuf__copy_axes_nunits(on_host);
     double costs[3] = {(double)nunits * input->host.element_ns, 0, 0};
     if (input->host.bytes_per_ns > 0) {
-        costs[0] += (double)nunits * (double)staging->axes.unit_nbytes / input->host.bytes_per_ns;
+        costs[0] += (double)nunits * (double)on_host->unit_nbytes / input->host.bytes_per_ns;
     }
     if (staging->fetches) {
         costs[1] = add_device_cost(staging, staging->axes.src_strides, &input->fetch);

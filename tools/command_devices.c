@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -109,8 +110,9 @@ static ndbuf_status put_backend(device_output *output, int32_t index, ndbuf_erro
         return status;
     }
     if (!output->is_json) {
-        const char *text = backend.reason[0] != '\0' ? backend.reason : backend_state(&backend);
-        printf("%s: %s\n", backend.name, text);
+        bool tells_why = backend.built && backend.reason[0] != '\0';
+        printf("%s: %s%s%s\n", backend.name, backend.built ? backend_state(&backend) : backend.reason,
+               tells_why ? ": " : "", tells_why ? backend.reason : "");
         return put_devices(output, &backend, err);
     }
     json_writer *json = &output->json;

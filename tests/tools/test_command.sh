@@ -87,6 +87,8 @@ has err 'ndbuf: cannot write the output: No space left on device'
 # --- devices ---
 run 0 devices
 has out 'cpu: available'
+nchecks=$((nchecks + 1))
+grep -qE '^cuda: (available$|unavailable: .+|not built: .+)' out || fails "$what: no state of cuda"
 prints err ''
 run 0 devices --json
 has out '"name": "cpu"'
