@@ -49,7 +49,7 @@ INCLUDABLE = [
     ("backends/opencl", ("ndbuf/", "core/", "backends/opencl/", "backends/kernels/")),
     ("backends", ("ndbuf/", "core/", "backends/{1}/")),
     ("tests/backends", ("ndbuf/", "core/", "tests/", "backends/{2}/", "backends/kernels/")),
-    ("tests/cudasim", ("tests/", "backends/kernels/", "ndbuf/")),
+    ("tests/cudasim", ("tests/", "backends/kernels/", "backends/cuda/cuda_api.h", "ndbuf/")),
     ("tests/tools", ("ndbuf/", "core/", "tests/", "tools/")),
     ("tests/headers", ("ndbuf/",)),
     ("tests/install", ()),

@@ -128,7 +128,7 @@ static bool load_all(const char *path)
         complete = false;                                                                                              \
     }
 #define LOAD_OPTIONAL(name) load(library, #name, &cuda.name);
-    CALIBRATION_REQUIRED(LOAD_REQUIRED)
+    CUDA_FUNCTION_LIST(LOAD_REQUIRED)
     CALIBRATION_OPTIONAL(LOAD_OPTIONAL)
 #undef LOAD_REQUIRED
 #undef LOAD_OPTIONAL

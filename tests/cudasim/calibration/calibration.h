@@ -10,63 +10,10 @@
 
 #include <cuda_runtime_api.h>
 
-/* What a simulator must have, too. */
-#define CALIBRATION_REQUIRED(X)                                                                                        \
-    X(cudaRuntimeGetVersion)                                                                                           \
-    X(cudaDriverGetVersion)                                                                                            \
-    X(cudaGetErrorName)                                                                                                \
-    X(cudaGetErrorString)                                                                                              \
-    X(cudaGetLastError)                                                                                                \
-    X(cudaGetDeviceCount)                                                                                              \
-    X(cudaGetDevice)                                                                                                   \
-    X(cudaSetDevice)                                                                                                   \
-    X(cudaDeviceGetAttribute)                                                                                          \
-    X(cudaDeviceGetPCIBusId)                                                                                           \
-    X(cudaDeviceCanAccessPeer)                                                                                         \
-    X(cudaDeviceEnablePeerAccess)                                                                                      \
-    X(cudaMemGetInfo)                                                                                                  \
-    X(cudaGetDriverEntryPointByVersion)                                                                                \
-    X(cudaMalloc)                                                                                                      \
-    X(cudaFree)                                                                                                        \
-    X(cudaMemPoolCreate)                                                                                               \
-    X(cudaMemPoolDestroy)                                                                                              \
-    X(cudaMemPoolSetAttribute)                                                                                         \
-    X(cudaMemPoolSetAccess)                                                                                            \
-    X(cudaMallocFromPoolAsync)                                                                                         \
-    X(cudaFreeAsync)                                                                                                   \
-    X(cudaHostAlloc)                                                                                                   \
-    X(cudaFreeHost)                                                                                                    \
-    X(cudaHostRegister)                                                                                                \
-    X(cudaHostUnregister)                                                                                              \
-    X(cudaMallocManaged)                                                                                               \
-    X(cudaPointerGetAttributes)                                                                                        \
-    X(cudaIpcGetMemHandle)                                                                                             \
-    X(cudaIpcOpenMemHandle)                                                                                            \
-    X(cudaIpcCloseMemHandle)                                                                                           \
-    X(cudaMemcpyAsync)                                                                                                 \
-    X(cudaMemcpy2DAsync)                                                                                               \
-    X(cudaMemcpy3DAsync)                                                                                               \
-    X(cudaMemcpyPeerAsync)                                                                                             \
-    X(cudaMemcpy3DPeerAsync)                                                                                           \
-    X(cudaStreamCreateWithFlags)                                                                                       \
-    X(cudaStreamDestroy)                                                                                               \
-    X(cudaStreamGetDevice)                                                                                             \
-    X(cudaStreamSynchronize)                                                                                           \
-    X(cudaStreamWaitEvent)                                                                                             \
-    X(cudaStreamIsCapturing)                                                                                           \
-    X(cudaThreadExchangeStreamCaptureMode)                                                                             \
-    X(cudaLaunchHostFunc)                                                                                              \
-    X(cudaEventCreateWithFlags)                                                                                        \
-    X(cudaEventRecord)                                                                                                 \
-    X(cudaEventQuery)                                                                                                  \
-    X(cudaEventSynchronize)                                                                                            \
-    X(cudaEventDestroy)                                                                                                \
-    X(cudaLibraryLoadData)                                                                                             \
-    X(cudaLibraryUnload)                                                                                               \
-    X(cudaLibraryGetKernel)                                                                                            \
-    X(cudaLaunchKernel)
+#include "backends/cuda/cuda_api.h"
 
-/* What it may lack: questions about them are answered "not in this library". */
+/* Beside what the backend calls, which every library must have. What it lacks of these: questions about them are
+ * answered "not in this library". */
 #define CALIBRATION_OPTIONAL(X)                                                                                        \
     X(cudaDeviceSynchronize)                                                                                           \
     X(cudaEventElapsedTime)                                                                                            \
@@ -83,7 +30,7 @@
 
 typedef struct calibration_api {
 #define CALIBRATION_MEMBER(name) __typeof__ (&(name))(name);
-    CALIBRATION_REQUIRED(CALIBRATION_MEMBER)
+    CUDA_FUNCTION_LIST(CALIBRATION_MEMBER)
     CALIBRATION_OPTIONAL(CALIBRATION_MEMBER)
 #undef CALIBRATION_MEMBER
 } calibration_api;
