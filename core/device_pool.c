@@ -45,10 +45,9 @@ ndbuf_status ndbuf__staging_take(ndbuf_device *device, int64_t nbytes, ndbuf_mem
             return NDBUF_OK;
         }
     }
-    if (staging->ops->mem_alloc(staging, (size_t)nbytes, STAGING_ALIGNMENT, out_mem, &why) != NDBUF_OK) {
-        return ndbuf_fail_native(err, NDBUF_ERR_NOMEM, why.native_code, "staging buffer: %s", why.message);
-    }
-    return NDBUF_OK;
+    ndbuf_status status = staging->ops->mem_alloc(staging, (size_t)nbytes, STAGING_ALIGNMENT, out_mem, &why);
+    return status == NDBUF_OK ? NDBUF_OK
+                              : ndbuf_fail_native(err, status, why.native_code, "staging buffer: %s", why.message);
 }
 
 void ndbuf__staging_give(ndbuf_device *device, ndbuf_mem *mem)

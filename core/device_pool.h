@@ -29,8 +29,8 @@ void ndbuf__device_pool_clear(ndbuf__device_pool *pool);
 /* The device whose memory serves a device best as staging buffer. */
 ndbuf_device *ndbuf__staging_device(const ndbuf_device *device);
 
-/* Host memory of at least `nbytes` bytes that `device` (not the host) exchanges data with fast. Statuses:
- * NDBUF_ERR_NOMEM. */
+/* Host memory of at least `nbytes` bytes that `device` (not the host) exchanges data with fast. Statuses of mem_alloc.
+ */
 ndbuf_status ndbuf__staging_take(ndbuf_device *device, int64_t nbytes, ndbuf_mem *out_mem, ndbuf_error *err);
 void ndbuf__staging_give(ndbuf_device *device, ndbuf_mem *mem);
 

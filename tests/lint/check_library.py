@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the built libraries: exported symbols, soname, and what the loader needs.
 
-usage: check_library.py [--write] SHARED_LIBRARY STATIC_LIBRARY INCLUDE_FOLDER SYMBOLS
+usage: check_library.py [--write] [--cudart=LIBCUDART] SHARED_LIBRARY STATIC_LIBRARY INCLUDE_FOLDER SYMBOLS
 
 The exported symbols, the functions declared NDBUF_API in the headers, and SYMBOLS (one name a line) must be the same;
 --write makes SYMBOLS so. Every global symbol of the static library begins with ndbuf_, since it meets those of its
-users. Needs nm and readelf. Exit status: 0 all is well, 1 not.
+users. With --cudart, the functions of CUDA that the static library leaves undefined must be there, and the shared one
+must have them inside. Needs nm and readelf. Exit status: 0 all is well, 1 not.
 """
 import glob
 import os
@@ -15,7 +16,7 @@ import subprocess
 import sys
 
 # libc, and those that old versions of it kept apart.
-NEEDED = {"libc.so.6", "libpthread.so.0", "libdl.so.2", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
+NEEDED = {"libc.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 
 
 def output_of(*command):
@@ -25,7 +26,7 @@ def output_of(*command):
 def symbols_of(*nm_arguments):
     """The names that nm prints; of an archive, the lines that name a member are left out."""
     lines = [line.split() for line in output_of("nm", *nm_arguments).split("\n")]
-    return {fields[2].split("@")[0] for fields in lines if len(fields) == 3}
+    return {fields[-1].split("@")[0] for fields in lines if len(fields) in (2, 3)}
 
 
 def declared(include_folder):
@@ -38,7 +39,8 @@ def declared(include_folder):
 
 
 def main():
-    arguments = [a for a in sys.argv[1:] if a != "--write"]
+    arguments = [a for a in sys.argv[1:] if a and not a.startswith("--")]
+    cudart = [a.split("=", 1)[1] for a in sys.argv[1:] if a.startswith("--cudart=")]
     if len(arguments) != 4:
         sys.exit(__doc__)
     shared, static, include_folder, symbols_file = arguments
@@ -62,6 +64,16 @@ def main():
     for name in sorted(symbols_of("-g", "--defined-only", static)):
         if not name.startswith("ndbuf_"):
             complaints.append("%s is global in %s: shared names begin with ndbuf_" % (name, os.path.basename(static)))
+
+    for path in cudart:
+        undefined = {name for name in symbols_of("-g", "--undefined-only", static) if re.match(r"cu[A-Z]|cuda", name)}
+        if not undefined:
+            complaints.append("%s calls nothing of CUDA" % os.path.basename(static))
+        for name in sorted(undefined - symbols_of("-D", "--defined-only", path)):
+            complaints.append("%s is called, but not in %s" % (name, os.path.basename(path)))
+        for name in sorted(symbols_of("-D", "--undefined-only", shared)):
+            if re.match(r"cu[A-Z]|cuda", name):
+                complaints.append("%s is undefined in the shared library" % name)
 
     dynamic = output_of("readelf", "-d", "-W", shared)
     for name in re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic):

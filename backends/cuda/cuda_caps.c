@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/cuda/cuda_backend.h"
+
+#include <string.h>
+
+/* Costs for the choice of routes, by class of device: estimates until measured on a GPU, put together from published
+ * figures. `call_ns` is what the caller pays for one asynchronous call; rows are those of rectangles, which the copy
+ * engines take one by one; elements are the contiguous runs of a kernel, of which each moves at least a sector. */
+typedef struct cuda_costs {
+    double call_ns;
+    double wait_ns;
+    double row_ns;
+    double element_ns;
+    double bytes_per_ns;
+} cuda_costs;
+
+typedef struct cuda_class {
+    int major;         /* compute capability, from this one on */
+    cuda_costs local;  /* within the device */
+    cuda_costs peer;   /* with another device */
+    cuda_costs pinned; /* with pinned host memory */
+    cuda_costs
+        pageable; /* with other host memory: the driver copies to a buffer of its own, and makes the caller wait */
+} cuda_class;
+
+static const cuda_class classes[] = {
+    {.major = 9, /* H100, H200 and later */
+     .local = {4000, 10000, 2.6, 0.02, 2500},
+     .peer = {5000, 10000, 2.6, 0.1, 100},
+     .pinned = {4000, 10000, 4, 0.1, 50},
+     .pageable = {8000, 10000, 10, 0.1, 8}},
+    {.major = 8, /* A100 and its relatives */
+     .local = {4500, 10000, 3, 0.04, 1300},
+     .peer = {5500, 10000, 3, 0.2, 50},
+     .pinned = {4500, 10000, 5, 0.2, 24},
+     .pageable = {9000, 10000, 10, 0.2, 6}},
+    {.major = 0, /* older */
+     .local = {5000, 12000, 4, 0.1, 500},
+     .peer = {6000, 12000, 4, 0.4, 20},
+     .pinned = {5000, 12000, 6, 0.4, 12},
+     .pageable = {10000, 12000, 12, 0.4, 4}},
+};
+
+static const cuda_class *class_of(const cuda_device *device)
+{
+    const cuda_class *found = classes;
+    while (found->major > device->traits.major) {
+        found++;
+    }
+    return found;
+}
+
+static const cuda_place *place_of(const ndbuf_device *device)
+{
+    return ndbuf_cuda__is_own(device) ? (const cuda_place *)device : NULL;
+}
+
+static bool is_host_accessible(const ndbuf_device *device)
+{
+    return (device->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0;
+}
+
+/* Whether kernels of both devices reach both memories. */
+static bool is_reachable(const cuda_device *a, const cuda_device *b)
+{
+    int other = b->place.ordinal;
+    if (a->place.ordinal == other) {
+        return true;
+    }
+    return other < 64 && (atomic_load_explicit(&a->peers, memory_order_acquire) >> other & 1) != 0;
+}
+
+static void set_caps(ndbuf_copy_caps *caps, uint32_t flags, const cuda_device *device, const cuda_costs *costs)
+{
+    caps->flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | flags;
+    caps->max_pitch = device->traits.max_pitch;
+    caps->call_ns = costs->call_ns;
+    caps->wait_ns = costs->wait_ns;
+    caps->row_ns = costs->row_ns;
+    caps->element_ns = costs->element_ns;
+    caps->bytes_per_ns = costs->bytes_per_ns;
+}
+
+/* Between memory of devices and managed memory. */
+static void set_device_caps(ndbuf_copy_caps *caps, const cuda_device *dst, const cuda_device *src)
+{
+    uint32_t flags = 0;
+    if (ndbuf_cuda__has_kernels() && is_reachable(dst, src) && is_reachable(src, dst)) {
+        flags = NDBUF_CAN_COPY_STRIDED | (dst == src ? NDBUF_CAN_FILL : 0u);
+    }
+    const cuda_class *class = class_of(dst);
+    set_caps(caps, flags, dst, dst->place.ordinal == src->place.ordinal ? &class->local : &class->peer);
+}
+
+void ndbuf_cuda__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps)
+{
+    const cuda_place *to = place_of(dst);
+    const cuda_place *from = place_of(src);
+    memset(out_caps, 0, sizeof(*out_caps));
+    if (is_host_accessible(dst) && is_host_accessible(src)) {
+        return; /* the host does that itself */
+    }
+    if (to != NULL && from != NULL && to->kind != CUDA_KIND_HOST && from->kind != CUDA_KIND_HOST) {
+        set_device_caps(out_caps, (const cuda_device *)to, (const cuda_device *)from);
+        return;
+    }
+    /* One side is a device, the other one a host's. */
+    bool to_device = to != NULL && to->kind != CUDA_KIND_HOST;
+    const cuda_place *near = to_device ? to : from;
+    const cuda_place *far = to_device ? from : to;
+    if (near == NULL || near->kind == CUDA_KIND_HOST || !is_host_accessible(to_device ? src : dst)) {
+        return;
+    }
+    const cuda_device *device = (const cuda_device *)near;
+    const cuda_class *class = class_of(device);
+    if (far != NULL) {
+        set_caps(out_caps, ndbuf_cuda__has_kernels() ? NDBUF_CAN_COPY_STRIDED : 0u, device, &class->pinned);
+    } else {
+        set_caps(out_caps, NDBUF_COPY_MAY_BLOCK, device, &class->pageable);
+    }
+}
+
+/* Pinned and managed memory have their queues on the first device: what another device takes part in is better done by
+ * that one. */
+void ndbuf_cuda__shared_copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps)
+{
+    const cuda_place *to = place_of(dst);
+    const cuda_place *from = place_of(src);
+    if ((to != NULL && to->ordinal != 0) || (from != NULL && from->ordinal != 0)) {
+        memset(out_caps, 0, sizeof(*out_caps));
+        return;
+    }
+    ndbuf_cuda__copy_caps(dst, src, out_caps);
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/backends/cuda/cuda_fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A stream of the caller's, with a queue over it, and some memory. */
+typedef struct capture_fixture {
+    ndbuf_device *device;
+    cudaStream_t stream;
+    ndbuf_queue *queue;
+    ndbuf_view first; /* of the device: 40 rows of 50 items of 4 bytes */
+    ndbuf_view second;
+    ndbuf_view host;
+} capture_fixture;
+
+static const int64_t shape[2] = {40, 50};
+
+static void fixture_init(capture_fixture *self)
+{
+    *self = (capture_fixture){.device = cuda_fixture_open("cuda:0")};
+    ndbuf_format *format = NULL;
+    ASSERT_OK(ndbuf_format_parse("<i", 0, &format, err));
+    ASSERT_CUDA(sim->cudaStreamCreateWithFlags(&self->stream, cudaStreamNonBlocking));
+    ASSERT_OK(ndbuf_queue_import(self->device, (void *)self->stream, &self->queue, err));
+    ASSERT_OK(ndbuf_view_create(&self->first, self->device, format, 2, shape, err));
+    ASSERT_OK(ndbuf_view_create(&self->second, self->device, format, 2, shape, err));
+    ASSERT_OK(ndbuf_view_create(&self->host, ndbuf_device_cpu(), format, 2, shape, err));
+    ndbuf_format_release(format);
+}
+
+static void fixture_clear(capture_fixture *self)
+{
+    ndbuf_view_release(&self->first);
+    ndbuf_view_release(&self->second);
+    ndbuf_view_release(&self->host);
+    ndbuf_queue_release(self->queue);
+    ASSERT_CUDA(sim->cudaStreamDestroy(self->stream));
+    ndbuf_device_close(self->device);
+}
+
+static void set_first(capture_fixture *self, int32_t start)
+{
+    int32_t *values = ndbuf_view_host_address(&self->host);
+    for (int32_t i = 0; i < 40 * 50; i++) {
+        values[i] = start + i;
+    }
+    ASSERT_OK(ndbuf_copy(&self->first, &self->host, NULL, err));
+}
+
+static cudaGraphExec_t instantiate(cudaGraph_t graph)
+{
+    cudaGraphExec_t executable = NULL;
+    ASSERT_CUDA(extra.cudaGraphInstantiate(&executable, graph, 0));
+    ASSERT_CUDA(extra.cudaGraphDestroy(graph));
+    return executable;
+}
+
+static void test_direct_copies_and_fills_are_recorded_and_replayed(void **state)
+{
+    (void)state;
+    capture_fixture self;
+    cudaGraph_t graph = NULL;
+    ndbuf_view reversed = {0};
+    ndbuf_view column = {0};
+    const ndbuf_slice back = {.step = -1, .given = NDBUF_SLICE_STEP};
+    const ndbuf_slice third = {.start = 3, .stop = 4, .given = NDBUF_SLICE_START | NDBUF_SLICE_STOP};
+    int32_t nine = 9;
+    fixture_init(&self);
+    ASSERT_OK(ndbuf_view_slice(&self.first, 0, &back, &reversed, err));
+    ASSERT_OK(ndbuf_view_slice(&self.second, 1, &third, &column, err));
+    ASSERT_CUDA(extra.cudaStreamBeginCapture(self.stream, cudaStreamCaptureModeGlobal));
+    ASSERT_OK(ndbuf_copy(&self.second, &reversed, self.queue, err));
+    ASSERT_OK(ndbuf_fill(&column, &nine, sizeof(nine), self.queue, err));
+    ASSERT_CUDA(extra.cudaStreamEndCapture(self.stream, &graph));
+    cudaGraphExec_t executable = instantiate(graph);
+    for (int32_t round = 0; round < 3; round++) {
+        set_first(&self, round * 100000);
+        ASSERT_CUDA(extra.cudaGraphLaunch(executable, self.stream));
+        ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+        ASSERT_OK(ndbuf_copy(&self.host, &self.second, NULL, err));
+        const int32_t *values = ndbuf_view_host_address(&self.host);
+        for (int32_t i = 0; i < 40; i++) {
+            assert_int_equal(values[i * 50], round * 100000 + (39 - i) * 50);
+            assert_int_equal(values[i * 50 + 3], 9);
+        }
+    }
+    ASSERT_CUDA(extra.cudaGraphExecDestroy(executable));
+    ndbuf_view_release(&reversed);
+    ndbuf_view_release(&column);
+    fixture_clear(&self);
+}
+
+static ndbuf_status do_nothing(void *context, ndbuf_error *err)
+{
+    (void)context, (void)err;
+    return NDBUF_OK;
+}
+
+static void test_what_cannot_be_recorded_is_refused_and_the_capture_goes_on(void **state)
+{
+    (void)state;
+    capture_fixture self;
+    cudaGraph_t graph = NULL;
+    ndbuf_queue *host_queue = NULL;
+    ndbuf_event *host_event = NULL;
+    int32_t is_capturing = -1;
+    fixture_init(&self);
+    set_first(&self, 1);
+    ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &host_queue, err));
+    ASSERT_OK(ndbuf_queue_record(host_queue, &host_event, err));
+    const ndbuf_backend_ops *ops = self.device->ops;
+    ASSERT_OK(ops->queue_is_capturing(self.queue, &is_capturing, err));
+    assert_int_equal(is_capturing, 0);
+    ASSERT_CUDA(extra.cudaStreamBeginCapture(self.stream, cudaStreamCaptureModeGlobal));
+    ASSERT_OK(ops->queue_is_capturing(self.queue, &is_capturing, err));
+    assert_int_equal(is_capturing, 1);
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "captured", ops->queue_host_call(self.queue, do_nothing, NULL, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "captured", ndbuf_queue_wait(self.queue, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "captured", ndbuf_queue_wait_event(self.queue, host_event, err));
+    /* Rows of the host that are apart have to be packed there. */
+    ndbuf_view narrow = {0};
+    const ndbuf_slice half = {.step = 2, .given = NDBUF_SLICE_STEP};
+    ASSERT_OK(ndbuf_view_slice(&self.host, 1, &half, &narrow, err));
+    ndbuf_view narrow_device = {0};
+    ASSERT_OK(ndbuf_view_slice(&self.first, 1, &half, &narrow_device, err));
+    ndbuf_status status = ndbuf_copy(&narrow_device, &narrow, self.queue, NULL);
+    assert_true(status == NDBUF_ERR_UNSUPPORTED || status == NDBUF_OK); /* as the costs have it: rows or staged */
+    ASSERT_OK(ndbuf_copy(&self.second, &self.first, self.queue, err));
+    ASSERT_CUDA(extra.cudaStreamEndCapture(self.stream, &graph));
+    ASSERT_CUDA(extra.cudaGraphDestroy(graph));
+    ASSERT_OK(ndbuf_copy(&self.second, &self.first, self.queue, err)); /* and all works again */
+    ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+    ndbuf_view_release(&narrow);
+    ndbuf_view_release(&narrow_device);
+    ndbuf_event_release(host_event);
+    ndbuf_queue_release(host_queue);
+    fixture_clear(&self);
+}
+
+static void test_events_join_a_second_stream_to_the_capture(void **state)
+{
+    (void)state;
+    capture_fixture self;
+    cudaGraph_t graph = NULL;
+    ndbuf_queue *side = NULL;
+    ndbuf_event *fork = NULL;
+    ndbuf_event *join = NULL;
+    fixture_init(&self);
+    set_first(&self, 7);
+    ASSERT_OK(ndbuf_queue_create(self.device, &side, err));
+    ASSERT_CUDA(extra.cudaStreamBeginCapture(self.stream, cudaStreamCaptureModeGlobal));
+    ASSERT_OK(ndbuf_queue_record(self.queue, &fork, err));
+    ASSERT_OK(ndbuf_queue_wait_event(side, fork, err));
+    ASSERT_OK(ndbuf_copy(&self.second, &self.first, side, err));
+    ASSERT_OK(ndbuf_queue_record(side, &join, err));
+    ASSERT_OK(ndbuf_queue_wait_event(self.queue, join, err));
+    ASSERT_CUDA(extra.cudaStreamEndCapture(self.stream, &graph));
+    ndbuf_event_release(fork);
+    ndbuf_event_release(join);
+    cudaGraphExec_t executable = instantiate(graph);
+    ASSERT_CUDA(extra.cudaGraphLaunch(executable, self.stream));
+    ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+    ASSERT_OK(ndbuf_copy(&self.host, &self.second, NULL, err));
+    assert_int_equal(((int32_t *)ndbuf_view_host_address(&self.host))[1999], 7 + 1999);
+    ASSERT_CUDA(extra.cudaGraphExecDestroy(executable));
+    ndbuf_queue_release(side);
+    fixture_clear(&self);
+}
+
+/* A run of pinned memory and strided memory of the device: by the kernel alone, without memory that a graph would own.
+ */
+static void test_a_copy_from_pinned_memory_allocates_nothing_in_the_graph(void **state)
+{
+    (void)state;
+    enum { SIDE = 160 };
+    static const int64_t square[2] = {SIDE, SIDE};
+    static const int32_t axes[2] = {1, 0};
+    capture_fixture self;
+    cudaGraph_t graph = NULL;
+    ndbuf_view pinned = {0};
+    ndbuf_view turned = {0};
+    ndbuf_view back = {0};
+    ndbuf_format *format = NULL;
+    fixture_init(&self);
+    ndbuf_device *host = cuda_fixture_open("cuda_host:0");
+    ASSERT_OK(ndbuf_format_parse("<i", 0, &format, err));
+    ASSERT_OK(ndbuf_view_create(&pinned, host, format, 2, square, err));
+    ASSERT_OK(ndbuf_view_create(&turned, self.device, format, 2, square, err));
+    ASSERT_OK(ndbuf_view_create(&back, ndbuf_device_cpu(), format, 2, square, err));
+    ASSERT_OK(ndbuf_view_permute(&turned, axes, &turned, err));
+    int32_t *values = ndbuf_view_host_address(&pinned);
+    for (int32_t i = 0; i < SIDE * SIDE; i++) {
+        values[i] = i;
+    }
+    int64_t ncalls = cudasim_ncalls("cudaMallocFromPoolAsync");
+    ASSERT_CUDA(extra.cudaStreamBeginCapture(self.stream, cudaStreamCaptureModeGlobal));
+    ASSERT_OK(ndbuf_copy(&turned, &pinned, self.queue, err));
+    ASSERT_CUDA(extra.cudaStreamEndCapture(self.stream, &graph));
+    assert_int_equal(cudasim_ncalls("cudaMallocFromPoolAsync"), ncalls);
+    cudaGraphExec_t executable = instantiate(graph);
+    ASSERT_CUDA(extra.cudaGraphLaunch(executable, self.stream));
+    ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+    ASSERT_CUDA(extra.cudaGraphExecDestroy(executable));
+    ASSERT_OK(ndbuf_copy(&back, &turned, NULL, err));
+    assert_memory_equal(ndbuf_view_host_address(&back), values, SIDE * SIDE * sizeof(int32_t));
+    ndbuf_view_release(&pinned);
+    ndbuf_view_release(&turned);
+    ndbuf_view_release(&back);
+    ndbuf_format_release(format);
+    ndbuf_device_close(host);
+    fixture_clear(&self);
+}
+
+/* Another thread's, or a library's, capture in global mode forbids many calls; what ndbuf does inside is none of it. */
+static void test_devices_memory_queues_and_events_are_made_during_a_capture(void **state)
+{
+    (void)state;
+    capture_fixture self;
+    cudaGraph_t graph = NULL;
+    fixture_init(&self);
+    set_first(&self, 3);
+    ASSERT_CUDA(extra.cudaStreamBeginCapture(self.stream, cudaStreamCaptureModeGlobal));
+    ndbuf_device *other = cuda_fixture_open("cuda:1");
+    ndbuf_view temporary = {0};
+    ASSERT_OK(ndbuf_view_create(&temporary, self.device, NULL, 2, shape, err));
+    ndbuf_view_release(&temporary);
+    ASSERT_OK(ndbuf_view_create(&temporary, other, NULL, 2, shape, err));
+    ndbuf_view_release(&temporary);
+    ASSERT_OK(ndbuf_copy(&self.host, &self.first, NULL, err)); /* not in the stream that is captured */
+    assert_int_equal(((int32_t *)ndbuf_view_host_address(&self.host))[5], 8);
+    ndbuf_device_close(other);
+    ASSERT_CUDA(extra.cudaStreamEndCapture(self.stream, &graph));
+    ASSERT_CUDA(extra.cudaGraphDestroy(graph));
+    fixture_clear(&self);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CUDA_TEST(test_direct_copies_and_fills_are_recorded_and_replayed),
+        CUDA_TEST(test_what_cannot_be_recorded_is_refused_and_the_capture_goes_on),
+        CUDA_TEST(test_events_join_a_second_stream_to_the_capture),
+        CUDA_TEST(test_a_copy_from_pinned_memory_allocates_nothing_in_the_graph),
+        CUDA_TEST(test_devices_memory_queues_and_events_are_made_during_a_capture),
+    };
+    return cmocka_run_group_tests(tests, cuda_fixture_start, NULL);
+}
