@@ -77,8 +77,8 @@ enum {
     NDBUF_CAN_COPY_BYTES = 1u << 0,
     NDBUF_CAN_COPY_RECT = 1u << 1,
     NDBUF_CAN_COPY_STRIDED = 1u << 2,
-    NDBUF_CAN_FILL = 1u << 3,          /* fill_strided, where both devices are its own */
-    NDBUF_COPY_BLOCKS = 1u << 4,       /* the copy functions return only when the copy is done */
+    NDBUF_CAN_FILL = 1u << 3,           /* fill_strided, where both devices are its own */
+    NDBUF_COPY_BLOCKS = 1u << 4,        /* the copy functions return only when the copy is done */
     NDBUF_RECT_EQUAL_PITCHES = 1u << 5, /* rectangles within one piece of memory need equal pitches on both sides */
     NDBUF_COPY_MAY_BLOCK = 1u << 6      /* the driver may make the caller wait (CUDA with pageable host memory) */
 };

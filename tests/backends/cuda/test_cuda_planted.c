@@ -30,9 +30,9 @@ static void views_open(planted_views *views, ndbuf_device *device)
     ASSERT_OK(ndbuf_view_create(&views->device, device, format, 2, shape, err));
     ASSERT_OK(ndbuf_view_slice(&views->device, 1, &second, &views->device, err));
     ASSERT_OK(ndbuf_view_create(&views->back, ndbuf_device_cpu(), format, 2, turned, err));
-    int32_t *numbers = ndbuf_view_host_address(&views->source);
-    for (int32_t i = 0; i < ROWS * COLUMNS; i++) {
-        numbers[i] = i * 2654435;
+    uint32_t *numbers = ndbuf_view_host_address(&views->source);
+    for (uint32_t i = 0; i < ROWS * COLUMNS; i++) {
+        numbers[i] = i * 2654435761u;
     }
     memset(ndbuf_view_host_address(&views->back), 0, NBYTES);
     ASSERT_OK(ndbuf_view_permute(&views->source, axes, &views->source, err));
