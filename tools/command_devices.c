@@ -30,6 +30,7 @@ static const struct {
 typedef struct device_output {
     json_writer json;
     int is_json;
+    char last_reason[248]; /* of the backend before: that of several tables of one driver is told once */
 } device_output;
 
 /* "available", "unavailable" (not on this machine), "not built", or "failed". */
@@ -110,9 +111,14 @@ static ndbuf_status put_backend(device_output *output, int32_t index, ndbuf_erro
         return status;
     }
     if (!output->is_json) {
+        bool is_repeated = strcmp(backend.reason, output->last_reason) == 0;
         bool tells_why = backend.built && backend.reason[0] != '\0';
         printf("%s: %s%s%s\n", backend.name, backend.built ? backend_state(&backend) : backend.reason,
-               tells_why ? ": " : "", tells_why ? backend.reason : "");
+               tells_why ? ": " : "",
+               !tells_why    ? ""
+               : is_repeated ? "likewise"
+                             : backend.reason);
+        memcpy(output->last_reason, backend.reason, sizeof(output->last_reason));
         return put_devices(output, &backend, err);
     }
     json_writer *json = &output->json;
@@ -132,7 +138,7 @@ static ndbuf_status put_backend(device_output *output, int32_t index, ndbuf_erro
 int command_devices(args_reader *args)
 {
     static const args_option options[] = {{"--json", 0}, {NULL, 0}};
-    device_output output = {{stdout, 0, 0}, 0};
+    device_output output = {{stdout, 0, 0}, 0, ""};
     const char *value = NULL;
     for (int option; (option = args_next(args, options, &value)) != ARGS_END;) {
         if (option == 0) {

@@ -395,6 +395,40 @@ static ndbuf_status op_wait_and_release(fault_fixture *self, ndbuf_error *err)
     return status;
 }
 
+/* A copy and a fill that a stream captures. Calls of the test's own may be hit, too: those that undo are tried again.
+ */
+static ndbuf_status op_capture(fault_fixture *self, ndbuf_error *err)
+{
+    const float one = 1;
+    cudaStream_t stream = NULL;
+    cudaGraph_t graph = NULL;
+    ndbuf_queue *queue = NULL;
+    if (sim->cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess) {
+        return ndbuf_fail(err, NDBUF_ERR_DEVICE, "no stream to capture");
+    }
+    ndbuf_status status = ndbuf_queue_import(self->device, (void *)stream, &queue, err);
+    if (status == NDBUF_OK && extra.cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal) != cudaSuccess) {
+        status = ndbuf_fail(err, NDBUF_ERR_DEVICE, "the capture does not begin");
+    } else if (status == NDBUF_OK) {
+        status = ndbuf_copy(&self->second, &self->first, queue, err);
+        if (status == NDBUF_OK) {
+            status = ndbuf_fill(&self->turned, &one, sizeof(one), queue, err);
+        }
+        if (extra.cudaStreamEndCapture(stream, &graph) != cudaSuccess && graph == NULL) {
+            extra.cudaStreamEndCapture(stream, &graph);
+        }
+        if (graph != NULL && extra.cudaGraphDestroy(graph) != cudaSuccess) {
+            ASSERT_CUDA(extra.cudaGraphDestroy(graph));
+        }
+    }
+    ndbuf_queue_release(queue);
+    if (sim->cudaStreamDestroy(stream) != cudaSuccess) {
+        ASSERT_CUDA(sim->cudaStreamDestroy(stream));
+    }
+    sim->cudaGetLastError();
+    return status;
+}
+
 /* One operation with its 1st, 2nd, 3rd ... call failing, until it needs no more. */
 static void sweep(const char *name, fault_operation operation, bool is_open, cudaError_t code)
 {
@@ -431,48 +465,64 @@ static void sweep(const char *name, fault_operation operation, bool is_open, cud
     }
 }
 
-static void test_each_call_fails_in_turn_in_each_operation(void **state)
+static const struct {
+    const char *name;
+    fault_operation operation;
+    bool is_open;
+} operations[] = {
+    {"backend info", op_backend_info, false},
+    {"open", op_open, false},
+    {"open others", op_open_others, false},
+    {"first kernel", op_first_kernel, false},
+    {"storages", op_storages, true},
+    {"adopt", op_adopt, true},
+    {"pin", op_pin, true},
+    {"ipc", op_ipc, true},
+    {"queues", op_queues, true},
+    {"events", op_events, true},
+    {"wait and release", op_wait_and_release, true},
+    {"fill", op_fill, true},
+    {"rows", op_rows, true},
+    {"turn", op_turn, true},
+    {"upload", op_upload, true},
+    {"upload turned", op_upload_turned, true},
+    {"download turned", op_download_turned, true},
+    {"distant", op_distant, true},
+    {"managed", op_managed, true},
+    {"enqueue turn", op_enqueue_turn, true},
+    {"enqueue upload", op_enqueue_upload, true},
+    {"enqueue upload turned", op_enqueue_upload_turned, true},
+    {"enqueue download turned", op_enqueue_download_turned, true},
+    {"capture", op_capture, true},
+};
+
+static void sweep_all(void)
 {
-    (void)state;
-    static const struct {
-        const char *name;
-        fault_operation operation;
-        bool is_open;
-    } operations[] = {
-        {"backend info", op_backend_info, false},
-        {"open", op_open, false},
-        {"open others", op_open_others, false},
-        {"first kernel", op_first_kernel, false},
-        {"storages", op_storages, true},
-        {"adopt", op_adopt, true},
-        {"pin", op_pin, true},
-        {"ipc", op_ipc, true},
-        {"queues", op_queues, true},
-        {"events", op_events, true},
-        {"wait and release", op_wait_and_release, true},
-        {"fill", op_fill, true},
-        {"rows", op_rows, true},
-        {"turn", op_turn, true},
-        {"upload", op_upload, true},
-        {"upload turned", op_upload_turned, true},
-        {"download turned", op_download_turned, true},
-        {"distant", op_distant, true},
-        {"managed", op_managed, true},
-        {"enqueue turn", op_enqueue_turn, true},
-        {"enqueue upload", op_enqueue_upload, true},
-        {"enqueue upload turned", op_enqueue_upload_turned, true},
-        {"enqueue download turned", op_enqueue_download_turned, true},
-    };
     for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
         sweep(operations[i].name, operations[i].operation, operations[i].is_open, cudaErrorUnknown);
         sweep(operations[i].name, operations[i].operation, operations[i].is_open, cudaErrorMemoryAllocation);
     }
 }
 
+static void test_each_call_fails_in_turn_in_each_operation(void **state)
+{
+    (void)state;
+    sweep_all();
+}
+
+static void test_the_same_on_devices_without_pools(void **state)
+{
+    (void)state;
+    cudasim_set_pools_supported(false);
+    sweep_all();
+    cudasim_set_pools_supported(true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CUDA_TEST(test_each_call_fails_in_turn_in_each_operation),
+        CUDA_TEST(test_the_same_on_devices_without_pools),
     };
     return cmocka_run_group_tests(tests, cuda_fixture_start, NULL);
 }
