@@ -37,6 +37,7 @@ static void views_open(planted_views *views, ndbuf_device *device)
     memset(ndbuf_view_host_address(&views->back), 0, NBYTES);
     ASSERT_OK(ndbuf_view_permute(&views->source, axes, &views->source, err));
     ASSERT_OK(ndbuf_view_permute(&views->back, axes, &views->back, err));
+    ndbuf_format_release(format);
 }
 
 static void views_close(planted_views *views)
