@@ -26,6 +26,21 @@ static void layout_adopt(ndbuf__layout *layout, int64_t *dims)
     layout->suboffsets = layout->suboffsets != NULL ? dims + 2 * NDBUF_MAX_NDIM : NULL;
 }
 
+/* Prepares the short way of ndbuf_copy_plan_run. */
+static void prepare_at_once(ndbuf_copy_plan *kept)
+{
+    const ndbuf__plan *plan = &kept->plan;
+    bool overflow = false;
+    kept->runs_at_once =
+        kept->direct == ndbuf_device_cpu() && !plan->indirect &&
+        (plan->route == NDBUF_ROUTE_STRIDED || (plan->route == NDBUF_ROUTE_BYTES && plan->axes.ndim == 0));
+    if (kept->runs_at_once) {
+        ndbuf__layout_range(&kept->input.dst, &kept->dst_lo, &kept->dst_hi, &overflow);
+        ndbuf__layout_range(&kept->input.src, &kept->src_lo, &kept->src_hi, &overflow);
+        kept->runs_at_once = !overflow;
+    }
+}
+
 ndbuf_status ndbuf_copy_plan_create(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_copy_plan **out_plan,
                                     ndbuf_error *err)
 {
@@ -51,10 +66,13 @@ ndbuf_status ndbuf_copy_plan_create(const ndbuf_view *dst, const ndbuf_view *src
     kept->dst_device = dst->storage->mem.device;
     kept->src_device = src->storage->mem.device;
     kept->format = dst->layout;
+    kept->src_format = src->layout;
     kept->temporary_nbytes = ndbuf__copy_needs_temporary(dst, src) ? dst->nbytes : 0;
+    prepare_at_once(kept);
     ndbuf__device_retain(kept->dst_device);
     ndbuf__device_retain(kept->src_device);
     ndbuf_format_retain(kept->format);
+    ndbuf_format_retain(kept->src_format);
     *out_plan = kept;
     return NDBUF_OK;
 }
@@ -63,6 +81,7 @@ void ndbuf_copy_plan_destroy(ndbuf_copy_plan *plan)
 {
     if (plan != NULL) {
         ndbuf_format_release(plan->format);
+        ndbuf_format_release(plan->src_format);
         ndbuf_device_close(plan->src_device);
         ndbuf_device_close(plan->dst_device);
         ndbuf__free(plan);
@@ -100,12 +119,52 @@ static ndbuf_status check_side(const ndbuf_view *view, const ndbuf__layout *plan
     return NDBUF_OK;
 }
 
+/* Whether a view is one that a plan without suboffsets was made for, and may be used now. False: look closer. */
+static inline bool is_as_planned(const ndbuf_view *view, const ndbuf__layout *planned, const ndbuf_device *device,
+                                 const ndbuf_format *format)
+{
+    bool equal = view != NULL && view->release != NULL && view->abi_version == NDBUF_ABI_VERSION &&
+                 ndbuf__view_is_own(view) && view->storage->mem.device == device && view->layout == format &&
+                 view->ndim == planned->ndim && view->suboffsets == NULL && view->ready == NULL;
+    for (int32_t k = 0; equal && k < planned->ndim; k++) {
+        equal = view->shape[k] == planned->shape[k] && view->strides[k] == planned->strides[k];
+    }
+    return equal;
+}
+
+/* The short way. False: it is not open. */
+static bool run_at_once(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src)
+{
+    if (!plan->runs_at_once || !is_as_planned(dst, &plan->input.dst, plan->dst_device, plan->format) ||
+        !is_as_planned(src, &plan->input.src, plan->src_device, plan->src_format) ||
+        (dst->flags & NDBUF_VIEW_READONLY) != 0) {
+        return false;
+    }
+    uintptr_t to = (uintptr_t)dst->storage->mem.host_address + (uintptr_t)dst->byte_offset;
+    uintptr_t from = (uintptr_t)src->storage->mem.host_address + (uintptr_t)src->byte_offset;
+    if (to + (uintptr_t)plan->dst_lo < from + (uintptr_t)plan->src_hi &&
+        from + (uintptr_t)plan->src_lo < to + (uintptr_t)plan->dst_hi) {
+        return false;
+    }
+    const ndbuf__copy_axes *axes = &plan->plan.axes;
+    ndbuf_strided box = {
+        .dst = {.mem = &dst->storage->mem, .offset = dst->byte_offset + axes->dst_offset, .strides = axes->dst_strides},
+        .src = {.mem = &src->storage->mem, .offset = src->byte_offset + axes->src_offset, .strides = axes->src_strides},
+        .ndim = axes->ndim,
+        .shape = axes->shape,
+        .unit_nbytes = axes->unit_nbytes};
+    return plan->direct->ops->copy_strided(plan->direct->default_queue, &box, NULL) == NDBUF_OK;
+}
+
 ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
                                  ndbuf_queue *queue, ndbuf_error *err)
 {
+    if (queue == NULL && run_at_once(plan, dst, src)) {
+        return NDBUF_OK;
+    }
     ndbuf_status status = check_side(dst, &plan->input.dst, plan->dst_device, plan->format, "dst", err);
     if (status == NDBUF_OK) {
-        status = check_side(src, &plan->input.src, plan->src_device, plan->format, "src", err);
+        status = check_side(src, &plan->input.src, plan->src_device, plan->src_format, "src", err);
     }
     if (status == NDBUF_OK && (dst->flags & NDBUF_VIEW_READONLY) != 0) {
         status = ndbuf_fail(err, NDBUF_ERR_READONLY, "the destination is read-only");

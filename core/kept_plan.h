@@ -11,8 +11,12 @@ struct ndbuf_copy_plan {
     ndbuf_device *dst_device; /* retained */
     ndbuf_device *src_device; /* retained */
     ndbuf_device *direct;     /* one of these two, or the host */
-    ndbuf_format *format;     /* retained */
+    ndbuf_format *format;     /* of the destination, retained */
+    ndbuf_format *src_format; /* equal to it, retained */
     int64_t temporary_nbytes;
+    bool runs_at_once;      /* one call of the host's engine does it, unless the views share memory or have to wait */
+    int64_t dst_lo, dst_hi; /* of such a plan: the bytes that a side reaches, from its first item */
+    int64_t src_lo, src_hi;
     int64_t dims[6 * NDBUF_MAX_NDIM];
 };
 
