@@ -126,6 +126,32 @@ static bool is_same_place(const ndbuf_view *dst, const ndbuf_view *src)
     return true;
 }
 
+/* Whether both views are host memory and their byte ranges keep clear of each other: the common case, for which no
+ * search is needed. The sums cannot overflow: views lie inside their storages. */
+static bool are_apart(const ndbuf_view *dst, const ndbuf_view *src)
+{
+    const ndbuf_view *views[2] = {dst, src};
+    uintptr_t lo[2];
+    uintptr_t hi[2];
+    for (int i = 0; i < 2; i++) {
+        const ndbuf_view *view = views[i];
+        const char *base = view->storage->mem.host_address;
+        if (base == NULL || view->suboffsets != NULL) {
+            return false;
+        }
+        int64_t first = view->byte_offset;
+        int64_t last = view->byte_offset + view->itemsize;
+        for (int32_t k = 0; k < view->ndim; k++) {
+            int64_t reach = (view->dims[k] - 1) * view->dims[view->ndim + k];
+            first += reach < 0 ? reach : 0;
+            last += reach > 0 ? reach : 0;
+        }
+        lo[i] = (uintptr_t)base + (uintptr_t)first;
+        hi[i] = (uintptr_t)base + (uintptr_t)last;
+    }
+    return hi[0] <= lo[1] || hi[1] <= lo[0];
+}
+
 bool ndbuf__copy_needs_temporary(const ndbuf_view *dst, const ndbuf_view *src)
 {
     return !is_same_place(dst, src) && ndbuf_view_overlap(dst, src) != NDBUF_NO;
@@ -179,6 +205,21 @@ static ndbuf_status copy_by_temporary(const ndbuf_view *dst, const ndbuf_view *s
     return status;
 }
 
+/* Contiguous bytes of the host are moved at once; all else is copied out first. */
+static ndbuf_status copy_overlapping(const ndbuf__plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
+                                     ndbuf_queue *queue, ndbuf_error *err)
+{
+    const ndbuf_mem *to = &dst->storage->mem;
+    const ndbuf_mem *from = &src->storage->mem;
+    if (queue != NULL || plan->indirect || plan->axes.ndim > 0 || !is_host(to->device)) {
+        return copy_by_temporary(dst, src, queue, err);
+    }
+    memmove((char *)to->host_address + dst->byte_offset + plan->axes.dst_offset,
+            (const char *)from->host_address + src->byte_offset + plan->axes.src_offset,
+            (size_t)plan->axes.unit_nbytes);
+    return NDBUF_OK;
+}
+
 ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, const ndbuf_view *dst,
                                  const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err)
 {
@@ -197,17 +238,13 @@ ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, 
     if (status != NDBUF_OK) {
         return status;
     }
-    if (is_same_place(dst, src)) {
-        return NDBUF_OK;
-    }
-    if (ndbuf_view_overlap(dst, src) != NDBUF_NO) {
-        if (queue != NULL || plan->indirect || plan->axes.ndim > 0 || !is_host(dst_device)) {
-            return copy_by_temporary(dst, src, queue, err);
+    if (!are_apart(dst, src)) {
+        if (is_same_place(dst, src)) {
+            return NDBUF_OK;
         }
-        memmove((char *)dst->storage->mem.host_address + dst->byte_offset + plan->axes.dst_offset,
-                (const char *)src->storage->mem.host_address + src->byte_offset + plan->axes.src_offset,
-                (size_t)plan->axes.unit_nbytes);
-        return NDBUF_OK;
+        if (ndbuf_view_overlap(dst, src) != NDBUF_NO) {
+            return copy_overlapping(plan, dst, src, queue, err);
+        }
     }
     return queue != NULL ? ndbuf__copy_job_enqueue(plan, direct, dst, src, queue, err)
                          : ndbuf__copy_job_run(plan, direct, dst, src, err);

@@ -194,6 +194,14 @@ static ndbuf_status staging_make(ndbuf__staging *staging, const ndbuf__plan_inpu
     return NDBUF_OK;
 }
 
+/* On the host one call does everything, and the engine behind it chooses its own ways. */
+static ndbuf__transfer host_transfer(const ndbuf__copy_axes *axes, const ndbuf_copy_caps *caps)
+{
+    ndbuf_route route = axes->ndim == 0 ? NDBUF_ROUTE_BYTES : NDBUF_ROUTE_STRIDED;
+    ndbuf__transfer transfer = ndbuf__transfer_by(route, axes, caps);
+    return transfer.route != NDBUF_ROUTE_NONE ? transfer : ndbuf__transfer_choose(axes, caps);
+}
+
 static bool layout_has_suboffsets(const ndbuf__layout *layout)
 {
     return layout->suboffsets != NULL;
@@ -226,7 +234,8 @@ ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *in
         if (status != NDBUF_OK) {
             return status;
         }
-        plan->transfer = ndbuf__transfer_choose(&plan->axes, &input->direct);
+        plan->transfer = is_host_copy ? host_transfer(&plan->axes, &input->direct)
+                                      : ndbuf__transfer_choose(&plan->axes, &input->direct);
         plan->route = plan->transfer.route;
     } else {
         if (layout_has_suboffsets(&input->dst)) {
