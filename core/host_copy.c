@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "ndbuf/backend.h"
 
@@ -62,6 +63,43 @@ static ndbuf_status host_copy_leaf(const ndbuf__copy_axes *axes, char *dst, cons
     return host->ops->copy_strided(host->default_queue, &box, err);
 }
 
+/* Rows of contiguous bytes, from here on left to the host's engine, which writes past the caches. */
+#define MAX_ROW_NBYTES ((int64_t)1 << 20)
+
+/* One side of the last axis that is walked: a row at each index, at the end of a pointer unless suboffset < 0. */
+typedef struct row_side {
+    int64_t stride;
+    int64_t suboffset;
+    int64_t offset; /* of the row's bytes from there */
+} row_side;
+
+static row_side row_side_make(const int64_t *strides, const int64_t *suboffsets, int32_t axis, int64_t offset)
+{
+    return (row_side){strides[axis], suboffsets != NULL ? suboffsets[axis] : -1, offset};
+}
+
+static inline char *row_at(const row_side *side, char *first, int64_t index)
+{
+    char *address = first + index * side->stride;
+    if (side->suboffset >= 0) {
+        address = ndbuf__load_pointer(address) + side->suboffset;
+    }
+    return address + side->offset;
+}
+
+/* All rows of one index of the outer axes, from the places where they begin. */
+static void copy_rows(const ndbuf__host_copy *copy, char *dst, char *src)
+{
+    int32_t axis = copy->depth - 1;
+    const row_side to = row_side_make(copy->dst_strides, copy->dst_suboffsets, axis, copy->axes.dst_offset);
+    const row_side from = row_side_make(copy->src_strides, copy->src_suboffsets, axis, copy->axes.src_offset);
+    int64_t nrows = copy->shape[axis];
+    size_t nbytes = (size_t)copy->axes.unit_nbytes;
+    for (int64_t i = 0; i < nrows; i++) {
+        memcpy(row_at(&to, dst, i), row_at(&from, src, i), nbytes);
+    }
+}
+
 ndbuf_status ndbuf__host_copy_run(const ndbuf__host_copy *copy, char *dst, const char *src, ndbuf_error *err)
 {
     /* The addresses reached at each depth, so that only what changes is walked again. */
@@ -69,18 +107,24 @@ ndbuf_status ndbuf__host_copy_run(const ndbuf__host_copy *copy, char *dst, const
     char *src_at[NDBUF__MAX_AXES + 1];
     int64_t index[NDBUF__MAX_AXES] = {0};
     int32_t depth = 0;
+    bool in_rows = copy->depth > 0 && copy->axes.ndim == 0 && copy->axes.unit_nbytes <= MAX_ROW_NBYTES;
+    int32_t walked = in_rows ? copy->depth - 1 : copy->depth;
     dst_at[0] = dst;
     src_at[0] = (char *)src;
     for (;;) {
-        for (; depth < copy->depth; depth++) {
+        for (; depth < walked; depth++) {
             dst_at[depth + 1] =
                 ndbuf__host_copy_step(dst_at[depth], copy->dst_strides, copy->dst_suboffsets, depth, index[depth]);
             src_at[depth + 1] =
                 ndbuf__host_copy_step(src_at[depth], copy->src_strides, copy->src_suboffsets, depth, index[depth]);
         }
-        ndbuf_status status = host_copy_leaf(&copy->axes, dst_at[depth], src_at[depth], err);
-        if (status != NDBUF_OK) {
-            return status;
+        if (in_rows) {
+            copy_rows(copy, dst_at[depth], src_at[depth]);
+        } else {
+            ndbuf_status status = host_copy_leaf(&copy->axes, dst_at[depth], src_at[depth], err);
+            if (status != NDBUF_OK) {
+                return status;
+            }
         }
         for (depth--; depth >= 0 && ++index[depth] == copy->shape[depth]; depth--) {
             index[depth] = 0;

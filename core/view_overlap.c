@@ -150,6 +150,44 @@ static bool covers_pointers(const pieces *items, const ndbuf__layout *layout, co
     return overflow;
 }
 
+static bool ranges_meet(int64_t a_lo, int64_t a_hi, int64_t b_lo, int64_t b_hi)
+{
+    return a_lo < b_hi && b_lo < a_hi;
+}
+
+/* Whether a view with suboffsets, its pointers and what they lead to, keeps clear of the bytes lo .. hi - 1: the common
+ * case, found in one walk along the pointers. False: it may not. */
+static bool keeps_clear(const ndbuf__layout *layout, char *base, int64_t lo, int64_t hi)
+{
+    ndbuf__layout tail = ndbuf__layout_tail(layout);
+    int32_t last = layout->ndim - tail.ndim - 1; /* its pointers are the last ones */
+    int64_t index[NDBUF_MAX_NDIM] = {0};
+    int64_t tail_lo, tail_hi, table_lo, table_hi;
+    bool overflow = false;
+    ndbuf__layout_range(&tail, &tail_lo, &tail_hi, &overflow);
+    ndbuf__layout_range(layout, &table_lo, &table_hi, &overflow);
+    int64_t address = (int64_t)(uintptr_t)base;
+    table_lo = ndbuf__add_i64(address, table_lo, &overflow);
+    table_hi = ndbuf__add_i64(address, table_hi, &overflow);
+    tail_lo = ndbuf__add_i64(tail_lo, layout->suboffsets[last], &overflow);
+    tail_hi = ndbuf__add_i64(tail_hi, layout->suboffsets[last], &overflow);
+    if (overflow || base == NULL || ranges_meet(table_lo, table_hi, lo, hi)) {
+        return false;
+    }
+    do {
+        char *row = ndbuf__address_at(layout, base, index, last);
+        for (int64_t i = 0; i < layout->shape[last]; i++) {
+            int64_t pointer = (int64_t)(uintptr_t)ndbuf__load_pointer(row);
+            int64_t piece_end = ndbuf__add_i64(pointer, tail_hi, &overflow);
+            if (overflow || ranges_meet(ndbuf__add_i64(pointer, tail_lo, &overflow), piece_end, lo, hi)) {
+                return false;
+            }
+            row += i + 1 < layout->shape[last] ? layout->strides[last] : 0;
+        }
+    } while (ndbuf__layout_advance(layout, index, last));
+    return true;
+}
+
 /* The address of item 0..0 where handles are addresses. */
 static int64_t view_address(const ndbuf_view *view)
 {
@@ -167,6 +205,12 @@ static ndbuf_answer host_overlap(const ndbuf_view *a, const ndbuf__layout *a_lay
     for (int i = 0; i < 2; i++) {
         bases[i] = ndbuf_view_host_address(views[i]);
         single_piece(&all[i], layouts[i], view_address(views[i]), &overflow);
+    }
+    for (int i = 0; i < 2 && !overflow; i++) {
+        if (layouts[i]->suboffsets != NULL && layouts[1 - i]->suboffsets == NULL &&
+            keeps_clear(layouts[i], bases[i], piece_lo(&all[1 - i], 0), piece_hi(&all[1 - i], 0))) {
+            return NDBUF_NO;
+        }
     }
     ndbuf_answer answer = NDBUF_UNDECIDED;
     for (int i = 0; i < 2; i++) {
