@@ -75,12 +75,12 @@ ndbuf_status ndbuf_cpu__queue_wait(ndbuf_queue *queue, ndbuf_error *err)
 {
     cpu_lane *lane = lane_of(queue);
     if (lane == NULL) {
-        ndbuf_error error = immediate_failure;
-        immediate_failure.status = NDBUF_OK;
-        if (error.status != NDBUF_OK && err != NULL) {
-            *err = error;
+        ndbuf_status status = (ndbuf_status)immediate_failure.status;
+        if (status != NDBUF_OK && err != NULL) {
+            *err = immediate_failure;
         }
-        return (ndbuf_status)error.status;
+        immediate_failure.status = NDBUF_OK;
+        return status;
     }
     ndbuf__host_worker_wait(lane->worker, ndbuf__host_worker_submitted(lane->worker));
     return ndbuf__host_worker_take_error(lane->worker, err);

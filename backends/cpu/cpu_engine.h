@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_BACKENDS_CPU_CPU_ENGINE_H
+#define NDBUF_BACKENDS_CPU_CPU_ENGINE_H
+
+/* Shared by the files of the host engine, from the call of a copy to its kernels:
+ *
+ *   cpu_engine.c      the way in: what is small goes at once, the rest is planned and divided between threads
+ *   cpu_small.c       copies that are done before a plan would be made
+ *   cpu_plan*.c       which kernel, along which axes, in what pieces; cpu_shuffle.c: its tables
+ *   cpu_run*.c        the pieces, one after the other; cpu_writer.h: past the caches in whole lines
+ *   cpu_kernels_*.c   the inner loops for each instruction set; cpu_isa.c chooses; cpu_strided.c: in plain C
+ *   cpu_pool.c        the threads
+ *   cpu_tuning.c      all constants that decide */
+
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/cpu_kernels.h"
+
+/* Copies a box of a few kilobytes with ndim > 0. */
+void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels);
+
+#endif

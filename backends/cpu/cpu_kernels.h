@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_BACKENDS_CPU_CPU_KERNELS_H
+#define NDBUF_BACKENDS_CPU_CPU_KERNELS_H
+
+/* The inner loops of the host engine. There is one table of them for each instruction set; all tables move the same
+ * bytes. A kernel reads whole vectors, also the gaps between units, but never outside of the first and the last byte
+ * that it is to copy; it writes nothing but the units.
+ *
+ * A change of each unit on its way (byte order, conversion) belongs between the loads and the stores of these kernels:
+ * in `shuffle`, a reversed byte order is another index table; in `transpose`, one more step on the loaded vectors; the
+ * scalar rows of cpu_strided.c take another copy of one unit. */
+
+#include <stdint.h>
+
+#define CPU_LINE_NBYTES 64
+#define CPU_SHUFFLE_MAX 4
+#define CPU_VECTOR_MAX 64
+
+/* One step reads `nin` vectors and writes `nout`; output j is put together from bytes of the inputs:
+ * out[j][x] = in[i][index[j][i][x]], where that is not CPU_SHUFFLE_NONE. */
+#define CPU_SHUFFLE_NONE 0x80
+typedef struct cpu_shuffle {
+    int32_t nin;
+    int32_t nout;
+    int32_t units_per_step;              /* of each output stream for gathers, of each stream for weaves */
+    int64_t in_offsets[CPU_SHUFFLE_MAX]; /* of the vectors, from the place of the step in the source */
+    int64_t out_offsets[CPU_SHUFFLE_MAX];
+    int64_t in_step;
+    int64_t out_step;
+    uint8_t index[CPU_SHUFFLE_MAX][CPU_SHUFFLE_MAX][CPU_VECTOR_MAX];
+} cpu_shuffle;
+
+/* Turns lines of the source into columns of the destination: unit b of line a goes to place a of row b, that is from
+ * src + src_offsets[a] + b * unit to dst + dst_offsets[b] + a * unit, for all a < nlines, b < nrows. Both counts are at
+ * least those of a block. Each line is prefetched `prefetch_nbytes` ahead; 0: not. */
+typedef void (*cpu_transpose_fn)(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
+                                 int64_t nlines, int64_t nrows, int64_t prefetch_nbytes);
+
+#define CPU_TRANSPOSE_SIZES 5 /* units of 1, 2, 4, 8 and 16 bytes */
+
+/* The place of a unit's kernels in the tables; -1: it is of none of these sizes. */
+static inline int cpu_size_index(int64_t unit_nbytes)
+{
+    switch (unit_nbytes) {
+    case 1:
+        return 0;
+    case 2:
+        return 1;
+    case 4:
+        return 2;
+    case 8:
+        return 3;
+    case 16:
+        return 4;
+    default:
+        return -1;
+    }
+}
+
+typedef struct cpu_kernels cpu_kernels;
+struct cpu_kernels {
+    const char *name;
+    const cpu_kernels *narrower; /* with smaller blocks, for this processor too; NULL: these are the portable ones */
+    int32_t shuffle_nbytes;      /* of a vector of `shuffle`; 0: there is none */
+    int32_t block_lines[CPU_TRANSPOSE_SIZES];
+    int32_t block_rows[CPU_TRANSPOSE_SIZES];
+    cpu_transpose_fn transpose[CPU_TRANSPOSE_SIZES];
+    /* Each input is prefetched `prefetch_nbytes` ahead; 0: not. */
+    void (*shuffle)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes);
+    /* Spreads `nunits` dense units of 1, 2, 4 or 8 bytes over every `factor`th unit of dst; returns how many it did, in
+     * whole vectors. NULL: there is none. */
+    int64_t (*scatter)(char *dst, const char *src, int64_t nunits, int32_t unit_nbytes, int32_t factor);
+    /* `count` contiguous rows of `nbytes` > 0. What lies `prefetch_nbytes` from each, before or behind it, is
+     * prefetched; 0: not. */
+    void (*rows)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
+                 int64_t prefetch_nbytes);
+    /* The same past the caches: rows of whole aligned lines of dst. NULL: there is none. */
+    void (*stream)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
+                   int64_t prefetch_nbytes);
+    void (*stream_end)(void); /* after the last `stream` of a thread: other threads see it */
+};
+
+extern const cpu_kernels ndbuf_cpu__kernels_portable;
+#if defined(__x86_64__)
+extern const cpu_kernels ndbuf_cpu__kernels_ssse3;
+extern const cpu_kernels ndbuf_cpu__kernels_avx2;
+extern const cpu_kernels ndbuf_cpu__kernels_avx512;
+#elif defined(__aarch64__)
+extern const cpu_kernels ndbuf_cpu__kernels_neon;
+#endif
+
+/* The best kernels that this processor runs, or those that the environment variable NDBUF_CPU_ISA names: "portable",
+ * "ssse3", "avx2", "avx512", "neon". A name that it cannot run, or does not know, is passed over. */
+const cpu_kernels *ndbuf_cpu__kernels_get(void);
+
+/* Kernels by name; NULL: unknown, or not for this processor. */
+const cpu_kernels *ndbuf_cpu__kernels_find(const char *name);
+
+/* Chooses kernels for all copies from now on; NULL: the best again. Not while copies run. */
+void ndbuf_cpu__kernels_set(const cpu_kernels *kernels);
+
+#endif

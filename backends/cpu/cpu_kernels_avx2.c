@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/cpu/cpu_kernels.h"
+
+#include <immintrin.h>
+
+/* Kernels for vectors of 32 bytes. Shuffles take 16: there is no shuffle of bytes across the halves. */
+
+#define KERNELS ndbuf_cpu__kernels_avx2
+#define KERNELS_NAME "avx2"
+#define KERNELS_NARROWER ndbuf_cpu__kernels_ssse3
+#define SCATTER NULL
+
+#define LANES 2
+typedef __m256i lanes;
+
+static inline lanes wide_load(const char *src)
+{
+    return _mm256_loadu_si256((const __m256i *)src);
+}
+static inline void wide_store(char *dst, lanes v)
+{
+    _mm256_storeu_si256((__m256i *)dst, v);
+}
+#define wide_stream(dst, v) _mm256_stream_si256((__m256i *)(dst), v)
+
+static void stream_fence(void)
+{
+    _mm_sfence();
+}
+static inline lanes lanes_load(const char *src, const int64_t *offsets, int step)
+{
+    __m128i lo = _mm_loadu_si128((const __m128i *)(src + offsets[0]));
+    __m128i hi = _mm_loadu_si128((const __m128i *)(src + offsets[step]));
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(lo), hi, 1);
+}
+#define lanes_store wide_store
+#define lanes_unpack_lo(unit, a, b) LANES_UNPACK_LO_##unit(a, b)
+#define lanes_unpack_hi(unit, a, b) LANES_UNPACK_HI_##unit(a, b)
+#define LANES_UNPACK_LO_1(a, b) _mm256_unpacklo_epi8(a, b)
+#define LANES_UNPACK_HI_1(a, b) _mm256_unpackhi_epi8(a, b)
+#define LANES_UNPACK_LO_2(a, b) _mm256_unpacklo_epi16(a, b)
+#define LANES_UNPACK_HI_2(a, b) _mm256_unpackhi_epi16(a, b)
+#define LANES_UNPACK_LO_4(a, b) _mm256_unpacklo_epi32(a, b)
+#define LANES_UNPACK_HI_4(a, b) _mm256_unpackhi_epi32(a, b)
+#define LANES_UNPACK_LO_8(a, b) _mm256_unpacklo_epi64(a, b)
+#define LANES_UNPACK_HI_8(a, b) _mm256_unpackhi_epi64(a, b)
+#define LANES_UNPACK_LO_16(a, b) (a)
+#define LANES_UNPACK_HI_16(a, b) (b)
+
+#define BYTES_NBYTES 16
+typedef __m128i bytes;
+typedef __m128i pick;
+#define bytes_or _mm_or_si128
+#define bytes_pick _mm_shuffle_epi8
+
+static inline bytes bytes_load(const char *src)
+{
+    return _mm_loadu_si128((const __m128i *)src);
+}
+static inline void bytes_store(char *dst, bytes v)
+{
+    _mm_storeu_si128((__m128i *)dst, v);
+}
+static inline pick pick_load(const uint8_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)p);
+}
+
+#include "backends/cpu/cpu_simd_kernels.h"

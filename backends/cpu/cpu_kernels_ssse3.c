@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/cpu/cpu_kernels.h"
+
+#include <tmmintrin.h>
+
+/* Kernels for vectors of 16 bytes, which every x86-64 processor since 2006 has. */
+
+#define KERNELS ndbuf_cpu__kernels_ssse3
+#define KERNELS_NAME "ssse3"
+#define KERNELS_NARROWER ndbuf_cpu__kernels_portable
+#define SCATTER NULL
+
+#define LANES 1
+typedef __m128i lanes;
+
+static inline lanes wide_load(const char *src)
+{
+    return _mm_loadu_si128((const __m128i *)src);
+}
+static inline void wide_store(char *dst, lanes v)
+{
+    _mm_storeu_si128((__m128i *)dst, v);
+}
+#define wide_stream(dst, v) _mm_stream_si128((__m128i *)(dst), v)
+
+static void stream_fence(void)
+{
+    _mm_sfence();
+}
+static inline lanes lanes_load(const char *src, const int64_t *offsets, int step)
+{
+    (void)step;
+    return wide_load(src + offsets[0]);
+}
+#define lanes_store wide_store
+#define lanes_unpack_lo(unit, a, b) LANES_UNPACK_LO_##unit(a, b)
+#define lanes_unpack_hi(unit, a, b) LANES_UNPACK_HI_##unit(a, b)
+#define LANES_UNPACK_LO_1(a, b) _mm_unpacklo_epi8(a, b)
+#define LANES_UNPACK_HI_1(a, b) _mm_unpackhi_epi8(a, b)
+#define LANES_UNPACK_LO_2(a, b) _mm_unpacklo_epi16(a, b)
+#define LANES_UNPACK_HI_2(a, b) _mm_unpackhi_epi16(a, b)
+#define LANES_UNPACK_LO_4(a, b) _mm_unpacklo_epi32(a, b)
+#define LANES_UNPACK_HI_4(a, b) _mm_unpackhi_epi32(a, b)
+#define LANES_UNPACK_LO_8(a, b) _mm_unpacklo_epi64(a, b)
+#define LANES_UNPACK_HI_8(a, b) _mm_unpackhi_epi64(a, b)
+#define LANES_UNPACK_LO_16(a, b) (a)
+#define LANES_UNPACK_HI_16(a, b) (b)
+
+#define BYTES_NBYTES 16
+typedef __m128i bytes;
+typedef __m128i pick;
+#define bytes_load wide_load
+#define bytes_store wide_store
+#define bytes_or _mm_or_si128
+#define bytes_pick _mm_shuffle_epi8
+
+static inline pick pick_load(const uint8_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)p);
+}
+
+#include "backends/cpu/cpu_simd_kernels.h"

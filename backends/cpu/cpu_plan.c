@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/cpu/cpu_plan.h"
+
+#include <string.h>
+
+#include "backends/cpu/cpu_plan_transpose.h"
+
+/* Longer units are copied as rows even where another axis would be faster in the source. */
+#define TRANSPOSED_UNIT_MAX 128
+/* From here on a unit is a row by itself, and the bytes of one may be divided between tasks. */
+#define BYTES_UNIT_MIN 1024
+/* Bytes of the destination in one task: small enough to be divided between threads. */
+#define TASK_NBYTES ((int64_t)64 << 10)
+/* Runs of the destination that are worth writing past the caches. */
+#define STREAMED_RUN_MIN 256
+/* Bytes of either side along an edge of a square tile. */
+#define TILE_EDGE_NBYTES 256
+
+static int64_t at_least_1(int64_t value)
+{
+    return value > 1 ? value : 1;
+}
+
+cpu_axis ndbuf_cpu__plan_take(cpu_plan *plan, int32_t k)
+{
+    cpu_axis axis = plan->loops[k];
+    plan->nloops--;
+    memmove(&plan->loops[k], &plan->loops[k + 1], (size_t)(plan->nloops - k) * sizeof(axis));
+    return axis;
+}
+
+void ndbuf_cpu__plan_turn(cpu_plan *plan, cpu_axis *axis)
+{
+    plan->dst_offset += axis->dst_stride * (axis->extent - 1);
+    plan->src_offset += axis->src_stride * (axis->extent - 1);
+    axis->dst_stride = -axis->dst_stride;
+    axis->src_stride = -axis->src_stride;
+}
+
+/* The axis along which the source is fastest, the last one being it when in doubt; repeated axes (stride 0) do not
+ * count. -1: the source is one unit. */
+static int32_t fastest_src_axis(const cpu_plan *plan)
+{
+    int32_t best = -1;
+    for (int32_t k = plan->nloops - 1; k >= 0; k--) {
+        int64_t stride = ndbuf__stride_magnitude(plan->loops[k].src_stride);
+        if (stride != 0 && (best < 0 || stride < ndbuf__stride_magnitude(plan->loops[best].src_stride))) {
+            best = k;
+        }
+    }
+    return best;
+}
+
+static int64_t units_of_task(const cpu_plan *plan)
+{
+    return at_least_1(TASK_NBYTES / plan->unit_nbytes);
+}
+
+/* -- the kinds: each takes its row axis out of the loops -- */
+
+static void plan_bytes(cpu_plan *plan)
+{
+    plan->kind = CPU_PLAN_BYTES;
+    plan->row = (cpu_axis){.extent = plan->unit_nbytes, .dst_stride = 1, .src_stride = 1};
+    plan->row_piece = TASK_NBYTES;
+    plan->unit_nbytes = 1;
+}
+
+static void plan_rows(cpu_plan *plan)
+{
+    plan->kind = CPU_PLAN_ROWS;
+    plan->row = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
+    plan->row_piece = units_of_task(plan);
+}
+
+static void plan_repeat(cpu_plan *plan)
+{
+    plan->kind = CPU_PLAN_REPEAT;
+    plan->row = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
+    plan->row_piece = units_of_task(plan);
+}
+
+static void plan_strided(cpu_plan *plan, int32_t column)
+{
+    plan->kind = CPU_PLAN_STRIDED;
+    plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes);
+    plan->row = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
+    plan->row_piece = units_of_task(plan);
+    if (column >= 0) {
+        int64_t edge = TILE_EDGE_NBYTES / plan->unit_nbytes;
+        plan->column = ndbuf_cpu__plan_take(plan, column);
+        plan->row_piece = plan->column_piece = edge > 8 ? edge : 8;
+    }
+}
+
+/* Units of a dense destination at even distances in the source. With `group_units` > 1, the last axis is a small dense
+ * group of each index of the axis before it. */
+static bool plan_gather(cpu_plan *plan, const cpu_kernels *kernels, int64_t group_units)
+{
+    const cpu_axis *last = &plan->loops[plan->nloops - 1];
+    const cpu_axis *row = group_units > 1 ? last - 1 : last;
+    plan->group_units = group_units;
+    plan->group_stride = group_units > 1 ? last->src_stride : 0;
+    plan->row = *row;
+    if (kernels->shuffle == NULL || !ndbuf_cpu__shuffle_gather(plan, kernels->shuffle_nbytes)) {
+        plan->group_units = 1;
+        return false;
+    }
+    plan->kind = CPU_PLAN_GATHER;
+    plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes);
+    plan->nloops -= group_units > 1 ? 2 : 1;
+    plan->row_piece = at_least_1(units_of_task(plan) / group_units);
+    return true;
+}
+
+static bool is_grouped(const cpu_plan *plan)
+{
+    if (plan->nloops < 2) {
+        return false;
+    }
+    const cpu_axis *last = &plan->loops[plan->nloops - 1];
+    const cpu_axis *row = last - 1;
+    return last->extent <= 16 && row->dst_stride == last->extent * plan->unit_nbytes && row->src_stride != 0;
+}
+
+static bool plan_scatter(cpu_plan *plan, const cpu_kernels *kernels)
+{
+    const cpu_axis *last = &plan->loops[plan->nloops - 1];
+    int64_t factor = last->dst_stride / plan->unit_nbytes;
+    if (kernels->scatter == NULL || plan->unit_nbytes > 4 || cpu_size_index(plan->unit_nbytes) < 0 ||
+        last->src_stride != plan->unit_nbytes || last->dst_stride % plan->unit_nbytes != 0 ||
+        factor > CPU_SHUFFLE_MAX) {
+        return false;
+    }
+    plan->kind = CPU_PLAN_SCATTER;
+    plan->scatter_factor = factor;
+    plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes);
+    plan->row = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
+    plan->row_piece = units_of_task(plan);
+    return true;
+}
+
+/* Two to four dense streams of the source become one of the destination (the last axis counts the streams), or the
+ * reverse (axis `column` counts them). */
+static bool plan_weave(cpu_plan *plan, const cpu_kernels *kernels, int32_t column)
+{
+    int32_t last = plan->nloops - 1;
+    const int64_t unit = plan->unit_nbytes;
+    bool to_one = plan->loops[last].extent <= CPU_SHUFFLE_MAX;
+    cpu_axis streams = plan->loops[to_one ? last : column];
+    cpu_axis row = plan->loops[to_one ? column : last];
+    if (kernels->shuffle == NULL || cpu_size_index(unit) < 0 || streams.extent > CPU_SHUFFLE_MAX ||
+        row.extent * unit < kernels->shuffle_nbytes ||
+        (to_one ? row.dst_stride != streams.extent * unit || row.src_stride != unit
+                : row.src_stride != streams.extent * unit || streams.src_stride != unit)) {
+        return false;
+    }
+    plan->kind = CPU_PLAN_WEAVE;
+    plan->row_fn = ndbuf_cpu__row_fn(unit);
+    ndbuf_cpu__plan_take(plan, last);
+    ndbuf_cpu__plan_take(plan, column);
+    plan->row = row;
+    plan->row_piece = units_of_task(plan);
+    plan->column = streams;
+    plan->column_piece = streams.extent;
+    ndbuf_cpu__shuffle_weave(plan, kernels->shuffle_nbytes, &streams, to_one);
+    return true;
+}
+
+/* The last axis is not the one along which the source is fastest. */
+static void plan_crossed(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning, int32_t column)
+{
+    int32_t last = plan->nloops - 1;
+    int64_t unit = plan->unit_nbytes;
+    if (plan->loops[last].dst_stride == unit && ndbuf__stride_magnitude(plan->loops[column].src_stride) == unit) {
+        if (plan->loops[column].src_stride < 0) {
+            ndbuf_cpu__plan_turn(plan, &plan->loops[column]);
+        }
+        if (!plan_weave(plan, kernels, column)) {
+            ndbuf_cpu__plan_transpose(plan, kernels, tuning, column);
+        }
+    } else {
+        plan_strided(plan, column);
+    }
+}
+
+static void plan_choose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
+{
+    const cpu_axis *last = &plan->loops[plan->nloops - 1];
+    const int64_t unit = plan->unit_nbytes;
+    int32_t column = fastest_src_axis(plan);
+    bool crossed =
+        column >= 0 && column != plan->nloops - 1 && (last->src_stride != 0 || last->extent * unit < CPU_LINE_NBYTES);
+    if (unit >= BYTES_UNIT_MIN) {
+        plan_bytes(plan);
+    } else if (crossed && unit <= TRANSPOSED_UNIT_MAX) {
+        plan_crossed(plan, kernels, tuning, column);
+    } else if (unit > 16) {
+        plan_rows(plan);
+    } else if (last->src_stride == 0 && last->dst_stride == unit) {
+        plan_repeat(plan);
+    } else if (last->dst_stride == unit && last->src_stride != 0 &&
+               ((is_grouped(plan) && plan_gather(plan, kernels, last->extent)) || plan_gather(plan, kernels, 1))) {
+        return;
+    } else if (!plan_scatter(plan, kernels)) {
+        plan_strided(plan, -1);
+    }
+}
+
+/* Whether the destination takes runs long enough to be written past the caches. */
+static bool has_streamed_runs(const cpu_plan *plan)
+{
+    if (plan->kind == CPU_PLAN_TRANSPOSE) {
+        return plan->streams; /* it has decided by itself */
+    }
+    if (plan->kind == CPU_PLAN_SCATTER || (plan->kind == CPU_PLAN_STRIDED && plan->column.extent > 1)) {
+        return false;
+    }
+    /* A woven destination of several streams has one of each of them. */
+    int64_t run = plan->unit_nbytes * plan->group_units;
+    if (plan->kind == CPU_PLAN_WEAVE && plan->column.dst_stride == run) {
+        run *= plan->column.extent;
+    }
+    if (plan->row.dst_stride == run) {
+        run *= plan->row.extent;
+        for (int32_t k = plan->nloops - 1; k >= 0 && plan->loops[k].dst_stride == run; k--) {
+            run *= plan->loops[k].extent;
+        }
+    }
+    return run >= STREAMED_RUN_MIN;
+}
+
+/* Whether all units of the destination are whole cache lines. */
+static bool has_whole_lines(const cpu_plan *plan)
+{
+    int64_t bits = plan->transpose.dst_alignment | plan->unit_nbytes | plan->row.dst_stride;
+    for (int32_t k = 0; k < plan->nloops; k++) {
+        bits |= plan->loops[k].dst_stride;
+    }
+    return plan->kind == CPU_PLAN_ROWS && bits % CPU_LINE_NBYTES == 0;
+}
+
+/* How far ahead to prefetch: whole steps of the source, in the direction in which it is walked. */
+static int64_t prefetch_distance(const cpu_plan *plan, const ndbuf_cpu__tuning *tuning)
+{
+    int64_t stride = plan->row.src_stride;
+    if (plan->nbytes < tuning->stream_nbytes || stride == 0 || tuning->stream_prefetch_nbytes == 0) {
+        return 0;
+    }
+    int64_t steps = tuning->stream_prefetch_nbytes / ndbuf__stride_magnitude(stride);
+    return at_least_1(steps) * stride;
+}
+
+void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kernels *kernels,
+                          const ndbuf_cpu__tuning *tuning)
+{
+    cpu_plan *plan = out_plan;
+    plan->unit_nbytes = box->unit_nbytes;
+    plan->dst_offset = 0;
+    plan->src_offset = 0;
+    plan->nloops = box->ndim;
+    plan->nbytes = box->unit_nbytes;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        plan->loops[k] = (cpu_axis){box->shape[k], box->dst_strides[k], box->src_strides[k]};
+        plan->nbytes *= box->shape[k];
+    }
+    plan->column = (cpu_axis){.extent = 1};
+    plan->column_piece = 1;
+    plan->group_units = 1;
+    plan->group_stride = 0;
+    plan->transpose.dst_alignment = (int64_t)((uintptr_t)box->dst % CPU_LINE_NBYTES);
+    plan->streams = kernels->stream != NULL && plan->nbytes >= tuning->stream_nbytes;
+    if (box->ndim == 0) {
+        plan_bytes(plan);
+    } else {
+        plan_choose(plan, kernels, tuning);
+    }
+    plan->whole_lines = has_whole_lines(plan);
+    plan->streams = plan->streams && (plan->whole_lines || has_streamed_runs(plan));
+    plan->prefetch_nbytes = prefetch_distance(plan, tuning);
+    plan->ntasks = (plan->row.extent + plan->row_piece - 1) / plan->row_piece *
+                   ((plan->column.extent + plan->column_piece - 1) / plan->column_piece);
+    for (int32_t k = 0; k < plan->nloops; k++) {
+        plan->ntasks *= plan->loops[k].extent;
+    }
+}

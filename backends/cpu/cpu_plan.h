@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_BACKENDS_CPU_CPU_PLAN_H
+#define NDBUF_BACKENDS_CPU_CPU_PLAN_H
+
+/* How the host engine copies a box: which kernel, along which axes, in what pieces. Making a plan is arithmetic alone:
+ * the box's addresses are looked at for their alignment only, and no memory behind them. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/copy_axes.h"
+
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu/cpu_strided.h"
+#include "backends/cpu/cpu_tuning.h"
+
+/* What is done along the row axis; the loops walk around it. */
+typedef enum cpu_plan_kind {
+    CPU_PLAN_BYTES = 1,     /* contiguous bytes: the row axis counts them */
+    CPU_PLAN_ROWS = 2,      /* contiguous units, each too long for a vector's lane */
+    CPU_PLAN_GATHER = 3,    /* a dense destination, units or groups of them picked from the source by shuffles */
+    CPU_PLAN_SCATTER = 4,   /* a dense source, spread over every second to fourth unit of the destination */
+    CPU_PLAN_WEAVE = 5,     /* up to four dense sources to one dense destination in turn, or the reverse */
+    CPU_PLAN_REPEAT = 6,    /* one unit to a dense destination */
+    CPU_PLAN_STRIDED = 7,   /* scalar; with a second axis along which the source is faster, in square tiles */
+    CPU_PLAN_TRANSPOSE = 8, /* both sides dense, each along axes of its own */
+} cpu_plan_kind;
+
+typedef struct cpu_axis {
+    int64_t extent;
+    int64_t dst_stride;
+    int64_t src_stride;
+} cpu_axis;
+
+/* Of the offsets of a transpose's tile, in each direction. */
+#define CPU_PLAN_MAX_LINES 1152
+#define CPU_PLAN_MAX_ROWS 1536
+#define CPU_PLAN_MAX_STAGE_NBYTES (32 * 1024)
+#define CPU_PLAN_MAX_STRIP_ROWS 256
+#define CPU_PLAN_MAX_PANEL_NBYTES 512
+
+/* A plan for a transpose. A tile is made of lines that are dense in the source, and of rows that are dense in the
+ * destination. Several axes may be chained into either, so that also a nest of tiny axes has long ones; the outermost
+ * axis of each chain is the plan's row (of lines) or column axis, taken in pieces. */
+typedef struct cpu_transpose {
+    int64_t lines_per_index; /* lines at each index of the row axis: the other axes of the chain */
+    int64_t rows_per_index;  /* rows at each index of the column axis */
+    int64_t pad_indices;     /* of the row axis, beyond a piece: rows leave in whole cache lines, of which the last
+                              * ones reach into the next piece */
+    int64_t strip_rows;      /* rows that are staged together */
+    int64_t stage_pitch;     /* bytes from row to row there; 0: rows go to the destination at once */
+    int64_t prefetch_nbytes;
+    int64_t dst_alignment; /* of the box's address within a cache line */
+    bool packs_lines;      /* lines that share cache sets are first brought together */
+    int64_t src_offsets[CPU_PLAN_MAX_LINES];
+    int64_t dst_offsets[CPU_PLAN_MAX_ROWS];
+} cpu_transpose;
+
+typedef struct cpu_plan {
+    cpu_plan_kind kind;
+    bool streams;            /* past the caches */
+    bool whole_lines;        /* ROWS: each starts and ends with a cache line of the destination */
+    int64_t prefetch_nbytes; /* how far from where it is read the source is prefetched; 0: not */
+    int64_t unit_nbytes;
+    int64_t nbytes;
+    int64_t dst_offset; /* where axes were turned round: of the first unit, from the box's address */
+    int64_t src_offset;
+    int32_t nloops;
+    cpu_axis loops[NDBUF__MAX_AXES]; /* outermost first */
+    cpu_axis row;
+    int64_t row_piece; /* indices of the row axis in one task */
+    cpu_axis column;   /* extent 1: none */
+    int64_t column_piece;
+    int64_t ntasks; /* pieces in all loops together, row pieces fastest */
+    cpu_row_fn row_fn;
+    int64_t group_units;  /* GATHER: dense units of the destination at each index of the row axis */
+    int64_t group_stride; /* between them in the source */
+    int64_t scatter_factor;
+    int64_t shuffle_reach; /* GATHER, WEAVE: bytes of the source that a step reads, from in_offsets[0] on */
+    cpu_shuffle shuffle;   /* GATHER, WEAVE */
+    cpu_transpose transpose;
+} cpu_plan;
+
+/* Plans the copy of a box with ndim > 0 by these kernels. */
+void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kernels *kernels,
+                          const ndbuf_cpu__tuning *tuning);
+
+/* Fills the shuffle of a GATHER; false: its window is too wide. */
+bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes);
+
+/* Fills the shuffle of a WEAVE: `streams` counts those of the side that has several; to_one: that is the source. */
+void ndbuf_cpu__shuffle_weave(cpu_plan *plan, int32_t vector_nbytes, const cpu_axis *streams, bool to_one);
+
+/* Runs tasks first .. last - 1 of a plan. */
+void ndbuf_cpu__plan_run(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning, char *dst,
+                         const char *src, int64_t first, int64_t last);
+
+#endif

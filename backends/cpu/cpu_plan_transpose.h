@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_BACKENDS_CPU_CPU_PLAN_TRANSPOSE_H
+#define NDBUF_BACKENDS_CPU_CPU_PLAN_TRANSPOSE_H
+
+/* Shared by the two files of the planner. */
+
+#include "backends/cpu/cpu_plan.h"
+
+/* Takes axis k out of the loops. */
+cpu_axis ndbuf_cpu__plan_take(cpu_plan *plan, int32_t k);
+
+/* Walks an axis from its other end. */
+void ndbuf_cpu__plan_turn(cpu_plan *plan, cpu_axis *axis);
+
+/* Makes it a transpose: the last axis is dense in the destination, `column` in the source. plan->streams is what the
+ * size of the copy asks for, and may be taken back. */
+void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning,
+                               int32_t column);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifdef __linux__
+#define _GNU_SOURCE /* sched_getaffinity */
+#endif
+
+#include "backends/cpu/cpu_pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+#include "core/sync.h"
+
+#include "backends/cpu/cpu_environment.h"
+
+#define MAX_THREADS 64
+/* More than this many do not make copies faster unless somebody says so: memory is what they wait for. */
+#define DEFAULT_MAX_THREADS 16
+/* A thread that has nothing to do, or waits for the others' last parts, looks so often before it sleeps. */
+#define IDLE_SPINS 1000
+
+/* One piece of work, on the stack of the thread that gives it. */
+typedef struct pool_job {
+    cpu_pool_fn fn;
+    void *context;
+    int64_t nparts;
+    _Atomic int64_t next; /* the first part that nobody has taken */
+} pool_job;
+
+typedef struct cpu_pool {
+    ndbuf__mutex mutex; /* guards all below, atomics for writing only */
+    ndbuf__cond changed;
+    pool_job *job;            /* NULL: none, or all its parts are taken */
+    int32_t nhelpers;         /* threads that may join the job */
+    _Atomic uint64_t number;  /* of the job: changes with each */
+    _Atomic int32_t nworking; /* threads of the pool in the job */
+    bool busy;
+    bool ending;
+    int32_t nthreads;
+    ndbuf__thread threads[MAX_THREADS];
+} cpu_pool;
+
+static cpu_pool pool = {.mutex = NDBUF__MUTEX_INIT, .changed = PTHREAD_COND_INITIALIZER};
+static _Atomic int32_t wanted_threads;
+static pthread_once_t pool_once = PTHREAD_ONCE_INIT;
+
+static void spin_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* -- how many -- */
+
+static int32_t default_threads(void)
+{
+    const char *text = ndbuf_cpu__environment("NDBUF_CPU_THREADS");
+    if (text != NULL) {
+        char *end;
+        long value = strtol(text, &end, 10);
+        if (end != text && *end == '\0' && value >= 1) {
+            return value < MAX_THREADS ? (int32_t)value : MAX_THREADS;
+        }
+    }
+    long count = 0;
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+        count = CPU_COUNT(&set);
+    }
+#endif
+    if (count < 1) {
+        count = sysconf(_SC_NPROCESSORS_ONLN);
+    }
+    return count < 1 ? 1 : count < DEFAULT_MAX_THREADS ? (int32_t)count : DEFAULT_MAX_THREADS;
+}
+
+int32_t ndbuf_cpu__threads(void)
+{
+    int32_t nthreads = atomic_load_explicit(&wanted_threads, memory_order_relaxed);
+    if (nthreads == 0) {
+        nthreads = default_threads();
+        atomic_store_explicit(&wanted_threads, nthreads, memory_order_relaxed);
+    }
+    return nthreads;
+}
+
+void ndbuf_cpu__set_threads(int32_t nthreads)
+{
+    int32_t value = nthreads < 0 ? 0 : nthreads < MAX_THREADS ? nthreads : MAX_THREADS;
+    atomic_store_explicit(&wanted_threads, value, memory_order_relaxed);
+}
+
+/* -- the threads -- */
+
+static void job_take_parts(pool_job *job)
+{
+    for (;;) {
+        int64_t part = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
+        if (part >= job->nparts) {
+            return;
+        }
+        job->fn(job->context, part);
+    }
+}
+
+/* Waits for another job than the last one without sleeping, for a while. */
+static void wait_awake(uint64_t last_number)
+{
+    for (int i = 0; i < IDLE_SPINS; i++) {
+        if (atomic_load_explicit(&pool.number, memory_order_relaxed) != last_number) {
+            return;
+        }
+        spin_pause();
+    }
+}
+
+static NDBUF__THREAD_RESULT thread_main(void *context)
+{
+    (void)context;
+    uint64_t last_number = 0;
+    ndbuf__mutex_lock(&pool.mutex);
+    while (!pool.ending) {
+        uint64_t number = atomic_load_explicit(&pool.number, memory_order_relaxed);
+        pool_job *job = pool.job;
+        if (job == NULL || number == last_number || pool.nhelpers == 0) {
+            ndbuf__cond_wait(&pool.changed, &pool.mutex);
+            continue;
+        }
+        last_number = number;
+        pool.nhelpers--;
+        atomic_fetch_add_explicit(&pool.nworking, 1, memory_order_relaxed);
+        ndbuf__mutex_unlock(&pool.mutex);
+        job_take_parts(job);
+        ndbuf__mutex_lock(&pool.mutex);
+        if (atomic_fetch_sub_explicit(&pool.nworking, 1, memory_order_release) == 1) {
+            ndbuf__cond_broadcast(&pool.changed);
+        }
+        ndbuf__mutex_unlock(&pool.mutex);
+        wait_awake(last_number);
+        ndbuf__mutex_lock(&pool.mutex);
+    }
+    ndbuf__mutex_unlock(&pool.mutex);
+    NDBUF__THREAD_RETURN;
+}
+
+/* The child of a fork has none of the threads, and locks that nobody holds. */
+static void forget_threads(void)
+{
+    ndbuf__mutex_init(&pool.mutex);
+    ndbuf__cond_init(&pool.changed);
+    pool.job = NULL;
+    pool.busy = false;
+    pool.nthreads = 0;
+    atomic_store_explicit(&pool.nworking, 0, memory_order_relaxed);
+}
+
+static void pool_first(void)
+{
+    pthread_atfork(NULL, NULL, forget_threads);
+}
+
+/* Makes threads until there are `nthreads`, or no more can be had. The program's signals are not theirs. */
+static void add_threads(int32_t nthreads)
+{
+    sigset_t all;
+    sigset_t before;
+    if (pool.nthreads >= nthreads) {
+        return;
+    }
+    pthread_once(&pool_once, pool_first);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (pool.nthreads < nthreads && ndbuf__thread_start(&pool.threads[pool.nthreads], thread_main, NULL)) {
+        pool.nthreads++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* A library that is unloaded takes the code with it that the threads run. */
+__attribute__((destructor)) static void end_threads(void)
+{
+    ndbuf__mutex_lock(&pool.mutex);
+    int32_t nthreads = pool.nthreads;
+    pool.nthreads = 0;
+    pool.ending = true;
+    atomic_fetch_add_explicit(&pool.number, 1, memory_order_relaxed);
+    ndbuf__cond_broadcast(&pool.changed);
+    ndbuf__mutex_unlock(&pool.mutex);
+    for (int32_t i = 0; i < nthreads; i++) {
+        ndbuf__thread_join(pool.threads[i]);
+    }
+}
+
+void ndbuf_cpu__pool_run(cpu_pool_fn fn, void *context, int64_t nparts)
+{
+    pool_job job = {.fn = fn, .context = context, .nparts = nparts};
+    int32_t nhelpers = ndbuf_cpu__threads() - 1;
+    bool shared = false;
+    if (nhelpers > 0 && nparts > 1) {
+        ndbuf__mutex_lock(&pool.mutex);
+        if (!pool.busy && !pool.ending) {
+            add_threads(nhelpers);
+            if (pool.nthreads > 0) {
+                shared = true;
+                pool.busy = true;
+                pool.job = &job;
+                pool.nhelpers = nhelpers < nparts - 1 ? nhelpers : (int32_t)(nparts - 1);
+                atomic_fetch_add_explicit(&pool.number, 1, memory_order_relaxed);
+                ndbuf__cond_broadcast(&pool.changed);
+            }
+        }
+        ndbuf__mutex_unlock(&pool.mutex);
+    }
+    job_take_parts(&job);
+    if (!shared) {
+        return;
+    }
+    for (int i = 0; i < IDLE_SPINS && atomic_load_explicit(&pool.nworking, memory_order_relaxed) > 0; i++) {
+        spin_pause();
+    }
+    ndbuf__mutex_lock(&pool.mutex);
+    pool.job = NULL; /* who has not begun by now need not */
+    while (atomic_load_explicit(&pool.nworking, memory_order_acquire) > 0) {
+        ndbuf__cond_wait(&pool.changed, &pool.mutex);
+    }
+    pool.busy = false;
+    ndbuf__mutex_unlock(&pool.mutex);
+}

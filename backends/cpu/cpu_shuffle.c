@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/cpu/cpu_plan.h"
+
+#include <string.h>
+
+/* The index tables of shuffles. They say for each byte of a step's output where it comes from. */
+
+static void shuffle_clear(cpu_shuffle *shuffle, int32_t nin, int32_t nout)
+{
+    shuffle->nin = nin;
+    shuffle->nout = nout;
+    for (int32_t j = 0; j < nout; j++) {
+        memset(shuffle->index[j], CPU_SHUFFLE_NONE, (size_t)nin * CPU_VECTOR_MAX);
+    }
+}
+
+/* Unit `x` of the vectors written, all taken as one, comes from bytes `at` and following of those read. */
+static void shuffle_put(cpu_shuffle *shuffle, int64_t x, int64_t at, int64_t unit, int32_t vector_nbytes)
+{
+    int shift = vector_nbytes == 64 ? 6 : 4;
+    for (int64_t byte = 0; byte < unit; byte++, x++, at++) {
+        shuffle->index[x >> shift][at >> shift][x & (vector_nbytes - 1)] = (uint8_t)(at & (vector_nbytes - 1));
+    }
+}
+
+bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes)
+{
+    cpu_shuffle *shuffle = &plan->shuffle;
+    const int64_t unit = plan->unit_nbytes;
+    const int64_t stride = plan->row.src_stride;
+    const int64_t group_span = ndbuf__stride_magnitude(plan->group_stride) * (plan->group_units - 1) + unit;
+    const int64_t group_low = plan->group_stride < 0 ? plan->group_stride * (plan->group_units - 1) : 0;
+    int64_t ngroups = vector_nbytes / (plan->group_units * unit);
+    int64_t span = 0;
+    for (; ngroups >= 1; ngroups--) { /* as many as the window holds */
+        span = ndbuf__stride_magnitude(stride) * (ngroups - 1) + group_span;
+        if (span <= (int64_t)CPU_SHUFFLE_MAX * vector_nbytes) {
+            break;
+        }
+    }
+    if (ngroups < 1 || ngroups * plan->group_units * unit * 4 < vector_nbytes) {
+        return false;
+    }
+    int32_t nin = (int32_t)((span + vector_nbytes - 1) / vector_nbytes);
+    shuffle_clear(shuffle, nin, 1);
+    /* The window starts at the lowest byte of the step, or ends at its highest where the source runs backwards, so that
+     * what it reads too much lies where the next steps go. */
+    int64_t low = group_low + (stride < 0 ? stride * (ngroups - 1) : 0);
+    plan->shuffle_reach = (int64_t)nin * vector_nbytes;
+    int64_t base = stride < 0 ? low + span - plan->shuffle_reach : low;
+    for (int32_t i = 0; i < nin; i++) {
+        shuffle->in_offsets[i] = base + (int64_t)i * vector_nbytes;
+    }
+    shuffle->out_offsets[0] = 0;
+    shuffle->in_step = ngroups * stride;
+    shuffle->out_step = ngroups * plan->group_units * unit;
+    shuffle->units_per_step = (int32_t)ngroups;
+    int64_t x = 0;
+    for (int64_t group = 0; group < ngroups; group++) {
+        for (int64_t k = 0; k < plan->group_units; k++) {
+            shuffle_put(shuffle, x, group * stride + k * plan->group_stride - base, unit, vector_nbytes);
+            x += unit;
+        }
+    }
+    return true;
+}
+
+void ndbuf_cpu__shuffle_weave(cpu_plan *plan, int32_t vector_nbytes, const cpu_axis *streams, bool to_one)
+{
+    cpu_shuffle *shuffle = &plan->shuffle;
+    const int64_t unit = plan->unit_nbytes;
+    const int64_t count = streams->extent;
+    shuffle_clear(shuffle, (int32_t)count, (int32_t)count);
+    shuffle->units_per_step = (int32_t)(vector_nbytes / unit);
+    int64_t one_step = count * vector_nbytes;
+    shuffle->in_step = to_one ? vector_nbytes : one_step;
+    shuffle->out_step = to_one ? one_step : vector_nbytes;
+    plan->shuffle_reach = to_one ? vector_nbytes : one_step;
+    for (int32_t k = 0; k < count; k++) {
+        shuffle->in_offsets[k] = to_one ? k * streams->src_stride : (int64_t)k * vector_nbytes;
+        shuffle->out_offsets[k] = to_one ? (int64_t)k * vector_nbytes : k * streams->dst_stride;
+    }
+    for (int64_t i = 0; i < shuffle->units_per_step; i++) {
+        for (int64_t k = 0; k < count; k++) {
+            int64_t woven = (i * count + k) * unit;       /* where unit i of stream k is on the one side */
+            int64_t apart = k * vector_nbytes + i * unit; /* and on the other */
+            shuffle_put(shuffle, to_one ? woven : apart, to_one ? apart : woven, unit, vector_nbytes);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_BACKENDS_CPU_CPU_STRIDED_H
+#define NDBUF_BACKENDS_CPU_CPU_STRIDED_H
+
+/* Scalar loops: what no vector kernel does, the ends that vectors leave over, and copies too small for anything else.
+ */
+
+#include <stdint.h>
+
+/* `count` units from src to dst, each side stepping by its own stride. */
+typedef void (*cpu_row_fn)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,
+                           int64_t unit_nbytes);
+
+/* The loop for units of this size. */
+cpu_row_fn ndbuf_cpu__row_fn(int64_t unit_nbytes);
+
+/* As a cpu_transpose_fn, for units of any size and any counts. */
+void ndbuf_cpu__transpose_any(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
+                              int64_t nlines, int64_t nrows, int64_t unit_nbytes);
+
+/* Fills dst with whole copies of an item. */
+void ndbuf_cpu__repeat(char *dst, const char *item, int64_t item_nbytes, int64_t count);
+
+#endif

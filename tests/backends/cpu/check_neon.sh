@@ -1,0 +1,28 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Compiles the host engine and its test for AArch64, and runs them under an emulator. Debian: gcc-aarch64-linux-gnu,
+# libc6-dev-arm64-cross and qemu-user; without them the test is skipped.
+#
+#   check_neon.sh ROOT OUT_DIR
+set -eu
+
+root=$1
+out=$2
+compiler=aarch64-linux-gnu-gcc
+emulator=qemu-aarch64
+for program in "$compiler" "$emulator"; do
+    if ! command -v "$program" >/dev/null; then
+        echo "skipped: no $program"
+        exit 77
+    fi
+done
+mkdir -p "$out"
+others='kernels_(ssse3|avx)|cpu_(backend|copy|memory|mapped_file|queue)\.c' # not the engine's, or not for AArch64
+sources=$(ls "$root"/backends/cpu/cpu_*.c | grep -vE "$others")
+# shellcheck disable=SC2086 # a list
+"$compiler" -O2 -static -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DNDBUF_BUILDING -DNDBUF_STATIC \
+    -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/backends/cpu/emulated" \
+    "$root/tests/backends/cpu/test_cpu_engine.c" "$root/tests/backends/cpu/random_box.c" \
+    "$root/tests/support/test.c" $sources "$root/core/copy_axes.c" "$root/core/host_alloc.c" "$root/core/status.c" \
+    -o "$out/test_cpu_engine_aarch64" -lpthread
+"$emulator" "$out/test_cpu_engine_aarch64"

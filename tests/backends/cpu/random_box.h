@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_TESTS_BACKENDS_CPU_RANDOM_BOX_H
+#define NDBUF_TESTS_BACKENDS_CPU_RANDOM_BOX_H
+
+#include "backends/cpu/cpu_backend.h"
+#include "core/copy_axes.h"
+#include "tests/support/test.h"
+
+/* A copy between two blocks that end where the layouts do, with what the destination holds after it. */
+typedef struct random_box {
+    ndbuf__copy_axes axes; /* as given to the engine: merged */
+    cpu_box box;
+    char *src_block;
+    char *dst_block;
+    char *expected;  /* of the whole block, gaps included */
+    char *untouched; /* the block before the copy */
+    int64_t dst_nbytes;
+    char text[512]; /* the layout before it was merged */
+} random_box;
+
+/* Makes one of up to about max_nbytes: a permuted destination with or without gaps, and a source with axes in any
+ * order, reversed, repeated or with gaps. */
+void random_box_make(random_box *out_box, test_random *random, int64_t max_nbytes);
+
+/* The destination as it was. */
+void random_box_reset(random_box *box);
+
+/* Fails the test unless the destination is what it should be. */
+void random_box_check(const random_box *box, const char *by);
+
+void random_box_clear(random_box *box);
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The host engine against copies byte by byte: all kernels that this processor runs, with and without streaming. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu/cpu_pool.h"
+#include "backends/cpu/cpu_tuning.h"
+#include "tests/backends/cpu/random_box.h"
+#include "tests/support/test.h"
+
+/* Fewer under the thread sanitizer, which makes each byte take its time. */
+#if defined(__SANITIZE_THREAD__)
+#define NBOXES(count) ((count) / 20)
+#else
+#define NBOXES(count) (count)
+#endif
+
+static const char *const names[] = {"portable", "ssse3", "avx2", "avx512", "neon"};
+
+static int teardown(void **state)
+{
+    (void)state;
+    ndbuf_cpu__kernels_set(NULL);
+    ndbuf_cpu__tuning_set(NULL);
+    ndbuf_cpu__set_threads(0);
+    return 0;
+}
+
+/* Copies a box by all kernels. */
+static void check_box(random_box *box)
+{
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const cpu_kernels *kernels = ndbuf_cpu__kernels_find(names[i]);
+        if (kernels != NULL) {
+            ndbuf_cpu__kernels_set(kernels);
+            random_box_reset(box);
+            ndbuf_cpu__copy_box(&box->box);
+            random_box_check(box, names[i]);
+        }
+    }
+}
+
+static void check_many(const char *name, uint64_t seed, int nboxes, int64_t max_nbytes)
+{
+    test_random random = test_random_make(name, seed);
+    for (int i = 0; i < NBOXES(nboxes); i++) {
+        random_box box;
+        int64_t limit = (int64_t)1 << test_random_range(&random, 4, 63 - __builtin_clzll((uint64_t)max_nbytes));
+        random_box_make(&box, &random, limit);
+        check_box(&box);
+        random_box_clear(&box);
+    }
+}
+
+static void all_kernels_copy_4000_random_boxes_alike(void **state)
+{
+    (void)state;
+    check_many("all_kernels_copy_4000_random_boxes_alike", 1, 4000, 65536);
+}
+
+static void planned_copies_are_right_at_any_size(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning tuning = *ndbuf_cpu__tuning_get();
+    tuning.small_nbytes = 0;
+    ndbuf_cpu__tuning_set(&tuning);
+    check_many("planned_copies_are_right_at_any_size", 2, 3000, 32768);
+}
+
+static void streamed_copies_are_right_at_any_size(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning tuning = *ndbuf_cpu__tuning_get();
+    tuning.small_nbytes = 0;
+    tuning.stream_nbytes = 1;
+    tuning.strip_prefetch_nbytes = 1;
+    ndbuf_cpu__tuning_set(&tuning);
+    check_many("streamed_copies_are_right_at_any_size", 3, 4000, 65536);
+}
+
+static void any_constants_give_right_copies(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("any_constants_give_right_copies", 4);
+    for (int i = 0; i < NBOXES(1500); i++) {
+        ndbuf_cpu__tuning tuning = {
+            .stream_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
+            .stream_prefetch_nbytes = test_random_range(&random, 0, 4096),
+            .rep_movsb_nbytes = test_random_range(&random, 0, 4096),
+            .thread_nbytes = test_random_range(&random, 1, 65536),
+            .thread_share_nbytes = test_random_range(&random, 1, 4096),
+            .strip_nbytes = test_random_range(&random, 1, 512),
+            .panel_stream_nbytes = test_random_range(&random, 1, 4096),
+            .panel_nbytes = test_random_range(&random, 1, 4096),
+            .panel_lines = test_random_range(&random, 1, 512),
+            .strip_rows = test_random_range(&random, 1, 300),
+            .tile_rows = test_random_range(&random, 1, 2000),
+            .strip_prefetch_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
+            .conflict_nbytes = test_random_range(&random, 1, 64),
+        };
+        random_box box;
+        ndbuf_cpu__tuning_set(&tuning);
+        ndbuf_cpu__set_threads((int32_t)test_random_range(&random, 1, 4));
+        random_box_make(&box, &random, (int64_t)1 << test_random_range(&random, 8, 18));
+        check_box(&box);
+        random_box_clear(&box);
+    }
+}
+
+/* Shapes that meet certain kernels, with every number of units left over behind whole vectors. */
+static void check_2d(int64_t item, int64_t nrows, int64_t ncolumns, const int64_t *dst_strides,
+                     const int64_t *src_strides, int64_t src_nbytes, int64_t src_offset)
+{
+    static char src_block[1 << 18];
+    static char dst_block[1 << 18];
+    static char expected[1 << 18];
+    int64_t dst_nbytes = dst_strides[0] * (nrows - 1) + dst_strides[1] * (ncolumns - 1) + item;
+    assert_true(src_nbytes <= (int64_t)sizeof(src_block) && dst_nbytes + 64 <= (int64_t)sizeof(dst_block));
+    for (int64_t i = 0; i < src_nbytes; i++) {
+        src_block[i] = (char)(i * 7 + i / 256);
+    }
+    memset(expected, 1, sizeof(expected));
+    ndbuf__copy_axes axes = {.unit_nbytes = item};
+    ndbuf__copy_axes_append(&axes, nrows, dst_strides[0], src_strides[0]);
+    ndbuf__copy_axes_append(&axes, ncolumns, dst_strides[1], src_strides[1]);
+    for (int64_t i = 0; i < nrows; i++) {
+        for (int64_t j = 0; j < ncolumns; j++) {
+            memcpy(expected + i * dst_strides[0] + j * dst_strides[1],
+                   src_block + src_offset + i * src_strides[0] + j * src_strides[1], (size_t)item);
+        }
+    }
+    ndbuf__copy_axes_merge(&axes);
+    cpu_box box = {.dst = dst_block + axes.dst_offset,
+                   .src = src_block + src_offset + axes.src_offset,
+                   .ndim = axes.ndim,
+                   .unit_nbytes = axes.unit_nbytes,
+                   .shape = axes.shape,
+                   .dst_strides = axes.dst_strides,
+                   .src_strides = axes.src_strides};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (ndbuf_cpu__kernels_find(names[i]) != NULL) {
+            ndbuf_cpu__kernels_set(ndbuf_cpu__kernels_find(names[i]));
+            memset(dst_block, 1, sizeof(dst_block));
+            ndbuf_cpu__copy_box(&box);
+            if (memcmp(dst_block, expected, sizeof(expected)) != 0) {
+                fail_msg("%s: %lld x %lld items of %lld bytes, strides %lld %lld <- %lld %lld", names[i],
+                         (long long)nrows, (long long)ncolumns, (long long)item, (long long)dst_strides[0],
+                         (long long)dst_strides[1], (long long)src_strides[0], (long long)src_strides[1]);
+            }
+        }
+    }
+}
+
+static void slices_weaves_and_transposes_of_every_length_are_right(void **state)
+{
+    (void)state;
+    static const int64_t items[] = {1, 2, 3, 4, 6, 8, 12, 16, 24};
+    for (int streamed = 0; streamed < 2; streamed++) {
+        ndbuf_cpu__tuning tuning = *ndbuf_cpu__tuning_get();
+        tuning.small_nbytes = 0;
+        tuning.stream_nbytes = streamed != 0 ? 1 : INT64_MAX;
+        ndbuf_cpu__tuning_set(&tuning);
+        for (size_t k = 0; k < sizeof(items) / sizeof(items[0]); k++) {
+            int64_t item = items[k];
+            for (int64_t n = 2; n < NBOXES(300); n += n < 80 ? 1 : 37) {
+                for (int64_t factor = 2; factor <= 5; factor++) {
+                    int64_t dense[2] = {n * item, item};
+                    int64_t every[2] = {n * item * factor + 8, item * factor};
+                    int64_t backwards[2] = {n * item * factor + 8, -item * factor};
+                    int64_t dst_woven[2] = {item * factor, item};
+                    int64_t src_planes[2] = {item, item * n};
+                    int64_t dst_planes[2] = {item * n, item};
+                    int64_t src_woven[2] = {item, item * factor};
+                    int64_t span = 2 * (n * item * factor + 8);
+                    check_2d(item, 2, n, dense, every, span, 0);
+                    check_2d(item, 2, n, dense, backwards, span, (n - 1) * item * factor);
+                    check_2d(item, 2, n, every, dense, 2 * n * item, 0);
+                    check_2d(item, n, factor, dst_woven, src_planes, n * factor * item, 0);
+                    check_2d(item, factor, n, dst_planes, src_woven, n * factor * item, 0);
+                }
+                for (int64_t m = 2; m < 40; m += 5) {
+                    int64_t rows[2] = {m * item, item};
+                    int64_t columns[2] = {item, n * item};
+                    check_2d(item, n, m, rows, columns, n * m * item, 0);
+                }
+            }
+        }
+    }
+}
+
+static void a_fill_repeats_items_of_any_size(void **state)
+{
+    (void)state;
+    static char block[70000];
+    for (int64_t item = 1; item < 40; item++) {
+        for (int64_t count = 1; count < 20000 / item; count = count * 3 + 1) {
+            for (int streamed = 0; streamed < 2; streamed++) {
+                char pattern[64];
+                ndbuf_cpu__tuning tuning = *ndbuf_cpu__tuning_get();
+                tuning.stream_nbytes = streamed != 0 ? 1 : INT64_MAX;
+                ndbuf_cpu__tuning_set(&tuning);
+                for (int64_t i = 0; i < item; i++) {
+                    pattern[i] = (char)(i + 1);
+                }
+                int64_t shape[2] = {3, count};
+                int64_t strides[2] = {count * item + 5, item};
+                cpu_box box = {.dst = block + 16 + item,
+                               .src = pattern,
+                               .ndim = 2,
+                               .unit_nbytes = item,
+                               .shape = shape,
+                               .dst_strides = strides};
+                memset(block, 0, sizeof(block));
+                ndbuf_cpu__fill_box(&box);
+                for (int64_t row = 0; row < 3; row++) {
+                    for (int64_t i = 0; i < count * item; i++) {
+                        assert_int_equal(box.dst[row * strides[0] + i], i % item + 1);
+                    }
+                    assert_int_equal(box.dst[row * strides[0] + count * item], 0);
+                }
+                assert_int_equal(box.dst[-1], 0);
+            }
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(all_kernels_copy_4000_random_boxes_alike, teardown),
+        cmocka_unit_test_teardown(planned_copies_are_right_at_any_size, teardown),
+        cmocka_unit_test_teardown(streamed_copies_are_right_at_any_size, teardown),
+        cmocka_unit_test_teardown(any_constants_give_right_copies, teardown),
+        cmocka_unit_test_teardown(slices_weaves_and_transposes_of_every_length_are_right, teardown),
+        cmocka_unit_test_teardown(a_fill_repeats_items_of_any_size, teardown),
+    };
+    return cmocka_run_group_tests_name("cpu_engine", tests, NULL, NULL);
+}

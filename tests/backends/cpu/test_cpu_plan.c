@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What the host engine plans: kinds, axes and pieces. Only addresses are given, never memory. */
+
+#include "backends/cpu/cpu_plan.h"
+#include "tests/support/test.h"
+
+#define MIB ((int64_t)1 << 20)
+
+/* A machine that does not depend on the one that runs the test. */
+static const ndbuf_cpu__tuning tuning = {
+    .stream_nbytes = 2 * MIB,
+    .stream_prefetch_nbytes = 8192,
+    .rep_movsb_nbytes = INT64_MAX,
+    .small_nbytes = 4096,
+    .thread_nbytes = 1 * MIB,
+    .thread_share_nbytes = 256 * 1024,
+    .strip_nbytes = 64,
+    .panel_stream_nbytes = 256,
+    .panel_nbytes = 512,
+    .panel_lines = 256,
+    .strip_rows = 32,
+    .tile_rows = 1024,
+    .strip_prefetch_nbytes = 1 * MIB,
+    .conflict_nbytes = 4096,
+};
+
+static void no_shuffle(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes)
+{
+    (void)shuffle, (void)dst, (void)src, (void)nsteps, (void)prefetch_nbytes;
+}
+
+static int64_t no_scatter(char *dst, const char *src, int64_t nunits, int32_t unit_nbytes, int32_t factor)
+{
+    (void)dst, (void)src, (void)nunits, (void)unit_nbytes, (void)factor;
+    return 0;
+}
+
+static void no_stream(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
+                      int64_t prefetch_nbytes)
+{
+    (void)dst, (void)dst_stride, (void)src, (void)src_stride, (void)count, (void)nbytes, (void)prefetch_nbytes;
+}
+
+/* Kernels with vectors of 64 bytes, for planning only. */
+static const cpu_kernels kernels = {
+    .name = "planned",
+    .shuffle_nbytes = 64,
+    .block_lines = {64, 32, 16, 8, 4},
+    .block_rows = {16, 8, 4, 2, 1},
+    .shuffle = no_shuffle,
+    .scatter = no_scatter,
+    .stream = no_stream,
+};
+
+static cpu_plan plan_of(const cpu_kernels *with, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
+                        const int64_t *dst_strides, const int64_t *src_strides, uintptr_t dst_address)
+{
+    cpu_plan plan;
+    cpu_box box = {.dst = (char *)dst_address,
+                   .ndim = ndim,
+                   .unit_nbytes = unit_nbytes,
+                   .shape = shape,
+                   .dst_strides = dst_strides,
+                   .src_strides = src_strides};
+    ndbuf_cpu__plan_make(&plan, &box, with, &tuning);
+    return plan;
+}
+
+#define LIST(...) ((const int64_t[]){__VA_ARGS__})
+#define PLAN(ndim, unit, shape, dst, src) plan_of(&kernels, ndim, unit, LIST shape, LIST dst, LIST src, 4096)
+
+static void contiguous_bytes_are_cut_into_pieces(void **state)
+{
+    (void)state;
+    cpu_plan plan = plan_of(&kernels, 0, 64 * MIB, NULL, NULL, NULL, 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BYTES);
+    assert_true(plan.streams);
+    assert_int_equal(plan.ntasks * plan.row_piece, 64 * MIB);
+    plan = plan_of(&kernels, 0, 2 * MIB - 1, NULL, NULL, NULL, 4096);
+    assert_false(plan.streams);
+}
+
+static void long_units_are_bytes_and_shorter_ones_rows(void **state)
+{
+    (void)state;
+    assert_int_equal(PLAN(1, 4096, (100), (4096), (8192)).kind, CPU_PLAN_BYTES);
+    assert_int_equal(PLAN(1, 256, (100), (256), (320)).kind, CPU_PLAN_ROWS);
+    assert_int_equal(PLAN(1, 20, (1000), (20), (40)).kind, CPU_PLAN_ROWS);
+}
+
+static void rows_that_are_whole_lines_stream_whatever_is_between_them(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(1, 64, (1000000), (192), (128));
+    assert_true(plan.whole_lines);
+    assert_true(plan.streams);
+    plan = plan_of(&kernels, 1, 64, LIST(1000000), LIST(192), LIST(128), 4096 + 16);
+    assert_false(plan.whole_lines);
+    assert_false(plan.streams);
+}
+
+static void slices_are_gathered_by_shuffles_while_they_fit_a_window(void **state)
+{
+    (void)state;
+    for (int64_t unit = 1; unit <= 16; unit *= 2) {
+        for (int64_t factor = 2; factor <= 4; factor++) {
+            cpu_plan plan = plan_of(&kernels, 1, unit, LIST(100000), LIST(unit), LIST(unit * factor), (uintptr_t)4096);
+            assert_int_equal(plan.kind, CPU_PLAN_GATHER);
+            assert_int_equal(plan.shuffle.nin, (64 * factor - unit * (factor - 1) + 63) / 64);
+            assert_int_equal(plan.shuffle.units_per_step, 64 / unit);
+        }
+    }
+    assert_int_equal(PLAN(1, 4, (100000), (4), (4000)).kind, CPU_PLAN_STRIDED);
+}
+
+static void a_reversed_axis_is_a_gather_that_ends_where_it_begins(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(1, 4, (100000), (4), (-4));
+    assert_int_equal(plan.kind, CPU_PLAN_GATHER);
+    assert_int_equal(plan.shuffle.nin, 1);
+    assert_int_equal(plan.shuffle.in_step, -64);
+    assert_int_equal(plan.shuffle.in_offsets[0], -60);
+    assert_int_equal(plan.shuffle.index[0][0][0], 60);
+    assert_int_equal(plan.shuffle.index[0][0][63], 3);
+}
+
+static void small_dense_groups_are_gathered_together(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(2, 1, (100000, 3), (3, 1), (3, -1)); /* the channels of a picture, the other way round */
+    assert_int_equal(plan.kind, CPU_PLAN_GATHER);
+    assert_int_equal(plan.group_units, 3);
+    assert_int_equal(plan.nloops, 0);
+    assert_int_equal(plan.shuffle.out_step, 63);
+}
+
+static void scatters_go_by_masks_where_there_are_any(void **state)
+{
+    (void)state;
+    cpu_kernels without = kernels;
+    without.scatter = NULL;
+    assert_int_equal(PLAN(1, 1, (100000), (3), (1)).kind, CPU_PLAN_SCATTER);
+    assert_int_equal(PLAN(1, 1, (100000), (5), (1)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(plan_of(&without, 1, 1, LIST(100000), LIST(3), LIST(1), 4096).kind, CPU_PLAN_STRIDED);
+}
+
+static void channels_are_woven_both_ways(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(2, 1, (262144, 3), (3, 1), (1, 262144)); /* planes to pixels */
+    assert_int_equal(plan.kind, CPU_PLAN_WEAVE);
+    assert_int_equal(plan.row.extent, 262144);
+    assert_int_equal(plan.shuffle.out_step, 3 * 64);
+    plan = PLAN(2, 4, (4, 262144), (1048576, 4), (4, 16)); /* pixels to planes */
+    assert_int_equal(plan.kind, CPU_PLAN_WEAVE);
+    assert_int_equal(plan.shuffle.in_step, 4 * 64);
+    plan = PLAN(2, 4, (5, 262144), (1048576, 4), (4, 20));
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+}
+
+static void repeated_items_fill(void **state)
+{
+    (void)state;
+    assert_int_equal(PLAN(2, 4, (4096, 4096), (16384, 4), (4, 0)).kind, CPU_PLAN_REPEAT);
+    assert_int_equal(PLAN(1, 4, (4096), (8), (0)).kind, CPU_PLAN_STRIDED);
+}
+
+static void a_transpose_takes_the_fast_axis_of_each_side(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(3, 4, (320, 192, 256), (196608, 1024, 4), (768, 4, 245760));
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+    assert_int_equal(plan.nloops, 1);
+    assert_int_equal(plan.loops[0].extent, 320);
+    assert_int_equal(plan.row.extent, 256);
+    assert_int_equal(plan.column.extent, 192);
+    assert_true(plan.streams);
+    assert_int_equal(plan.transpose.pad_indices, 0); /* all rows start with a cache line */
+}
+
+static void a_nest_of_tiny_axes_is_chained_to_long_runs(void **state)
+{
+    (void)state;
+    int64_t shape[16];
+    int64_t dst_strides[16];
+    int64_t src_strides[16];
+    for (int32_t k = 0; k < 16; k++) {
+        shape[k] = 2;
+        dst_strides[k] = (int64_t)4 << (15 - k);
+        src_strides[k] = (int64_t)4 << k;
+    }
+    cpu_plan plan = plan_of(&kernels, 16, 4, shape, dst_strides, src_strides, 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+    assert_true(plan.row_piece * plan.transpose.lines_per_index >= 128);
+    assert_true(plan.column_piece * plan.transpose.rows_per_index >= 32);
+    for (int64_t a = 0; a < 128; a++) { /* line a: its bits, mirrored */
+        int64_t at = 0;
+        for (int bit = 0; bit < 7; bit++) {
+            at += (a >> bit & 1) * ((int64_t)4 << (15 - bit));
+        }
+        assert_int_equal(plan.transpose.src_offsets[a], at);
+    }
+}
+
+static void rows_that_start_anywhere_are_padded_to_whole_lines(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(2, 4, (5003, 5000), (20000, 4), (4, 20012));
+    assert_true(plan.streams);
+    assert_true(plan.transpose.pad_indices * 4 >= 63);
+}
+
+static void a_source_that_runs_backwards_is_turned_round(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(2, 4, (64, 100), (400, 4), (-4, 256));
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+    assert_int_equal(plan.column.src_stride, 4);
+    assert_int_equal(plan.column.dst_stride, -400);
+    assert_int_equal(plan.src_offset, -4 * 63);
+    assert_int_equal(plan.dst_offset, 400 * 63);
+}
+
+static void without_vectors_everything_is_planned_too(void **state)
+{
+    (void)state;
+    const cpu_kernels *portable = &ndbuf_cpu__kernels_portable;
+    cpu_plan plan = plan_of(portable, 2, 4, LIST(4096, 4096), LIST(16384, 4), LIST(4, 16384), 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+    assert_false(plan.streams);
+    plan = plan_of(portable, 1, 1, LIST(100000), LIST(1), LIST(2), 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(contiguous_bytes_are_cut_into_pieces),
+        cmocka_unit_test(long_units_are_bytes_and_shorter_ones_rows),
+        cmocka_unit_test(rows_that_are_whole_lines_stream_whatever_is_between_them),
+        cmocka_unit_test(slices_are_gathered_by_shuffles_while_they_fit_a_window),
+        cmocka_unit_test(a_reversed_axis_is_a_gather_that_ends_where_it_begins),
+        cmocka_unit_test(small_dense_groups_are_gathered_together),
+        cmocka_unit_test(scatters_go_by_masks_where_there_are_any),
+        cmocka_unit_test(channels_are_woven_both_ways),
+        cmocka_unit_test(repeated_items_fill),
+        cmocka_unit_test(a_transpose_takes_the_fast_axis_of_each_side),
+        cmocka_unit_test(a_nest_of_tiny_axes_is_chained_to_long_runs),
+        cmocka_unit_test(rows_that_start_anywhere_are_padded_to_whole_lines),
+        cmocka_unit_test(a_source_that_runs_backwards_is_turned_round),
+        cmocka_unit_test(without_vectors_everything_is_planned_too),
+    };
+    return cmocka_run_group_tests_name("cpu_plan", tests, NULL, NULL);
+}
