@@ -23,7 +23,8 @@ extern "C" {
  *
  * NDBUF_ERR_INVALID      shapes or formats differ (conversion is not built yet), two indices of `dst` reach one byte,
  *                        or the queue is of a third device
- * NDBUF_ERR_UNSUPPORTED  objects or pointers would travel to another device
+ * NDBUF_ERR_UNSUPPORTED  objects or pointers would travel to another device; or the queue is being captured (CUDA), and
+ *                        the copy is not one direct step
  * NDBUF_ERR_READONLY     `dst` is read-only
  * NDBUF_ERR_NOMEM        a staging buffer could not be had; `dst` is unchanged
  * NDBUF_ERR_DEVICE       the driver failed, see err->native_code; the contents of `dst` are unspecified

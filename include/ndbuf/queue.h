@@ -38,7 +38,8 @@ NDBUF_API void ndbuf_queue_release(ndbuf_queue *queue);
 
 /* Returns when all work given to the queue so far is done, and lets go of what it held.
  *
- * NDBUF_ERR_DEVICE  work failed, now or since the last wait; destinations of failed copies are unspecified
+ * NDBUF_ERR_DEVICE       work failed, now or since the last wait; destinations of failed copies are unspecified
+ * NDBUF_ERR_UNSUPPORTED  the queue is being captured (CUDA)
  * Any status of a host step that failed (NDBUF_ERR_NOMEM, ...): each failure is told once. */
 NDBUF_API ndbuf_status ndbuf_queue_wait(ndbuf_queue *queue, ndbuf_error *err);
 
@@ -48,8 +49,9 @@ NDBUF_API ndbuf_status ndbuf_queue_wait(ndbuf_queue *queue, ndbuf_error *err);
 NDBUF_API ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err);
 
 /* Work given to the queue from now on starts after `event`. Does not block if both are of one backend; otherwise the
- * queue's own host thread, or the caller where it has none, waits.
+ * queue's own host thread, or the caller where it has none (CUDA), waits.
  *
+ * NDBUF_ERR_UNSUPPORTED  the queue is being captured (CUDA), and the event is of another backend
  * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
 NDBUF_API ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
 
