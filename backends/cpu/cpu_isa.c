@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "backends/cpu/cpu_environment.h"
+#include "core/environment.h"
 
 /* Which kernels this processor runs. */
 
@@ -63,7 +63,7 @@ const cpu_kernels *ndbuf_cpu__kernels_find(const char *name)
 
 static const cpu_kernels *kernels_best(void)
 {
-    const char *name = ndbuf_cpu__environment("NDBUF_CPU_ISA");
+    const char *name = ndbuf__environment("NDBUF_CPU_ISA");
     const cpu_kernels *named = name != NULL ? ndbuf_cpu__kernels_find(name) : NULL;
     size_t i = 0;
     while (named == NULL && !choices[i].runs()) {

@@ -16,9 +16,8 @@
 #include <sched.h>
 #endif
 
+#include "core/environment.h"
 #include "core/sync.h"
-
-#include "backends/cpu/cpu_environment.h"
 
 #define MAX_THREADS 64
 /* More than this many do not make copies faster unless somebody says so: memory is what they wait for. */
@@ -62,7 +61,7 @@ static void spin_pause(void)
 
 static int32_t default_threads(void)
 {
-    const char *text = ndbuf_cpu__environment("NDBUF_CPU_THREADS");
+    const char *text = ndbuf__environment("NDBUF_CPU_THREADS");
     if (text != NULL) {
         char *end;
         long value = strtol(text, &end, 10);

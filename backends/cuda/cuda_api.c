@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#if defined(__linux__) && !defined(_GNU_SOURCE)
-#define _GNU_SOURCE /* secure_getenv */
-#endif
 #include "backends/cuda/cuda_api.h"
 
 #include <dlfcn.h>
@@ -13,6 +10,7 @@
 
 #include "ndbuf/cuda.h"
 
+#include "core/environment.h"
 #include "core/sync.h"
 
 static const cuda_api linked_table = {
@@ -109,11 +107,7 @@ static ndbuf_status open_library(const char *path, ndbuf_error *err)
 /* With the mutex held. */
 static ndbuf_status open_default(ndbuf_error *err)
 {
-#ifdef __linux__
-    const char *path = secure_getenv("NDBUF_CUDART");
-#else
-    const char *path = getenv("NDBUF_CUDART");
-#endif
+    const char *path = ndbuf__environment("NDBUF_CUDART");
     if (path != NULL && path[0] != '\0') {
         return open_library(path, err);
     }

@@ -264,6 +264,17 @@ static void ipc_close(void *context, void *handle)
     }
 }
 
+/* A storage over a block that `end` ends; also where there can be no storage. */
+static ndbuf_status adopt_or_end(ndbuf_device *device, void *block, size_t nbytes, ndbuf_release_fn end,
+                                 ndbuf_storage **out_storage, ndbuf_error *err)
+{
+    ndbuf_status status = ndbuf_storage_adopt(device, block, nbytes, 0, end, device, out_storage, err);
+    if (status != NDBUF_OK) {
+        end(device, block);
+    }
+    return status;
+}
+
 ndbuf_status ndbuf_cuda_ipc_storage_create(ndbuf_device *device, size_t nbytes, ndbuf_storage **out_storage,
                                            ndbuf_error *err)
 {
@@ -290,11 +301,7 @@ ndbuf_status ndbuf_cuda_ipc_storage_create(ndbuf_device *device, size_t nbytes, 
     if (status != NDBUF_OK) {
         return status;
     }
-    status = ndbuf_storage_adopt(device, block, nbytes, 0, ipc_free, device, out_storage, err);
-    if (status != NDBUF_OK) {
-        ipc_free(device, block);
-    }
-    return status;
+    return adopt_or_end(device, block, nbytes, ipc_free, out_storage, err);
 }
 
 ndbuf_status ndbuf_cuda_ipc_export(const ndbuf_storage *storage, ndbuf_cuda_ipc_handle *out_handle, ndbuf_error *err)
@@ -360,9 +367,5 @@ ndbuf_status ndbuf_cuda_ipc_open(ndbuf_device *device, const ndbuf_cuda_ipc_hand
     if (status != NDBUF_OK) {
         return status;
     }
-    status = ndbuf_storage_adopt(device, block, nbytes, 0, ipc_close, device, out_storage, err);
-    if (status != NDBUF_OK) {
-        ipc_close(device, block);
-    }
-    return status;
+    return adopt_or_end(device, block, nbytes, ipc_close, out_storage, err);
 }

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#if defined(__linux__) && !defined(_GNU_SOURCE)
-#define _GNU_SOURCE /* secure_getenv */
-#endif
 #include "backends/opencl/opencl_api.h"
 
 #include <dlfcn.h>
@@ -10,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/environment.h"
 #include "core/sync.h"
 
 #define OPENCL_LIBRARY "libOpenCL.so.1"
@@ -32,11 +30,7 @@ static const opencl_symbol api_symbols[] = {
 
 static const char *library_path(void)
 {
-#ifdef __linux__
-    const char *path = secure_getenv("NDBUF_OPENCL");
-#else
-    const char *path = getenv("NDBUF_OPENCL");
-#endif
+    const char *path = ndbuf__environment("NDBUF_OPENCL");
     return path != NULL && path[0] != '\0' ? path : OPENCL_LIBRARY;
 }
 

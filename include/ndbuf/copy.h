@@ -26,7 +26,8 @@ extern "C" {
  * NDBUF_ERR_UNSUPPORTED  objects or pointers would travel to another device; or the queue is being captured (CUDA), and
  *                        the copy is not one direct step
  * NDBUF_ERR_READONLY     `dst` is read-only
- * NDBUF_ERR_NOMEM        a staging buffer could not be had; `dst` is unchanged
+ * NDBUF_ERR_NOMEM        a staging buffer could not be had, and `dst` is unchanged; or memory ran out between the
+ *                        pieces of a staged copy, and its contents are unspecified
  * NDBUF_ERR_DEVICE       the driver failed, see err->native_code; the contents of `dst` are unspecified
  * NDBUF_ERR_ABI          a view that this copy of the library did not make
  * Thread-safe for distinct `dst`. */

@@ -23,6 +23,7 @@ sources=$(ls "$root"/backends/cpu/cpu_*.c | grep -vE "$others")
 "$compiler" -O2 -static -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DNDBUF_BUILDING -DNDBUF_STATIC \
     -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/backends/cpu/emulated" \
     "$root/tests/backends/cpu/test_cpu_engine.c" "$root/tests/backends/cpu/random_box.c" \
-    "$root/tests/support/test.c" $sources "$root/core/copy_axes.c" "$root/core/host_alloc.c" "$root/core/status.c" \
+    "$root/tests/support/test.c" $sources "$root/core/copy_axes.c" "$root/core/environment.c" \
+    "$root/core/host_alloc.c" "$root/core/status.c" \
     -o "$out/test_cpu_engine_aarch64" -lpthread
 "$emulator" "$out/test_cpu_engine_aarch64"

@@ -156,6 +156,16 @@ static void test_rectangles_go_between_devices_of_one_context(void **state)
     OPS->device_close(second);
 }
 
+/* A rectangle within one buffer, which is ended. */
+static void move_and_check(ndbuf_device *device, ndbuf_mem *mem, const ndbuf_rect *rect)
+{
+    ASSERT_OK(OPS->copy_rect(device->default_queue, rect, err));
+    ASSERT_OK(OPS->queue_wait(device->default_queue, err));
+    apply_rect(blocks.expected, blocks.dst, rect);
+    check_contents(mem);
+    free_side(mem);
+}
+
 static void test_rectangles_move_within_one_buffer(void **state)
 {
     (void)state;
@@ -170,11 +180,7 @@ static void test_rectangles_move_within_one_buffer(void **state)
         rect.src.offset += NBYTES / 2;
         rect.dst.mem = &mem;
         rect.src.mem = &mem;
-        ASSERT_OK(OPS->copy_rect(device->default_queue, &rect, err));
-        ASSERT_OK(OPS->queue_wait(device->default_queue, err));
-        apply_rect(blocks.expected, blocks.dst, &rect);
-        check_contents(&mem);
-        free_side(&mem);
+        move_and_check(device, &mem, &rect);
     }
 }
 
@@ -187,11 +193,7 @@ static void test_interleaved_rectangles_are_moved(void **state)
     refill(&random);
     ndbuf_mem mem = make_side(device, blocks.dst);
     ndbuf_rect rect = {.dst = {&mem, 32, 64, 64 * 100}, .src = {&mem, 0, 64, 64 * 100}, 16, 100, 1};
-    ASSERT_OK(OPS->copy_rect(device->default_queue, &rect, err));
-    ASSERT_OK(OPS->queue_wait(device->default_queue, err));
-    apply_rect(blocks.expected, blocks.dst, &rect);
-    check_contents(&mem);
-    free_side(&mem);
+    move_and_check(device, &mem, &rect);
 }
 
 static void test_rectangles_of_unequal_pitches_move_within_one_buffer(void **state)
@@ -207,11 +209,7 @@ static void test_rectangles_of_unequal_pitches_move_within_one_buffer(void **sta
         choose_side(&random, &rect, NBYTES / 2, NBYTES / 2, &rect.src);
         rect.dst.mem = &mem;
         rect.src.mem = &mem;
-        ASSERT_OK(OPS->copy_rect(device->default_queue, &rect, err));
-        ASSERT_OK(OPS->queue_wait(device->default_queue, err));
-        apply_rect(blocks.expected, blocks.dst, &rect);
-        check_contents(&mem);
-        free_side(&mem);
+        move_and_check(device, &mem, &rect);
     }
 }
 
