@@ -32,9 +32,16 @@ typedef struct cpu_shuffle {
 
 /* Turns lines of the source into columns of the destination: unit b of line a goes to place a of row b, that is from
  * src + src_offsets[a] + b * unit to dst + dst_offsets[b] + a * unit, for all a < nlines, b < nrows. Both counts are at
- * least those of a block. Each line is prefetched `prefetch_nbytes` ahead; 0: not. */
+ * least a block's side. What lies `prefetch_nbytes` from each line, before or behind it, is prefetched; 0: not. */
 typedef void (*cpu_transpose_fn)(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
                                  int64_t nlines, int64_t nrows, int64_t prefetch_nbytes);
+
+/* A second copy beside the first one, a line of each in turn: two streams come faster from memory than one. It is of
+ * the same form, at these distances from the first; both 0: there is none. */
+typedef struct cpu_twin {
+    int64_t dst;
+    int64_t src;
+} cpu_twin;
 
 #define CPU_TRANSPOSE_SIZES 5 /* units of 1, 2, 4, 8 and 16 bytes */
 
@@ -62,8 +69,7 @@ struct cpu_kernels {
     const char *name;
     const cpu_kernels *narrower; /* with smaller blocks, for this processor too; NULL: these are the portable ones */
     int32_t shuffle_nbytes;      /* of a vector of `shuffle`; 0: there is none */
-    int32_t block_lines[CPU_TRANSPOSE_SIZES];
-    int32_t block_rows[CPU_TRANSPOSE_SIZES];
+    int32_t block_side[CPU_TRANSPOSE_SIZES]; /* lines and rows that `transpose` takes at least */
     cpu_transpose_fn transpose[CPU_TRANSPOSE_SIZES];
     /* Each input is prefetched `prefetch_nbytes` ahead; 0: not. */
     void (*shuffle)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes);
@@ -74,10 +80,20 @@ struct cpu_kernels {
      * prefetched; 0: not. */
     void (*rows)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
                  int64_t prefetch_nbytes);
-    /* The same past the caches: rows of whole aligned lines of dst. NULL: there is none. */
+    /* The same past the caches: rows of whole aligned lines of dst. NULL: there is none, nor are the next ones. */
     void (*stream)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
-                   int64_t prefetch_nbytes);
-    void (*stream_end)(void); /* after the last `stream` of a thread: other threads see it */
+                   int64_t prefetch_nbytes, cpu_twin twin);
+    /* A shuffle past the caches: each output goes to whole aligned lines of dst. With a twin it has one output. */
+    void (*stream_shuffle)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps,
+                           int64_t prefetch_nbytes, cpu_twin twin);
+    /* Sends the whole lines of rows first .. first + count - 1 that are staged `pitch` bytes apart: row r begins in
+     * `stage` where the line `lines[r]` of the destination begins, and ends `staged` bytes behind places[r], which
+     * counts from `stage`. What is left moves to the row's front; lines and places follow. */
+    void (*stream_staged)(char *stage, int64_t pitch, int64_t *places, char **lines, int64_t first, int64_t count,
+                          int64_t staged);
+    /* A transpose to aligned lines of dst, of whole blocks whose sides are a line long. NULL: there is none. */
+    cpu_transpose_fn stream_transpose[CPU_TRANSPOSE_SIZES];
+    void (*stream_end)(void); /* after the last one of a thread: other threads see it */
 };
 
 extern const cpu_kernels ndbuf_cpu__kernels_portable;

@@ -27,13 +27,12 @@ static void stream_fence(void)
 {
     _mm_sfence();
 }
-static inline lanes lanes_load(const char *src, const int64_t *offsets, int step)
+static inline void lanes_exchange(lanes *v)
 {
-    __m128i lo = _mm_loadu_si128((const __m128i *)(src + offsets[0]));
-    __m128i hi = _mm_loadu_si128((const __m128i *)(src + offsets[step]));
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(lo), hi, 1);
+    __m256i lo = _mm256_permute2x128_si256(v[0], v[1], 0x20);
+    v[1] = _mm256_permute2x128_si256(v[0], v[1], 0x31);
+    v[0] = lo;
 }
-#define lanes_store wide_store
 #define lanes_unpack_lo(unit, a, b) LANES_UNPACK_LO_##unit(a, b)
 #define lanes_unpack_hi(unit, a, b) LANES_UNPACK_HI_##unit(a, b)
 #define LANES_UNPACK_LO_1(a, b) _mm256_unpacklo_epi8(a, b)
@@ -50,6 +49,7 @@ static inline lanes lanes_load(const char *src, const int64_t *offsets, int step
 #define BYTES_NBYTES 16
 typedef __m128i bytes;
 typedef __m128i pick;
+#define bytes_stream(dst, v) _mm_stream_si128((__m128i *)(dst), v)
 #define bytes_or _mm_or_si128
 #define bytes_pick _mm_shuffle_epi8
 

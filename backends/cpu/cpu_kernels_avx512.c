@@ -29,18 +29,17 @@ static void stream_fence(void)
 {
     _mm_sfence();
 }
-static inline __m128i lane_load(const char *src)
+static inline void lanes_exchange(lanes *v)
 {
-    return _mm_loadu_si128((const __m128i *)src);
+    __m512i a = _mm512_shuffle_i32x4(v[0], v[1], 0x44); /* lanes 0, 1 of both */
+    __m512i b = _mm512_shuffle_i32x4(v[0], v[1], 0xee); /* lanes 2, 3 */
+    __m512i c = _mm512_shuffle_i32x4(v[2], v[3], 0x44);
+    __m512i d = _mm512_shuffle_i32x4(v[2], v[3], 0xee);
+    v[0] = _mm512_shuffle_i32x4(a, c, 0x88);
+    v[1] = _mm512_shuffle_i32x4(a, c, 0xdd);
+    v[2] = _mm512_shuffle_i32x4(b, d, 0x88);
+    v[3] = _mm512_shuffle_i32x4(b, d, 0xdd);
 }
-static inline lanes lanes_load(const char *src, const int64_t *offsets, int step)
-{
-    __m512i v = _mm512_castsi128_si512(lane_load(src + offsets[0]));
-    v = _mm512_inserti32x4(v, lane_load(src + offsets[step]), 1);
-    v = _mm512_inserti32x4(v, lane_load(src + offsets[2 * step]), 2);
-    return _mm512_inserti32x4(v, lane_load(src + offsets[3 * step]), 3);
-}
-#define lanes_store wide_store
 #define lanes_unpack_lo(unit, a, b) LANES_UNPACK_LO_##unit(a, b)
 #define lanes_unpack_hi(unit, a, b) LANES_UNPACK_HI_##unit(a, b)
 #define LANES_UNPACK_LO_1(a, b) _mm512_unpacklo_epi8(a, b)
@@ -62,6 +61,7 @@ typedef struct pick {
 } pick;
 #define bytes_load wide_load
 #define bytes_store wide_store
+#define bytes_stream wide_stream
 #define bytes_or _mm512_or_si512
 
 static inline bytes bytes_pick(bytes v, pick i)

@@ -22,12 +22,7 @@ static inline void wide_store(char *dst, lanes v)
 {
     vst1q_u8((uint8_t *)dst, v);
 }
-static inline lanes lanes_load(const char *src, const int64_t *offsets, int step)
-{
-    (void)step;
-    return wide_load(src + offsets[0]);
-}
-#define lanes_store wide_store
+#define lanes_exchange(v) ((void)(v)) /* there is one lane */
 #define lanes_unpack_lo(unit, a, b) LANES_UNPACK_LO_##unit(a, b)
 #define lanes_unpack_hi(unit, a, b) LANES_UNPACK_HI_##unit(a, b)
 #define LANES_UNPACK_LO_1(a, b) vzip1q_u8(a, b)

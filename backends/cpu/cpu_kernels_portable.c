@@ -30,8 +30,7 @@ DEFINE_TRANSPOSE(16)
 
 const cpu_kernels ndbuf_cpu__kernels_portable = {
     .name = "portable",
-    .block_lines = {1, 1, 1, 1, 1},
-    .block_rows = {1, 1, 1, 1, 1},
+    .block_side = {1, 1, 1, 1, 1},
     .transpose = {transpose_1, transpose_2, transpose_4, transpose_8, transpose_16},
     .rows = rows_any,
 };

@@ -27,12 +27,7 @@ static void stream_fence(void)
 {
     _mm_sfence();
 }
-static inline lanes lanes_load(const char *src, const int64_t *offsets, int step)
-{
-    (void)step;
-    return wide_load(src + offsets[0]);
-}
-#define lanes_store wide_store
+#define lanes_exchange(v) ((void)(v)) /* there is one lane */
 #define lanes_unpack_lo(unit, a, b) LANES_UNPACK_LO_##unit(a, b)
 #define lanes_unpack_hi(unit, a, b) LANES_UNPACK_HI_##unit(a, b)
 #define LANES_UNPACK_LO_1(a, b) _mm_unpacklo_epi8(a, b)
@@ -51,6 +46,7 @@ typedef __m128i bytes;
 typedef __m128i pick;
 #define bytes_load wide_load
 #define bytes_store wide_store
+#define bytes_stream(dst, v) _mm_stream_si128((__m128i *)(dst), v)
 #define bytes_or _mm_or_si128
 #define bytes_pick _mm_shuffle_epi8
 

@@ -36,9 +36,10 @@ typedef struct cpu_axis {
 /* Of the offsets of a transpose's tile, in each direction. */
 #define CPU_PLAN_MAX_LINES 1152
 #define CPU_PLAN_MAX_ROWS 1536
-#define CPU_PLAN_MAX_STAGE_NBYTES (32 * 1024)
-#define CPU_PLAN_MAX_STRIP_ROWS 256
+#define CPU_PLAN_MAX_STAGE_NBYTES (48 * 1024)
+#define CPU_PLAN_MAX_STAGED_ROWS 256
 #define CPU_PLAN_MAX_PANEL_NBYTES 512
+#define CPU_PLAN_MAX_SENT_NBYTES 128
 
 /* A plan for a transpose. A tile is made of lines that are dense in the source, and of rows that are dense in the
  * destination. Several axes may be chained into either, so that also a nest of tiny axes has long ones; the outermost
@@ -46,13 +47,12 @@ typedef struct cpu_axis {
 typedef struct cpu_transpose {
     int64_t lines_per_index; /* lines at each index of the row axis: the other axes of the chain */
     int64_t rows_per_index;  /* rows at each index of the column axis */
-    int64_t pad_indices;     /* of the row axis, beyond a piece: rows leave in whole cache lines, of which the last
-                              * ones reach into the next piece */
-    int64_t strip_rows;      /* rows that are staged together */
-    int64_t stage_pitch;     /* bytes from row to row there; 0: rows go to the destination at once */
-    int64_t prefetch_nbytes;
-    int64_t dst_alignment; /* of the box's address within a cache line */
-    bool packs_lines;      /* lines that share cache sets are first brought together */
+    int64_t strip_rows;      /* rows that are turned together */
+    int64_t stage_pitch;     /* bytes from row to row of the stage; 0: rows go to the destination at once */
+    int64_t panels_sent;     /* past the caches: row pieces after which whole lines leave the stage */
+    int64_t prefetch_nbytes; /* as usual: from each line to the next strip of it; 0: not */
+    int64_t dst_alignment;   /* of the box's address within a cache line */
+    bool packs_lines;        /* lines that share cache sets are first brought together */
     int64_t src_offsets[CPU_PLAN_MAX_LINES];
     int64_t dst_offsets[CPU_PLAN_MAX_ROWS];
 } cpu_transpose;

@@ -9,6 +9,9 @@
  */
 #define LINE_TARGET_NBYTES 128
 
+/* Units of lines that share cache sets are brought together, up to this size. */
+#define PACKED_UNIT_MAX 4
+
 /* Axes chained to one that is dense on one side, innermost first. */
 typedef struct axis_chain {
     int32_t naxes;
@@ -80,20 +83,6 @@ static int64_t chain_piece(const axis_chain *chain, int64_t target, int64_t leas
     return piece;
 }
 
-/* Whether every row of the destination starts with a cache line. */
-static bool rows_are_aligned(const cpu_plan *plan, const axis_chain *lines, const axis_chain *rows)
-{
-    int64_t bits = plan->transpose.dst_alignment + plan->dst_offset;
-    for (int32_t i = 0; i < rows->naxes; i++) {
-        bits |= rows->axes[i].dst_stride;
-    }
-    for (int32_t k = 0; k < plan->nloops; k++) {
-        bits |= plan->loops[k].dst_stride;
-    }
-    bits |= lines->axes[lines->naxes - 1].dst_stride * plan->row_piece;
-    return bits % CPU_LINE_NBYTES == 0;
-}
-
 /* Whether neighbouring lines of the source fall into the same sets of the first cache. */
 static bool lines_conflict(const axis_chain *lines, const ndbuf_cpu__tuning *tuning)
 {
@@ -111,33 +100,91 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Rows that are written past the caches leave in whole cache lines, also where those reach into the next piece. */
-static int64_t pad_indices(const cpu_plan *plan, const axis_chain *lines, const axis_chain *rows)
+static int64_t larger(int64_t a, int64_t b)
 {
-    int64_t pad_units = (CPU_LINE_NBYTES - 1) / plan->unit_nbytes + 1;
-    int64_t per_index = plan->transpose.lines_per_index;
-    bool needed = plan->streams && plan->row_piece < plan->row.extent && !rows_are_aligned(plan, lines, rows);
-    return needed ? (pad_units + per_index - 1) / per_index : 0;
+    return a > b ? a : b;
 }
 
-/* Where and how a strip of the tile, `nlines` lines wide, is turned: right into the destination, or staged. */
-static void plan_strips(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, int64_t nlines,
-                        int64_t block_rows, const ndbuf_cpu__tuning *tuning)
+/* Whether every row of the destination starts with a cache line. */
+static bool rows_are_aligned(const cpu_plan *plan, const axis_chain *rows)
+{
+    int64_t bits = plan->transpose.dst_alignment + plan->dst_offset;
+    for (int32_t i = 0; i < rows->naxes; i++) {
+        bits |= rows->axes[i].dst_stride;
+    }
+    for (int32_t k = 0; k < plan->nloops; k++) {
+        bits |= plan->loops[k].dst_stride;
+    }
+    return bits % CPU_LINE_NBYTES == 0;
+}
+
+/* Bytes of a row that leave together past the caches. */
+static int64_t sent_nbytes(const ndbuf_cpu__tuning *tuning)
+{
+    return larger(1, smaller(tuning->send_nbytes, CPU_PLAN_MAX_SENT_NBYTES));
+}
+
+/* Past the caches, right from the kernel: tiles are a line or two of many rows. False: rows do not take whole lines. */
+static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, const cpu_kernels *kernels,
+                        const ndbuf_cpu__tuning *tuning)
 {
     cpu_transpose *transpose = &plan->transpose;
     const int64_t unit = plan->unit_nbytes;
-    bool is_short = rows->nunits < block_rows; /* lines that have to be brought together, too */
-    transpose->packs_lines = unit <= 2 && block_rows > 1 && lines_conflict(lines, tuning);
-    if (transpose->packs_lines) {
-        transpose->strip_rows = CPU_LINE_NBYTES / unit;
-    } else {
-        int64_t nrows = smaller(smaller(tuning->strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STRIP_ROWS);
-        transpose->strip_rows = nrows > block_rows ? nrows : block_rows;
+    const int size = cpu_size_index(unit);
+    if (size < 0 || kernels->stream_transpose[size] == NULL || !rows_are_aligned(plan, rows)) {
+        return false;
     }
-    transpose->stage_pitch = 0;
-    if (plan->streams || transpose->packs_lines || is_short || rows_conflict(rows, tuning)) {
-        /* One more line, so that the rows do not share cache sets; and room for one more row, see tile_turn_short. */
-        transpose->stage_pitch = (nlines * unit / CPU_LINE_NBYTES + 2) * CPU_LINE_NBYTES;
+    const int64_t side = kernels->block_side[size];
+    plan->row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, side);
+    if (plan->row_piece * transpose->lines_per_index % side != 0 && plan->row_piece < plan->row.extent) {
+        return false;
+    }
+    if (lines_conflict(lines, tuning)) { /* few lines at a time, each as far as it goes */
+        plan->column_piece = chain_piece(rows, CPU_PLAN_MAX_ROWS, side);
+        transpose->prefetch_nbytes = tuning->line_prefetch_nbytes;
+    } else {
+        plan->column_piece = chain_piece(rows, tuning->tile_direct_nbytes / unit, side);
+        transpose->prefetch_nbytes = 0;
+    }
+    return true;
+}
+
+static int64_t lines_up(int64_t nbytes)
+{
+    return (nbytes + CPU_LINE_NBYTES - 1) / CPU_LINE_NBYTES * CPU_LINE_NBYTES;
+}
+
+/* Past the caches: all rows of a tile are staged, up to a line more than what leaves at once. */
+static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, int64_t side,
+                          const ndbuf_cpu__tuning *tuning)
+{
+    cpu_transpose *transpose = &plan->transpose;
+    const int64_t unit = plan->unit_nbytes;
+    plan->row_piece = chain_piece(lines, smaller(tuning->panel_stream_nbytes, CPU_PLAN_MAX_SENT_NBYTES) / unit, side);
+    int64_t panel_nbytes = plan->row_piece * transpose->lines_per_index * unit;
+    transpose->panels_sent = (sent_nbytes(tuning) + panel_nbytes - 1) / panel_nbytes;
+    transpose->stage_pitch = lines_up(transpose->panels_sent * panel_nbytes) + CPU_LINE_NBYTES;
+    /* One row more than there are is for what nobody wants, see tile_turn_short. */
+    int64_t nrows = smaller(CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1, CPU_PLAN_MAX_STAGED_ROWS);
+    plan->column_piece = chain_piece(rows, smaller(tuning->tile_stream_nbytes / unit, nrows), side);
+    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : larger(tuning->strip_nbytes / unit, side);
+}
+
+/* As usual: tiles of many rows, of which some are turned together, right into the destination or by way of the stage.
+ */
+static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, int64_t panel_nbytes,
+                        int64_t side, const ndbuf_cpu__tuning *tuning)
+{
+    cpu_transpose *transpose = &plan->transpose;
+    const int64_t unit = plan->unit_nbytes;
+    plan->row_piece = chain_piece(lines, panel_nbytes / unit, side);
+    plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
+    int64_t nrows = smaller(smaller(tuning->strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS);
+    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : larger(nrows, side);
+    if (transpose->packs_lines || rows->nunits < side || rows_conflict(rows, tuning)) {
+        /* One more line, so that the rows do not share cache sets. */
+        int64_t nbytes = plan->row_piece * transpose->lines_per_index * unit;
+        transpose->stage_pitch = lines_up(nbytes) + 2 * CPU_LINE_NBYTES;
         while ((transpose->strip_rows + 1) * transpose->stage_pitch > CPU_PLAN_MAX_STAGE_NBYTES) {
             transpose->strip_rows /= 2;
         }
@@ -151,29 +198,33 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     cpu_transpose *transpose = &plan->transpose;
     const int64_t unit = plan->unit_nbytes;
     const int size = cpu_size_index(unit);
-    const int64_t block_lines = size >= 0 ? kernels->block_lines[size] : 1;
-    const int64_t block_rows = size >= 0 ? kernels->block_rows[size] : 1;
-    int64_t panel_nbytes = plan->streams ? tuning->panel_stream_nbytes : tuning->panel_nbytes;
-    panel_nbytes = smaller(smaller(panel_nbytes, tuning->panel_lines * unit), CPU_PLAN_MAX_PANEL_NBYTES);
+    const int64_t side = size >= 0 ? kernels->block_side[size] : 1;
+    int64_t panel_nbytes =
+        smaller(smaller(tuning->panel_nbytes, tuning->panel_lines * unit), CPU_PLAN_MAX_PANEL_NBYTES);
+    int64_t line_target = plan->streams ? sent_nbytes(tuning) : panel_nbytes;
     axis_chain lines = {.nunits = 1}; /* chained in the destination: its runs count lines of the source */
     axis_chain rows = {.nunits = 1};
     chain_add(&lines, plan, plan->nloops - 1);
     chain_add(&rows, plan, column);
     for (bool grew = true; grew;) {
         grew = (rows.nunits * unit < LINE_TARGET_NBYTES && chain_extend(&rows, plan, false)) ||
-               (lines.nunits * unit < panel_nbytes && chain_extend(&lines, plan, true));
+               (lines.nunits * unit < line_target && chain_extend(&lines, plan, true));
     }
     plan->kind = CPU_PLAN_TRANSPOSE;
     plan->streams = plan->streams && lines.nunits * unit >= STREAMED_ROW_MIN;
     plan->row = lines.axes[lines.naxes - 1];
     plan->column = rows.axes[rows.naxes - 1];
-    plan->row_piece = chain_piece(&lines, panel_nbytes / unit, block_lines);
-    plan->column_piece = chain_piece(&rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), block_rows);
     transpose->lines_per_index = lines.nunits / plan->row.extent;
     transpose->rows_per_index = rows.nunits / plan->column.extent;
-    transpose->pad_indices = pad_indices(plan, &lines, &rows);
-    int64_t nlines = smaller((plan->row_piece + transpose->pad_indices) * transpose->lines_per_index, lines.nunits);
-    chain_offsets(&lines, true, nlines, transpose->src_offsets);
+    transpose->packs_lines = unit <= PACKED_UNIT_MAX && side > 1 && lines_conflict(&lines, tuning);
+    transpose->stage_pitch = 0;
+    if (plan->streams && plan_direct(plan, &lines, &rows, kernels, tuning)) {
+        transpose->packs_lines = false;
+    } else if (plan->streams) {
+        plan_streamed(plan, &lines, &rows, side, tuning);
+    } else {
+        plan_cached(plan, &lines, &rows, panel_nbytes, side, tuning);
+    }
+    chain_offsets(&lines, true, plan->row_piece * transpose->lines_per_index, transpose->src_offsets);
     chain_offsets(&rows, false, plan->column_piece * transpose->rows_per_index, transpose->dst_offsets);
-    plan_strips(plan, &lines, &rows, nlines, block_rows, tuning);
 }

@@ -1,53 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "backends/cpu/cpu_plan.h"
+#include "backends/cpu/cpu_run.h"
 
 #include <string.h>
 
-#include "backends/cpu/cpu_run_transpose.h"
-#include "backends/cpu/cpu_writer.h"
+/* -- the kinds, to a destination that is written as usual -- */
 
-/* Prefetching past the end of a row is wasted: only rows this many times longer than the distance are prefetched. */
-#define PREFETCHED_ROW_FACTOR 4
-/* A unit that is repeated past the caches is repeated up to here in a pattern first. */
-#define PATTERN_NBYTES 1024
-
-/* What one thread has while it runs a plan. */
-typedef struct run_context {
-    const cpu_plan *plan;
-    const cpu_kernels *kernels;
-    const ndbuf_cpu__tuning *tuning;
-    union {
-        cpu_writer writers[CPU_SHUFFLE_MAX];
-        _Alignas(CPU_LINE_NBYTES) char stage[CPU_RUN_STAGE_NBYTES];
-    } memory;
-} run_context;
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* -- the kinds, to a destination that is written as usual. `count` are indices of the row axis; `ahead`, as many or
- * more, are those up to the end of the row, whose source may be read; `slack` bytes behind the last may be written --
- */
-
-static void gather(const run_context *run, char *dst, const char *src, int64_t count, int64_t ahead, int64_t slack)
+void ndbuf_cpu__run_gather(const cpu_run *run, const cpu_piece *piece, int64_t slack)
 {
     const cpu_plan *plan = run->plan;
+    char *dst = piece->dst;
+    const char *src = piece->src;
+    const int64_t count = piece->count;
     const cpu_shuffle *shuffle = &plan->shuffle;
     int64_t stride = plan->row.src_stride;
     int64_t group_nbytes = plan->group_units * plan->unit_nbytes;
-    int64_t readable = ndbuf__stride_magnitude(stride) * (ahead - 1) +
+    int64_t readable = ndbuf__stride_magnitude(stride) * (piece->ahead - 1) +
                        ndbuf__stride_magnitude(plan->group_stride) * (plan->group_units - 1) + plan->unit_nbytes;
     int64_t writable = count * group_nbytes + slack;
     int64_t done = 0;
     if (readable >= plan->shuffle_reach && writable >= run->kernels->shuffle_nbytes) {
         int64_t by_reads = (readable - plan->shuffle_reach) / ndbuf__stride_magnitude(shuffle->in_step) + 1;
         int64_t by_writes = (writable - run->kernels->shuffle_nbytes) / shuffle->out_step + 1;
-        int64_t nsteps =
-            smaller(smaller(by_reads, by_writes), (count + shuffle->units_per_step - 1) / shuffle->units_per_step);
+        int64_t nsteps = cpu_smaller(cpu_smaller(by_reads, by_writes),
+                                     (count + shuffle->units_per_step - 1) / shuffle->units_per_step);
         run->kernels->shuffle(shuffle, dst, src, nsteps, plan->prefetch_nbytes);
-        done = smaller(nsteps * shuffle->units_per_step, count);
+        done = cpu_smaller(nsteps * shuffle->units_per_step, count);
     }
     dst += done * group_nbytes;
     src += done * stride;
@@ -62,7 +39,7 @@ static void gather(const run_context *run, char *dst, const char *src, int64_t c
     }
 }
 
-static void scatter(const run_context *run, char *dst, const char *src, int64_t count)
+static void scatter(const cpu_run *run, char *dst, const char *src, int64_t count)
 {
     const cpu_plan *plan = run->plan;
     int64_t done = run->kernels->scatter(dst, src, count, (int32_t)plan->unit_nbytes, (int32_t)plan->scatter_factor);
@@ -70,9 +47,8 @@ static void scatter(const run_context *run, char *dst, const char *src, int64_t 
                  plan->row.src_stride, count - done, plan->unit_nbytes);
 }
 
-/* `shuffle` is the plan's, with outputs that may lie elsewhere. */
-static void weave(const run_context *run, const cpu_shuffle *shuffle, const cpu_axis *streams, char *dst,
-                  const char *src, int64_t count)
+void ndbuf_cpu__run_weave(const cpu_run *run, const cpu_shuffle *shuffle, const cpu_axis *streams, char *dst,
+                          const char *src, int64_t count)
 {
     const cpu_plan *plan = run->plan;
     int64_t nsteps = count / shuffle->units_per_step;
@@ -85,7 +61,7 @@ static void weave(const run_context *run, const cpu_shuffle *shuffle, const cpu_
     }
 }
 
-static void strided(const run_context *run, char *dst, const char *src, int64_t count, int64_t ncolumns)
+static void strided(const cpu_run *run, char *dst, const char *src, int64_t count, int64_t ncolumns)
 {
     const cpu_plan *plan = run->plan;
     for (int64_t i = 0; i < ncolumns; i++) {
@@ -94,7 +70,7 @@ static void strided(const run_context *run, char *dst, const char *src, int64_t 
     }
 }
 
-static void copy_bytes(const run_context *run, char *dst, const char *src, int64_t nbytes)
+static void copy_bytes(const cpu_run *run, char *dst, const char *src, int64_t nbytes)
 {
 #if defined(__x86_64__) && defined(__GNUC__)
     if (nbytes >= run->tuning->rep_movsb_nbytes) {
@@ -107,241 +83,176 @@ static void copy_bytes(const run_context *run, char *dst, const char *src, int64
     memcpy(dst, src, (size_t)nbytes);
 }
 
-static void run_cached(const run_context *run, char *dst, const char *src, int64_t count, int64_t ncolumns,
-                       int64_t ahead)
+static void run_cached(const cpu_run *run, const cpu_piece *piece)
 {
     const cpu_plan *plan = run->plan;
     switch (plan->kind) {
     case CPU_PLAN_BYTES:
-        copy_bytes(run, dst, src, count);
+        copy_bytes(run, piece->dst, piece->src, piece->count);
         break;
     case CPU_PLAN_ROWS:
-        run->kernels->rows(dst, plan->row.dst_stride, src, plan->row.src_stride, count, plan->unit_nbytes,
-                           plan->prefetch_nbytes);
+        run->kernels->rows(piece->dst, plan->row.dst_stride, piece->src, plan->row.src_stride, piece->count,
+                           plan->unit_nbytes, plan->prefetch_nbytes);
         break;
     case CPU_PLAN_GATHER:
-        gather(run, dst, src, count, ahead, 0);
+        ndbuf_cpu__run_gather(run, piece, 0);
         break;
     case CPU_PLAN_SCATTER:
-        scatter(run, dst, src, count);
+        scatter(run, piece->dst, piece->src, piece->count);
         break;
     case CPU_PLAN_WEAVE:
-        weave(run, &plan->shuffle, &plan->column, dst, src, count);
+        ndbuf_cpu__run_weave(run, &plan->shuffle, &plan->column, piece->dst, piece->src, piece->count);
         break;
     case CPU_PLAN_REPEAT:
-        ndbuf_cpu__repeat(dst, src, plan->unit_nbytes, count);
+        ndbuf_cpu__repeat(piece->dst, piece->src, plan->unit_nbytes, piece->count);
         break;
     default:
-        strided(run, dst, src, count, ncolumns);
-        break;
-    }
-}
-
-/* -- the same past the caches -- */
-
-static void stream_row(const run_context *run, char *dst, const char *src, int64_t nbytes)
-{
-    int64_t distance = run->tuning->stream_prefetch_nbytes;
-    ndbuf_cpu__stream_run(run->kernels, dst, src, nbytes, nbytes / PREFETCHED_ROW_FACTOR >= distance ? distance : 0);
-}
-
-static void stream_repeat(const run_context *run, char *dst, const char *item, int64_t count)
-{
-    int64_t unit = run->plan->unit_nbytes;
-    int64_t left = count * unit;
-    int64_t period = CPU_LINE_NBYTES * unit; /* whole lines and whole units */
-    char pattern[PATTERN_NBYTES + 2 * CPU_LINE_NBYTES];
-    int64_t head = (int64_t)(-(uintptr_t)dst % CPU_LINE_NBYTES);
-    if (left < (int64_t)sizeof(pattern)) {
-        ndbuf_cpu__repeat(dst, item, unit, count);
-        return;
-    }
-    period *= PATTERN_NBYTES / period;
-    ndbuf_cpu__repeat(pattern, item, unit, (int64_t)sizeof(pattern) / unit);
-    memcpy(dst, pattern, (size_t)head);
-    dst += head;
-    left -= head;
-    const char *phase = pattern + head % unit;
-    while (left >= CPU_LINE_NBYTES) {
-        int64_t nbytes = smaller(period, left / CPU_LINE_NBYTES * CPU_LINE_NBYTES);
-        run->kernels->stream(dst, 0, phase, 0, 1, nbytes, 0);
-        dst += nbytes;
-        left -= nbytes;
-    }
-    memcpy(dst, pattern + (count * unit - left) % unit, (size_t)left);
-}
-
-/* Several streams of the destination: each has its writer, and they fill at the same pace. */
-static void stream_weave(run_context *run, char *dst, const char *src, int64_t count)
-{
-    const cpu_plan *plan = run->plan;
-    cpu_writer *writers = run->memory.writers;
-    cpu_shuffle shuffle = plan->shuffle;
-    bool to_one = plan->column.dst_stride == plan->unit_nbytes;
-    int64_t nwriters = to_one ? 1 : plan->column.extent;
-    int64_t room_unit = to_one ? plan->column.extent * plan->unit_nbytes : plan->unit_nbytes;
-    for (int64_t k = 0; k < nwriters; k++) {
-        cpu_writer_seek(&writers[k], run->kernels, dst + k * plan->column.dst_stride);
-    }
-    while (count > 0) {
-        int64_t n = count;
-        for (int64_t k = 0; k < nwriters; k++) {
-            n = smaller(n, cpu_writer_room(&writers[k]) / room_unit);
-        }
-        if (n < count && n > shuffle.units_per_step) {
-            n -= n % shuffle.units_per_step;
-        }
-        if (to_one) {
-            weave(run, &shuffle, &plan->column, cpu_writer_place(&writers[0]), src, n);
-        } else {
-            int64_t nsteps = n / shuffle.units_per_step;
-            int64_t done = nsteps * shuffle.units_per_step;
-            char *first = cpu_writer_place(&writers[0]);
-            for (int64_t k = 0; k < nwriters; k++) {
-                shuffle.out_offsets[k] = cpu_writer_place(&writers[k]) - first;
-            }
-            run->kernels->shuffle(&shuffle, first, src, nsteps, plan->prefetch_nbytes);
-            for (int64_t k = 0; done < n && k < nwriters; k++) {
-                plan->row_fn(cpu_writer_place(&writers[k]) + done * plan->unit_nbytes, plan->unit_nbytes,
-                             src + k * plan->column.src_stride + done * plan->row.src_stride, plan->row.src_stride,
-                             n - done, plan->unit_nbytes);
-            }
-        }
-        for (int64_t k = 0; k < nwriters; k++) {
-            cpu_writer_commit(&writers[k], n * room_unit);
-            cpu_writer_flush(&writers[k], run->kernels);
-        }
-        src += n * plan->row.src_stride;
-        count -= n;
-    }
-}
-
-/* A dense row by way of one writer. */
-static void stream_dense(run_context *run, char *dst, const char *src, int64_t count, int64_t ahead)
-{
-    const cpu_plan *plan = run->plan;
-    cpu_writer *writer = &run->memory.writers[0];
-    int64_t index_nbytes = plan->group_units * plan->unit_nbytes;
-    cpu_writer_seek(writer, run->kernels, dst);
-    while (count > 0) {
-        int64_t n = smaller(count, cpu_writer_room(writer) / index_nbytes);
-        char *place = cpu_writer_place(writer);
-        if (plan->kind == CPU_PLAN_GATHER) {
-            if (n < count && n > plan->shuffle.units_per_step) {
-                n -= n % plan->shuffle.units_per_step;
-            }
-            gather(run, place, src, n, ahead, CPU_VECTOR_MAX);
-        } else if (plan->kind == CPU_PLAN_ROWS) {
-            run->kernels->rows(place, plan->unit_nbytes, src, plan->row.src_stride, n, plan->unit_nbytes,
-                               plan->prefetch_nbytes);
-        } else {
-            plan->row_fn(place, plan->unit_nbytes, src, plan->row.src_stride, n, plan->unit_nbytes);
-        }
-        cpu_writer_commit(writer, n * index_nbytes);
-        if (cpu_writer_room(writer) < CPU_WRITER_NBYTES / 2) {
-            cpu_writer_flush(writer, run->kernels);
-        }
-        src += n * plan->row.src_stride;
-        count -= n;
-        ahead -= n;
-    }
-}
-
-static void run_streamed(run_context *run, char *dst, const char *src, int64_t count, int64_t ahead)
-{
-    const cpu_plan *plan = run->plan;
-    switch (plan->kind) {
-    case CPU_PLAN_BYTES:
-        stream_row(run, dst, src, count);
-        break;
-    case CPU_PLAN_WEAVE:
-        stream_weave(run, dst, src, count);
-        break;
-    case CPU_PLAN_REPEAT:
-        stream_repeat(run, dst, src, count);
-        break;
-    default:
-        if (plan->whole_lines) {
-            run->kernels->stream(dst, plan->row.dst_stride, src, plan->row.src_stride, count, plan->unit_nbytes,
-                                 plan->prefetch_nbytes);
-        } else if (plan->kind == CPU_PLAN_ROWS && plan->row.dst_stride != plan->unit_nbytes) {
-            for (int64_t i = 0; i < count; i++) {
-                ndbuf_cpu__stream_run(run->kernels, dst + i * plan->row.dst_stride, src + i * plan->row.src_stride,
-                                      plan->unit_nbytes, plan->prefetch_nbytes);
-            }
-        } else {
-            stream_dense(run, dst, src, count, ahead);
-        }
+        strided(run, piece->dst, piece->src, piece->count, piece->ncolumns);
         break;
     }
 }
 
 /* -- tasks -- */
 
+/* A place in a plan: the task that comes next there. */
+typedef struct cursor {
+    char *dst; /* of the first piece of the loops' indices */
+    const char *src;
+    int64_t row; /* the task's piece of the row axis, and of the column axis */
+    int64_t column;
+    int64_t index[NDBUF__MAX_AXES]; /* of the loops */
+} cursor;
+
+static int64_t pieces_of(int64_t extent, int64_t piece)
+{
+    return (extent + piece - 1) / piece;
+}
+
+static void cursor_seek(cursor *at, const cpu_plan *plan, char *dst, const char *src, int64_t task)
+{
+    int64_t nrow_pieces = pieces_of(plan->row.extent, plan->row_piece);
+    int64_t ncolumn_pieces = pieces_of(plan->column.extent, plan->column_piece);
+    int64_t rest = task / nrow_pieces / ncolumn_pieces;
+    at->row = task % nrow_pieces;
+    at->column = task / nrow_pieces % ncolumn_pieces;
+    at->dst = dst + plan->dst_offset;
+    at->src = src + plan->src_offset;
+    for (int32_t k = plan->nloops - 1; k >= 0; k--) {
+        at->index[k] = rest % plan->loops[k].extent;
+        rest /= plan->loops[k].extent;
+        at->dst += at->index[k] * plan->loops[k].dst_stride;
+        at->src += at->index[k] * plan->loops[k].src_stride;
+    }
+}
+
+/* Over `count` row pieces, which do not reach beyond the row. */
+static void cursor_advance(cursor *at, const cpu_plan *plan, int64_t count)
+{
+    at->row += count;
+    if (at->row * plan->row_piece < plan->row.extent) {
+        return;
+    }
+    at->row = 0;
+    at->column++;
+    if (at->column * plan->column_piece < plan->column.extent) {
+        return;
+    }
+    at->column = 0;
+    for (int32_t k = plan->nloops - 1; k >= 0; k--) {
+        at->dst += plan->loops[k].dst_stride;
+        at->src += plan->loops[k].src_stride;
+        if (++at->index[k] < plan->loops[k].extent) {
+            return;
+        }
+        at->dst -= plan->loops[k].dst_stride * plan->loops[k].extent;
+        at->src -= plan->loops[k].src_stride * plan->loops[k].extent;
+        at->index[k] = 0;
+    }
+}
+
+static inline cpu_piece cursor_piece(const cursor *at, const cpu_plan *plan)
+{
+    int64_t row = at->row * plan->row_piece;
+    int64_t column = at->column * plan->column_piece;
+    int64_t ahead = plan->row.extent - row;
+    return (cpu_piece){
+        .dst = at->dst + row * plan->row.dst_stride + column * plan->column.dst_stride,
+        .src = at->src + row * plan->row.src_stride + column * plan->column.src_stride,
+        .count = cpu_smaller(plan->row_piece, ahead),
+        .ncolumns = cpu_smaller(plan->column_piece, plan->column.extent - column),
+        .ahead = ahead,
+    };
+}
+
+/* Tiles along the row axis go together. */
+static void run_tiles(cpu_run *run, cursor *at, int64_t ntasks)
+{
+    const cpu_plan *plan = run->plan;
+    int64_t nrow_pieces = pieces_of(plan->row.extent, plan->row_piece);
+    while (ntasks > 0) {
+        cpu_piece piece = cursor_piece(at, plan);
+        int64_t count = cpu_smaller(nrow_pieces - at->row, ntasks);
+        cpu_tile_run tiles = {.dst = piece.dst,
+                              .src = piece.src,
+                              .nrow = cpu_smaller(count * plan->row_piece, piece.ahead),
+                              .ncolumn = piece.ncolumns};
+        ntasks -= count;
+        cursor_advance(at, plan, count);
+        tiles.next = ntasks > 0 ? cursor_piece(at, plan).src : NULL;
+        ndbuf_cpu__transpose_run(plan, run->kernels, &run->memory.tile, &tiles);
+    }
+}
+
+/* Past the caches: the first half of the tasks beside the second one, where that is faster. */
+static void run_streamed(cpu_run *run, cursor *at, char *dst, const char *src, int64_t first, int64_t ntasks)
+{
+    const cpu_plan *plan = run->plan;
+    int64_t npairs = run->tuning->stream_ways > 1 ? ntasks / 2 : 0;
+    cursor other;
+    if (npairs > 0) {
+        cursor_seek(&other, plan, dst, src, first + npairs);
+    }
+    for (int64_t i = 0; i < npairs; i++) {
+        cpu_piece piece = cursor_piece(at, plan);
+        cpu_piece twin = cursor_piece(&other, plan);
+        ndbuf_cpu__run_streamed(run, &piece, &twin);
+        cursor_advance(at, plan, 1);
+        cursor_advance(&other, plan, 1);
+    }
+    if (npairs > 0) {
+        *at = other;
+    }
+    for (int64_t i = 2 * npairs; i < ntasks; i++) {
+        cpu_piece piece = cursor_piece(at, plan);
+        ndbuf_cpu__run_streamed(run, &piece, NULL);
+        cursor_advance(at, plan, 1);
+    }
+}
+
 void ndbuf_cpu__plan_run(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning, char *dst,
                          const char *src, int64_t first, int64_t last)
 {
-    run_context run;
+    cpu_run run;
+    cursor at;
     run.plan = plan;
     run.kernels = kernels;
     run.tuning = tuning;
-    if (plan->kind != CPU_PLAN_TRANSPOSE) {
-        for (int k = 0; plan->streams && k < CPU_SHUFFLE_MAX; k++) {
-            cpu_writer_init(&run.memory.writers[k]);
-        }
+    cursor_seek(&at, plan, dst, src, first);
+    if (plan->streams) {
+        ndbuf_cpu__run_stream_begin(&run);
     }
-    int64_t ncolumn_pieces = (plan->column.extent + plan->column_piece - 1) / plan->column_piece;
-    int64_t nrow_pieces = (plan->row.extent + plan->row_piece - 1) / plan->row_piece;
-    int64_t row = first % nrow_pieces;
-    int64_t column = first / nrow_pieces % ncolumn_pieces;
-    int64_t rest = first / ncolumn_pieces / nrow_pieces;
-    int64_t index[NDBUF__MAX_AXES];
-    dst += plan->dst_offset;
-    src += plan->src_offset;
-    for (int32_t k = plan->nloops - 1; k >= 0; k--) {
-        index[k] = rest % plan->loops[k].extent;
-        rest /= plan->loops[k].extent;
-        dst += index[k] * plan->loops[k].dst_stride;
-        src += index[k] * plan->loops[k].src_stride;
-    }
-    for (int64_t task = first; task < last; task++) {
-        int64_t at_row = row * plan->row_piece;
-        int64_t at_column = column * plan->column_piece;
-        int64_t ahead = plan->row.extent - at_row;
-        int64_t count = smaller(plan->row_piece, ahead);
-        int64_t ncolumns = smaller(plan->column_piece, plan->column.extent - at_column);
-        char *piece_dst = dst + at_row * plan->row.dst_stride + at_column * plan->column.dst_stride;
-        const char *piece_src = src + at_row * plan->row.src_stride + at_column * plan->column.src_stride;
-        if (plan->kind == CPU_PLAN_TRANSPOSE) {
-            ndbuf_cpu__transpose_run(plan, kernels, run.memory.stage, piece_dst, piece_src, count, ncolumns, at_row);
-        } else if (plan->streams) {
-            run_streamed(&run, piece_dst, piece_src, count, ahead);
-        } else {
-            run_cached(&run, piece_dst, piece_src, count, ncolumns, ahead);
-        }
-        if (++row < nrow_pieces) {
-            continue;
-        }
-        row = 0;
-        if (++column < ncolumn_pieces) {
-            continue;
-        }
-        column = 0;
-        for (int32_t k = plan->nloops - 1; k >= 0; k--) {
-            dst += plan->loops[k].dst_stride;
-            src += plan->loops[k].src_stride;
-            if (++index[k] < plan->loops[k].extent) {
-                break;
-            }
-            dst -= plan->loops[k].dst_stride * plan->loops[k].extent;
-            src -= plan->loops[k].src_stride * plan->loops[k].extent;
-            index[k] = 0;
+    if (plan->kind == CPU_PLAN_TRANSPOSE) {
+        run_tiles(&run, &at, last - first);
+    } else if (plan->streams) {
+        run_streamed(&run, &at, dst, src, first, last - first);
+    } else {
+        for (int64_t task = first; task < last; task++) {
+            cpu_piece piece = cursor_piece(&at, plan);
+            run_cached(&run, &piece);
+            cursor_advance(&at, plan, 1);
         }
     }
     if (plan->streams) {
-        for (int k = 0; plan->kind != CPU_PLAN_TRANSPOSE && k < CPU_SHUFFLE_MAX; k++) {
-            cpu_writer_finish(&run.memory.writers[k], kernels);
-        }
-        kernels->stream_end();
+        ndbuf_cpu__run_stream_end(&run);
     }
 }

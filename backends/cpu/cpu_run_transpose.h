@@ -4,17 +4,24 @@
 
 #include "backends/cpu/cpu_plan.h"
 
-/* Room for the staged rows of a tile, and for packed lines. */
-#define CPU_RUN_PACKED_NBYTES (CPU_VECTOR_MAX * CPU_LINE_NBYTES)
-#define CPU_RUN_STAGE_NBYTES (CPU_PLAN_MAX_STAGE_NBYTES + CPU_RUN_PACKED_NBYTES)
+/* Room for the staged rows of a tile and for packed lines, and what is known of the rows on their way. */
+typedef struct cpu_tile_memory {
+    _Alignas(CPU_LINE_NBYTES) char stage[CPU_PLAN_MAX_STAGE_NBYTES];
+    _Alignas(CPU_LINE_NBYTES) char packed[CPU_VECTOR_MAX * CPU_LINE_NBYTES];
+    int64_t places[CPU_PLAN_MAX_STAGED_ROWS]; /* where a row's next unit is put: of the stage */
+    char *lines[CPU_PLAN_MAX_STAGED_ROWS];    /* past the caches: the line where it begins */
+} cpu_tile_memory;
 
-/* Runs one tile of a transpose: nrow and ncolumn indices of the row and the column axis, the first being first_row of
- * the row axis. */
-void ndbuf_cpu__transpose_run(const cpu_plan *plan, const cpu_kernels *kernels, char *stage, char *dst, const char *src,
-                              int64_t nrow, int64_t ncolumn, int64_t first_row);
+/* Tiles that follow each other along the row axis. */
+typedef struct cpu_tile_run {
+    char *dst; /* of the first tile's first unit */
+    const char *src;
+    int64_t nrow;     /* indices of the row axis in all tiles */
+    int64_t ncolumn;  /* indices of the column axis */
+    const char *next; /* where the next run's source begins; NULL: there is none */
+} cpu_tile_run;
 
-/* Copies contiguous bytes past the caches; what is not whole lines of the destination goes as usual. */
-void ndbuf_cpu__stream_run(const cpu_kernels *kernels, char *dst, const char *src, int64_t nbytes,
-                           int64_t prefetch_nbytes);
+void ndbuf_cpu__transpose_run(const cpu_plan *plan, const cpu_kernels *kernels, cpu_tile_memory *memory,
+                              const cpu_tile_run *tiles);
 
 #endif

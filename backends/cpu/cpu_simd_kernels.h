@@ -5,14 +5,13 @@
  *   KERNELS               the table's name, KERNELS_NAME its text, KERNELS_NARROWER the table below it
  *   LANES                 16-byte lanes in a vector: 1, 2 or 4
  *   lanes                 the type of such a vector
- *   lanes_load(src, offsets, step)   lane l from src + offsets[l * step], 16 bytes each
- *   lanes_store(dst, v)
  *   lanes_unpack_lo/hi(unit_nbytes, a, b)   in each lane, units of both in turn: of the low, of the high halves
+ *   lanes_exchange(v)     lane k of v[l] and lane l of v[k], of LANES vectors, change places
  *   wide_load(src), wide_store(dst, v)   LANES * 16 bytes; of `lanes` again
  *   wide_stream(dst, v)   a macro, where there are stores past the caches, and stream_fence behind the last one
  *   bytes                 the type of a vector of shuffles, BYTES_NBYTES wide
- *   bytes_load, bytes_store
- *   index, pick_load(p)  an index vector
+ *   bytes_load, bytes_store, and bytes_stream(dst, v), a macro, where there is wide_stream
+ *   pick, pick_load(p)    an index vector
  *   bytes_pick(v, i)      those bytes of v, zero where the table says CPU_SHUFFLE_NONE
  *   bytes_or(a, b)
  *   SCATTER               a function for the table's slot, or NULL */
@@ -28,58 +27,16 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* -- transposes: an R by R transpose in every lane, by log2(R) rounds of the same perfect shuffle -- */
+#if !defined(wide_stream)
+#define wide_stream wide_store
+#define bytes_stream bytes_store
+#else
+#define HAS_STREAM
+#endif
 
-#define DEFINE_TRANSPOSE(UNIT, R)                                                                                      \
-    __attribute__((always_inline)) static inline void block_##UNIT(char *dst, const int64_t *dst_offsets,              \
-                                                                   const char *src, const int64_t *src_offsets)        \
-    {                                                                                                                  \
-        lanes x[R];                                                                                                    \
-        lanes y[R];                                                                                                    \
-        UNROLL for (int i = 0; i < (R); i++)                                                                           \
-        {                                                                                                              \
-            x[i] = lanes_load(src, src_offsets + i, R);                                                                \
-        }                                                                                                              \
-        UNROLL for (int round = 1; round < (R); round *= 2)                                                            \
-        {                                                                                                              \
-            UNROLL for (int i = 0; i < (R) / 2; i++)                                                                   \
-            {                                                                                                          \
-                y[2 * i] = lanes_unpack_lo(UNIT, x[i], x[i + (R) / 2]);                                                \
-                y[2 * i + 1] = lanes_unpack_hi(UNIT, x[i], x[i + (R) / 2]);                                            \
-            }                                                                                                          \
-            UNROLL for (int i = 0; i < (R); i++)                                                                       \
-            {                                                                                                          \
-                x[i] = y[i];                                                                                           \
-            }                                                                                                          \
-        }                                                                                                              \
-        UNROLL for (int i = 0; i < (R); i++)                                                                           \
-        {                                                                                                              \
-            lanes_store(dst + dst_offsets[i], x[i]);                                                                   \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,   \
-                                 int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)                               \
-    {                                                                                                                  \
-        const int64_t side = (int64_t)(R)*LANES;                                                                       \
-        for (int64_t a = 0;;) {                                                                                        \
-            if (prefetch_nbytes > 0) {                                                                                 \
-                prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * (UNIT));                          \
-            }                                                                                                          \
-            for (int64_t b = 0;;) {                                                                                    \
-                block_##UNIT(dst + a * (UNIT), dst_offsets + b, src + b * (UNIT), src_offsets + a);                    \
-                if (b + (R) >= nrows) {                                                                                \
-                    break;                                                                                             \
-                }                                                                                                      \
-                b = b + 2 * (R) <= nrows ? b + (R) : nrows - (R);                                                      \
-            }                                                                                                          \
-            if (a + side >= nlines) {                                                                                  \
-                break;                                                                                                 \
-            }                                                                                                          \
-            a = a + 2 * side <= nlines ? a + side : nlines - side; /* the last block may overlap the one before */     \
-        }                                                                                                              \
-    }
+/* -- transposes -- */
 
-/* Into the second cache: the next pass needs them there, and the first one is busy. */
+/* For the second cache: the next lines are needed soon, and the first one is busy. */
 static inline void prefetch_lines(const char *src, const int64_t *offsets, int64_t count, int64_t nbytes)
 {
     for (int64_t i = 0; i < count; i++) {
@@ -89,18 +46,118 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
     }
 }
 
+/* A block is a square with sides of a vector of units. R of its lines have R units in each lane, and log2(R) rounds of
+ * the same perfect shuffle transpose them there; vectors of LANES such groups then exchange their lanes. */
+#define DEFINE_TRANSPOSE(UNIT, R)                                                                                      \
+    __attribute__((always_inline)) static inline void block_##UNIT(                                                    \
+        char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, const int streams)         \
+    {                                                                                                                  \
+        lanes x[LANES][R];                                                                                             \
+        UNROLL for (int g = 0; g < LANES; g++)                                                                         \
+        {                                                                                                              \
+            lanes y[R];                                                                                                \
+            UNROLL for (int i = 0; i < (R); i++)                                                                       \
+            {                                                                                                          \
+                x[g][i] = wide_load(src + src_offsets[g * (R) + i]);                                                   \
+            }                                                                                                          \
+            UNROLL for (int round = 1; round < (R); round *= 2)                                                        \
+            {                                                                                                          \
+                UNROLL for (int i = 0; i < (R) / 2; i++)                                                               \
+                {                                                                                                      \
+                    y[2 * i] = lanes_unpack_lo(UNIT, x[g][i], x[g][i + (R) / 2]);                                      \
+                    y[2 * i + 1] = lanes_unpack_hi(UNIT, x[g][i], x[g][i + (R) / 2]);                                  \
+                }                                                                                                      \
+                UNROLL for (int i = 0; i < (R); i++)                                                                   \
+                {                                                                                                      \
+                    x[g][i] = y[i];                                                                                    \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        UNROLL for (int i = 0; i < (R); i++)                                                                           \
+        {                                                                                                              \
+            lanes row[LANES];                                                                                          \
+            UNROLL for (int g = 0; g < LANES; g++)                                                                     \
+            {                                                                                                          \
+                row[g] = x[g][i];                                                                                      \
+            }                                                                                                          \
+            lanes_exchange(row);                                                                                       \
+            UNROLL for (int g = 0; g < LANES; g++)                                                                     \
+            {                                                                                                          \
+                if (streams) {                                                                                         \
+                    wide_stream(dst + dst_offsets[g * (R) + i], row[g]);                                               \
+                } else {                                                                                               \
+                    wide_store(dst + dst_offsets[g * (R) + i], row[g]);                                                \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,   \
+                                 int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)                               \
+    {                                                                                                                  \
+        const int64_t side = (int64_t)(R)*LANES;                                                                       \
+        for (int64_t a = 0;;) {                                                                                        \
+            if (prefetch_nbytes != 0) {                                                                                \
+                prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * (UNIT));                          \
+            }                                                                                                          \
+            for (int64_t b = 0;;) {                                                                                    \
+                block_##UNIT(dst + a * (UNIT), dst_offsets + b, src + b * (UNIT), src_offsets + a, 0);                 \
+                if (b + side >= nrows) {                                                                               \
+                    break;                                                                                             \
+                }                                                                                                      \
+                b = b + 2 * side <= nrows ? b + side : nrows - side; /* the last block may overlap the one before */   \
+            }                                                                                                          \
+            if (a + side >= nlines) {                                                                                  \
+                break;                                                                                                 \
+            }                                                                                                          \
+            a = a + 2 * side <= nlines ? a + side : nlines - side;                                                     \
+        }                                                                                                              \
+    }
+
 DEFINE_TRANSPOSE(1, 16)
 DEFINE_TRANSPOSE(2, 8)
 DEFINE_TRANSPOSE(4, 4)
 DEFINE_TRANSPOSE(8, 2)
 DEFINE_TRANSPOSE(16, 1)
 
+#if LANES * 16 == CPU_LINE_NBYTES
+/* Neighbouring lines of a row leave one after the other. */
+#define DEFINE_STREAM_TRANSPOSE(UNIT)                                                                                  \
+    static void stream_transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src,                        \
+                                        const int64_t *src_offsets, int64_t nlines, int64_t nrows,                     \
+                                        int64_t prefetch_nbytes)                                                       \
+    {                                                                                                                  \
+        const int64_t side = CPU_LINE_NBYTES / (UNIT);                                                                 \
+        for (int64_t b = 0; b < nrows; b += side) {                                                                    \
+            const char *column = src + b * (UNIT);                                                                     \
+            for (int64_t a = 0; a < nlines; a += side) {                                                               \
+                for (int64_t i = a; prefetch_nbytes != 0 && i < a + side; i++) {                                       \
+                    __builtin_prefetch(column + src_offsets[i] + prefetch_nbytes, 0, 3);                               \
+                }                                                                                                      \
+                block_##UNIT(dst + a * (UNIT), dst_offsets + b, column, src_offsets + a, 1);                           \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+DEFINE_STREAM_TRANSPOSE(1)
+DEFINE_STREAM_TRANSPOSE(2)
+DEFINE_STREAM_TRANSPOSE(4)
+DEFINE_STREAM_TRANSPOSE(8)
+DEFINE_STREAM_TRANSPOSE(16)
+
+#define STREAM_TRANSPOSE                                                                                               \
+    .stream_transpose = {stream_transpose_1, stream_transpose_2, stream_transpose_4, stream_transpose_8,               \
+                         stream_transpose_16},
+#else
+#define STREAM_TRANSPOSE
+#endif
+
 /* -- shuffles -- */
 
-/* For constant counts only. */
+/* For constant counts only. With `streams`, the first output goes past the caches. */
 __attribute__((always_inline)) static inline void shuffle_steps(const cpu_shuffle *shuffle, char *dst, const char *src,
-                                                                int64_t nsteps, int64_t prefetch_nbytes, const int nin,
-                                                                const int nout)
+                                                                int64_t nsteps, int64_t prefetch_nbytes, cpu_twin twin,
+                                                                const int nin, const int nout, const int nways,
+                                                                const int streams)
 {
     pick picks[CPU_SHUFFLE_MAX][CPU_SHUFFLE_MAX];
     UNROLL for (int j = 0; j < nout; j++)
@@ -111,52 +168,61 @@ __attribute__((always_inline)) static inline void shuffle_steps(const cpu_shuffl
         }
     }
     for (int64_t step = 0; step < nsteps; step++) {
-        bytes in[CPU_SHUFFLE_MAX];
-        UNROLL for (int i = 0; i < nin; i++)
+        UNROLL for (int way = 0; way < nways; way++)
         {
-            const char *at = src + shuffle->in_offsets[i];
-            if (prefetch_nbytes != 0) {
-                __builtin_prefetch(at + prefetch_nbytes, 0, 2);
-            }
-            in[i] = bytes_load(at);
-        }
-        UNROLL for (int j = 0; j < nout; j++)
-        {
-            bytes out = bytes_pick(in[0], picks[j][0]);
-            UNROLL for (int i = 1; i < nin; i++)
+            bytes in[CPU_SHUFFLE_MAX];
+            UNROLL for (int i = 0; i < nin; i++)
             {
-                out = bytes_or(out, bytes_pick(in[i], picks[j][i]));
+                const char *at = src + way * twin.src + shuffle->in_offsets[i];
+                if (prefetch_nbytes != 0) {
+                    __builtin_prefetch(at + prefetch_nbytes, 0, 2);
+                }
+                in[i] = bytes_load(at);
             }
-            bytes_store(dst + shuffle->out_offsets[j], out);
+            UNROLL for (int j = 0; j < nout; j++)
+            {
+                bytes out = bytes_pick(in[0], picks[j][0]);
+                UNROLL for (int i = 1; i < nin; i++)
+                {
+                    out = bytes_or(out, bytes_pick(in[i], picks[j][i]));
+                }
+                if (streams) {
+                    bytes_stream(dst + way * twin.dst + shuffle->out_offsets[j], out);
+                } else {
+                    bytes_store(dst + shuffle->out_offsets[j], out);
+                }
+            }
         }
         src += shuffle->in_step;
         dst += shuffle->out_step;
     }
 }
 
+#define SHUFFLE(nin, nout) shuffle_steps(shuffle, dst, src, nsteps, prefetch_nbytes, (cpu_twin){0, 0}, nin, nout, 1, 0)
+
 static void shuffle_any(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes)
 {
     switch (shuffle->nout > 1 ? shuffle->nin + CPU_SHUFFLE_MAX : shuffle->nin) {
     case 1:
-        shuffle_steps(shuffle, dst, src, nsteps, prefetch_nbytes, 1, 1);
+        SHUFFLE(1, 1);
         break;
     case 2:
-        shuffle_steps(shuffle, dst, src, nsteps, prefetch_nbytes, 2, 1);
+        SHUFFLE(2, 1);
         break;
     case 3:
-        shuffle_steps(shuffle, dst, src, nsteps, prefetch_nbytes, 3, 1);
+        SHUFFLE(3, 1);
         break;
     case 4:
-        shuffle_steps(shuffle, dst, src, nsteps, prefetch_nbytes, 4, 1);
+        SHUFFLE(4, 1);
         break;
     case CPU_SHUFFLE_MAX + 2:
-        shuffle_steps(shuffle, dst, src, nsteps, prefetch_nbytes, 2, 2);
+        SHUFFLE(2, 2);
         break;
     case CPU_SHUFFLE_MAX + 3:
-        shuffle_steps(shuffle, dst, src, nsteps, prefetch_nbytes, 3, 3);
+        SHUFFLE(3, 3);
         break;
     default:
-        shuffle_steps(shuffle, dst, src, nsteps, prefetch_nbytes, 4, 4);
+        SHUFFLE(4, 4);
         break;
     }
 }
@@ -230,43 +296,115 @@ static void rows_any(char *dst, int64_t dst_stride, const char *src, int64_t src
 
 /* -- past the caches -- */
 
-#if defined(wide_stream)
-static void stream_rows(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,
-                        int64_t nbytes, int64_t prefetch_nbytes)
+#if defined(HAS_STREAM)
+/* For constant numbers of ways only. */
+__attribute__((always_inline)) static inline void stream_lines(char *dst, const char *src, int64_t nbytes,
+                                                               int64_t prefetch_nbytes, cpu_twin twin, const int nways)
 {
-    for (int64_t i = 0; i < count; i++) {
-        for (int64_t at = 0; at < nbytes; at += CPU_LINE_NBYTES) {
+    for (int64_t at = 0; at < nbytes; at += CPU_LINE_NBYTES) {
+        UNROLL for (int way = 0; way < nways; way++)
+        {
+            const char *from = src + at + way * twin.src;
+            char *to = dst + at + way * twin.dst;
             if (prefetch_nbytes != 0) {
-                __builtin_prefetch(src + at + prefetch_nbytes, 0, 2);
+                __builtin_prefetch(from + prefetch_nbytes, 0, 2);
             }
             UNROLL for (int k = 0; k < CPU_LINE_NBYTES / WIDE_NBYTES; k++)
             {
                 const ptrdiff_t part = (ptrdiff_t)k * WIDE_NBYTES;
-                wide_stream(dst + at + part, wide_load(src + at + part));
+                wide_stream(to + part, wide_load(from + part));
             }
+        }
+    }
+}
+
+static void stream_rows(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,
+                        int64_t nbytes, int64_t prefetch_nbytes, cpu_twin twin)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (twin.dst != 0) {
+            stream_lines(dst, src, nbytes, prefetch_nbytes, twin, 2);
+        } else {
+            stream_lines(dst, src, nbytes, prefetch_nbytes, twin, 1);
         }
         dst += dst_stride;
         src += src_stride;
     }
 }
 
-#define STREAM stream_rows
-#define STREAM_END stream_fence
+#define STREAM_SHUFFLE(nin, nout, nways)                                                                               \
+    shuffle_steps(shuffle, dst, src, nsteps, prefetch_nbytes, twin, nin, nout, nways, 1)
+
+static void stream_shuffle_any(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps,
+                               int64_t prefetch_nbytes, cpu_twin twin)
+{
+    int32_t nways = twin.dst != 0 ? 2 : 1;
+    switch (shuffle->nout > 1 ? 8 + shuffle->nin : (nways - 1) * 4 + shuffle->nin) {
+    case 1:
+        STREAM_SHUFFLE(1, 1, 1);
+        break;
+    case 2:
+        STREAM_SHUFFLE(2, 1, 1);
+        break;
+    case 3:
+        STREAM_SHUFFLE(3, 1, 1);
+        break;
+    case 4:
+        STREAM_SHUFFLE(4, 1, 1);
+        break;
+    case 5:
+        STREAM_SHUFFLE(1, 1, 2);
+        break;
+    case 6:
+        STREAM_SHUFFLE(2, 1, 2);
+        break;
+    case 7:
+        STREAM_SHUFFLE(3, 1, 2);
+        break;
+    case 8:
+        STREAM_SHUFFLE(4, 1, 2);
+        break;
+    case 10:
+        STREAM_SHUFFLE(2, 2, 1);
+        break;
+    case 11:
+        STREAM_SHUFFLE(3, 3, 1);
+        break;
+    default:
+        STREAM_SHUFFLE(4, 4, 1);
+        break;
+    }
+}
+
+static void stream_staged_rows(char *stage, int64_t pitch, int64_t *places, char **lines, int64_t first, int64_t count,
+                               int64_t staged)
+{
+    for (int64_t r = first; r < first + count; r++) {
+        char *row = stage + r * pitch;
+        char *line = lines[r];
+        int64_t whole = (places[r] + staged - r * pitch) / CPU_LINE_NBYTES * CPU_LINE_NBYTES;
+        if (whole > 0) {
+            stream_lines(line, row, whole, 0, (cpu_twin){0, 0}, 1);
+            memcpy(row, row + whole, CPU_LINE_NBYTES);
+        }
+        lines[r] = line + whole;
+        places[r] += staged - whole;
+    }
+}
+
+#define STREAM_KERNELS                                                                                                 \
+    .stream = stream_rows, .stream_shuffle = stream_shuffle_any, .stream_staged = stream_staged_rows,                  \
+    STREAM_TRANSPOSE.stream_end = stream_fence,
 #else
-#define STREAM NULL
-#define STREAM_END NULL
+#define STREAM_KERNELS
 #endif
 
-const cpu_kernels KERNELS = {
-    .name = KERNELS_NAME,
-    .narrower = &KERNELS_NARROWER,
-    .shuffle_nbytes = BYTES_NBYTES,
-    .block_lines = {16 * LANES, 8 * LANES, 4 * LANES, 2 * LANES, 1 * LANES},
-    .block_rows = {16, 8, 4, 2, 1},
-    .transpose = {transpose_1, transpose_2, transpose_4, transpose_8, transpose_16},
-    .shuffle = shuffle_any,
-    .scatter = SCATTER,
-    .rows = rows_any,
-    .stream = STREAM,
-    .stream_end = STREAM_END,
-};
+const cpu_kernels KERNELS = {.name = KERNELS_NAME,
+                             .narrower = &KERNELS_NARROWER,
+                             .shuffle_nbytes = BYTES_NBYTES,
+                             .block_side = {16 * LANES, 8 * LANES, 4 * LANES, 2 * LANES, 1 * LANES},
+                             .transpose = {transpose_1, transpose_2, transpose_4, transpose_8, transpose_16},
+                             .shuffle = shuffle_any,
+                             .scatter = SCATTER,
+                             .rows = rows_any,
+                             STREAM_KERNELS};

@@ -28,10 +28,10 @@ static cpu_transpose_fn find_turn(const cpu_plane *plane, const cpu_kernels *ker
         return NULL;
     }
     while (kernels != NULL &&
-           (plane->ncolumns < kernels->block_lines[size] || plane->nrows < kernels->block_rows[size])) {
+           (plane->ncolumns < kernels->block_side[size] || plane->nrows < kernels->block_side[size])) {
         kernels = kernels->narrower;
     }
-    return kernels != NULL && kernels->block_lines[size] > 1 ? kernels->transpose[size] : NULL;
+    return kernels != NULL && kernels->block_side[size] > 1 ? kernels->transpose[size] : NULL;
 }
 
 static void plane_turn(const cpu_plane *plane, char *dst, const char *src)

@@ -51,16 +51,21 @@ static void tuning_default(ndbuf_cpu__tuning *out_tuning)
     *out_tuning = (ndbuf_cpu__tuning){
         .stream_nbytes = cache_nbytes(2, 1 * MIB),
         .stream_prefetch_nbytes = 8 * KIB,
+        .stream_ways = 1,
         .rep_movsb_nbytes = INT64_MAX, /* the C library's memcpy chooses it by itself */
         .small_nbytes = 4 * KIB,
         .thread_nbytes = 1 * MIB,
         .thread_share_nbytes = 256 * KIB,
         .strip_nbytes = 64,
-        .panel_stream_nbytes = 256,
+        .panel_stream_nbytes = 64,
         .panel_nbytes = 512,
+        .send_nbytes = 128,
         .panel_lines = 256,
         .strip_rows = 32,
         .tile_rows = 1024,
+        .tile_stream_nbytes = 1024,
+        .tile_direct_nbytes = 256,
+        .line_prefetch_nbytes = 128,
         .strip_prefetch_nbytes = 1 * MIB,
         .conflict_nbytes = 4 * KIB,
     };
@@ -68,8 +73,8 @@ static void tuning_default(ndbuf_cpu__tuning *out_tuning)
         /* Streaming wins when both sides take half of that cache. */
         int64_t nbytes = cache_nbytes(3, 16 * MIB);
         out_tuning->stream_nbytes = (nbytes < 32 * MIB ? nbytes : 32 * MIB) / 4;
-        out_tuning->stream_prefetch_nbytes = 1 * KIB;
-        out_tuning->panel_stream_nbytes = 512;
+        out_tuning->stream_prefetch_nbytes = 0;
+        out_tuning->stream_ways = 2;
     }
 }
 

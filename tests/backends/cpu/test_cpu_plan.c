@@ -11,16 +11,21 @@
 static const ndbuf_cpu__tuning tuning = {
     .stream_nbytes = 2 * MIB,
     .stream_prefetch_nbytes = 8192,
+    .stream_ways = 2,
     .rep_movsb_nbytes = INT64_MAX,
     .small_nbytes = 4096,
     .thread_nbytes = 1 * MIB,
     .thread_share_nbytes = 256 * 1024,
     .strip_nbytes = 64,
-    .panel_stream_nbytes = 256,
+    .panel_stream_nbytes = 64,
     .panel_nbytes = 512,
+    .send_nbytes = 128,
     .panel_lines = 256,
     .strip_rows = 32,
     .tile_rows = 1024,
+    .tile_stream_nbytes = 1024,
+    .tile_direct_nbytes = 256,
+    .line_prefetch_nbytes = 128,
     .strip_prefetch_nbytes = 1 * MIB,
     .conflict_nbytes = 4096,
 };
@@ -37,20 +42,27 @@ static int64_t no_scatter(char *dst, const char *src, int64_t nunits, int32_t un
 }
 
 static void no_stream(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
-                      int64_t prefetch_nbytes)
+                      int64_t prefetch_nbytes, cpu_twin twin)
 {
-    (void)dst, (void)dst_stride, (void)src, (void)src_stride, (void)count, (void)nbytes, (void)prefetch_nbytes;
+    (void)dst, (void)dst_stride, (void)src, (void)src_stride, (void)count, (void)nbytes, (void)prefetch_nbytes,
+        (void)twin;
+}
+
+static void no_transpose(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
+                         int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)
+{
+    (void)dst, (void)dst_offsets, (void)src, (void)src_offsets, (void)nlines, (void)nrows, (void)prefetch_nbytes;
 }
 
 /* Kernels with vectors of 64 bytes, for planning only. */
 static const cpu_kernels kernels = {
     .name = "planned",
     .shuffle_nbytes = 64,
-    .block_lines = {64, 32, 16, 8, 4},
-    .block_rows = {16, 8, 4, 2, 1},
+    .block_side = {64, 32, 16, 8, 4},
     .shuffle = no_shuffle,
     .scatter = no_scatter,
     .stream = no_stream,
+    .stream_transpose = {no_transpose, no_transpose, no_transpose, no_transpose, no_transpose},
 };
 
 static cpu_plan plan_of(const cpu_kernels *with, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
@@ -177,7 +189,8 @@ static void a_transpose_takes_the_fast_axis_of_each_side(void **state)
     assert_int_equal(plan.row.extent, 256);
     assert_int_equal(plan.column.extent, 192);
     assert_true(plan.streams);
-    assert_int_equal(plan.transpose.pad_indices, 0); /* all rows start with a cache line */
+    assert_int_equal(plan.transpose.stage_pitch, 0); /* all rows start with a cache line */
+    assert_int_equal(plan.row_piece * 4, 128);
 }
 
 static void a_nest_of_tiny_axes_is_chained_to_long_runs(void **state)
@@ -204,12 +217,14 @@ static void a_nest_of_tiny_axes_is_chained_to_long_runs(void **state)
     }
 }
 
-static void rows_that_start_anywhere_are_padded_to_whole_lines(void **state)
+static void rows_that_start_anywhere_are_staged_past_the_caches(void **state)
 {
     (void)state;
     cpu_plan plan = PLAN(2, 4, (5003, 5000), (20000, 4), (4, 20012));
     assert_true(plan.streams);
-    assert_true(plan.transpose.pad_indices * 4 >= 63);
+    assert_true(plan.transpose.stage_pitch >= 128 + 63);
+    assert_int_equal(plan.transpose.panels_sent * plan.row_piece * 4, 128);
+    assert_true(plan.column_piece * plan.transpose.stage_pitch < CPU_PLAN_MAX_STAGE_NBYTES);
 }
 
 static void a_source_that_runs_backwards_is_turned_round(void **state)
@@ -248,7 +263,7 @@ int main(void)
         cmocka_unit_test(repeated_items_fill),
         cmocka_unit_test(a_transpose_takes_the_fast_axis_of_each_side),
         cmocka_unit_test(a_nest_of_tiny_axes_is_chained_to_long_runs),
-        cmocka_unit_test(rows_that_start_anywhere_are_padded_to_whole_lines),
+        cmocka_unit_test(rows_that_start_anywhere_are_staged_past_the_caches),
         cmocka_unit_test(a_source_that_runs_backwards_is_turned_round),
         cmocka_unit_test(without_vectors_everything_is_planned_too),
     };
