@@ -23,7 +23,13 @@ static inline void wide_store(char *dst, lanes v)
 {
     _mm512_storeu_si512(dst, v);
 }
-#define wide_stream(dst, v) _mm512_stream_si512((__m512i *)(dst), v)
+/* Two halves: Zen 5 takes them faster than one store of 64 bytes. */
+static inline void wide_stream_halves(char *dst, lanes v)
+{
+    _mm256_stream_si256((__m256i *)dst, _mm512_castsi512_si256(v));
+    _mm256_stream_si256((__m256i *)(dst + CPU_LINE_NBYTES / 2), _mm512_extracti64x4_epi64(v, 1));
+}
+#define wide_stream wide_stream_halves
 
 static void stream_fence(void)
 {

@@ -8,11 +8,15 @@
 /* Longer units are copied as rows even where another axis would be faster in the source. */
 #define TRANSPOSED_UNIT_MAX 128
 /* From here on a unit is a row by itself, and the bytes of one may be divided between tasks. */
-#define BYTES_UNIT_MIN 1024
+#define BYTES_UNIT_MIN ((int64_t)64 << 10)
 /* Bytes of the destination in one task: small enough to be divided between threads. */
 #define TASK_NBYTES ((int64_t)64 << 10)
 /* Runs of the destination that are worth writing past the caches. */
 #define STREAMED_RUN_MIN 256
+/* Processors fetch a sequence of rows by themselves where the gaps between them are no longer than this, unless the rows
+ * are short. */
+#define FORESEEN_GAP_NBYTES 128
+#define SHORT_ROW_NBYTES 256
 /* Bytes of either side along an edge of a square tile. */
 #define TILE_EDGE_NBYTES 256
 
@@ -240,14 +244,46 @@ static bool has_whole_lines(const cpu_plan *plan)
     return plan->kind == CPU_PLAN_ROWS && bits % CPU_LINE_NBYTES == 0;
 }
 
+/* Lets the loops of a streamed copy follow the source, upwards: its bytes come fastest in the order in which they lie,
+ * while lines that leave past the caches may go anywhere. */
+static void follow_source(cpu_plan *plan)
+{
+    bool any_row = plan->kind == CPU_PLAN_ROWS && plan->whole_lines;
+    if (any_row) { /* all axes are alike */
+        plan->loops[plan->nloops++] = plan->row;
+    }
+    for (int32_t k = 0; k < plan->nloops; k++) {
+        if (plan->loops[k].src_stride < 0) {
+            ndbuf_cpu__plan_turn(plan, &plan->loops[k]);
+        }
+        cpu_axis axis = plan->loops[k];
+        int32_t place = k;
+        for (; place > 0 && plan->loops[place - 1].src_stride < axis.src_stride; place--) {
+            plan->loops[place] = plan->loops[place - 1];
+        }
+        plan->loops[place] = axis;
+    }
+    if (any_row) {
+        plan->row = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
+    }
+}
+
+/* Whether the source is rows with gaps between them that processors do not see coming by themselves. */
+static bool has_gaps(const cpu_plan *plan)
+{
+    int64_t gap = ndbuf__stride_magnitude(plan->row.src_stride) - plan->unit_nbytes;
+    return plan->kind == CPU_PLAN_ROWS && gap > (plan->unit_nbytes < SHORT_ROW_NBYTES ? 0 : FORESEEN_GAP_NBYTES);
+}
+
 /* How far ahead to prefetch: whole steps of the source, in the direction in which it is walked. */
 static int64_t prefetch_distance(const cpu_plan *plan, const ndbuf_cpu__tuning *tuning)
 {
     int64_t stride = plan->row.src_stride;
-    if (plan->nbytes < tuning->stream_nbytes || stride == 0 || tuning->stream_prefetch_nbytes == 0) {
+    int64_t distance = has_gaps(plan) ? tuning->row_prefetch_nbytes : tuning->stream_prefetch_nbytes;
+    if (plan->nbytes < tuning->stream_nbytes || stride == 0 || distance == 0) {
         return 0;
     }
-    int64_t steps = tuning->stream_prefetch_nbytes / ndbuf__stride_magnitude(stride);
+    int64_t steps = distance / ndbuf__stride_magnitude(stride);
     return at_least_1(steps) * stride;
 }
 
@@ -277,6 +313,9 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
     }
     plan->whole_lines = has_whole_lines(plan);
     plan->streams = plan->streams && (plan->whole_lines || has_streamed_runs(plan));
+    if (plan->streams && plan->kind != CPU_PLAN_TRANSPOSE) {
+        follow_source(plan);
+    }
     plan->prefetch_nbytes = prefetch_distance(plan, tuning);
     plan->ntasks = (plan->row.extent + plan->row_piece - 1) / plan->row_piece *
                    ((plan->column.extent + plan->column_piece - 1) / plan->column_piece);

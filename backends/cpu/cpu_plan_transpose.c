@@ -89,12 +89,6 @@ static bool lines_conflict(const axis_chain *lines, const ndbuf_cpu__tuning *tun
     return lines->axes[0].src_stride % tuning->conflict_nbytes == 0;
 }
 
-/* Whether neighbouring rows of the destination do. */
-static bool rows_conflict(const axis_chain *rows, const ndbuf_cpu__tuning *tuning)
-{
-    return rows->axes[0].dst_stride % tuning->conflict_nbytes == 0;
-}
-
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -135,6 +129,9 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
         return false;
     }
     const int64_t side = kernels->block_side[size];
+    if (rows->nunits < side) {
+        return false;
+    }
     plan->row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, side);
     if (plan->row_piece * transpose->lines_per_index % side != 0 && plan->row_piece < plan->row.extent) {
         return false;
@@ -167,7 +164,7 @@ static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_ch
     /* One row more than there are is for what nobody wants, see tile_turn_short. */
     int64_t nrows = smaller(CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1, CPU_PLAN_MAX_STAGED_ROWS);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_stream_nbytes / unit, nrows), side);
-    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : larger(tuning->strip_nbytes / unit, side);
+    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : larger(tuning->strip_stream_nbytes / unit, side);
 }
 
 /* As usual: tiles of many rows, of which some are turned together, right into the destination or by way of the stage.
@@ -180,8 +177,8 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     plan->row_piece = chain_piece(lines, panel_nbytes / unit, side);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
     int64_t nrows = smaller(smaller(tuning->strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS);
-    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : larger(nrows, side);
-    if (transpose->packs_lines || rows->nunits < side || rows_conflict(rows, tuning)) {
+    transpose->strip_rows = larger(nrows, side);
+    if (rows->nunits < side) {
         /* One more line, so that the rows do not share cache sets. */
         int64_t nbytes = plan->row_piece * transpose->lines_per_index * unit;
         transpose->stage_pitch = lines_up(nbytes) + 2 * CPU_LINE_NBYTES;
@@ -206,8 +203,10 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     axis_chain rows = {.nunits = 1};
     chain_add(&lines, plan, plan->nloops - 1);
     chain_add(&rows, plan, column);
+    /* An axis that both could have goes to the destination's side while that has not even a whole cache line. */
     for (bool grew = true; grew;) {
-        grew = (rows.nunits * unit < LINE_TARGET_NBYTES && chain_extend(&rows, plan, false)) ||
+        grew = (lines.nunits * unit < CPU_LINE_NBYTES && chain_extend(&lines, plan, true)) ||
+               (rows.nunits * unit < LINE_TARGET_NBYTES && chain_extend(&rows, plan, false)) ||
                (lines.nunits * unit < line_target && chain_extend(&lines, plan, true));
     }
     plan->kind = CPU_PLAN_TRANSPOSE;
@@ -216,7 +215,8 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     plan->column = rows.axes[rows.naxes - 1];
     transpose->lines_per_index = lines.nunits / plan->row.extent;
     transpose->rows_per_index = rows.nunits / plan->column.extent;
-    transpose->packs_lines = unit <= PACKED_UNIT_MAX && side > 1 && lines_conflict(&lines, tuning);
+    transpose->packs_lines =
+        plan->streams && unit <= PACKED_UNIT_MAX && side > 1 && lines_conflict(&lines, tuning);
     transpose->stage_pitch = 0;
     if (plan->streams && plan_direct(plan, &lines, &rows, kernels, tuning)) {
         transpose->packs_lines = false;

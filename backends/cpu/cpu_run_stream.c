@@ -5,6 +5,8 @@
 
 /* Prefetching past the end of a row is wasted: only rows this many times longer than the distance are prefetched. */
 #define PREFETCHED_ROW_FACTOR 4
+/* From here on rows need no help to leave in lines. */
+#define LONG_ROW_NBYTES 1024
 /* A unit that is repeated past the caches is repeated up to here in a pattern first. */
 #define PATTERN_NBYTES 1024
 
@@ -45,7 +47,18 @@ static void stream_row(const cpu_run *run, const cpu_piece *piece, cpu_twin twin
                  nbytes / PREFETCHED_ROW_FACTOR >= distance ? distance : 0, twin);
 }
 
-/* A gather whose steps make whole lines; `nhead` units come before the first one. */
+/* The steps of a shuffle, the last one first. */
+static void stream_backwards(const cpu_run *run, char *dst, const char *src, int64_t nsteps, cpu_twin twin)
+{
+    cpu_shuffle turned = run->plan->shuffle;
+    dst += turned.out_step * (nsteps - 1);
+    src += turned.in_step * (nsteps - 1);
+    turned.out_step = -turned.out_step;
+    turned.in_step = -turned.in_step;
+    run->kernels->stream_shuffle(&turned, dst, src, nsteps, -run->plan->prefetch_nbytes, twin);
+}
+
+/* A gather whose steps make whole lines; `nhead` units come before the first one. A source is always read upwards. */
 static void stream_gather(const cpu_run *run, const cpu_piece *piece, int64_t nhead, cpu_twin twin, int64_t ahead)
 {
     const cpu_plan *plan = run->plan;
@@ -59,8 +72,13 @@ static void stream_gather(const cpu_run *run, const cpu_piece *piece, int64_t nh
                            ? 0
                            : (readable - plan->shuffle_reach) / ndbuf__stride_magnitude(shuffle->in_step) + 1;
     nsteps = cpu_smaller(nsteps, by_reads);
-    run->kernels->stream_shuffle(shuffle, piece->dst + nhead * index_nbytes, piece->src + nhead * plan->row.src_stride,
-                                 nsteps, plan->prefetch_nbytes, twin);
+    char *dst = piece->dst + nhead * index_nbytes;
+    const char *src = piece->src + nhead * plan->row.src_stride;
+    if (shuffle->in_step < 0) {
+        stream_backwards(run, dst, src, nsteps, twin);
+    } else {
+        run->kernels->stream_shuffle(shuffle, dst, src, nsteps, plan->prefetch_nbytes, twin);
+    }
     int64_t done = nhead + nsteps * shuffle->units_per_step;
     for (int way = 0; way < (twin.dst != 0 ? 2 : 1); way++) {
         cpu_piece part = {.dst = piece->dst + way * twin.dst,
@@ -81,25 +99,31 @@ static void stream_repeat(const cpu_run *run, char *dst, const char *item, int64
 {
     int64_t unit = run->plan->unit_nbytes;
     int64_t left = count * unit;
-    int64_t period = CPU_LINE_NBYTES * unit; /* whole lines and whole units */
     char pattern[PATTERN_NBYTES + 2 * CPU_LINE_NBYTES];
     int64_t head = cpu_line_rest(dst);
     if (left < (int64_t)sizeof(pattern)) {
         ndbuf_cpu__repeat(dst, item, unit, count);
         return;
     }
-    period *= PATTERN_NBYTES / period;
-    ndbuf_cpu__repeat(pattern, item, unit, (int64_t)sizeof(pattern) / unit);
+    /* Whole lines and whole units, and a unit more for the phase. */
+    bool is_in_line = CPU_LINE_NBYTES % unit == 0;
+    int64_t period = is_in_line ? CPU_LINE_NBYTES : PATTERN_NBYTES / (CPU_LINE_NBYTES * unit) * CPU_LINE_NBYTES * unit;
+    ndbuf_cpu__repeat(pattern, item, unit, (period + CPU_LINE_NBYTES) / unit);
     memcpy(dst, pattern, (size_t)head);
     dst += head;
     left -= head;
     const char *phase = pattern + head % unit;
-    while (left >= CPU_LINE_NBYTES) {
-        int64_t nbytes = cpu_smaller(period, left / CPU_LINE_NBYTES * CPU_LINE_NBYTES);
-        run->kernels->stream(dst, 0, phase, 0, 1, nbytes, 0, no_twin);
-        dst += nbytes;
-        left -= nbytes;
+    int64_t nlines = left / CPU_LINE_NBYTES;
+    if (is_in_line) {
+        run->kernels->stream(dst, CPU_LINE_NBYTES, phase, 0, nlines, CPU_LINE_NBYTES, 0, no_twin);
+    } else {
+        for (int64_t done = 0; done < nlines * CPU_LINE_NBYTES; done += period) {
+            int64_t nbytes = cpu_smaller(period, nlines * CPU_LINE_NBYTES - done);
+            run->kernels->stream(dst + done, 0, phase, 0, 1, nbytes, 0, no_twin);
+        }
     }
+    dst += nlines * CPU_LINE_NBYTES;
+    left -= nlines * CPU_LINE_NBYTES;
     memcpy(dst, pattern + (count * unit - left) % unit, (size_t)left);
 }
 
@@ -256,7 +280,7 @@ static void run_alone(cpu_run *run, const cpu_piece *piece)
         stream_repeat(run, piece->dst, piece->src, piece->count);
         break;
     case CPU_PLAN_ROWS:
-        if (plan->row.dst_stride != plan->unit_nbytes) {
+        if (plan->row.dst_stride != plan->unit_nbytes || plan->unit_nbytes >= LONG_ROW_NBYTES) {
             for (int64_t i = 0; i < piece->count; i++) {
                 stream_bytes(run->kernels, piece->dst + i * plan->row.dst_stride, piece->src + i * plan->row.src_stride,
                              plan->unit_nbytes, plan->prefetch_nbytes, no_twin);

@@ -10,15 +10,11 @@
  * rows share cache sets, by way of the stage. Past the caches, all rows of a tile are staged: tiles that follow each
  * other along the row axis each add a piece to every row, and whole lines leave. */
 
-/* Lines shorter than the narrowest vectors are brought together in slots of this size. */
-#define SLOT_NBYTES 16
-
 /* A tile in progress. */
 typedef struct cpu_tile {
     const cpu_plan *plan;
     const cpu_kernels *kernels;
-    const cpu_kernels *narrowest; /* those of one slot; NULL: no vector kernel takes the units */
-    int size;                     /* of units, as the kernels count them; -1: it is another one */
+    int size; /* of units, as the kernels count them; -1: it is another one */
     int64_t block_side;
     int64_t unit;
     int64_t nlines;
@@ -40,32 +36,47 @@ static void tile_turn(const cpu_tile *tile, char *dst, const int64_t *dst_offset
     }
 }
 
-/* Lines shorter than a slot: what is turned behind their ends goes to a row that nobody sends. */
-static void tile_turn_short(const cpu_tile *tile, char *packed, char *dst, const int64_t *dst_offsets, const char *src,
-                            int64_t nrows)
+/* Lines shorter than a vector are brought together in slots of one. What is turned behind their ends goes to a row that
+ * nobody sends. */
+static void tile_turn_short(const cpu_tile *tile, const cpu_kernels *kernels, char *packed, char *dst,
+                            const int64_t *dst_offsets, const char *src, int64_t nrows)
 {
     const cpu_transpose *transpose = &tile->plan->transpose;
-    int64_t packed_offsets[SLOT_NBYTES];
-    int64_t row_offsets[SLOT_NBYTES];
+    int64_t packed_offsets[CPU_VECTOR_MAX];
+    int64_t row_offsets[CPU_VECTOR_MAX];
     int64_t nbytes = nrows * tile->unit;
-    int64_t step = SLOT_NBYTES / tile->unit;
+    int64_t side = kernels->block_side[tile->size];
+    int64_t slot = side * tile->unit;
     cpu_row_fn copy_line = ndbuf_cpu__row_fn(nbytes);
-    for (int64_t b = 0; b < step; b++) {
+    for (int64_t b = 0; b < side; b++) {
         row_offsets[b] = b < nrows ? dst_offsets[b] : CPU_PLAN_MAX_STAGE_NBYTES - transpose->stage_pitch;
-        packed_offsets[b] = b * SLOT_NBYTES;
+        packed_offsets[b] = b * slot;
     }
-    for (int64_t a = 0; a < tile->nlines; a += step) {
-        a = tile->nlines - a < step ? tile->nlines - step : a;
+    for (int64_t a = 0; a < tile->nlines; a += side) {
+        a = tile->nlines - a < side ? tile->nlines - side : a;
         if (transpose->lines_per_index == 1) { /* they are evenly spaced */
-            copy_line(packed, SLOT_NBYTES, src + transpose->src_offsets[a], tile->plan->row.src_stride, step, nbytes);
+            copy_line(packed, slot, src + transpose->src_offsets[a], tile->plan->row.src_stride, side, nbytes);
         } else {
-            for (int64_t i = 0; i < step; i++) {
-                memcpy(packed + i * SLOT_NBYTES, src + transpose->src_offsets[a + i], (size_t)nbytes);
+            for (int64_t i = 0; i < side; i++) {
+                memcpy(packed + i * slot, src + transpose->src_offsets[a + i], (size_t)nbytes);
             }
         }
-        tile->narrowest->transpose[tile->size](dst + a * tile->unit, row_offsets, packed, packed_offsets, step, step,
-                                               0);
+        kernels->transpose[tile->size](dst + a * tile->unit, row_offsets, packed, packed_offsets, side, side, 0);
     }
+}
+
+/* The narrowest vector kernels whose blocks have so many rows, or more; NULL: there are none, or not so many lines. */
+static const cpu_kernels *kernels_for_short(const cpu_tile *tile, int64_t nrows)
+{
+    const cpu_kernels *kernels = tile->kernels;
+    if (tile->size < 0 || nrows >= tile->block_side) {
+        return NULL;
+    }
+    while (kernels->narrower != NULL && kernels->narrower->block_side[tile->size] >= nrows &&
+           kernels->narrower->block_side[tile->size] > 1) {
+        kernels = kernels->narrower;
+    }
+    return tile->nlines >= kernels->block_side[tile->size] ? kernels : NULL;
 }
 
 /* Lines that share cache sets would throw each other out before the last of their units is turned: so a cache line of
@@ -103,9 +114,9 @@ static void tile_turn_strip(const cpu_tile *tile, char *packed, char *dst, const
                             int64_t nrows)
 {
     const cpu_transpose *transpose = &tile->plan->transpose;
-    int64_t slot = SLOT_NBYTES / tile->unit;
-    if (tile->narrowest != NULL && nrows < slot && tile->nlines >= slot) {
-        tile_turn_short(tile, packed, dst, places, src, nrows);
+    const cpu_kernels *kernels = kernels_for_short(tile, nrows);
+    if (kernels != NULL) {
+        tile_turn_short(tile, kernels, packed, dst, places, src, nrows);
     } else if (transpose->packs_lines) {
         tile_turn_packed(tile, packed, dst, places, src, nrows);
     } else {
@@ -115,30 +126,22 @@ static void tile_turn_strip(const cpu_tile *tile, char *packed, char *dst, const
 
 /* -- to a destination that is written as usual -- */
 
-static void tile_run(const cpu_tile *tile, cpu_tile_memory *memory, char *dst, const char *src, int64_t nrows)
+/* Turns a strip of one tile. */
+static void strip_run(const cpu_tile *tile, cpu_tile_memory *memory, char *dst, const int64_t *dst_offsets,
+                      const char *src, int64_t nrows)
 {
     const cpu_transpose *transpose = &tile->plan->transpose;
-    size_t row_nbytes = (size_t)(tile->nlines * tile->unit);
-    for (int64_t first = 0; first < nrows; first += transpose->strip_rows) {
-        int64_t count = cpu_smaller(transpose->strip_rows, nrows - first);
-        if (count < tile->block_side && nrows >= tile->block_side) {
-            first = nrows - tile->block_side; /* some rows once more, rather than a strip too narrow for the kernel */
-            count = tile->block_side;
-        }
-        const char *strip = src + first * tile->unit;
-        const int64_t *dst_offsets = transpose->dst_offsets + first;
-        if (transpose->stage_pitch == 0) {
-            tile_turn(tile, dst, dst_offsets, strip, transpose->src_offsets, tile->nlines, count,
-                      tile->prefetch_nbytes);
-            continue;
-        }
-        tile_turn_strip(tile, memory->packed, memory->stage, memory->places, strip, count);
-        for (int64_t b = 0; b < count; b++) {
-            memcpy(dst + dst_offsets[b], memory->stage + memory->places[b], row_nbytes);
-        }
+    if (transpose->stage_pitch == 0) {
+        tile_turn(tile, dst, dst_offsets, src, transpose->src_offsets, tile->nlines, nrows, tile->prefetch_nbytes);
+        return;
+    }
+    tile_turn_strip(tile, memory->packed, memory->stage, memory->places, src, nrows);
+    for (int64_t b = 0; b < nrows; b++) {
+        memcpy(dst + dst_offsets[b], memory->stage + memory->places[b], (size_t)(tile->nlines * tile->unit));
     }
 }
 
+/* A strip of all tiles after the other, so that rows are written in one go. */
 static void run_cached(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_run *tiles, int64_t nrows)
 {
     const cpu_plan *plan = tile->plan;
@@ -147,51 +150,69 @@ static void run_cached(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_r
     for (int64_t b = 0; transpose->stage_pitch > 0 && b < transpose->strip_rows; b++) {
         memory->places[b] = b * transpose->stage_pitch;
     }
-    for (int64_t at = 0; at < tiles->nrow; at += plan->row_piece) {
-        tile->nlines = cpu_smaller(plan->row_piece, tiles->nrow - at) * transpose->lines_per_index;
-        tile_run(tile, memory, tiles->dst + at * plan->row.dst_stride, tiles->src + at * plan->row.src_stride, nrows);
+    for (int64_t first = 0; first < nrows; first += transpose->strip_rows) {
+        int64_t count = cpu_smaller(transpose->strip_rows, nrows - first);
+        if (count < tile->block_side && nrows >= tile->block_side) {
+            first = nrows - tile->block_side; /* some rows once more, rather than a strip too narrow for the kernel */
+            count = tile->block_side;
+        }
+        for (int64_t at = 0; at < tiles->nrow; at += plan->row_piece) {
+            tile->nlines = cpu_smaller(plan->row_piece, tiles->nrow - at) * transpose->lines_per_index;
+            strip_run(tile, memory, tiles->dst + at * plan->row.dst_stride, transpose->dst_offsets + first,
+                      tiles->src + at * plan->row.src_stride + first * tile->unit, count);
+        }
     }
 }
 
 /* -- past the caches -- */
 
-/* Rows begin anywhere in a line. */
-static void rows_begin(const cpu_tile *tile, cpu_tile_memory *memory, char *dst, int64_t nrows)
+/* Rows begin anywhere in a line. Returns whether all begin with one. */
+static bool rows_begin(const cpu_tile *tile, cpu_tile_memory *memory, char *dst, int64_t nrows)
 {
     const cpu_transpose *transpose = &tile->plan->transpose;
+    int64_t phases = 0;
     for (int64_t r = 0; r < nrows; r++) {
         char *first = dst + transpose->dst_offsets[r];
         int64_t phase = (int64_t)((uintptr_t)first % CPU_LINE_NBYTES);
+        memory->begins[r] = phase;
         memory->lines[r] = first - phase;
         memory->places[r] = r * transpose->stage_pitch + phase;
+        phases |= phase;
+    }
+    return phases == 0;
+}
+
+/* As the kernel `stream_staged`, for rows whose first line, not all theirs, may still be staged: it goes as usual. */
+static void rows_send_first(const cpu_tile *tile, cpu_tile_memory *memory, int64_t first, int64_t count, int64_t staged)
+{
+    int64_t pitch = tile->plan->transpose.stage_pitch;
+    for (int64_t r = first; r < first + count; r++) {
+        char *row = memory->stage + r * pitch;
+        int64_t whole = (memory->places[r] + staged - r * pitch) / CPU_LINE_NBYTES * CPU_LINE_NBYTES;
+        int64_t begin = memory->begins[r];
+        if (begin > 0 && whole > 0) {
+            memcpy(memory->lines[r] + begin, row + begin, (size_t)(CPU_LINE_NBYTES - begin));
+            memory->begins[r] = 0;
+            begin = CPU_LINE_NBYTES;
+        }
+        if (begin < whole) {
+            tile->kernels->stream(memory->lines[r] + begin, 0, row + begin, 0, 1, whole - begin, 0, (cpu_twin){0, 0});
+        }
+        memmove(row, row + whole, CPU_LINE_NBYTES);
+        memory->lines[r] += whole;
+        memory->places[r] += staged - whole;
     }
 }
 
-/* Sends what rows have at their beginning and at their end: lines that are not all theirs go as usual. */
-static void rows_send_ends(const cpu_tile *tile, cpu_tile_memory *memory, const char *dst, int64_t first, int64_t count,
-                           int64_t staged, bool is_begin, bool is_end)
+/* Sends what is left of rows, less than a line each. */
+static void rows_send_rest(const cpu_tile *tile, cpu_tile_memory *memory, int64_t first, int64_t count)
 {
-    const cpu_transpose *transpose = &tile->plan->transpose;
+    int64_t pitch = tile->plan->transpose.stage_pitch;
     for (int64_t r = first; r < first + count; r++) {
-        char *row = memory->stage + r * transpose->stage_pitch;
-        char *line = memory->lines[r];
-        int64_t end = memory->places[r] + staged - r * transpose->stage_pitch;
-        int64_t whole = end / CPU_LINE_NBYTES * CPU_LINE_NBYTES;
-        int64_t done = is_begin ? (int64_t)((uintptr_t)(dst + transpose->dst_offsets[r]) % CPU_LINE_NBYTES) : 0;
-        if (done > 0 && whole > 0) {
-            memcpy(line + done, row + done, (size_t)(CPU_LINE_NBYTES - done));
-            done = CPU_LINE_NBYTES;
-        }
-        if (done < whole) {
-            tile->kernels->stream(line + done, 0, row + done, 0, 1, whole - done, 0, (cpu_twin){0, 0});
-            done = whole;
-        }
-        if (is_end) {
-            memcpy(line + done, row + done, (size_t)(end - done));
-        } else {
-            memmove(row, row + whole, CPU_LINE_NBYTES);
-            memory->lines[r] = line + whole;
-            memory->places[r] += staged - whole;
+        int64_t begin = memory->begins[r];
+        int64_t rest = memory->places[r] - r * pitch - begin;
+        if (rest > 0) {
+            memcpy(memory->lines[r] + begin, memory->stage + r * pitch + begin, (size_t)rest);
         }
     }
 }
@@ -200,10 +221,9 @@ static void run_streamed(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile
 {
     const cpu_plan *plan = tile->plan;
     const cpu_transpose *transpose = &plan->transpose;
-    bool is_begin = true;
+    bool begins_all_sent = rows_begin(tile, memory, tiles->dst, nrows);
     int64_t npanels = 0; /* staged since whole lines left */
     int64_t staged = 0;  /* bytes of each row in these */
-    rows_begin(tile, memory, tiles->dst, nrows);
     for (int64_t at = 0; at < tiles->nrow; at += plan->row_piece) {
         int64_t nrow = cpu_smaller(plan->row_piece, tiles->nrow - at);
         const char *panel = tiles->src + at * plan->row.src_stride;
@@ -216,14 +236,17 @@ static void run_streamed(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile
             int64_t count = cpu_smaller(transpose->strip_rows, nrows - first);
             tile_turn_strip(tile, memory->packed, memory->stage + staged, memory->places + first,
                             panel + first * tile->unit, count);
-            if (sends && (is_begin || is_end)) {
-                rows_send_ends(tile, memory, tiles->dst, first, count, sent, is_begin, is_end);
-            } else if (sends) {
+            if (sends && begins_all_sent) {
                 tile->kernels->stream_staged(memory->stage, transpose->stage_pitch, memory->places, memory->lines,
                                              first, count, sent);
+            } else if (sends) {
+                rows_send_first(tile, memory, first, count, sent);
+            }
+            if (is_end) {
+                rows_send_rest(tile, memory, first, count);
             }
         }
-        is_begin = is_begin && !sends;
+        begins_all_sent = begins_all_sent || (sends && sent >= CPU_LINE_NBYTES);
         npanels = sends ? 0 : npanels;
         staged = sends ? 0 : sent;
     }
@@ -268,9 +291,6 @@ void ndbuf_cpu__transpose_run(const cpu_plan *plan, const cpu_kernels *kernels, 
                      .size = size,
                      .block_side = size >= 0 ? kernels->block_side[size] : 1,
                      .unit = plan->unit_nbytes};
-    for (const cpu_kernels *k = kernels; size >= 0 && k->narrower != NULL; k = k->narrower) {
-        tile.narrowest = k;
-    }
     if (plan->streams && plan->transpose.stage_pitch == 0) {
         run_direct(&tile, tiles, nrows);
     } else if (plan->streams) {

@@ -9,7 +9,8 @@ typedef struct cpu_tile_memory {
     _Alignas(CPU_LINE_NBYTES) char stage[CPU_PLAN_MAX_STAGE_NBYTES];
     _Alignas(CPU_LINE_NBYTES) char packed[CPU_VECTOR_MAX * CPU_LINE_NBYTES];
     int64_t places[CPU_PLAN_MAX_STAGED_ROWS]; /* where a row's next unit is put: of the stage */
-    char *lines[CPU_PLAN_MAX_STAGED_ROWS];    /* past the caches: the line where it begins */
+    int64_t begins[CPU_PLAN_MAX_STAGED_ROWS]; /* bytes at a staged row's front that are not its own */
+    char *lines[CPU_PLAN_MAX_STAGED_ROWS];    /* of the destination: where a staged row goes */
 } cpu_tile_memory;
 
 /* Tiles that follow each other along the row axis. */

@@ -46,12 +46,17 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
     }
 }
 
+/* Keeps the compiler from making a pointer of each element in advance, for which there are not enough registers. */
+#define ADDRESS_ANEW(pointer) __asm__("" : "+r"(pointer))
+
 /* A block is a square with sides of a vector of units. R of its lines have R units in each lane, and log2(R) rounds of
  * the same perfect shuffle transpose them there; vectors of LANES such groups then exchange their lanes. */
 #define DEFINE_TRANSPOSE(UNIT, R)                                                                                      \
     __attribute__((always_inline)) static inline void block_##UNIT(                                                    \
         char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, const int streams)         \
     {                                                                                                                  \
+        ADDRESS_ANEW(src_offsets);                                                                                     \
+        ADDRESS_ANEW(dst_offsets);                                                                                     \
         lanes x[LANES][R];                                                                                             \
         UNROLL for (int g = 0; g < LANES; g++)                                                                         \
         {                                                                                                              \

@@ -51,12 +51,14 @@ static void tuning_default(ndbuf_cpu__tuning *out_tuning)
     *out_tuning = (ndbuf_cpu__tuning){
         .stream_nbytes = cache_nbytes(2, 1 * MIB),
         .stream_prefetch_nbytes = 8 * KIB,
+        .row_prefetch_nbytes = 8 * KIB,
         .stream_ways = 1,
         .rep_movsb_nbytes = INT64_MAX, /* the C library's memcpy chooses it by itself */
         .small_nbytes = 4 * KIB,
         .thread_nbytes = 1 * MIB,
         .thread_share_nbytes = 256 * KIB,
         .strip_nbytes = 64,
+        .strip_stream_nbytes = 128,
         .panel_stream_nbytes = 64,
         .panel_nbytes = 512,
         .send_nbytes = 128,
@@ -74,6 +76,8 @@ static void tuning_default(ndbuf_cpu__tuning *out_tuning)
         int64_t nbytes = cache_nbytes(3, 16 * MIB);
         out_tuning->stream_nbytes = (nbytes < 32 * MIB ? nbytes : 32 * MIB) / 4;
         out_tuning->stream_prefetch_nbytes = 0;
+        out_tuning->strip_prefetch_nbytes = INT64_MAX;
+        out_tuning->row_prefetch_nbytes = 2 * KIB;
         out_tuning->stream_ways = 2;
     }
 }

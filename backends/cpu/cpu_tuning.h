@@ -11,6 +11,8 @@ typedef struct ndbuf_cpu__tuning {
     int64_t stream_nbytes;
     /* How far ahead of a streamed copy its source is prefetched, bytes; 0: not. */
     int64_t stream_prefetch_nbytes;
+    /* The same, but at least a row, where the source is rows with gaps between them. */
+    int64_t row_prefetch_nbytes;
     /* How many pieces of a streamed copy are under way side by side, a line of each in turn: 1 or 2. */
     int64_t stream_ways;
     /* A contiguous copy that is not streamed goes by memcpy up to here, and above by "rep movsb" where the processor is
@@ -21,9 +23,10 @@ typedef struct ndbuf_cpu__tuning {
     /* Copies from this size on are split over threads, which get at least so much each. */
     int64_t thread_nbytes;
     int64_t thread_share_nbytes;
-    /* Transposes: bytes of the source's lines read at once, and bytes of the destination's rows made at once, when
-     * streaming and when not. */
+    /* Transposes: bytes of the source's lines read at once, and bytes of the destination's rows made at once, as usual
+     * and when streaming. */
     int64_t strip_nbytes;
+    int64_t strip_stream_nbytes;
     int64_t panel_stream_nbytes;
     int64_t panel_nbytes;
     /* Bytes of a row that leave together when streaming. */

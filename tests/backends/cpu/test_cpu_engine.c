@@ -89,11 +89,13 @@ static void any_constants_give_right_copies(void **state)
         ndbuf_cpu__tuning tuning = {
             .stream_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .stream_prefetch_nbytes = test_random_range(&random, 0, 4096),
+            .row_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .stream_ways = test_random_range(&random, 1, 2),
             .rep_movsb_nbytes = test_random_range(&random, 0, 4096),
             .thread_nbytes = test_random_range(&random, 1, 65536),
             .thread_share_nbytes = test_random_range(&random, 1, 4096),
             .strip_nbytes = test_random_range(&random, 1, 512),
+            .strip_stream_nbytes = test_random_range(&random, 1, 512),
             .panel_stream_nbytes = test_random_range(&random, 1, 4096),
             .panel_nbytes = test_random_range(&random, 1, 4096),
             .send_nbytes = test_random_range(&random, 0, 4096),

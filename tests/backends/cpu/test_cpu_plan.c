@@ -11,12 +11,14 @@
 static const ndbuf_cpu__tuning tuning = {
     .stream_nbytes = 2 * MIB,
     .stream_prefetch_nbytes = 8192,
+    .row_prefetch_nbytes = 8192,
     .stream_ways = 2,
     .rep_movsb_nbytes = INT64_MAX,
     .small_nbytes = 4096,
     .thread_nbytes = 1 * MIB,
     .thread_share_nbytes = 256 * 1024,
     .strip_nbytes = 64,
+    .strip_stream_nbytes = 128,
     .panel_stream_nbytes = 64,
     .panel_nbytes = 512,
     .send_nbytes = 128,
@@ -96,7 +98,7 @@ static void contiguous_bytes_are_cut_into_pieces(void **state)
 static void long_units_are_bytes_and_shorter_ones_rows(void **state)
 {
     (void)state;
-    assert_int_equal(PLAN(1, 4096, (100), (4096), (8192)).kind, CPU_PLAN_BYTES);
+    assert_int_equal(PLAN(1, 65536, (100), (65536), (131072)).kind, CPU_PLAN_BYTES);
     assert_int_equal(PLAN(1, 256, (100), (256), (320)).kind, CPU_PLAN_ROWS);
     assert_int_equal(PLAN(1, 20, (1000), (20), (40)).kind, CPU_PLAN_ROWS);
 }
