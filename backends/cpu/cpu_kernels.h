@@ -73,9 +73,9 @@ struct cpu_kernels {
     cpu_transpose_fn transpose[CPU_TRANSPOSE_SIZES];
     /* Each input is prefetched `prefetch_nbytes` ahead; 0: not. */
     void (*shuffle)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes);
-    /* Spreads `nunits` dense units of 1, 2, 4 or 8 bytes over every `factor`th unit of dst; returns how many it did, in
-     * whole vectors. NULL: there is none. */
-    int64_t (*scatter)(char *dst, const char *src, int64_t nunits, int32_t unit_nbytes, int32_t factor);
+    /* A shuffle of one input, all of whose outputs, one behind the other, leave bytes out: those keep what they have.
+     * What lies `prefetch_nbytes` ahead of each is prefetched for writing; 0: not. NULL: there is none. */
+    void (*scatter)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes);
     /* `count` contiguous rows of `nbytes` > 0. What lies `prefetch_nbytes` from each, before or behind it, is
      * prefetched; 0: not. */
     void (*rows)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,

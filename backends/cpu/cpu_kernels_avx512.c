@@ -80,34 +80,45 @@ static inline pick pick_load(const uint8_t *p)
     return (pick){at, ~_mm512_movepi8_mask(at)};
 }
 
-/* Byte x of the destination's vector w belongs to unit (64 * w + x) / unit_nbytes, which is wanted if that is a
- * multiple of factor. */
-static int64_t scatter_masked(char *dst, const char *src, int64_t nunits, int32_t unit_nbytes, int32_t factor)
+/* For constant numbers of outputs only. */
+__attribute__((always_inline)) static inline void scatter_steps(const cpu_shuffle *shuffle, char *dst, const char *src,
+                                                                int64_t nsteps, int64_t prefetch_nbytes, const int nout)
 {
     pick picks[CPU_SHUFFLE_MAX];
-    const int64_t units_per_vector = BYTES_NBYTES / unit_nbytes;
-    if (factor > CPU_SHUFFLE_MAX) {
-        return 0;
+    for (int j = 0; j < nout; j++) {
+        picks[j] = pick_load(shuffle->index[j][0]);
     }
-    for (int32_t w = 0; w < factor; w++) {
-        uint8_t at[BYTES_NBYTES];
-        for (int32_t x = 0; x < BYTES_NBYTES; x++) {
-            int32_t unit = (BYTES_NBYTES * w + x) / unit_nbytes;
-            at[x] = (uint8_t)(unit % factor != 0 ? CPU_SHUFFLE_NONE : unit / factor * unit_nbytes + x % unit_nbytes);
-        }
-        picks[w] = pick_load(at);
-    }
-    int64_t nvectors = nunits / units_per_vector;
-    for (int64_t i = 0; i < nvectors; i++) {
+    for (int64_t step = 0; step < nsteps; step++) {
         bytes v = bytes_load(src);
-        for (int32_t w = 0; w < factor; w++) {
-            _mm512_mask_storeu_epi8(dst + (ptrdiff_t)w * BYTES_NBYTES, picks[w].wanted,
-                                    _mm512_permutexvar_epi8(picks[w].at, v));
+        for (int j = 0; j < nout; j++) {
+            char *to = dst + (ptrdiff_t)j * BYTES_NBYTES;
+            if (prefetch_nbytes != 0) {
+                __builtin_prefetch(to + prefetch_nbytes, 1, 3);
+            }
+            _mm512_mask_storeu_epi8(to, picks[j].wanted, _mm512_permutexvar_epi8(picks[j].at, v));
         }
-        src += BYTES_NBYTES;
-        dst += (ptrdiff_t)factor * BYTES_NBYTES;
+        src += shuffle->in_step;
+        dst += shuffle->out_step;
     }
-    return nvectors * units_per_vector;
+}
+
+static void scatter_masked(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps,
+                           int64_t prefetch_nbytes)
+{
+    switch (shuffle->nout) {
+    case 1:
+        scatter_steps(shuffle, dst, src, nsteps, prefetch_nbytes, 1);
+        break;
+    case 2:
+        scatter_steps(shuffle, dst, src, nsteps, prefetch_nbytes, 2);
+        break;
+    case 3:
+        scatter_steps(shuffle, dst, src, nsteps, prefetch_nbytes, 3);
+        break;
+    default:
+        scatter_steps(shuffle, dst, src, nsteps, prefetch_nbytes, 4);
+        break;
+    }
 }
 
 #include "backends/cpu/cpu_simd_kernels.h"

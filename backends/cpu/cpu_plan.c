@@ -13,8 +13,8 @@
 #define TASK_NBYTES ((int64_t)64 << 10)
 /* Runs of the destination that are worth writing past the caches. */
 #define STREAMED_RUN_MIN 256
-/* Processors fetch a sequence of rows by themselves where the gaps between them are no longer than this, unless the rows
- * are short. */
+/* Processors fetch a sequence of rows by themselves where the gaps between them are no longer than this, unless the
+ * rows are short. */
 #define FORESEEN_GAP_NBYTES 128
 #define SHORT_ROW_NBYTES 256
 /* Bytes of either side along an edge of a square tile. */
@@ -130,14 +130,11 @@ static bool is_grouped(const cpu_plan *plan)
 static bool plan_scatter(cpu_plan *plan, const cpu_kernels *kernels)
 {
     const cpu_axis *last = &plan->loops[plan->nloops - 1];
-    int64_t factor = last->dst_stride / plan->unit_nbytes;
-    if (kernels->scatter == NULL || plan->unit_nbytes > 4 || cpu_size_index(plan->unit_nbytes) < 0 ||
-        last->src_stride != plan->unit_nbytes || last->dst_stride % plan->unit_nbytes != 0 ||
-        factor > CPU_SHUFFLE_MAX) {
+    if (kernels->scatter == NULL || last->src_stride != plan->unit_nbytes ||
+        !ndbuf_cpu__shuffle_scatter(plan, kernels->shuffle_nbytes, last->dst_stride)) {
         return false;
     }
     plan->kind = CPU_PLAN_SCATTER;
-    plan->scatter_factor = factor;
     plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes);
     plan->row = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
     plan->row_piece = units_of_task(plan);
@@ -317,6 +314,9 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
         follow_source(plan);
     }
     plan->prefetch_nbytes = prefetch_distance(plan, tuning);
+    if (plan->kind == CPU_PLAN_SCATTER && plan->nbytes >= tuning->stream_nbytes) {
+        plan->prefetch_nbytes = tuning->scatter_prefetch_nbytes;
+    }
     plan->ntasks = (plan->row.extent + plan->row_piece - 1) / plan->row_piece *
                    ((plan->column.extent + plan->column_piece - 1) / plan->column_piece);
     for (int32_t k = 0; k < plan->nloops; k++) {

@@ -20,7 +20,7 @@ typedef enum cpu_plan_kind {
     CPU_PLAN_BYTES = 1,     /* contiguous bytes: the row axis counts them */
     CPU_PLAN_ROWS = 2,      /* contiguous units, each too long for a vector's lane */
     CPU_PLAN_GATHER = 3,    /* a dense destination, units or groups of them picked from the source by shuffles */
-    CPU_PLAN_SCATTER = 4,   /* a dense source, spread over every second to fourth unit of the destination */
+    CPU_PLAN_SCATTER = 4,   /* a dense source, spread over the destination by shuffles */
     CPU_PLAN_WEAVE = 5,     /* up to four dense sources to one dense destination in turn, or the reverse */
     CPU_PLAN_REPEAT = 6,    /* one unit to a dense destination */
     CPU_PLAN_STRIDED = 7,   /* scalar; with a second axis along which the source is faster, in square tiles */
@@ -74,11 +74,10 @@ typedef struct cpu_plan {
     int64_t column_piece;
     int64_t ntasks; /* pieces in all loops together, row pieces fastest */
     cpu_row_fn row_fn;
-    int64_t group_units;  /* GATHER: dense units of the destination at each index of the row axis */
-    int64_t group_stride; /* between them in the source */
-    int64_t scatter_factor;
-    int64_t shuffle_reach; /* GATHER, WEAVE: bytes of the source that a step reads, from in_offsets[0] on */
-    cpu_shuffle shuffle;   /* GATHER, WEAVE */
+    int64_t group_units;   /* GATHER: dense units of the destination at each index of the row axis */
+    int64_t group_stride;  /* between them in the source */
+    int64_t shuffle_reach; /* bytes of the source that a step reads, from in_offsets[0] on */
+    cpu_shuffle shuffle;   /* GATHER, SCATTER, WEAVE */
     cpu_transpose transpose;
 } cpu_plan;
 
@@ -88,6 +87,9 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
 
 /* Fills the shuffle of a GATHER; false: its window is too wide. */
 bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes);
+
+/* Fills the shuffle of a SCATTER; false: its window is too wide. */
+bool ndbuf_cpu__shuffle_scatter(cpu_plan *plan, int32_t vector_nbytes, int64_t dst_stride);
 
 /* Fills the shuffle of a WEAVE: `streams` counts those of the side that has several; to_one: that is the source. */
 void ndbuf_cpu__shuffle_weave(cpu_plan *plan, int32_t vector_nbytes, const cpu_axis *streams, bool to_one);

@@ -164,7 +164,8 @@ static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_ch
     /* One row more than there are is for what nobody wants, see tile_turn_short. */
     int64_t nrows = smaller(CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1, CPU_PLAN_MAX_STAGED_ROWS);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_stream_nbytes / unit, nrows), side);
-    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : larger(tuning->strip_stream_nbytes / unit, side);
+    transpose->strip_rows =
+        transpose->packs_lines ? CPU_LINE_NBYTES / unit : larger(tuning->strip_stream_nbytes / unit, side);
 }
 
 /* As usual: tiles of many rows, of which some are turned together, right into the destination or by way of the stage.
@@ -215,8 +216,7 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     plan->column = rows.axes[rows.naxes - 1];
     transpose->lines_per_index = lines.nunits / plan->row.extent;
     transpose->rows_per_index = rows.nunits / plan->column.extent;
-    transpose->packs_lines =
-        plan->streams && unit <= PACKED_UNIT_MAX && side > 1 && lines_conflict(&lines, tuning);
+    transpose->packs_lines = plan->streams && unit <= PACKED_UNIT_MAX && side > 1 && lines_conflict(&lines, tuning);
     transpose->stage_pitch = 0;
     if (plan->streams && plan_direct(plan, &lines, &rows, kernels, tuning)) {
         transpose->packs_lines = false;

@@ -39,12 +39,19 @@ void ndbuf_cpu__run_gather(const cpu_run *run, const cpu_piece *piece, int64_t s
     }
 }
 
-static void scatter(const cpu_run *run, char *dst, const char *src, int64_t count)
+static void scatter(const cpu_run *run, const cpu_piece *piece)
 {
     const cpu_plan *plan = run->plan;
-    int64_t done = run->kernels->scatter(dst, src, count, (int32_t)plan->unit_nbytes, (int32_t)plan->scatter_factor);
-    plan->row_fn(dst + done * plan->row.dst_stride, plan->row.dst_stride, src + done * plan->row.src_stride,
-                 plan->row.src_stride, count - done, plan->unit_nbytes);
+    const cpu_shuffle *shuffle = &plan->shuffle;
+    int64_t readable = piece->ahead * plan->unit_nbytes;
+    int64_t nsteps = piece->count / shuffle->units_per_step;
+    int64_t by_reads = readable < plan->shuffle_reach ? 0 : (readable - plan->shuffle_reach) / shuffle->in_step + 1;
+    nsteps = cpu_smaller(nsteps, by_reads);
+    run->kernels->scatter(shuffle, piece->dst, piece->src, nsteps, plan->prefetch_nbytes);
+    int64_t done = nsteps * shuffle->units_per_step;
+    plan->row_fn(piece->dst + done * plan->row.dst_stride, plan->row.dst_stride,
+                 piece->src + done * plan->row.src_stride, plan->row.src_stride, piece->count - done,
+                 plan->unit_nbytes);
 }
 
 void ndbuf_cpu__run_weave(const cpu_run *run, const cpu_shuffle *shuffle, const cpu_axis *streams, char *dst,
@@ -98,7 +105,7 @@ static void run_cached(const cpu_run *run, const cpu_piece *piece)
         ndbuf_cpu__run_gather(run, piece, 0);
         break;
     case CPU_PLAN_SCATTER:
-        scatter(run, piece->dst, piece->src, piece->count);
+        scatter(run, piece);
         break;
     case CPU_PLAN_WEAVE:
         ndbuf_cpu__run_weave(run, &plan->shuffle, &plan->column, piece->dst, piece->src, piece->count);

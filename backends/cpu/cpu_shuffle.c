@@ -65,6 +65,27 @@ bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes)
     return true;
 }
 
+bool ndbuf_cpu__shuffle_scatter(cpu_plan *plan, int32_t vector_nbytes, int64_t dst_stride)
+{
+    cpu_shuffle *shuffle = &plan->shuffle;
+    const int64_t unit = plan->unit_nbytes;
+    int64_t by_source = vector_nbytes / unit;
+    int64_t by_window = (int64_t)CPU_SHUFFLE_MAX * vector_nbytes / dst_stride;
+    int64_t nunits = by_source < by_window ? by_source : by_window;
+    if (nunits * unit * 4 < vector_nbytes) {
+        return false;
+    }
+    shuffle_clear(shuffle, 1, (int32_t)((nunits * dst_stride + vector_nbytes - 1) / vector_nbytes));
+    shuffle->units_per_step = (int32_t)nunits;
+    shuffle->in_step = nunits * unit;
+    shuffle->out_step = nunits * dst_stride;
+    plan->shuffle_reach = vector_nbytes;
+    for (int64_t i = 0; i < nunits; i++) {
+        shuffle_put(shuffle, i * dst_stride, i * unit, unit, vector_nbytes);
+    }
+    return true;
+}
+
 void ndbuf_cpu__shuffle_weave(cpu_plan *plan, int32_t vector_nbytes, const cpu_axis *streams, bool to_one)
 {
     cpu_shuffle *shuffle = &plan->shuffle;

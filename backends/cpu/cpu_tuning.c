@@ -52,6 +52,7 @@ static void tuning_default(ndbuf_cpu__tuning *out_tuning)
         .stream_nbytes = cache_nbytes(2, 1 * MIB),
         .stream_prefetch_nbytes = 8 * KIB,
         .row_prefetch_nbytes = 8 * KIB,
+        .scatter_prefetch_nbytes = 2 * KIB,
         .stream_ways = 1,
         .rep_movsb_nbytes = INT64_MAX, /* the C library's memcpy chooses it by itself */
         .small_nbytes = 4 * KIB,

@@ -13,6 +13,8 @@ typedef struct ndbuf_cpu__tuning {
     int64_t stream_prefetch_nbytes;
     /* The same, but at least a row, where the source is rows with gaps between them. */
     int64_t row_prefetch_nbytes;
+    /* How far ahead of a copy of that size the destination is prefetched where it takes only parts of lines. */
+    int64_t scatter_prefetch_nbytes;
     /* How many pieces of a streamed copy are under way side by side, a line of each in turn: 1 or 2. */
     int64_t stream_ways;
     /* A contiguous copy that is not streamed goes by memcpy up to here, and above by "rep movsb" where the processor is

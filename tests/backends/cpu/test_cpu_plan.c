@@ -12,6 +12,7 @@ static const ndbuf_cpu__tuning tuning = {
     .stream_nbytes = 2 * MIB,
     .stream_prefetch_nbytes = 8192,
     .row_prefetch_nbytes = 8192,
+    .scatter_prefetch_nbytes = 2048,
     .stream_ways = 2,
     .rep_movsb_nbytes = INT64_MAX,
     .small_nbytes = 4096,
@@ -37,12 +38,6 @@ static void no_shuffle(const cpu_shuffle *shuffle, char *dst, const char *src, i
     (void)shuffle, (void)dst, (void)src, (void)nsteps, (void)prefetch_nbytes;
 }
 
-static int64_t no_scatter(char *dst, const char *src, int64_t nunits, int32_t unit_nbytes, int32_t factor)
-{
-    (void)dst, (void)src, (void)nunits, (void)unit_nbytes, (void)factor;
-    return 0;
-}
-
 static void no_stream(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
                       int64_t prefetch_nbytes, cpu_twin twin)
 {
@@ -62,7 +57,7 @@ static const cpu_kernels kernels = {
     .shuffle_nbytes = 64,
     .block_side = {64, 32, 16, 8, 4},
     .shuffle = no_shuffle,
-    .scatter = no_scatter,
+    .scatter = no_shuffle,
     .stream = no_stream,
     .stream_transpose = {no_transpose, no_transpose, no_transpose, no_transpose, no_transpose},
 };
@@ -156,7 +151,8 @@ static void scatters_go_by_masks_where_there_are_any(void **state)
     cpu_kernels without = kernels;
     without.scatter = NULL;
     assert_int_equal(PLAN(1, 1, (100000), (3), (1)).kind, CPU_PLAN_SCATTER);
-    assert_int_equal(PLAN(1, 1, (100000), (5), (1)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(PLAN(1, 3, (100000), (4), (3)).kind, CPU_PLAN_SCATTER); /* a channel more */
+    assert_int_equal(PLAN(1, 1, (100000), (17), (1)).kind, CPU_PLAN_STRIDED);
     assert_int_equal(plan_of(&without, 1, 1, LIST(100000), LIST(3), LIST(1), 4096).kind, CPU_PLAN_STRIDED);
 }
 
