@@ -22,6 +22,13 @@ static inline void wide_store(char *dst, lanes v)
     _mm256_storeu_si256((__m256i *)dst, v);
 }
 #define wide_stream(dst, v) _mm256_stream_si256((__m256i *)(dst), v)
+static inline void line_stream(char *dst, const char *src)
+{
+    __m256i lo = _mm256_loadu_si256((const __m256i *)src);
+    __m256i hi = _mm256_loadu_si256((const __m256i *)(src + CPU_LINE_NBYTES / 2));
+    _mm256_stream_si256((__m256i *)dst, lo);
+    _mm256_stream_si256((__m256i *)(dst + CPU_LINE_NBYTES / 2), hi);
+}
 
 static void stream_fence(void)
 {

@@ -30,6 +30,14 @@ static inline void wide_stream_halves(char *dst, lanes v)
     _mm256_stream_si256((__m256i *)(dst + CPU_LINE_NBYTES / 2), _mm512_extracti64x4_epi64(v, 1));
 }
 #define wide_stream wide_stream_halves
+/* Halves here too: loads of 64 bytes would all reach into two lines where the source is not aligned. */
+static inline void line_stream(char *dst, const char *src)
+{
+    __m256i lo = _mm256_loadu_si256((const __m256i *)src);
+    __m256i hi = _mm256_loadu_si256((const __m256i *)(src + CPU_LINE_NBYTES / 2));
+    _mm256_stream_si256((__m256i *)dst, lo);
+    _mm256_stream_si256((__m256i *)(dst + CPU_LINE_NBYTES / 2), hi);
+}
 
 static void stream_fence(void)
 {

@@ -22,6 +22,12 @@ static inline void wide_store(char *dst, lanes v)
     _mm_storeu_si128((__m128i *)dst, v);
 }
 #define wide_stream(dst, v) _mm_stream_si128((__m128i *)(dst), v)
+static inline void line_stream(char *dst, const char *src)
+{
+    for (int at = 0; at < CPU_LINE_NBYTES; at += 16) {
+        wide_stream(dst + at, wide_load(src + at));
+    }
+}
 
 static void stream_fence(void)
 {

@@ -8,7 +8,8 @@
  *   lanes_unpack_lo/hi(unit_nbytes, a, b)   in each lane, units of both in turn: of the low, of the high halves
  *   lanes_exchange(v)     lane k of v[l] and lane l of v[k], of LANES vectors, change places
  *   wide_load(src), wide_store(dst, v)   LANES * 16 bytes; of `lanes` again
- *   wide_stream(dst, v)   a macro, where there are stores past the caches, and stream_fence behind the last one
+ *   wide_stream(dst, v)   a macro, where there are stores past the caches; line_stream(dst, src), which moves a line
+ *                         to an aligned one, and stream_fence behind the last one
  *   bytes                 the type of a vector of shuffles, BYTES_NBYTES wide
  *   bytes_load, bytes_store, and bytes_stream(dst, v), a macro, where there is wide_stream
  *   pick, pick_load(p)    an index vector
@@ -314,11 +315,7 @@ __attribute__((always_inline)) static inline void stream_lines(char *dst, const 
             if (prefetch_nbytes != 0) {
                 __builtin_prefetch(from + prefetch_nbytes, 0, 2);
             }
-            UNROLL for (int k = 0; k < CPU_LINE_NBYTES / WIDE_NBYTES; k++)
-            {
-                const ptrdiff_t part = (ptrdiff_t)k * WIDE_NBYTES;
-                wide_stream(to + part, wide_load(from + part));
-            }
+            line_stream(to, from);
         }
     }
 }

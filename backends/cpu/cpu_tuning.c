@@ -65,7 +65,7 @@ static void tuning_default(ndbuf_cpu__tuning *out_tuning)
         .send_nbytes = 128,
         .panel_lines = 256,
         .strip_rows = 32,
-        .tile_rows = 1024,
+        .tile_rows = 128,
         .tile_stream_nbytes = 1024,
         .tile_direct_nbytes = 256,
         .line_prefetch_nbytes = 128,
