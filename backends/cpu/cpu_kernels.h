@@ -91,7 +91,7 @@ struct cpu_kernels {
      * counts from `stage`. What is left moves to the row's front; lines and places follow. */
     void (*stream_staged)(char *stage, int64_t pitch, int64_t *places, char **lines, int64_t first, int64_t count,
                           int64_t staged);
-    /* A transpose to aligned lines of dst, of whole blocks whose sides are a line long. NULL: there is none. */
+    /* A transpose to aligned lines of dst, of whole ones and whole blocks of rows. NULL: there is none. */
     cpu_transpose_fn stream_transpose[CPU_TRANSPOSE_SIZES];
     void (*stream_end)(void); /* after the last one of a thread: other threads see it */
 };

@@ -133,7 +133,8 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
         return false;
     }
     plan->row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, side);
-    if (plan->row_piece * transpose->lines_per_index % side != 0 && plan->row_piece < plan->row.extent) {
+    if (plan->row_piece * transpose->lines_per_index * unit % CPU_LINE_NBYTES != 0 &&
+        plan->row_piece < plan->row.extent) {
         return false;
     }
     if (lines_conflict(lines, tuning)) { /* few lines at a time, each as far as it goes */

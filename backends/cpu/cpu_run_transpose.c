@@ -262,7 +262,7 @@ static void run_direct(cpu_tile *tile, const cpu_tile_run *tiles, int64_t nrows)
     for (int64_t at = 0; at < tiles->nrow; at += plan->row_piece) {
         int64_t nrow = cpu_smaller(plan->row_piece, tiles->nrow - at);
         int64_t nlines = nrow * transpose->lines_per_index;
-        int64_t whole_lines = nlines - nlines % tile->block_side;
+        int64_t whole_lines = nlines - nlines % (CPU_LINE_NBYTES / tile->unit);
         char *dst = tiles->dst + at * plan->row.dst_stride;
         const char *src = tiles->src + at * plan->row.src_stride;
         int64_t ahead = at + nrow < tiles->nrow ? nrow * plan->row.src_stride

@@ -125,14 +125,14 @@ DEFINE_TRANSPOSE(4, 4)
 DEFINE_TRANSPOSE(8, 2)
 DEFINE_TRANSPOSE(16, 1)
 
-#if LANES * 16 == CPU_LINE_NBYTES
+#if LANES > 1
 /* Neighbouring lines of a row leave one after the other. */
 #define DEFINE_STREAM_TRANSPOSE(UNIT)                                                                                  \
     static void stream_transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src,                        \
                                         const int64_t *src_offsets, int64_t nlines, int64_t nrows,                     \
                                         int64_t prefetch_nbytes)                                                       \
     {                                                                                                                  \
-        const int64_t side = CPU_LINE_NBYTES / (UNIT);                                                                 \
+        const int64_t side = LANES * 16 / (UNIT);                                                                      \
         for (int64_t b = 0; b < nrows; b += side) {                                                                    \
             const char *column = src + b * (UNIT);                                                                     \
             for (int64_t a = 0; a < nlines; a += side) {                                                               \
