@@ -173,15 +173,18 @@ static void plan_crossed(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf
 {
     int32_t last = plan->nloops - 1;
     int64_t unit = plan->unit_nbytes;
-    if (plan->loops[last].dst_stride == unit && ndbuf__stride_magnitude(plan->loops[column].src_stride) == unit) {
-        if (plan->loops[column].src_stride < 0) {
-            ndbuf_cpu__plan_turn(plan, &plan->loops[column]);
-        }
-        if (!plan_weave(plan, kernels, column)) {
-            ndbuf_cpu__plan_transpose(plan, kernels, tuning, column);
-        }
-    } else {
+    int64_t stride = ndbuf__stride_magnitude(plan->loops[column].src_stride);
+    int size = cpu_size_index(unit);
+    bool has_vectors = size >= 0 && kernels->block_side[size] > 1;
+    if (plan->loops[last].dst_stride != unit || (stride != unit && (stride >= CPU_LINE_NBYTES || !has_vectors))) {
         plan_strided(plan, column);
+        return;
+    }
+    if (plan->loops[column].src_stride < 0) {
+        ndbuf_cpu__plan_turn(plan, &plan->loops[column]);
+    }
+    if (stride != unit || !plan_weave(plan, kernels, column)) {
+        ndbuf_cpu__plan_transpose(plan, kernels, tuning, column);
     }
 }
 

@@ -47,12 +47,13 @@ typedef struct cpu_axis {
 typedef struct cpu_transpose {
     int64_t lines_per_index; /* lines at each index of the row axis: the other axes of the chain */
     int64_t rows_per_index;  /* rows at each index of the column axis */
+    int64_t line_stride;     /* bytes from unit to unit of a line; the unit's size unless there are gaps */
     int64_t strip_rows;      /* rows that are turned together */
     int64_t stage_pitch;     /* bytes from row to row of the stage; 0: rows go to the destination at once */
     int64_t panels_sent;     /* past the caches: row pieces after which whole lines leave the stage */
     int64_t prefetch_nbytes; /* as usual: from each line to the next strip of it; 0: not */
     int64_t dst_alignment;   /* of the box's address within a cache line */
-    bool packs_lines;        /* lines that share cache sets are first brought together */
+    bool packs_lines;        /* lines that share cache sets, or have gaps, are first brought together */
     int64_t src_offsets[CPU_PLAN_MAX_LINES];
     int64_t dst_offsets[CPU_PLAN_MAX_ROWS];
 } cpu_transpose;

@@ -29,7 +29,7 @@ static void chain_add(axis_chain *chain, cpu_plan *plan, int32_t k)
 /* Adds the axis that carries on where the chain ends, in the destination or in the source. */
 static bool chain_extend(axis_chain *chain, cpu_plan *plan, bool in_dst)
 {
-    int64_t end = chain->nunits * plan->unit_nbytes;
+    int64_t end = chain->nunits * (in_dst ? plan->unit_nbytes : plan->transpose.line_stride);
     for (int32_t k = 0; k < plan->nloops; k++) {
         int64_t stride = in_dst ? plan->loops[k].dst_stride : ndbuf__stride_magnitude(plan->loops[k].src_stride);
         if (stride == end) {
@@ -129,7 +129,7 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
         return false;
     }
     const int64_t side = kernels->block_side[size];
-    if (rows->nunits < side) {
+    if (rows->nunits < side || transpose->line_stride != unit) {
         return false;
     }
     plan->row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, side);
@@ -179,7 +179,7 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     plan->row_piece = chain_piece(lines, panel_nbytes / unit, side);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
     int64_t nrows = smaller(smaller(tuning->strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS);
-    transpose->strip_rows = larger(nrows, side);
+    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : larger(nrows, side);
     if (rows->nunits < side) {
         /* One more line, so that the rows do not share cache sets. */
         int64_t nbytes = plan->row_piece * transpose->lines_per_index * unit;
@@ -200,6 +200,7 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     const int64_t side = size >= 0 ? kernels->block_side[size] : 1;
     int64_t panel_nbytes =
         smaller(smaller(tuning->panel_nbytes, tuning->panel_lines * unit), CPU_PLAN_MAX_PANEL_NBYTES);
+    transpose->line_stride = plan->loops[column].src_stride;
     int64_t line_target = plan->streams ? sent_nbytes(tuning) : panel_nbytes;
     axis_chain lines = {.nunits = 1}; /* chained in the destination: its runs count lines of the source */
     axis_chain rows = {.nunits = 1};
@@ -212,15 +213,17 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
                (lines.nunits * unit < line_target && chain_extend(&lines, plan, true));
     }
     plan->kind = CPU_PLAN_TRANSPOSE;
+    plan->row_fn = ndbuf_cpu__row_fn(unit);
     plan->streams = plan->streams && lines.nunits * unit >= STREAMED_ROW_MIN;
     plan->row = lines.axes[lines.naxes - 1];
     plan->column = rows.axes[rows.naxes - 1];
     transpose->lines_per_index = lines.nunits / plan->row.extent;
     transpose->rows_per_index = rows.nunits / plan->column.extent;
-    transpose->packs_lines = plan->streams && unit <= PACKED_UNIT_MAX && side > 1 && lines_conflict(&lines, tuning);
+    transpose->packs_lines = transpose->line_stride != unit ||
+                             (plan->streams && unit <= PACKED_UNIT_MAX && side > 1 && lines_conflict(&lines, tuning));
     transpose->stage_pitch = 0;
     if (plan->streams && plan_direct(plan, &lines, &rows, kernels, tuning)) {
-        transpose->packs_lines = false;
+        transpose->packs_lines = false; /* the kernel takes each line once */
     } else if (plan->streams) {
         plan_streamed(plan, &lines, &rows, side, tuning);
     } else {

@@ -79,8 +79,8 @@ static const cpu_kernels *kernels_for_short(const cpu_tile *tile, int64_t nrows)
     return tile->nlines >= kernels->block_side[tile->size] ? kernels : NULL;
 }
 
-/* Lines that share cache sets would throw each other out before the last of their units is turned: so a cache line of
- * each of a block is brought together first. */
+/* Lines that share cache sets would throw each other out before the last of their units is turned, and kernels take no
+ * gaps: so a cache line of units of each line of a block is brought together first. */
 static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, const int64_t *dst_offsets, const char *src,
                              int64_t nrows)
 {
@@ -96,7 +96,10 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
         for (int64_t i = 0; i < count; i++) {
             const char *line = src + transpose->src_offsets[a + i];
             packed_offsets[i] = i * CPU_LINE_NBYTES;
-            if (nbytes == CPU_LINE_NBYTES) {
+            if (transpose->line_stride != tile->unit) {
+                tile->plan->row_fn(packed + i * CPU_LINE_NBYTES, tile->unit, line, transpose->line_stride, nrows,
+                                   tile->unit);
+            } else if (nbytes == CPU_LINE_NBYTES) {
                 memcpy(packed + i * CPU_LINE_NBYTES, line, CPU_LINE_NBYTES);
             } else {
                 memcpy(packed + i * CPU_LINE_NBYTES, line, (size_t)nbytes);
@@ -115,7 +118,7 @@ static void tile_turn_strip(const cpu_tile *tile, char *packed, char *dst, const
 {
     const cpu_transpose *transpose = &tile->plan->transpose;
     const cpu_kernels *kernels = kernels_for_short(tile, nrows);
-    if (kernels != NULL) {
+    if (kernels != NULL && transpose->line_stride == tile->unit) {
         tile_turn_short(tile, kernels, packed, dst, places, src, nrows);
     } else if (transpose->packs_lines) {
         tile_turn_packed(tile, packed, dst, places, src, nrows);
@@ -131,6 +134,10 @@ static void strip_run(const cpu_tile *tile, cpu_tile_memory *memory, char *dst, 
                       const char *src, int64_t nrows)
 {
     const cpu_transpose *transpose = &tile->plan->transpose;
+    if (transpose->stage_pitch == 0 && transpose->packs_lines) {
+        tile_turn_packed(tile, memory->packed, dst, dst_offsets, src, nrows);
+        return;
+    }
     if (transpose->stage_pitch == 0) {
         tile_turn(tile, dst, dst_offsets, src, transpose->src_offsets, tile->nlines, nrows, tile->prefetch_nbytes);
         return;
@@ -159,7 +166,7 @@ static void run_cached(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_r
         for (int64_t at = 0; at < tiles->nrow; at += plan->row_piece) {
             tile->nlines = cpu_smaller(plan->row_piece, tiles->nrow - at) * transpose->lines_per_index;
             strip_run(tile, memory, tiles->dst + at * plan->row.dst_stride, transpose->dst_offsets + first,
-                      tiles->src + at * plan->row.src_stride + first * tile->unit, count);
+                      tiles->src + at * plan->row.src_stride + first * transpose->line_stride, count);
         }
     }
 }
@@ -235,7 +242,7 @@ static void run_streamed(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile
         for (int64_t first = 0; first < nrows; first += transpose->strip_rows) {
             int64_t count = cpu_smaller(transpose->strip_rows, nrows - first);
             tile_turn_strip(tile, memory->packed, memory->stage + staged, memory->places + first,
-                            panel + first * tile->unit, count);
+                            panel + first * transpose->line_stride, count);
             if (sends && begins_all_sent) {
                 tile->kernels->stream_staged(memory->stage, transpose->stage_pitch, memory->places, memory->lines,
                                              first, count, sent);
