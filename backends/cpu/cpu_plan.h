@@ -53,7 +53,7 @@ typedef struct cpu_transpose {
     int64_t panels_sent;     /* past the caches: row pieces after which whole lines leave the stage */
     int64_t prefetch_nbytes; /* as usual: from each line to the next strip of it; 0: not */
     int64_t dst_alignment;   /* of the box's address within a cache line */
-    bool packs_lines;        /* lines that share cache sets, or have gaps, are first brought together */
+    bool packs_lines;        /* units of lines with gaps are first brought together */
     int64_t src_offsets[CPU_PLAN_MAX_LINES];
     int64_t dst_offsets[CPU_PLAN_MAX_ROWS];
 } cpu_transpose;

@@ -9,9 +9,6 @@
  */
 #define LINE_TARGET_NBYTES 128
 
-/* Units of lines that share cache sets are brought together, up to this size. */
-#define PACKED_UNIT_MAX 4
-
 /* Axes chained to one that is dense on one side, innermost first. */
 typedef struct axis_chain {
     int32_t naxes;
@@ -129,7 +126,7 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
         return false;
     }
     const int64_t side = kernels->block_side[size];
-    if (rows->nunits < side || transpose->line_stride != unit) {
+    if (rows->nunits < side || transpose->packs_lines) {
         return false;
     }
     plan->row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, side);
@@ -219,15 +216,12 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     plan->column = rows.axes[rows.naxes - 1];
     transpose->lines_per_index = lines.nunits / plan->row.extent;
     transpose->rows_per_index = rows.nunits / plan->column.extent;
-    transpose->packs_lines = transpose->line_stride != unit ||
-                             (plan->streams && unit <= PACKED_UNIT_MAX && side > 1 && lines_conflict(&lines, tuning));
+    transpose->packs_lines = transpose->line_stride != unit;
     transpose->stage_pitch = 0;
-    if (plan->streams && plan_direct(plan, &lines, &rows, kernels, tuning)) {
-        transpose->packs_lines = false; /* the kernel takes each line once */
-    } else if (plan->streams) {
-        plan_streamed(plan, &lines, &rows, side, tuning);
-    } else {
+    if (!plan->streams) {
         plan_cached(plan, &lines, &rows, panel_nbytes, side, tuning);
+    } else if (!plan_direct(plan, &lines, &rows, kernels, tuning)) {
+        plan_streamed(plan, &lines, &rows, side, tuning);
     }
     chain_offsets(&lines, true, plan->row_piece * transpose->lines_per_index, transpose->src_offsets);
     chain_offsets(&rows, false, plan->column_piece * transpose->rows_per_index, transpose->dst_offsets);

@@ -79,14 +79,13 @@ static const cpu_kernels *kernels_for_short(const cpu_tile *tile, int64_t nrows)
     return tile->nlines >= kernels->block_side[tile->size] ? kernels : NULL;
 }
 
-/* Lines that share cache sets would throw each other out before the last of their units is turned, and kernels take no
- * gaps: so a cache line of units of each line of a block is brought together first. */
+/* Kernels take no gaps: so as many units of each line of a block as make a cache line are brought together first. */
 static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, const int64_t *dst_offsets, const char *src,
                              int64_t nrows)
 {
     const cpu_transpose *transpose = &tile->plan->transpose;
+    const int64_t stride = transpose->line_stride;
     int64_t packed_offsets[CPU_VECTOR_MAX];
-    int64_t nbytes = nrows * tile->unit;
     int64_t step = tile->block_side;
     for (int64_t a = 0; a < tile->nlines; a += step) {
         if (tile->nlines - a < step) {
@@ -96,17 +95,10 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
         for (int64_t i = 0; i < count; i++) {
             const char *line = src + transpose->src_offsets[a + i];
             packed_offsets[i] = i * CPU_LINE_NBYTES;
-            if (transpose->line_stride != tile->unit) {
-                tile->plan->row_fn(packed + i * CPU_LINE_NBYTES, tile->unit, line, transpose->line_stride, nrows,
-                                   tile->unit);
-            } else if (nbytes == CPU_LINE_NBYTES) {
-                memcpy(packed + i * CPU_LINE_NBYTES, line, CPU_LINE_NBYTES);
-            } else {
-                memcpy(packed + i * CPU_LINE_NBYTES, line, (size_t)nbytes);
+            for (int64_t at = 0; tile->prefetch_nbytes != 0 && at < nrows * stride; at += CPU_LINE_NBYTES) {
+                __builtin_prefetch(line + at + tile->prefetch_nbytes, 0, 2);
             }
-            if (tile->prefetch_nbytes != 0) {
-                __builtin_prefetch(line + tile->prefetch_nbytes, 0, 2);
-            }
+            tile->plan->row_fn(packed + i * CPU_LINE_NBYTES, tile->unit, line, stride, nrows, tile->unit);
         }
         tile_turn(tile, dst + a * tile->unit, dst_offsets, packed, packed_offsets, count, nrows, 0);
     }
@@ -118,10 +110,10 @@ static void tile_turn_strip(const cpu_tile *tile, char *packed, char *dst, const
 {
     const cpu_transpose *transpose = &tile->plan->transpose;
     const cpu_kernels *kernels = kernels_for_short(tile, nrows);
-    if (kernels != NULL && transpose->line_stride == tile->unit) {
-        tile_turn_short(tile, kernels, packed, dst, places, src, nrows);
-    } else if (transpose->packs_lines) {
+    if (transpose->packs_lines) {
         tile_turn_packed(tile, packed, dst, places, src, nrows);
+    } else if (kernels != NULL) {
+        tile_turn_short(tile, kernels, packed, dst, places, src, nrows);
     } else {
         tile_turn(tile, dst, places, src, transpose->src_offsets, tile->nlines, nrows, tile->prefetch_nbytes);
     }
