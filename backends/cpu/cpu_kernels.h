@@ -73,6 +73,9 @@ struct cpu_kernels {
     cpu_transpose_fn transpose[CPU_TRANSPOSE_SIZES];
     /* Each input is prefetched `prefetch_nbytes` ahead; 0: not. */
     void (*shuffle)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes);
+    /* A shuffle with one output from each of `count` lines, which begin at src + offsets[i], in as many steps as make a
+     * cache line in dst. */
+    void (*gather_lines)(const cpu_shuffle *shuffle, char *dst, const char *src, const int64_t *offsets, int64_t count);
     /* A shuffle of one input, all of whose outputs, one behind the other, leave bytes out: those keep what they have.
      * What lies `prefetch_nbytes` ahead of each is prefetched for writing; 0: not. NULL: there is none. */
     void (*scatter)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes);

@@ -48,9 +48,10 @@ typedef struct cpu_transpose {
     int64_t lines_per_index; /* lines at each index of the row axis: the other axes of the chain */
     int64_t rows_per_index;  /* rows at each index of the column axis */
     int64_t line_stride;     /* bytes from unit to unit of a line; the unit's size unless there are gaps */
-    int64_t strip_rows;      /* rows that are turned together */
-    int64_t stage_pitch;     /* bytes from row to row of the stage; 0: rows go to the destination at once */
-    int64_t panels_sent;     /* past the caches: row pieces after which whole lines leave the stage */
+    int64_t line_reach;  /* bytes of a line that are read where `shuffle` brings its units together; 0: it does not */
+    int64_t strip_rows;  /* rows that are turned together */
+    int64_t stage_pitch; /* bytes from row to row of the stage; 0: rows go to the destination at once */
+    int64_t panels_sent; /* past the caches: row pieces after which whole lines leave the stage */
     int64_t prefetch_nbytes; /* as usual: from each line to the next strip of it; 0: not */
     int64_t dst_alignment;   /* of the box's address within a cache line */
     bool packs_lines;        /* units of lines with gaps are first brought together */
@@ -78,7 +79,7 @@ typedef struct cpu_plan {
     int64_t group_units;   /* GATHER: dense units of the destination at each index of the row axis */
     int64_t group_stride;  /* between them in the source */
     int64_t shuffle_reach; /* bytes of the source that a step reads, from in_offsets[0] on */
-    cpu_shuffle shuffle;   /* GATHER, SCATTER, WEAVE */
+    cpu_shuffle shuffle;   /* GATHER, SCATTER, WEAVE; TRANSPOSE, of lines with gaps */
     cpu_transpose transpose;
 } cpu_plan;
 

@@ -188,6 +188,22 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     transpose->prefetch_nbytes = plan->nbytes >= tuning->strip_prefetch_nbytes ? transpose->strip_rows * unit : 0;
 }
 
+/* Lines with gaps: by shuffles that make a cache line of each, where there are such. */
+static void plan_packing(cpu_plan *plan, const cpu_kernels *kernels)
+{
+    cpu_transpose *transpose = &plan->transpose;
+    transpose->packs_lines = transpose->line_stride != plan->unit_nbytes;
+    transpose->line_reach = 0;
+    if (!transpose->packs_lines || kernels->gather_lines == NULL) {
+        return;
+    }
+    plan->row = (cpu_axis){.src_stride = transpose->line_stride};
+    if (ndbuf_cpu__shuffle_gather(plan, kernels->shuffle_nbytes) && plan->shuffle.out_step == kernels->shuffle_nbytes) {
+        int64_t nsteps = CPU_LINE_NBYTES / plan->shuffle.out_step;
+        transpose->line_reach = (nsteps - 1) * plan->shuffle.in_step + plan->shuffle_reach;
+    }
+}
+
 void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning,
                                int32_t column)
 {
@@ -212,11 +228,11 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     plan->kind = CPU_PLAN_TRANSPOSE;
     plan->row_fn = ndbuf_cpu__row_fn(unit);
     plan->streams = plan->streams && lines.nunits * unit >= STREAMED_ROW_MIN;
+    plan_packing(plan, kernels);
     plan->row = lines.axes[lines.naxes - 1];
     plan->column = rows.axes[rows.naxes - 1];
     transpose->lines_per_index = lines.nunits / plan->row.extent;
     transpose->rows_per_index = rows.nunits / plan->column.extent;
-    transpose->packs_lines = transpose->line_stride != unit;
     transpose->stage_pitch = 0;
     if (!plan->streams) {
         plan_cached(plan, &lines, &rows, panel_nbytes, side, tuning);

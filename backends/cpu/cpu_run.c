@@ -202,7 +202,8 @@ static void run_tiles(cpu_run *run, cursor *at, int64_t ntasks)
         cpu_tile_run tiles = {.dst = piece.dst,
                               .src = piece.src,
                               .nrow = cpu_smaller(count * plan->row_piece, piece.ahead),
-                              .ncolumn = piece.ncolumns};
+                              .ncolumn = piece.ncolumns,
+                              .nahead = plan->column.extent - at->column * plan->column_piece};
         ntasks -= count;
         cursor_advance(at, plan, count);
         tiles.next = ntasks > 0 ? cursor_piece(at, plan).src : NULL;

@@ -18,6 +18,7 @@ typedef struct cpu_tile {
     int64_t block_side;
     int64_t unit;
     int64_t nlines;
+    int64_t nahead;          /* units of each line from the strip on, also in tiles that follow */
     int64_t prefetch_nbytes; /* from each line to what is wanted next; 0: nothing */
 } cpu_tile;
 
@@ -85,6 +86,8 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
 {
     const cpu_transpose *transpose = &tile->plan->transpose;
     const int64_t stride = transpose->line_stride;
+    const bool by_vectors = transpose->line_reach > 0 && nrows * tile->unit == CPU_LINE_NBYTES &&
+                            (tile->nahead - 1) * stride + tile->unit >= transpose->line_reach;
     int64_t packed_offsets[CPU_VECTOR_MAX];
     int64_t step = tile->block_side;
     for (int64_t a = 0; a < tile->nlines; a += step) {
@@ -92,13 +95,18 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
             a = tile->nlines > step ? tile->nlines - step : 0;
         }
         int64_t count = cpu_smaller(step, tile->nlines - a);
+        const int64_t *offsets = transpose->src_offsets + a;
         for (int64_t i = 0; i < count; i++) {
-            const char *line = src + transpose->src_offsets[a + i];
             packed_offsets[i] = i * CPU_LINE_NBYTES;
             for (int64_t at = 0; tile->prefetch_nbytes != 0 && at < nrows * stride; at += CPU_LINE_NBYTES) {
-                __builtin_prefetch(line + at + tile->prefetch_nbytes, 0, 2);
+                __builtin_prefetch(src + offsets[i] + at + tile->prefetch_nbytes, 0, 2);
             }
-            tile->plan->row_fn(packed + i * CPU_LINE_NBYTES, tile->unit, line, stride, nrows, tile->unit);
+        }
+        if (by_vectors) {
+            tile->kernels->gather_lines(&tile->plan->shuffle, packed, src, offsets, count);
+        }
+        for (int64_t i = 0; !by_vectors && i < count; i++) {
+            tile->plan->row_fn(packed + i * CPU_LINE_NBYTES, tile->unit, src + offsets[i], stride, nrows, tile->unit);
         }
         tile_turn(tile, dst + a * tile->unit, dst_offsets, packed, packed_offsets, count, nrows, 0);
     }
@@ -155,6 +163,7 @@ static void run_cached(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_r
             first = nrows - tile->block_side; /* some rows once more, rather than a strip too narrow for the kernel */
             count = tile->block_side;
         }
+        tile->nahead = tiles->nahead * transpose->rows_per_index - first;
         for (int64_t at = 0; at < tiles->nrow; at += plan->row_piece) {
             tile->nlines = cpu_smaller(plan->row_piece, tiles->nrow - at) * transpose->lines_per_index;
             strip_run(tile, memory, tiles->dst + at * plan->row.dst_stride, transpose->dst_offsets + first,
@@ -233,6 +242,7 @@ static void run_streamed(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile
         int64_t sent = staged + tile->nlines * tile->unit;
         for (int64_t first = 0; first < nrows; first += transpose->strip_rows) {
             int64_t count = cpu_smaller(transpose->strip_rows, nrows - first);
+            tile->nahead = tiles->nahead * transpose->rows_per_index - first;
             tile_turn_strip(tile, memory->packed, memory->stage + staged, memory->places + first,
                             panel + first * transpose->line_stride, count);
             if (sends && begins_all_sent) {

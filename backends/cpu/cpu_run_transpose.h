@@ -19,6 +19,7 @@ typedef struct cpu_tile_run {
     const char *src;
     int64_t nrow;     /* indices of the row axis in all tiles */
     int64_t ncolumn;  /* indices of the column axis */
+    int64_t nahead;   /* those up to the end of that axis, ncolumn or more */
     const char *next; /* where the next run's source begins; NULL: there is none */
 } cpu_tile_run;
 

@@ -233,6 +233,51 @@ static void shuffle_any(const cpu_shuffle *shuffle, char *dst, const char *src, 
     }
 }
 
+/* For constant counts only. */
+__attribute__((always_inline)) static inline void gather_lines_from(const cpu_shuffle *shuffle, char *dst,
+                                                                    const char *src, const int64_t *offsets,
+                                                                    int64_t count, const int nin)
+{
+    pick picks[CPU_SHUFFLE_MAX];
+    UNROLL for (int i = 0; i < nin; i++)
+    {
+        picks[i] = pick_load(shuffle->index[0][i]);
+    }
+    for (int64_t k = 0; k < count; k++) {
+        const char *line = src + offsets[k] + shuffle->in_offsets[0];
+        UNROLL for (int step = 0; step < CPU_LINE_NBYTES / BYTES_NBYTES; step++)
+        {
+            bytes out = bytes_pick(bytes_load(line), picks[0]);
+            UNROLL for (int i = 1; i < nin; i++)
+            {
+                out = bytes_or(out, bytes_pick(bytes_load(line + (ptrdiff_t)i * BYTES_NBYTES), picks[i]));
+            }
+            bytes_store(dst + (ptrdiff_t)step * BYTES_NBYTES, out);
+            line += shuffle->in_step;
+        }
+        dst += CPU_LINE_NBYTES;
+    }
+}
+
+static void gather_lines_any(const cpu_shuffle *shuffle, char *dst, const char *src, const int64_t *offsets,
+                             int64_t count)
+{
+    switch (shuffle->nin) {
+    case 1:
+        gather_lines_from(shuffle, dst, src, offsets, count, 1);
+        break;
+    case 2:
+        gather_lines_from(shuffle, dst, src, offsets, count, 2);
+        break;
+    case 3:
+        gather_lines_from(shuffle, dst, src, offsets, count, 3);
+        break;
+    default:
+        gather_lines_from(shuffle, dst, src, offsets, count, 4);
+        break;
+    }
+}
+
 /* -- rows -- */
 
 #define WIDE_NBYTES (LANES * 16)
@@ -407,6 +452,7 @@ const cpu_kernels KERNELS = {.name = KERNELS_NAME,
                              .block_side = {16 * LANES, 8 * LANES, 4 * LANES, 2 * LANES, 1 * LANES},
                              .transpose = {transpose_1, transpose_2, transpose_4, transpose_8, transpose_16},
                              .shuffle = shuffle_any,
+                             .gather_lines = gather_lines_any,
                              .scatter = SCATTER,
                              .rows = rows_any,
                              STREAM_KERNELS};

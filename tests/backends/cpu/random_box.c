@@ -110,7 +110,7 @@ void random_box_make(random_box *out_box, test_random *random, int64_t max_nbyte
     int64_t item = items[test_random_range(random, 0, (int64_t)(sizeof(items) / sizeof(items[0])) - 1)];
     int32_t ndim = random_shape(shape, random, item, max_nbytes);
     int64_t dst_offset = random_strides(dst_strides, random, ndim, shape, item, true, &box->dst_nbytes);
-    int64_t src_offset = random_strides(src_strides, random, ndim, shape, item, false, &src_nbytes);
+    int64_t src_offset = random_strides(src_strides, random, ndim, shape, item, one_in(random, 2), &src_nbytes);
     if (box->dst_nbytes > 16 * max_nbytes || src_nbytes > 16 * max_nbytes) {
         random_box_make(out_box, random, max_nbytes); /* gaps in gaps in gaps */
         return;

@@ -118,13 +118,15 @@ static void any_constants_give_right_copies(void **state)
     }
 }
 
+#define BLOCK_NBYTES (1 << 18)
+
 /* Shapes that meet certain kernels, with every number of units left over behind whole vectors. */
 static void check_2d(int64_t item, int64_t nrows, int64_t ncolumns, const int64_t *dst_strides,
                      const int64_t *src_strides, int64_t src_nbytes, int64_t src_offset)
 {
-    static char src_block[1 << 18];
-    static char dst_block[1 << 18];
-    static char expected[1 << 18];
+    static char src_block[BLOCK_NBYTES];
+    static char dst_block[BLOCK_NBYTES];
+    static char expected[BLOCK_NBYTES];
     int64_t dst_nbytes = dst_strides[0] * (nrows - 1) + dst_strides[1] * (ncolumns - 1) + item;
     assert_true(src_nbytes <= (int64_t)sizeof(src_block) && dst_nbytes + 64 <= (int64_t)sizeof(dst_block));
     for (int64_t i = 0; i < src_nbytes; i++) {
@@ -193,6 +195,11 @@ static void slices_weaves_and_transposes_of_every_length_are_right(void **state)
                     int64_t rows[2] = {m * item, item};
                     int64_t columns[2] = {item, n * item};
                     check_2d(item, n, m, rows, columns, n * m * item, 0);
+                    int64_t gaps = 2 + m % 4;
+                    int64_t with_gaps[2] = {item * gaps, n * item * gaps};
+                    if (n * m * item * gaps <= BLOCK_NBYTES) {
+                        check_2d(item, n, m, rows, with_gaps, n * m * item * gaps, 0);
+                    }
                 }
             }
         }

@@ -191,6 +191,18 @@ static void a_transpose_takes_the_fast_axis_of_each_side(void **state)
     assert_int_equal(plan.row_piece * 4, 128);
 }
 
+static void lines_with_gaps_are_packed_by_shuffles(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(2, 4, (2048, 4096), (16384, 4), (8, 16384)); /* every second column, transposed */
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+    assert_true(plan.transpose.packs_lines);
+    assert_int_equal(plan.transpose.line_stride, 8);
+    assert_int_equal(plan.transpose.strip_rows, 16);
+    plan = PLAN(2, 4, (2048, 4096), (16384, 4), (64, 131072)); /* a line each: nothing is gained */
+    assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
+}
+
 static void a_nest_of_tiny_axes_is_chained_to_long_runs(void **state)
 {
     (void)state;
@@ -260,6 +272,7 @@ int main(void)
         cmocka_unit_test(channels_are_woven_both_ways),
         cmocka_unit_test(repeated_items_fill),
         cmocka_unit_test(a_transpose_takes_the_fast_axis_of_each_side),
+        cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
         cmocka_unit_test(a_nest_of_tiny_axes_is_chained_to_long_runs),
         cmocka_unit_test(rows_that_start_anywhere_are_staged_past_the_caches),
         cmocka_unit_test(a_source_that_runs_backwards_is_turned_round),
