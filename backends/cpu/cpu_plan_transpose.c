@@ -9,6 +9,16 @@
  */
 #define LINE_TARGET_NBYTES 128
 
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Axes chained to one that is dense on one side, innermost first. */
 typedef struct axis_chain {
     int32_t naxes;
@@ -43,18 +53,21 @@ static bool chain_extend(axis_chain *chain, cpu_plan *plan, bool in_dst)
 /* The offsets, on the other side, of the first `count` units along a chain. */
 static void chain_offsets(const axis_chain *chain, bool in_dst, int64_t count, int64_t *out_offsets)
 {
-    out_offsets[0] = 0;
-    int64_t done = 1;
-    for (int32_t i = 0; i < chain->naxes && done < count; i++) {
-        int64_t stride = in_dst ? chain->axes[i].src_stride : chain->axes[i].dst_stride;
+    int64_t stride = in_dst ? chain->axes[0].src_stride : chain->axes[0].dst_stride;
+    int64_t done = chain->naxes == 1 ? count : smaller(count, chain->axes[0].extent);
+    for (int64_t j = 0; j < done; j++) {
+        out_offsets[j] = j * stride;
+    }
+    for (int32_t i = 1; done < count; i++) { /* what there is, again and again */
         int64_t inner = done;
-        for (int64_t j = 1; done < count; j++) {
-            if (i < chain->naxes - 1 && j == chain->axes[i].extent) {
-                break;
+        int64_t extent = i < chain->naxes - 1 ? chain->axes[i].extent : INT64_MAX;
+        stride = in_dst ? chain->axes[i].src_stride : chain->axes[i].dst_stride;
+        for (int64_t j = 1; j < extent && done < count; j++) {
+            int64_t more = smaller(inner, count - done);
+            for (int64_t u = 0; u < more; u++) {
+                out_offsets[done + u] = out_offsets[u] + j * stride;
             }
-            for (int64_t u = 0; u < inner && done < count; u++) {
-                out_offsets[done++] = out_offsets[u] + j * stride;
-            }
+            done += more;
         }
     }
 }
@@ -84,16 +97,6 @@ static int64_t chain_piece(const axis_chain *chain, int64_t target, int64_t leas
 static bool lines_conflict(const axis_chain *lines, const ndbuf_cpu__tuning *tuning)
 {
     return lines->axes[0].src_stride % tuning->conflict_nbytes == 0;
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
 }
 
 /* Whether every row of the destination starts with a cache line. */

@@ -22,6 +22,47 @@ typedef struct cpu_tile {
     int64_t prefetch_nbytes; /* from each line to what is wanted next; 0: nothing */
 } cpu_tile;
 
+/* The kernels with the smallest blocks that take these units by vectors; NULL: there are none. */
+static const cpu_kernels *narrowest_kernels(const cpu_tile *tile)
+{
+    const cpu_kernels *found = NULL;
+    for (const cpu_kernels *k = tile->kernels; tile->size >= 0 && k != NULL; k = k->narrower) {
+        found = k->block_side[tile->size] > 1 ? k : found;
+    }
+    return found;
+}
+
+#define FEW_MAX_SIDE 16
+
+/* Fewer lines than any block has: the first one stands in for those that are missing, and rows are cut to their length.
+ */
+static void tile_turn_few(const cpu_tile *tile, const cpu_kernels *kernels, char *dst, const int64_t *dst_offsets,
+                          const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nrows)
+{
+    _Alignas(CPU_LINE_NBYTES) char block[FEW_MAX_SIDE * CPU_LINE_NBYTES];
+    int64_t block_offsets[FEW_MAX_SIDE];
+    int64_t line_offsets[FEW_MAX_SIDE];
+    const int64_t side = kernels->block_side[tile->size];
+    const int64_t pitch = side * tile->unit;
+    const int64_t nbytes = nlines * tile->unit;
+    const cpu_row_fn copy_rows = ndbuf_cpu__row_fn(nbytes);
+    for (int64_t i = 0; i < side; i++) {
+        block_offsets[i] = i * pitch;
+        line_offsets[i] = src_offsets[i < nlines ? i : 0];
+    }
+    for (int64_t b = 0; b < nrows; b += side) {
+        b = cpu_smaller(b, nrows - side);
+        kernels->transpose[tile->size](block, block_offsets, src + b * tile->unit, line_offsets, side, side, 0);
+        if (tile->plan->transpose.rows_per_index == 1 && tile->plan->transpose.stage_pitch == 0) {
+            copy_rows(dst + dst_offsets[b], tile->plan->column.dst_stride, block, pitch, side, nbytes);
+            continue;
+        }
+        for (int64_t i = 0; i < side; i++) {
+            memcpy(dst + dst_offsets[b + i], block + i * pitch, (size_t)nbytes);
+        }
+    }
+}
+
 /* Turns nlines x nrows units by the best kernel that takes so few. */
 static void tile_turn(const cpu_tile *tile, char *dst, const int64_t *dst_offsets, const char *src,
                       const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)
@@ -30,8 +71,14 @@ static void tile_turn(const cpu_tile *tile, char *dst, const int64_t *dst_offset
     while (kernels != NULL && (nlines < kernels->block_side[tile->size] || nrows < kernels->block_side[tile->size])) {
         kernels = kernels->narrower;
     }
-    if (kernels != NULL) {
+    if (kernels != NULL && kernels->block_side[tile->size] > 1) {
         kernels->transpose[tile->size](dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+        return;
+    }
+    kernels = narrowest_kernels(tile);
+    if (kernels != NULL && kernels->block_side[tile->size] <= FEW_MAX_SIDE &&
+        nrows >= kernels->block_side[tile->size]) {
+        tile_turn_few(tile, kernels, dst, dst_offsets, src, src_offsets, nlines, nrows);
     } else {
         ndbuf_cpu__transpose_any(dst, dst_offsets, src, src_offsets, nlines, nrows, tile->unit);
     }
