@@ -5,6 +5,8 @@
 
 /* Prefetching past the end of a row is wasted: only rows this many times longer than the distance are prefetched. */
 #define PREFETCHED_ROW_FACTOR 4
+/* How far pieces that are collected side by side go in turn. */
+#define PACE_NBYTES 512
 /* From here on rows need no help to leave in lines. */
 #define LONG_ROW_NBYTES 1024
 /* A unit that is repeated past the caches is repeated up to here in a pattern first. */
@@ -194,37 +196,58 @@ static void stream_weave(cpu_run *run, char *dst, const char *src, int64_t count
     }
 }
 
-/* A dense row by way of one writer. */
-static void stream_dense(cpu_run *run, const cpu_piece *piece)
+/* Puts up to `most` indices of a dense row into a writer. */
+static void dense_step(const cpu_run *run, cpu_writer *writer, cpu_piece *rest, int64_t most)
 {
     const cpu_plan *plan = run->plan;
-    cpu_writer *writer = &run->memory.writers[0];
     int64_t index_nbytes = plan->group_units * plan->unit_nbytes;
-    cpu_piece rest = *piece;
-    cpu_writer_seek(writer, run->kernels, rest.dst);
-    while (rest.count > 0) {
-        int64_t n = cpu_smaller(rest.count, cpu_writer_room(writer) / index_nbytes);
-        char *place = cpu_writer_place(writer);
-        if (plan->kind == CPU_PLAN_GATHER) {
-            if (n < rest.count && n > plan->shuffle.units_per_step) {
-                n -= n % plan->shuffle.units_per_step;
-            }
-            cpu_piece part = {.dst = place, .src = rest.src, .count = n, .ncolumns = 1, .ahead = rest.ahead};
-            ndbuf_cpu__run_gather(run, &part, CPU_VECTOR_MAX);
-        } else if (plan->kind == CPU_PLAN_ROWS) {
-            run->kernels->rows(place, plan->unit_nbytes, rest.src, plan->row.src_stride, n, plan->unit_nbytes,
-                               plan->prefetch_nbytes);
-        } else {
-            plan->row_fn(place, plan->unit_nbytes, rest.src, plan->row.src_stride, n, plan->unit_nbytes);
+    int64_t n = cpu_smaller(cpu_smaller(rest->count, most), cpu_writer_room(writer) / index_nbytes);
+    char *place = cpu_writer_place(writer);
+    if (plan->kind == CPU_PLAN_GATHER) {
+        if (n < rest->count && n > plan->shuffle.units_per_step) {
+            n -= n % plan->shuffle.units_per_step;
         }
-        cpu_writer_commit(writer, n * index_nbytes);
-        if (cpu_writer_room(writer) < CPU_WRITER_NBYTES / 2) {
-            cpu_writer_flush(writer, run->kernels);
-        }
-        rest.src += n * plan->row.src_stride;
-        rest.count -= n;
-        rest.ahead -= n;
+        cpu_piece part = {.dst = place, .src = rest->src, .count = n, .ncolumns = 1, .ahead = rest->ahead};
+        ndbuf_cpu__run_gather(run, &part, CPU_VECTOR_MAX);
+    } else if (plan->kind == CPU_PLAN_ROWS) {
+        run->kernels->rows(place, plan->unit_nbytes, rest->src, plan->row.src_stride, n, plan->unit_nbytes,
+                           plan->prefetch_nbytes);
+    } else {
+        plan->row_fn(place, plan->unit_nbytes, rest->src, plan->row.src_stride, n, plan->unit_nbytes);
     }
+    cpu_writer_commit(writer, n * index_nbytes);
+    if (cpu_writer_room(writer) < CPU_WRITER_NBYTES / 2) {
+        cpu_writer_flush(writer, run->kernels);
+    }
+    rest->src += n * plan->row.src_stride;
+    rest->count -= n;
+    rest->ahead -= n;
+}
+
+/* Dense rows by way of a writer each; a twin advances at the same pace. */
+static void stream_dense(cpu_run *run, const cpu_piece *piece, const cpu_piece *twin)
+{
+    int64_t index_nbytes = run->plan->group_units * run->plan->unit_nbytes;
+    int64_t most = twin != NULL ? PACE_NBYTES / index_nbytes + 1 : INT64_MAX;
+    cpu_piece rests[2] = {*piece};
+    int nways = 1;
+    if (twin != NULL) {
+        rests[nways++] = *twin;
+    }
+    for (int way = 0; way < nways; way++) {
+        cpu_writer_seek(&run->memory.writers[way], run->kernels, rests[way].dst);
+    }
+    while (rests[0].count > 0 || rests[1].count > 0) {
+        for (int way = 0; way < nways; way++) {
+            dense_step(run, &run->memory.writers[way], &rests[way], most);
+        }
+    }
+}
+
+/* Rows of a dense destination that are collected: by themselves they are hardly more than lines. */
+static bool has_short_rows(const cpu_plan *plan)
+{
+    return !plan->whole_lines && plan->row.dst_stride == plan->unit_nbytes && plan->unit_nbytes < LONG_ROW_NBYTES;
 }
 
 /* The kinds that go by lines take two pieces side by side; returns false where they cannot, and nothing was done. */
@@ -280,28 +303,29 @@ static void run_alone(cpu_run *run, const cpu_piece *piece)
         stream_repeat(run, piece->dst, piece->src, piece->count);
         break;
     case CPU_PLAN_ROWS:
-        if (plan->row.dst_stride != plan->unit_nbytes || plan->unit_nbytes >= LONG_ROW_NBYTES) {
-            for (int64_t i = 0; i < piece->count; i++) {
-                stream_bytes(run->kernels, piece->dst + i * plan->row.dst_stride, piece->src + i * plan->row.src_stride,
-                             plan->unit_nbytes, plan->prefetch_nbytes, no_twin);
-            }
+        if (has_short_rows(plan)) {
+            stream_dense(run, piece, NULL);
             break;
         }
-        stream_dense(run, piece);
+        for (int64_t i = 0; i < piece->count; i++) {
+            stream_bytes(run->kernels, piece->dst + i * plan->row.dst_stride, piece->src + i * plan->row.src_stride,
+                         plan->unit_nbytes, plan->prefetch_nbytes, no_twin);
+        }
         break;
     default:
-        stream_dense(run, piece);
+        stream_dense(run, piece, NULL);
         break;
     }
 }
 
 void ndbuf_cpu__run_streamed(cpu_run *run, const cpu_piece *piece, const cpu_piece *twin)
 {
-    if (twin != NULL && run_beside(run, piece, twin)) {
-        return;
-    }
-    run_alone(run, piece);
-    if (twin != NULL) {
+    if (twin == NULL) {
+        run_alone(run, piece);
+    } else if (run->plan->kind == CPU_PLAN_ROWS && has_short_rows(run->plan)) {
+        stream_dense(run, piece, twin);
+    } else if (!run_beside(run, piece, twin)) {
+        run_alone(run, piece);
         run_alone(run, twin);
     }
 }
