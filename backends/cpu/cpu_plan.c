@@ -5,8 +5,8 @@
 
 #include "backends/cpu/cpu_plan_transpose.h"
 
-/* Longer units are copied as rows even where another axis would be faster in the source. */
-#define TRANSPOSED_UNIT_MAX 128
+/* Longer units, a cache line and more, are copied as rows even where another axis is faster in the source. */
+#define TRANSPOSED_UNIT_MAX 63
 /* From here on a unit is a row by itself, and the bytes of one may be divided between tasks. */
 #define BYTES_UNIT_MIN ((int64_t)64 << 10)
 /* Bytes of the destination in one task: small enough to be divided between threads. */

@@ -132,7 +132,7 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
     if (rows->nunits < side || transpose->packs_lines) {
         return false;
     }
-    plan->row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, side);
+    plan->row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, 0);
     if (plan->row_piece * transpose->lines_per_index * unit % CPU_LINE_NBYTES != 0 &&
         plan->row_piece < plan->row.extent) {
         return false;
