@@ -11,14 +11,11 @@
 
 #include "bench/bench_support.h"
 #include "bench/host_copy_case.h"
+#include "bench/host_copy_run.h"
 #include "ndbuf/ndbuf.h"
 
 #define MAX_ROUNDS 1001
 #define ROUND_NS 200000.0 /* small copies are repeated so long in a round */
-
-enum { MEMCPY, STREAM, COPY, KEPT, NWAYS };
-
-static const char *const way_names[NWAYS] = {"memcpy", "stream", "copy", "plan"};
 
 typedef struct bench_options {
     const char *only;  /* part of a name; NULL: all cases */
@@ -26,18 +23,6 @@ typedef struct bench_options {
     int rounds;
     int threads;
 } bench_options;
-
-/* A case, ready to be run. */
-typedef struct bench_setup {
-    const host_copy_case *one;
-    ndbuf_storage *dst_storage;
-    ndbuf_storage *src_storage;
-    ndbuf_view dst;
-    ndbuf_view src;
-    ndbuf_copy_plan *plan;
-    char *dst_bytes;
-    char *src_bytes;
-} bench_setup;
 
 static void check(ndbuf_status status, const ndbuf_error *err)
 {
@@ -47,118 +32,27 @@ static void check(ndbuf_status status, const ndbuf_error *err)
     }
 }
 
-static void make_view(ndbuf_view *view, ndbuf_storage **storage, const host_copy_case *one, const int64_t *strides,
-                      int64_t offset)
+static double time_way(const host_copy_run *run, int way, long count)
 {
     ndbuf_error err = {0};
-    ndbuf_format *format = NULL;
-    char text[32];
-    int64_t bytes[HOST_COPY_MAX_NDIM];
-    int64_t span = host_copy_span(one, strides, offset);
-    for (int32_t k = 0; k < one->ndim; k++) {
-        bytes[k] = strides[k] * one->itemsize;
-    }
-    snprintf(text, sizeof(text), "%llds", (long long)one->itemsize);
-    check(ndbuf_format_parse(text, 0, &format, &err), &err);
-    size_t nbytes = (size_t)(span > one->nbytes ? span : one->nbytes); /* memcpy of all bytes fits */
-    check(ndbuf_storage_create(ndbuf_device_cpu(), nbytes, storage, &err), &err);
-    ndbuf_view_spec spec = {.format = format,
-                            .byte_offset = offset * one->itemsize,
-                            .ndim = one->ndim,
-                            .shape = one->shape,
-                            .strides = bytes};
-    check(ndbuf_view_init(view, *storage, &spec, &err), &err);
-    ndbuf_format_release(format);
+    double ns = 0;
+    check(host_copy_run_time(run, (host_copy_way)way, count, &ns, &err), &err);
+    return ns;
 }
 
-static void setup_make(bench_setup *out_setup, const host_copy_case *one)
+static void verify(const host_copy_case *one, host_copy_run *run, int way)
 {
-    ndbuf_error err = {0};
-    bench_setup *s = out_setup;
-    memset(s, 0, sizeof(*s));
-    s->one = one;
-    make_view(&s->dst, &s->dst_storage, one, one->dst_strides, one->dst_offset);
-    make_view(&s->src, &s->src_storage, one, one->src_strides, one->src_offset);
-    check(ndbuf_copy_plan_create(&s->dst, &s->src, &s->plan, &err), &err);
-    s->dst_bytes = ndbuf_storage_host_address(s->dst_storage);
-    s->src_bytes = ndbuf_storage_host_address(s->src_storage);
-    uint64_t state = 88172645463325252U;
-    for (size_t i = 0; i < ndbuf_storage_nbytes(s->src_storage); i++) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        s->src_bytes[i] = (char)state;
-    }
-    memset(s->dst_bytes, 0, ndbuf_storage_nbytes(s->dst_storage));
-}
-
-static void setup_clear(bench_setup *s)
-{
-    ndbuf_copy_plan_destroy(s->plan);
-    ndbuf_view_release(&s->dst);
-    ndbuf_view_release(&s->src);
-    ndbuf_storage_release(s->dst_storage);
-    ndbuf_storage_release(s->src_storage);
-}
-
-static void copy_plain(char *dst, const char *src, size_t nbytes)
-{
-    memcpy(dst, src, nbytes);
-}
-
-static void run_way(const bench_setup *s, int way, long count)
-{
-    ndbuf_error err;
-    size_t nbytes = (size_t)s->one->nbytes;
-    for (long i = 0; i < count; i++) {
-        switch (way) {
-        case MEMCPY:
-            host_copy_threads_run(copy_plain, s->dst_bytes, s->src_bytes, nbytes);
-            break;
-        case STREAM:
-            host_copy_threads_run(host_copy_stream, s->dst_bytes, s->src_bytes, nbytes);
-            break;
-        case COPY:
-            check(ndbuf_copy(&s->dst, &s->src, NULL, &err), &err);
-            break;
-        default:
-            check(ndbuf_copy_plan_run(s->plan, &s->dst, &s->src, NULL, &err), &err);
-            break;
-        }
-#if defined(__GNUC__)
-        __asm__ volatile("" : : : "memory"); /* each copy is really made */
-#endif
-    }
-}
-
-static void verify(const bench_setup *s, int way)
-{
-    memset(s->dst_bytes, 0x5a, ndbuf_storage_nbytes(s->dst_storage));
-    run_way(s, way, 1);
-    if (!host_copy_is_right(s->one, s->dst_bytes, s->src_bytes)) {
-        fprintf(stderr, "bench_host_copy: %s: %s copied wrongly\n", s->one->name, way_names[way]);
+    host_copy_run_spoil(run);
+    time_way(run, way, 1);
+    if (!host_copy_run_is_right(run)) {
+        fprintf(stderr, "bench_host_copy: %s: %s copied wrongly\n", one->name, host_copy_way_names[way]);
         exit(1);
     }
 }
 
-static double time_way(const bench_setup *s, int way, long count)
-{
-    bool by_memcpy = way == MEMCPY || way == STREAM;
-    if (by_memcpy) {
-        host_copy_threads_wake(true);
-    }
-    double start = bench_now_ns();
-    run_way(s, way, count);
-    double took = bench_now_ns() - start;
-    if (by_memcpy) {
-        host_copy_threads_wake(false);
-    }
-    return took / (double)count;
-}
-
 static void shuffle_ways(int *ways, uint64_t *state)
 {
-    for (int i = NWAYS - 1; i > 0; i--) {
+    for (int i = HOST_COPY_NWAYS - 1; i > 0; i--) {
         *state = *state * 6364136223846793005U + 1442695040888963407U;
         int j = (int)((*state >> 33) % (uint64_t)(i + 1));
         int kept = ways[i];
@@ -182,46 +76,47 @@ static double print_quartiles(const char *name, double *values, int count, const
 }
 
 /* Returns the median ratios of ndbuf_copy, of the kept plan, and of memcpy past the caches. */
-static void measure(const host_copy_case *one, const bench_options *options, double out_ratios[NWAYS])
+static void measure(const host_copy_case *one, const bench_options *options, double out_ratios[HOST_COPY_NWAYS])
 {
-    static double times[NWAYS][MAX_ROUNDS];
-    static double ratios[NWAYS][MAX_ROUNDS];
+    static double times[HOST_COPY_NWAYS][MAX_ROUNDS];
+    static double ratios[HOST_COPY_NWAYS][MAX_ROUNDS];
     static uint64_t state = 1;
-    int ways[NWAYS] = {MEMCPY, STREAM, COPY, KEPT};
-    long counts[NWAYS];
-    bench_setup s;
-    setup_make(&s, one);
-    verify(&s, COPY);
-    verify(&s, KEPT);
-    for (int way = 0; way < NWAYS; way++) {
-        time_way(&s, way, 1);
-        double once = time_way(&s, way, one->nbytes < 65536 ? 100 : 1);
+    int ways[HOST_COPY_NWAYS] = {HOST_COPY_MEMCPY, HOST_COPY_STREAM, HOST_COPY_COPY, HOST_COPY_PLAN};
+    long counts[HOST_COPY_NWAYS];
+    ndbuf_error err = {0};
+    host_copy_run *run = NULL;
+    check(host_copy_run_create(one, &run, &err), &err);
+    verify(one, run, HOST_COPY_COPY);
+    verify(one, run, HOST_COPY_PLAN);
+    for (int way = 0; way < HOST_COPY_NWAYS; way++) {
+        time_way(run, way, 1);
+        double once = time_way(run, way, one->nbytes < 65536 ? 100 : 1);
         counts[way] = once < ROUND_NS ? (long)(ROUND_NS / once) + 1 : 1;
     }
     for (int round = 0; round < options->rounds; round++) {
         shuffle_ways(ways, &state);
-        for (int i = 0; i < NWAYS; i++) {
-            times[ways[i]][round] = time_way(&s, ways[i], counts[ways[i]]);
+        for (int i = 0; i < HOST_COPY_NWAYS; i++) {
+            times[ways[i]][round] = time_way(run, ways[i], counts[ways[i]]);
         }
-        for (int way = 0; way < NWAYS; way++) {
-            ratios[way][round] = times[MEMCPY][round] / times[way][round];
+        for (int way = 0; way < HOST_COPY_NWAYS; way++) {
+            ratios[way][round] = times[HOST_COPY_MEMCPY][round] / times[way][round];
         }
     }
     printf("{\"bench\": \"host_copy\", \"suite\": \"%s\", \"case\": \"%s\", \"bytes\": %lld, \"threads\": %d",
            one->suite, one->name, (long long)one->nbytes, options->threads);
-    for (int way = 0; way < NWAYS; way++) {
+    for (int way = 0; way < HOST_COPY_NWAYS; way++) {
         char name[32];
-        snprintf(name, sizeof(name), "%s_ns", way_names[way]);
+        snprintf(name, sizeof(name), "%s_ns", host_copy_way_names[way]);
         print_quartiles(name, times[way], options->rounds, "%.1f");
     }
-    for (int way = STREAM; way < NWAYS; way++) {
+    for (int way = HOST_COPY_STREAM; way < HOST_COPY_NWAYS; way++) {
         char name[32];
-        snprintf(name, sizeof(name), "%s_ratio", way_names[way]);
+        snprintf(name, sizeof(name), "%s_ratio", host_copy_way_names[way]);
         out_ratios[way] = print_quartiles(name, ratios[way], options->rounds, "%.3f");
     }
     printf("}\n");
     fflush(stdout);
-    setup_clear(&s);
+    host_copy_run_destroy(run);
 }
 
 static void usage(void)
@@ -260,18 +155,19 @@ static bench_options parse_options(int argc, char **argv)
 /* Runs the cases of a suite that are asked for. False: there are none. */
 static bool run_suite(const char *suite, const bench_options *options)
 {
-    double logs[NWAYS] = {0};
+    double logs[HOST_COPY_NWAYS] = {0};
     int ndone = 0;
     for (size_t i = 0; i < host_copy_ncases; i++) {
         const host_copy_case *one = &host_copy_cases[i];
-        double ratios[NWAYS];
+        double ratios[HOST_COPY_NWAYS];
         if (strcmp(one->suite, suite) != 0 || (options->only != NULL && strstr(one->name, options->only) == NULL)) {
             continue;
         }
         fprintf(stderr, "[%zu/%zu] %-20s", i + 1, host_copy_ncases, one->name);
         measure(one, options, ratios);
-        fprintf(stderr, " copy %.2f  plan %.2f  stream %.2f\n", ratios[COPY], ratios[KEPT], ratios[STREAM]);
-        for (int way = STREAM; way < NWAYS; way++) {
+        fprintf(stderr, " copy %.2f  plan %.2f  stream %.2f\n", ratios[HOST_COPY_COPY], ratios[HOST_COPY_PLAN],
+                ratios[HOST_COPY_STREAM]);
+        for (int way = HOST_COPY_STREAM; way < HOST_COPY_NWAYS; way++) {
             logs[way] += log(ratios[way]);
         }
         ndone++;
@@ -281,8 +177,8 @@ static bool run_suite(const char *suite, const bench_options *options)
     }
     printf("{\"bench\": \"host_copy\", \"suite\": \"%s\", \"geomean\": {\"cases\": %d, \"threads\": %d", suite, ndone,
            options->threads);
-    for (int way = STREAM; way < NWAYS; way++) {
-        printf(", \"%s\": %.3f", way_names[way], exp(logs[way] / ndone));
+    for (int way = HOST_COPY_STREAM; way < HOST_COPY_NWAYS; way++) {
+        printf(", \"%s\": %.3f", host_copy_way_names[way], exp(logs[way] / ndone));
     }
     printf("}}\n");
     return true;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HOST_COPY_MAX_NDIM 8
+#define HOST_COPY_MAX_NDIM 16
 
 /* Strides and offsets count items. */
 typedef struct host_copy_case {
