@@ -6,11 +6,14 @@
 
 #include "ndbuf/backend.h"
 
+#include "core/tuning_core.h"
+
 /* One line of the table that the build generates (backends/builtin_backends.c.in). The host comes first. */
 typedef struct ndbuf__builtin_backend {
     const char *name;
     const ndbuf_backend_ops *ops; /* NULL: not built */
     const char *why_not_built;
+    const ndbuf__tunables *tunables; /* its constants; NULL: none */
 } ndbuf__builtin_backend;
 
 extern const ndbuf__builtin_backend ndbuf__builtin_backends[];

@@ -6,8 +6,10 @@
 #include "core/copy_job.h"
 #include "core/copy_stage.h"
 #include "core/device_core.h"
+#include "core/link_costs.h"
 #include "core/queue_core.h"
 #include "core/storage_core.h"
+#include "core/tuning_core.h"
 #include "core/view_core.h"
 
 static bool is_host(const ndbuf_device *device)
@@ -40,13 +42,12 @@ static ndbuf_status check_shapes(const ndbuf_view *dst, const ndbuf_view *src, c
     return NDBUF_OK;
 }
 
-/* The backend that copies directly between two devices: the destination's, else the source's, else the host's. */
-static ndbuf_device *find_direct(ndbuf_device *dst, ndbuf_device *src, ndbuf_copy_caps *out_caps)
+ndbuf_device *ndbuf__copy_direct(ndbuf_device *dst, ndbuf_device *src, ndbuf_copy_caps *out_caps)
 {
     static const uint32_t any = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_COPY_STRIDED;
     ndbuf_device *candidates[3] = {dst, src, ndbuf_device_cpu()};
     for (int i = 0; i < 3; i++) {
-        candidates[i]->ops->copy_caps(dst, src, out_caps);
+        ndbuf__copy_caps_get(candidates[i]->ops, dst, src, out_caps);
         if ((out_caps->flags & any) != 0) {
             return candidates[i];
         }
@@ -81,17 +82,18 @@ ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, n
     input->dst_is_host = is_host(dst_device);
     input->src_is_host = is_host(src_device);
     input->staging_nbytes = ndbuf__staging_nbytes;
-    *out_direct = find_direct(dst_device, src_device, &input->direct);
-    host->ops->copy_caps(host, host, &input->host);
+    ndbuf__tuning_start();
+    *out_direct = ndbuf__copy_direct(dst_device, src_device, &input->direct);
+    ndbuf__copy_caps_get(host->ops, host, host, &input->host);
     if (input->dst_is_host && input->src_is_host) {
         return NDBUF_OK;
     }
     const ndbuf_device *staging = ndbuf__staging_device(ndbuf__staging_owner(dst_device, src_device));
     if (!input->dst_is_host) {
-        dst_device->ops->copy_caps(dst_device, staging, &input->store);
+        ndbuf__copy_caps_get(dst_device->ops, dst_device, staging, &input->store);
     }
     if (!input->src_is_host) {
-        src_device->ops->copy_caps(staging, src_device, &input->fetch);
+        ndbuf__copy_caps_get(src_device->ops, staging, src_device, &input->fetch);
     }
     return NDBUF_OK;
 }

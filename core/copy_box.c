@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/host_copy.h"
+#include "core/link_costs.h"
 
 /* Places a side at the box that starts at `index`. */
 static void side_place(ndbuf__box_side *side, const ndbuf__staging *staging, bool is_host, const ndbuf_mem *mem,
@@ -89,10 +90,10 @@ static ndbuf_status side_transfer(const ndbuf__box_side *side, const ndbuf__box 
     ndbuf__copy_axes axes = {.unit_nbytes = box->unit_nbytes};
     ndbuf__transfer_ends ends = {0};
     if (to_device) {
-        device->ops->copy_caps(device, buffer->device, &caps);
+        ndbuf__copy_caps_get(device->ops, device, buffer->device, &caps);
         ends = (ndbuf__transfer_ends){side->mem, buffer, side->offset, side->packed_offset};
     } else {
-        device->ops->copy_caps(buffer->device, device, &caps);
+        ndbuf__copy_caps_get(device->ops, buffer->device, device, &caps);
         ends = (ndbuf__transfer_ends){buffer, side->mem, side->packed_offset, side->offset};
     }
     for (int32_t k = 0; k < box->ndim; k++) {

@@ -13,6 +13,10 @@
 ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, ndbuf__plan_input *out_input,
                                  ndbuf_device **out_direct, ndbuf_error *err);
 
+/* The backend that copies directly between two devices: the destination's, else the source's, else the host's. Returns
+ * its device of the two, or the host; out_caps->flags is 0 if there is none. */
+ndbuf_device *ndbuf__copy_direct(ndbuf_device *dst, ndbuf_device *src, ndbuf_copy_caps *out_caps);
+
 /* Runs a plan that was made for such views. Statuses of ndbuf_copy. */
 ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, const ndbuf_view *dst,
                                  const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err);

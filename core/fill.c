@@ -5,6 +5,7 @@
 #include "core/host_alloc.h"
 #include "core/queue_core.h"
 #include "core/storage_core.h"
+#include "core/tuning_core.h"
 #include "core/view_core.h"
 
 static void release_owner(void *context)
@@ -35,6 +36,7 @@ static ndbuf_status fill_direct(const ndbuf_view *dst, const ndbuf__plan *plan, 
     const ndbuf_mem *mem = &dst->storage->mem;
     const ndbuf_backend_ops *ops = mem->device->ops;
     ndbuf_copy_caps caps;
+    ndbuf__tuning_start();
     ops->copy_caps(mem->device, mem->device, &caps);
     if ((caps.flags & NDBUF_CAN_FILL) == 0 || plan->indirect || (queue != NULL && queue->device != mem->device)) {
         return NDBUF_ERR_UNSUPPORTED;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calibrate.h"
 #include "json_writer.h"
 #include "ndbuf/ndbuf.h"
 #include "report.h"
@@ -13,6 +14,7 @@
 
 static const char help[] =
     "usage: ndbuf bench [--json [FILE]] [--size BYTES] [--rounds N] [--quick] [--device DEVICE]\n"
+    "       ndbuf bench --calibrate [FILE] [--quick]\n"
     "\n"
     "Copies a dozen layouts between the host and an OpenCL device, in all directions, each result verified. The\n"
     "medians of interleaved rounds are held against memcpy of the same number of bytes on the host, and, where one\n"
@@ -22,7 +24,10 @@ static const char help[] =
     "  --size BYTES      bytes to copy, about; K, M, G for powers of 1024; 16M if not given\n"
     "  --rounds N        1 to 99; 7 if not given\n"
     "  --quick           a size of 1M and 3 rounds\n"
-    "  --device DEVICE   the OpenCL device; opencl:0 if not given. Without one, only the host is measured\n";
+    "  --device DEVICE   the OpenCL device; opencl:0 if not given. Without one, only the host is measured\n"
+    "  --calibrate [FILE]  measures the library's constants instead, and writes them to stdout or the file, which\n"
+    "                    the library reads if the environment variable NDBUF_TUNING names it. With --quick they\n"
+    "                    are of no use\n";
 
 #define MAX_ROUNDS 99
 enum { BY_NDBUF, BY_MEMCPY, BY_HAND, NCONTESTANTS };
@@ -32,10 +37,12 @@ static const contestant contestants[NCONTESTANTS] = {transfer_by_ndbuf, transfer
 
 typedef struct bench_request {
     int is_json;
-    const char *json_path; /* NULL: stdout */
     int64_t nbytes;
     int rounds;
     const char *device_name;
+    int calibrates;
+    int is_quick;
+    const char *operand; /* the file of --json or --calibrate; NULL: stdout */
 } bench_request;
 
 typedef struct bench_result {
@@ -262,29 +269,29 @@ static ndbuf_status bench(const bench_request *request, ndbuf_error *err)
         *err = why_none;
         return status;
     }
-    if (request->json_path != NULL) {
-        json.file = fopen(request->json_path, "w");
+    if (request->operand != NULL) {
+        json.file = fopen(request->operand, "w");
         if (json.file == NULL) {
             int code = errno;
             ndbuf_device_close(device);
-            return ndbuf_fail_native(err, NDBUF_ERR_IO, code, "cannot write '%.128s': %s", request->json_path,
+            return ndbuf_fail_native(err, NDBUF_ERR_IO, code, "cannot write '%.128s': %s", request->operand,
                                      strerror(code));
         }
     }
     status = run_all(request, device, why_none.message, &output, err);
     ndbuf_device_close(device);
     if (json.file != stdout && (ferror(json.file) | fclose(json.file)) != 0 && status == NDBUF_OK) {
-        status = ndbuf_fail(err, NDBUF_ERR_IO, "cannot write '%.128s'", request->json_path);
+        status = ndbuf_fail(err, NDBUF_ERR_IO, "cannot write '%.128s'", request->operand);
     }
     return status;
 }
 
 int command_bench(args_reader *args)
 {
-    enum { OPTION_JSON, OPTION_SIZE, OPTION_ROUNDS, OPTION_QUICK, OPTION_DEVICE };
-    static const args_option options[] = {{"--json", 0},  {"--size", 1},   {"--rounds", 1},
-                                          {"--quick", 0}, {"--device", 1}, {NULL, 0}};
-    bench_request request = {0, NULL, (int64_t)16 << 20, 7, NULL};
+    enum { OPTION_JSON, OPTION_SIZE, OPTION_ROUNDS, OPTION_QUICK, OPTION_DEVICE, OPTION_CALIBRATE };
+    static const args_option options[] = {{"--json", 0},   {"--size", 1},      {"--rounds", 1}, {"--quick", 0},
+                                          {"--device", 1}, {"--calibrate", 0}, {NULL, 0}};
+    bench_request request = {0, (int64_t)16 << 20, 7, NULL, 0, 0, NULL};
     int64_t rounds = 0;
     const char *value = NULL;
     for (int option; (option = args_next(args, options, &value)) != ARGS_END;) {
@@ -303,7 +310,11 @@ int command_bench(args_reader *args)
             }
             request.rounds = (int)rounds;
             break;
+        case OPTION_CALIBRATE:
+            request.calibrates = 1;
+            break;
         case OPTION_QUICK:
+            request.is_quick = 1;
             request.nbytes = (int64_t)1 << 20;
             request.rounds = 3;
             break;
@@ -314,15 +325,18 @@ int command_bench(args_reader *args)
             fputs(help, stdout);
             return EXIT_DONE;
         case ARGS_OPERAND:
-            if (!request.is_json || request.json_path != NULL) {
+            if (request.is_json + request.calibrates != 1 || request.operand != NULL) {
                 return args_usage(args, "'%.128s' is one argument too many", value);
             }
-            request.json_path = value;
+            request.operand = value;
             break;
         default:
             return EXIT_USAGE;
         }
     }
     ndbuf_error err = {0};
+    if (request.calibrates) {
+        return calibrate(request.is_quick, request.operand, &err) == NDBUF_OK ? EXIT_DONE : report_error(&err);
+    }
     return bench(&request, &err) == NDBUF_OK ? EXIT_DONE : report_error(&err);
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cpu/cpu_backend.h"
 
-#include <stdio.h>
 #include <string.h>
 
-/* Estimates for the choice of routes. */
-#define CPU_CALL_NS 20.0
-#define CPU_ELEMENT_NS 1.0
-#define CPU_BYTES_PER_NS 8.0
+#include "core/link_costs.h"
+
+#include "backends/cpu/cpu_caches.h"
 
 /* One device, static: opening it cannot fail and closing it does nothing. */
 static ndbuf_device cpu_device = {
@@ -41,7 +39,7 @@ static void cpu_device_close(ndbuf_device *device)
 static void cpu_device_describe(const ndbuf_device *device, ndbuf_device_info *info)
 {
     (void)device;
-    snprintf(info->description, sizeof(info->description), "host memory");
+    ndbuf_cpu__describe(info->description, sizeof(info->description));
 }
 
 /* The host moves bytes between host memory of any device, and nothing else. */
@@ -52,10 +50,7 @@ static void cpu_copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbu
         return;
     }
     out_caps->flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_FILL;
-    out_caps->call_ns = CPU_CALL_NS;
-    out_caps->row_ns = CPU_ELEMENT_NS;
-    out_caps->element_ns = CPU_ELEMENT_NS;
-    out_caps->bytes_per_ns = CPU_BYTES_PER_NS;
+    ndbuf__link_costs_default(out_caps, NDBUF__LINK_HOST);
 }
 
 const ndbuf_backend_ops ndbuf_cpu__ops = {

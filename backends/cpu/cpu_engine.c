@@ -29,9 +29,10 @@ static void run_part(void *context, int64_t part)
     ndbuf_cpu__plan_run(&copy->plan, copy->kernels, copy->tuning, copy->box->dst, copy->box->src, first, last);
 }
 
-static NDBUF__NOINLINE void copy_planned(const cpu_box *box, const cpu_kernels *kernels,
-                                         const ndbuf_cpu__tuning *tuning)
+static NDBUF__NOINLINE void copy_planned(const cpu_box *box, const cpu_kernels *kernels)
 {
+    const ndbuf_cpu__tuning values = ndbuf_cpu__tuning_get(); /* for the whole copy */
+    const ndbuf_cpu__tuning *tuning = &values;
     divided_copy copy;
     copy.kernels = kernels;
     copy.tuning = tuning;
@@ -54,17 +55,17 @@ static NDBUF__NOINLINE void copy_planned(const cpu_box *box, const cpu_kernels *
 
 void ndbuf_cpu__copy_box(const cpu_box *box)
 {
-    const ndbuf_cpu__tuning *tuning = ndbuf_cpu__tuning_get();
     int64_t nbytes = box->unit_nbytes;
     for (int32_t k = 0; k < box->ndim; k++) {
         nbytes *= box->shape[k];
     }
-    if (box->ndim == 0 && nbytes < tuning->stream_nbytes && nbytes < tuning->thread_nbytes) {
+    if (box->ndim == 0 && nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
+        nbytes < NDBUF_CPU__TUNING_PEEK(thread_nbytes)) {
         memcpy(box->dst, box->src, (size_t)nbytes);
-    } else if (nbytes <= tuning->small_nbytes && box->ndim > 0) {
+    } else if (nbytes <= NDBUF_CPU__TUNING_PEEK(small_nbytes) && box->ndim > 0) {
         ndbuf_cpu__copy_small(box, ndbuf_cpu__kernels_get());
     } else {
-        copy_planned(box, ndbuf_cpu__kernels_get(), tuning);
+        copy_planned(box, ndbuf_cpu__kernels_get());
     }
 }
 

@@ -4,55 +4,81 @@
 
 /* Every number that the host engine's decisions rest on. They change how fast a copy is, never what it does. */
 
+#include <stdatomic.h>
 #include <stdint.h>
 
+#include "core/tuning_core.h"
+
+#define NDBUF_CPU__KIB ((int64_t)1 << 10)
+#define NDBUF_CPU__MIB ((int64_t)1 << 20)
+#define NDBUF_CPU__NEVER NDBUF__TUNABLE_MAX /* of a threshold */
+
+/* X(name, unit, default, least, largest, meaning): the struct below, the constants "cpu.<name>" of ndbuf/tuning.h and
+ * their defaults. A default is an expression of `caches`, this machine's. The fixed ones were measured by
+ * bench/bench_host_copy, one constant changed at a time, in interleaved rounds: on two virtual cores of an EPYC of Zen
+ * 5 (48 KiB, 1 MiB, 32 MiB), and, where `third_is_near` does not hold, on two of a Xeon (48 KiB, 2 MiB). */
+#define NDBUF_CPU__TUNING_LIST(X)                                                                                      \
+    X(stream_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 4 : caches.second_nbytes, 0,                \
+      NDBUF_CPU__NEVER, "copies from this size on write past the caches")                                              \
+    X(stream_prefetch_nbytes, "bytes", (caches.third_is_near ? 0 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,             \
+      "how far ahead of a streamed copy its source is prefetched; 0: not")                                             \
+    X(row_prefetch_nbytes, "bytes", (caches.third_is_near ? 2 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                \
+      "the same, but at least a row, where the source is rows with gaps")                                              \
+    X(scatter_prefetch_nbytes, "bytes", 2 * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                                         \
+      "how far ahead the destination is, where it takes only parts of lines")                                          \
+    X(stream_ways, "pieces", caches.third_is_near ? 2 : 1, 1, 2,                                                       \
+      "of a streamed copy side by side, a line of each in turn")                                                       \
+    X(rep_movsb_nbytes, "bytes", NDBUF_CPU__NEVER, 0, NDBUF_CPU__NEVER,                                                \
+      "contiguous copies that are not streamed go by 'rep movsb' from this size on, and by memcpy below")              \
+    X(small_nbytes, "bytes", 4 * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                                                    \
+      "copies up to this size take the path without a plan")                                                           \
+    X(thread_nbytes, "bytes", 1 * NDBUF_CPU__MIB, 1, NDBUF_CPU__NEVER,                                                 \
+      "copies from this size on are split over threads")                                                               \
+    X(thread_share_nbytes, "bytes", 256 * NDBUF_CPU__KIB, 1, NDBUF_CPU__NEVER, "which get at least so much each")      \
+    X(strip_nbytes, "bytes", 64, 1, NDBUF_CPU__MIB, "transposes: of the source's lines read at once")                  \
+    X(strip_stream_nbytes, "bytes", 128, 1, NDBUF_CPU__MIB, "the same when streaming")                                 \
+    X(panel_nbytes, "bytes", 512, 1, NDBUF_CPU__MIB, "of the destination's rows made at once")                         \
+    X(panel_stream_nbytes, "bytes", 64, 1, NDBUF_CPU__MIB, "the same when streaming")                                  \
+    X(send_nbytes, "bytes", 128, 1, NDBUF_CPU__MIB, "of a row that leave together when streaming")                     \
+    X(panel_lines, "lines", 256, 1, NDBUF_CPU__MIB, "at most so many lines in a panel")                                \
+    X(strip_rows, "rows", 32, 1, NDBUF_CPU__MIB, "at most so many rows in a strip")                                    \
+    X(tile_rows, "rows", 128, 1, NDBUF_CPU__MIB, "of the destination in one tile")                                     \
+    X(tile_stream_nbytes, "bytes", 1024, 1, NDBUF_CPU__MIB,                                                            \
+      "of the lines in one tile, when streaming by way of the stage")                                                  \
+    X(tile_direct_nbytes, "bytes", 256, 1, NDBUF_CPU__MIB, "the same right to the destination")                        \
+    X(line_prefetch_nbytes, "bytes", 128, 0, NDBUF_CPU__MIB,                                                           \
+      "how far ahead lines that share cache sets are prefetched")                                                      \
+    X(strip_prefetch_nbytes, "bytes", caches.third_is_near ? NDBUF_CPU__NEVER : NDBUF_CPU__MIB, 0, NDBUF_CPU__NEVER,   \
+      "transposes of copies from this size on prefetch the next strip of each line")                                   \
+    X(conflict_nbytes, "bytes", 4 * NDBUF_CPU__KIB, 1, NDBUF_CPU__MIB,                                                 \
+      "lines whose distance is a multiple of this share sets of the first cache")
+
 typedef struct ndbuf_cpu__tuning {
-    /* A copy of this many bytes and up no longer fits the caches: it writes past them (non-temporal stores). */
-    int64_t stream_nbytes;
-    /* How far ahead of a streamed copy its source is prefetched, bytes; 0: not. */
-    int64_t stream_prefetch_nbytes;
-    /* The same, but at least a row, where the source is rows with gaps between them. */
-    int64_t row_prefetch_nbytes;
-    /* How far ahead of a copy of that size the destination is prefetched where it takes only parts of lines. */
-    int64_t scatter_prefetch_nbytes;
-    /* How many pieces of a streamed copy are under way side by side, a line of each in turn: 1 or 2. */
-    int64_t stream_ways;
-    /* A contiguous copy that is not streamed goes by memcpy up to here, and above by "rep movsb" where the processor is
-     * quick at it. */
-    int64_t rep_movsb_nbytes;
-    /* Copies up to this size take the path without a plan. */
-    int64_t small_nbytes;
-    /* Copies from this size on are split over threads, which get at least so much each. */
-    int64_t thread_nbytes;
-    int64_t thread_share_nbytes;
-    /* Transposes: bytes of the source's lines read at once, and bytes of the destination's rows made at once, as usual
-     * and when streaming. */
-    int64_t strip_nbytes;
-    int64_t strip_stream_nbytes;
-    int64_t panel_stream_nbytes;
-    int64_t panel_nbytes;
-    /* Bytes of a row that leave together when streaming. */
-    int64_t send_nbytes;
-    /* At most so many lines, or rows, in these. */
-    int64_t panel_lines;
-    int64_t strip_rows;
-    /* Rows of the destination in one tile, which keeps their pages known; when streaming, as many as the source's
-     * lines have in so many bytes. */
-    int64_t tile_rows;
-    int64_t tile_stream_nbytes;
-    int64_t tile_direct_nbytes; /* where rows are not staged */
-    /* How far ahead on the same line, where lines share cache sets. */
-    int64_t line_prefetch_nbytes;
-    /* Transposes of copies from this size on prefetch the next strip of each line. */
-    int64_t strip_prefetch_nbytes;
-    /* Lines whose distance is a multiple of this share sets of the first cache. */
-    int64_t conflict_nbytes;
+#define NDBUF_CPU__TUNING_FIELD(name, ...) int64_t name;
+    NDBUF_CPU__TUNING_LIST(NDBUF_CPU__TUNING_FIELD)
+#undef NDBUF_CPU__TUNING_FIELD
 } ndbuf_cpu__tuning;
 
-/* The constants in use: for this machine's caches, unless they were set. */
-const ndbuf_cpu__tuning *ndbuf_cpu__tuning_get(void);
+enum {
+#define NDBUF_CPU__TUNING_INDEX(name, ...) NDBUF_CPU__TUNING_##name,
+    NDBUF_CPU__TUNING_LIST(NDBUF_CPU__TUNING_INDEX)
+#undef NDBUF_CPU__TUNING_INDEX
+        NDBUF_CPU__TUNING_COUNT
+};
 
-/* Replaces them; NULL: back to those for this machine. Not while copies run. */
+/* The constants in use. They are set at any time, so a copy takes them once. */
+ndbuf_cpu__tuning ndbuf_cpu__tuning_get(void);
+
+/* Replaces them; NULL: back to those for this machine. */
 void ndbuf_cpu__tuning_set(const ndbuf_cpu__tuning *values);
+
+/* One of them, in the short time that small copies have: 0 before the first ndbuf_cpu__tuning_get. */
+#define NDBUF_CPU__TUNING_PEEK(name)                                                                                   \
+    atomic_load_explicit(&ndbuf_cpu__tuning_values[NDBUF_CPU__TUNING_##name], memory_order_relaxed)
+
+extern _Atomic(int64_t) ndbuf_cpu__tuning_values[NDBUF_CPU__TUNING_COUNT];
+
+/* What core/tuning.c knows of this backend. */
+extern const ndbuf__tunables ndbuf_cpu__tunables;
 
 #endif

@@ -3,43 +3,24 @@
 
 #include <string.h>
 
-/* Costs for the choice of routes, by class of device: estimates until measured on a GPU, put together from published
- * figures. `call_ns` is what the caller pays for one asynchronous call; rows are those of rectangles, which the copy
- * engines take one by one; elements are the contiguous runs of a kernel, of which each moves at least a sector. */
-typedef struct cuda_costs {
-    double call_ns;
-    double wait_ns;
-    double row_ns;
-    double element_ns;
-    double bytes_per_ns;
-} cuda_costs;
+#include "core/link_costs.h"
 
+/* The costs of a device's links. */
 typedef struct cuda_class {
-    int major;         /* compute capability, from this one on */
-    cuda_costs local;  /* within the device */
-    cuda_costs peer;   /* with another device */
-    cuda_costs pinned; /* with pinned host memory */
-    cuda_costs
-        pageable; /* with other host memory: the driver copies to a buffer of its own, and makes the caller wait */
+    int major; /* compute capability, from this one on */
+    ndbuf__link local;
+    ndbuf__link peer;
+    ndbuf__link pinned;
+    ndbuf__link pageable;
 } cuda_class;
 
-static const cuda_class classes[] = {
-    {.major = 9, /* H100, H200 and later */
-     .local = {4000, 10000, 2.6, 0.02, 2500},
-     .peer = {5000, 10000, 2.6, 0.1, 100},
-     .pinned = {4000, 10000, 4, 0.1, 50},
-     .pageable = {8000, 10000, 10, 0.1, 8}},
-    {.major = 8, /* A100 and its relatives */
-     .local = {4500, 10000, 3, 0.04, 1300},
-     .peer = {5500, 10000, 3, 0.2, 50},
-     .pinned = {4500, 10000, 5, 0.2, 24},
-     .pageable = {9000, 10000, 10, 0.2, 6}},
-    {.major = 0, /* older */
-     .local = {5000, 12000, 4, 0.1, 500},
-     .peer = {6000, 12000, 4, 0.4, 20},
-     .pinned = {5000, 12000, 6, 0.4, 12},
-     .pageable = {10000, 12000, 12, 0.4, 4}},
-};
+#define CUDA_CLASS(major, name)                                                                                        \
+    {                                                                                                                  \
+        major, NDBUF__LINK_CUDA_##name##_LOCAL, NDBUF__LINK_CUDA_##name##_PEER, NDBUF__LINK_CUDA_##name##_PINNED,      \
+            NDBUF__LINK_CUDA_##name##_PAGEABLE                                                                         \
+    }
+
+static const cuda_class classes[] = {CUDA_CLASS(9, 9), CUDA_CLASS(8, 8), CUDA_CLASS(0, OLD)};
 
 static const cuda_class *class_of(const cuda_device *device)
 {
@@ -70,15 +51,11 @@ static bool is_reachable(const cuda_device *a, const cuda_device *b)
     return other < 64 && (atomic_load_explicit(&a->peers, memory_order_acquire) >> other & 1) != 0;
 }
 
-static void set_caps(ndbuf_copy_caps *caps, uint32_t flags, const cuda_device *device, const cuda_costs *costs)
+static void set_caps(ndbuf_copy_caps *caps, uint32_t flags, const cuda_device *device, ndbuf__link link)
 {
     caps->flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | flags;
     caps->max_pitch = device->traits.max_pitch;
-    caps->call_ns = costs->call_ns;
-    caps->wait_ns = costs->wait_ns;
-    caps->row_ns = costs->row_ns;
-    caps->element_ns = costs->element_ns;
-    caps->bytes_per_ns = costs->bytes_per_ns;
+    ndbuf__link_costs_default(caps, link);
 }
 
 /* Between memory of devices and managed memory. */
@@ -89,7 +66,7 @@ static void set_device_caps(ndbuf_copy_caps *caps, const cuda_device *dst, const
         flags = NDBUF_CAN_COPY_STRIDED | (dst == src ? NDBUF_CAN_FILL : 0u);
     }
     const cuda_class *class = class_of(dst);
-    set_caps(caps, flags, dst, dst->place.ordinal == src->place.ordinal ? &class->local : &class->peer);
+    set_caps(caps, flags, dst, dst->place.ordinal == src->place.ordinal ? class->local : class->peer);
 }
 
 void ndbuf_cuda__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps)
@@ -114,9 +91,9 @@ void ndbuf_cuda__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndb
     const cuda_device *device = (const cuda_device *)near;
     const cuda_class *class = class_of(device);
     if (far != NULL) {
-        set_caps(out_caps, ndbuf_cuda__has_kernels() ? NDBUF_CAN_COPY_STRIDED : 0u, device, &class->pinned);
+        set_caps(out_caps, ndbuf_cuda__has_kernels() ? NDBUF_CAN_COPY_STRIDED : 0u, device, class->pinned);
     } else {
-        set_caps(out_caps, NDBUF_COPY_MAY_BLOCK, device, &class->pageable);
+        set_caps(out_caps, NDBUF_COPY_MAY_BLOCK, device, class->pageable);
     }
 }
 

@@ -3,18 +3,7 @@
 
 #include <string.h>
 
-/* Estimates for the choice of routes, measured on a CPU device: enqueueing, waking up behind a wait, each row of a
- * rectangle, and the rate of long runs. */
-#define OPENCL_CALL_NS 1500.0
-#define OPENCL_WAIT_NS 45000.0
-#define OPENCL_ROW_NS 2.5
-#define OPENCL_BYTES_PER_NS 10.0
-
-/* From buffer to buffer, for each row of a rectangle and each run of a kernel. On a CPU, roughly measured: 0.6 ns for a
- * gather, 2.7 ns for a transpose; wide rows are better off with the driver's memcpy. Elsewhere an estimate. */
-#define OPENCL_ROW_ON_CPU_NS 1.0
-#define OPENCL_ELEMENT_ON_CPU_NS 1.5
-#define OPENCL_ELEMENT_NS 0.05
+#include "core/link_costs.h"
 
 /* The largest pattern of clEnqueueFillBuffer in bytes; patterns are powers of two. */
 #define OPENCL_MAX_PATTERN 128
@@ -31,17 +20,16 @@ void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, n
         const opencl_kernels *kernels = &((const opencl_device *)dst)->kernels;
         bool have_kernels = kernels->are_usable && ((const opencl_device *)src)->kernels.are_usable;
         out_caps->flags = NDBUF_CAN_FILL | (have_kernels ? NDBUF_CAN_COPY_STRIDED : NDBUF_RECT_EQUAL_PITCHES);
-        out_caps->row_ns = kernels->on_cpu ? OPENCL_ROW_ON_CPU_NS : OPENCL_ROW_NS;
-        out_caps->element_ns = kernels->on_cpu ? OPENCL_ELEMENT_ON_CPU_NS : OPENCL_ELEMENT_NS;
+        ndbuf__link_costs_default(out_caps, kernels->on_cpu ? NDBUF__LINK_OPENCL_CPU_LOCAL : NDBUF__LINK_OPENCL_LOCAL);
     } else if (((dst_is_own ? src : dst)->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) == 0 || dst_is_own == src_is_own) {
         return;
     } else {
-        out_caps->row_ns = OPENCL_ROW_NS;
+        bool on_cpu = ((const opencl_device *)(dst_is_own ? dst : src))->kernels.on_cpu;
+        ndbuf__link_costs_default(out_caps, !on_cpu      ? NDBUF__LINK_OPENCL_HOST
+                                            : dst_is_own ? NDBUF__LINK_OPENCL_CPU_WRITE
+                                                         : NDBUF__LINK_OPENCL_CPU_READ);
     }
     out_caps->flags |= NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT;
-    out_caps->call_ns = OPENCL_CALL_NS;
-    out_caps->wait_ns = OPENCL_WAIT_NS;
-    out_caps->bytes_per_ns = OPENCL_BYTES_PER_NS;
 }
 
 typedef enum opencl_direction { OPENCL_COPY, OPENCL_WRITE, OPENCL_READ } opencl_direction;

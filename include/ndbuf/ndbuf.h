@@ -12,6 +12,7 @@
 #include "ndbuf/queue.h"
 #include "ndbuf/status.h"
 #include "ndbuf/storage.h"
+#include "ndbuf/tuning.h"
 #include "ndbuf/version.h"
 #include "ndbuf/view.h"
 

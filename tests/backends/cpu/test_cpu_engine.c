@@ -64,7 +64,7 @@ static void all_kernels_copy_4000_random_boxes_alike(void **state)
 static void planned_copies_are_right_at_any_size(void **state)
 {
     (void)state;
-    ndbuf_cpu__tuning tuning = *ndbuf_cpu__tuning_get();
+    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
     tuning.small_nbytes = 0;
     ndbuf_cpu__tuning_set(&tuning);
     check_many("planned_copies_are_right_at_any_size", 2, 3000, 32768);
@@ -73,7 +73,7 @@ static void planned_copies_are_right_at_any_size(void **state)
 static void streamed_copies_are_right_at_any_size(void **state)
 {
     (void)state;
-    ndbuf_cpu__tuning tuning = *ndbuf_cpu__tuning_get();
+    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
     tuning.small_nbytes = 0;
     tuning.stream_nbytes = 1;
     tuning.strip_prefetch_nbytes = 1;
@@ -169,7 +169,7 @@ static void slices_weaves_and_transposes_of_every_length_are_right(void **state)
     (void)state;
     static const int64_t items[] = {1, 2, 3, 4, 6, 8, 12, 16, 24};
     for (int streamed = 0; streamed < 2; streamed++) {
-        ndbuf_cpu__tuning tuning = *ndbuf_cpu__tuning_get();
+        ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
         tuning.small_nbytes = 0;
         tuning.stream_nbytes = streamed != 0 ? 1 : INT64_MAX;
         ndbuf_cpu__tuning_set(&tuning);
@@ -214,7 +214,7 @@ static void a_fill_repeats_items_of_any_size(void **state)
         for (int64_t count = 1; count < 20000 / item; count = count * 3 + 1) {
             for (int streamed = 0; streamed < 2; streamed++) {
                 char pattern[64];
-                ndbuf_cpu__tuning tuning = *ndbuf_cpu__tuning_get();
+                ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
                 tuning.stream_nbytes = streamed != 0 ? 1 : INT64_MAX;
                 ndbuf_cpu__tuning_set(&tuning);
                 for (int64_t i = 0; i < item; i++) {
