@@ -29,8 +29,8 @@ def geomean(values):
 
 
 def of_way(passes, way):
-    """What is said of a way. passes: for each pass a list of rounds, each {way: nanoseconds}; slow ways are not in every
-    round."""
+    """What is said of a way. passes: for each pass a list of rounds, each {way: nanoseconds}; slow ways are not in
+    every round."""
     taken = [[times for times in rounds if way in times] for rounds in passes]
     kinds = {"ns": lambda times: times[way],
              "ratio": lambda times: times["memcpy"] / times[way],
