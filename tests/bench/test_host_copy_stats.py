@@ -76,7 +76,8 @@ class Goals(unittest.TestCase):
     def test_a_fraction_of_memcpy_past_the_caches_can_stand_for_the_ratio(self):
         goal = {"kind": "ratio", "cases": ["a"], "at_least": 1.5}
         self.assertFalse(self.judge([fast("a")], **goal)[0])
-        self.assertEqual(self.judge([fast("a")], or_of_stream=0.6, **goal), (True, 0.625, "a", 0.6))
+        self.assertEqual(self.judge([fast("a")], or_of_stream=0.6, **goal),
+                         (True, 0.625, "a, of memcpy past the caches", 0.6))
 
     def test_what_was_not_measured_is_neither_met_nor_missed(self):
         self.assertIsNone(self.judge([fast("a")], kind="ratio", cases=["b"], at_least=1)[0])
