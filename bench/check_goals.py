@@ -50,7 +50,8 @@ def main():
     for goal, verdict, value, limit, where in rows:
         line = (goal["threads"], goal["goal"], verdict, value, limit, where)
         print("| %d | %s | %s | %s | %s | %s |" % line if options.markdown
-              else "%dT  %-58s %-12s %8s  (asked: %s) %s" % line)
+              else ("%dT  %-58s %-12s %8s  (asked for: %s) %s" if verdict != "not measured" else "%dT  %-58s %s") %
+              line[:None if verdict != "not measured" else 3])
     missed = sum(row[1] == "MISSED" for row in rows)
     print(("\n" if options.markdown else "") + "%d met, %d missed, %d not measured" % (
         sum(row[1] == "met" for row in rows), missed, sum(row[1] == "not measured" for row in rows)))

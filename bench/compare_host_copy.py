@@ -157,8 +157,9 @@ def main():
               "changed_since_commit": bool(ask("git", "status", "--porcelain", "--untracked-files=no")),
               "machine": describe_machine(), "peers": said,
               "note": "small copies of numpy, torch and memoryview's assignments include a call from Python",
-              "summary": host_copy_stats.summary(cases), "cases": cases}
-    text = json.dumps(rounded(result), indent=1) + "\n"
+              "summary": host_copy_stats.summary(cases)}
+    lines = ",\n  ".join(json.dumps(rounded(case)) for case in cases)
+    text = '%s,\n "cases": [\n  %s\n ]\n}\n' % (json.dumps(rounded(result), indent=1).rsplit("\n", 1)[0], lines)
     if options.output:
         with open(options.output, "w", encoding="utf-8") as file:
             file.write(text)

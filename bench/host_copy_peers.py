@@ -269,7 +269,7 @@ class MpiPeer:
         if not self.library.host_copy_mpi_start(version, MAX_ERROR):
             raise Absent("MPI does not start")
         atexit.register(self.library.host_copy_mpi_end)
-        self.version = " ".join(version.value.decode("utf-8", "replace").split())
+        self.version = " ".join(version.value.decode("utf-8", "replace").split()).replace("Version: ", "")
 
     def contender(self, run):
         handle = self.library.host_copy_mpi_create(run.one, run.dst, run.src)

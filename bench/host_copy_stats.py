@@ -29,8 +29,8 @@ def geomean(values):
 
 
 def of_way(passes, way):
-    """What is said of a way. passes: for each pass a list of rounds, each {way: nanoseconds}; slow ways are not in every
-    round."""
+    """What is said of a way. passes: for each pass a list of rounds, each {way: nanoseconds}; slow ways are not in
+    every round."""
     taken = [[times for times in rounds if way in times] for rounds in passes]
     kinds = {"ns": lambda times: times[way],
              "ratio": lambda times: times["memcpy"] / times[way],
@@ -118,13 +118,14 @@ def judge_ratio(goal, chosen, _results):
     """Each case reaches the ratio to memcpy, or, if one is given, the fraction of memcpy past the caches."""
     def reached(case):
         best = case["ways"][goal.get("way", NDBUF)]["best"]
-        shares = [(best["ratio"] / goal["at_least"], best["ratio"], goal["at_least"])]
+        shares = [(best["ratio"] / goal["at_least"], best["ratio"], goal["at_least"], "")]
         if "or_of_stream" in goal:
-            shares.append((best["of_stream"] / goal["or_of_stream"], best["of_stream"], goal["or_of_stream"]))
+            shares.append((best["of_stream"] / goal["or_of_stream"], best["of_stream"], goal["or_of_stream"],
+                           ", of memcpy past the caches"))
         return max(shares)
     worst = min(chosen, key=lambda case: reached(case)[0])
-    share, value, limit = reached(worst)
-    return share >= 1, value, worst["name"], limit
+    share, value, limit, what = reached(worst)
+    return share >= 1, value, worst["name"] + what, limit
 
 
 def judge_geomean(goal, chosen, _results):

@@ -68,7 +68,7 @@ def case_table(result):
 
 def describe(result):
     machine = result["machine"]
-    peers = ", ".join("%s %s" % (name, said["version"].split(" MPICH", 1)[0]) if "version" in said
+    peers = ", ".join("%s %s" % (name, said["version"]) if "version" in said
                       else "%s absent (%s)" % (name, said["absent"]) for name, said in result["peers"].items())
     caches = ", ".join("%s %s" % one for one in machine["caches"].items())
     return ("%s (family %s, model %s), %d cores, %s; Linux %s, %s. %s. %d thread(s), best of %d medians of %d rounds; "
@@ -136,10 +136,11 @@ def plot(result, path):
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=6, frameon=False, fontsize=8.5)
-    figure.suptitle("Strided copies on the host, %d thread%s: %s, %s" % (
-        result["threads"], "" if result["threads"] == 1 else "s", result["machine"]["cpu"], result["date"][:10]),
-                    fontsize=10.5)
+    title = "Strided copies on the host, %d thread%s: %s, %s" % (
+        result["threads"], "" if result["threads"] == 1 else "s", result["machine"]["cpu"], result["date"][:10])
+    legend = figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=6, frameon=False,
+                           fontsize=8.5, title=title, title_fontsize=11)
+    legend.get_title().set_fontweight("bold")
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
