@@ -6,8 +6,8 @@
 
 /* Estimates for the choice of routes. */
 #define CPU_CALL_NS 20.0
-#define CPU_ELEMENT_NS 1.0
-#define CPU_BYTES_PER_NS 8.0
+#define CPU_ELEMENT_NS 0.5
+#define CPU_BYTES_PER_NS 20.0
 
 /* One device, static: opening it cannot fail and closing it does nothing. */
 static ndbuf_device cpu_device = {
@@ -81,6 +81,7 @@ const ndbuf_backend_ops ndbuf_cpu__ops = {
     .queue_wait = ndbuf_cpu__queue_wait,
     .queue_wait_event = ndbuf_cpu__queue_wait_event,
     .queue_host_call = ndbuf_cpu__queue_host_call,
+    .queue_mapped_call = ndbuf_unsupported_queue_mapped_call,
     .queue_is_capturing = ndbuf_never_queue_is_capturing,
     .event_record = ndbuf_cpu__event_record,
     .event_destroy = ndbuf_cpu__event_destroy,

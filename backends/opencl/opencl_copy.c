@@ -3,21 +3,31 @@
 
 #include <string.h>
 
-/* Estimates for the choice of routes, measured on a CPU device: enqueueing, waking up behind a wait, each row of a
- * rectangle, and the rate of long runs. */
+/* Estimates for the choice of routes: enqueueing, waking up behind a wait, each row of a rectangle, and the rate of
+ * long runs. Measured with bench_transfer --rows on PoCL 3.1, 2 cores: 64 MiB, rows of 4 bytes to 64 KiB. */
 #define OPENCL_CALL_NS 1500.0
 #define OPENCL_WAIT_NS 45000.0
-#define OPENCL_ROW_NS 2.5
-#define OPENCL_BYTES_PER_NS 10.0
+#define OPENCL_ROW_NS 2.0
+#define OPENCL_BYTES_PER_NS 18.0
 
-/* From buffer to buffer, for each row of a rectangle and each run of a kernel. On a CPU, roughly measured: 0.6 ns for a
- * gather, 2.7 ns for a transpose; wide rows are better off with the driver's memcpy. Elsewhere an estimate. */
-#define OPENCL_ROW_ON_CPU_NS 1.0
-#define OPENCL_ELEMENT_ON_CPU_NS 1.5
+/* From buffer to buffer, for each run of a kernel: on a CPU 2 to 3.5 ns for every second item and for transposes of
+ * 256 KiB to 64 MiB, measured likewise; elsewhere an estimate. */
+#define OPENCL_ELEMENT_ON_CPU_NS 3.0
 #define OPENCL_ELEMENT_NS 0.05
+
+/* A mapped copy beyond the host's part, where the driver runs it as a command, and where a thread of ours waits for the
+ * mapping and is waited for. */
+#define OPENCL_FUNCTION_NS 2500.0
+#define OPENCL_MAP_NS 40000.0
 
 /* The largest pattern of clEnqueueFillBuffer in bytes; patterns are powers of two. */
 #define OPENCL_MAX_PATTERN 128
+
+/* Whether the host reaches the device's memory where it is. */
+static bool is_mappable(const ndbuf_device *device)
+{
+    return (device->flags & NDBUF_DEVICE_UNIFIED) != 0;
+}
 
 void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps)
 {
@@ -31,14 +41,18 @@ void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, n
         const opencl_kernels *kernels = &((const opencl_device *)dst)->kernels;
         bool have_kernels = kernels->are_usable && ((const opencl_device *)src)->kernels.are_usable;
         out_caps->flags = NDBUF_CAN_FILL | (have_kernels ? NDBUF_CAN_COPY_STRIDED : NDBUF_RECT_EQUAL_PITCHES);
-        out_caps->row_ns = kernels->on_cpu ? OPENCL_ROW_ON_CPU_NS : OPENCL_ROW_NS;
         out_caps->element_ns = kernels->on_cpu ? OPENCL_ELEMENT_ON_CPU_NS : OPENCL_ELEMENT_NS;
     } else if (((dst_is_own ? src : dst)->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) == 0 || dst_is_own == src_is_own) {
         return;
-    } else {
-        out_caps->row_ns = OPENCL_ROW_NS;
     }
+    out_caps->row_ns = OPENCL_ROW_NS;
+    const ndbuf_device *own = dst_is_own ? dst : src;
     out_caps->flags |= NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT;
+    if (is_mappable(own) && (!src_is_own || is_mappable(src))) {
+        out_caps->flags |= NDBUF_CAN_MAP;
+        out_caps->map_ns = ((const opencl_device *)own)->runs_functions && dst_is_own != src_is_own ? OPENCL_FUNCTION_NS
+                                                                                                    : OPENCL_MAP_NS;
+    }
     out_caps->call_ns = OPENCL_CALL_NS;
     out_caps->wait_ns = OPENCL_WAIT_NS;
     out_caps->bytes_per_ns = OPENCL_BYTES_PER_NS;
