@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bench/bench_support.h"
+#include "bench/bench_transfer_rows.h"
 
 #define EXIT_UNAVAILABLE 77
 #define MAX_ROUNDS 99
@@ -18,12 +19,15 @@
 
 static const char usage[] =
     "usage: bench_transfer [--device NAME] [--size BYTES]... [--rounds N] [--quick] [--alone] [--budget SECONDS]\n"
+    "                      [--rows]\n"
     "\n"
     "  --device NAME      cuda:0 if not given, else opencl:0, else cpu: the first that is there\n"
     "  --size BYTES       about how many to copy, with K, M, G for powers of 1024; 64K, 1M, 16M and 256M if not given\n"
     "  --rounds N         1 to 99; 21 if not given\n"
     "  --quick            16M and 64K, 7 rounds, fewer layouts as destinations\n"
     "  --alone            without the peers: what ndbuf does, and the contiguous copy\n"
+    "  --rows             rows of 4 bytes to 64 KiB to the device and back by each way there is, instead of layouts;\n"
+    "                     64M and 7 rounds if not given\n"
     "  --budget SECONDS   cases that would begin later are left out, and counted on stderr; 100 with --quick\n"
     "\n"
     "Exit status: 0 all verified; 1 a copy failed; 77 no such device.\n";
@@ -35,6 +39,7 @@ typedef struct bench_options {
     int rounds;
     bool is_quick;
     bool is_alone;
+    bool is_rows;
     double budget_s; /* 0: none */
 } bench_options;
 
@@ -249,8 +254,16 @@ static void open_device(bench_state *state)
 static void run_all(bench_state *state)
 {
     ndbuf_device *cpu = ndbuf_device_cpu();
+    if (state->options.is_rows && state->device == cpu) {
+        fprintf(stderr, "bench_transfer: --rows is for a device other than the host\n");
+        return;
+    }
     for (size_t i = 0; i < state->options.nsizes; i++) {
         int64_t nbytes = state->options.sizes[i];
+        if (state->options.is_rows) {
+            bench_transfer_rows(state->device, nbytes, state->options.rounds, &state->ndone, &state->nfailed);
+            continue;
+        }
         if (state->device == cpu) {
             run_direction(state, nbytes, cpu, cpu);
             continue;
@@ -290,6 +303,10 @@ static bool read_options(int argc, char **argv, bench_options *options)
             options->is_alone = true;
             continue;
         }
+        if (strcmp(argv[i], "--rows") == 0) {
+            options->is_rows = true;
+            continue;
+        }
         if (value == NULL) {
             return false;
         }
@@ -318,6 +335,9 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
+    if (options->nsizes == 0 && options->is_rows) {
+        options->sizes[options->nsizes++] = 64 << 20;
+    }
     if (options->nsizes == 0) {
         static const int64_t quick[] = {16 << 20, 64 << 10};
         static const int64_t all[] = {64 << 10, 1 << 20, 16 << 20, 256 << 20};
@@ -326,7 +346,7 @@ int main(int argc, char **argv)
         memcpy(options->sizes, sizes, options->nsizes * sizeof(sizes[0]));
     }
     if (options->rounds == 0) {
-        options->rounds = options->is_quick ? 7 : 21;
+        options->rounds = options->is_quick || options->is_rows ? 7 : 21;
     }
     if (options->is_quick && options->budget_s <= 0) {
         options->budget_s = 100;

@@ -99,6 +99,7 @@ static const char *ops_missing_slot(const ndbuf_backend_ops *ops)
     CHECK_SLOT(queue_wait)
     CHECK_SLOT(queue_wait_event)
     CHECK_SLOT(queue_host_call)
+    CHECK_SLOT(queue_mapped_call)
     CHECK_SLOT(queue_is_capturing)
     CHECK_SLOT(event_record)
     CHECK_SLOT(event_destroy)
@@ -185,6 +186,14 @@ ndbuf_status ndbuf_unsupported_fill_strided(ndbuf_queue *queue, const ndbuf_fill
 {
     (void)box;
     return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "backend '%s' cannot fill", queue->device->ops->name);
+}
+
+ndbuf_status ndbuf_unsupported_queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges, int32_t nranges,
+                                                 ndbuf_mapped_fn fn, void *context, ndbuf_error *err)
+{
+    (void)ranges, (void)nranges, (void)fn, (void)context;
+    return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "backend '%s' has no memory that the host can reach",
+                      queue->device->ops->name);
 }
 
 ndbuf_status ndbuf_never_queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err)

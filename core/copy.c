@@ -44,7 +44,7 @@ static ndbuf_status check_shapes(const ndbuf_view *dst, const ndbuf_view *src, c
 
 ndbuf_device *ndbuf__copy_direct(ndbuf_device *dst, ndbuf_device *src, ndbuf_copy_caps *out_caps)
 {
-    static const uint32_t any = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_COPY_STRIDED;
+    static const uint32_t any = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_MAP;
     ndbuf_device *candidates[3] = {dst, src, ndbuf_device_cpu()};
     for (int i = 0; i < 3; i++) {
         ndbuf__copy_caps_get(candidates[i]->ops, dst, src, out_caps);
@@ -54,6 +54,17 @@ ndbuf_device *ndbuf__copy_direct(ndbuf_device *dst, ndbuf_device *src, ndbuf_cop
     }
     memset(out_caps, 0, sizeof(*out_caps));
     return dst;
+}
+
+static void close_routes(ndbuf__plan_input *input)
+{
+    static const uint32_t staged = 1u << NDBUF_ROUTE_STAGED | 1u << NDBUF_ROUTE_THROUGH_HOST;
+    for (uint32_t route = 0; ndbuf__closed_routes >> route != 0; route++) {
+        if ((ndbuf__closed_routes & 1u << route) != 0) {
+            input->direct.flags &= ~ndbuf__route_flag((ndbuf_route)route);
+        }
+    }
+    input->staging_is_closed = (ndbuf__closed_routes & staged) != 0;
 }
 
 ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, ndbuf__plan_input *out_input,
@@ -85,9 +96,11 @@ ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, n
     ndbuf__tuning_start();
     *out_direct = ndbuf__copy_direct(dst_device, src_device, &input->direct);
     ndbuf__copy_caps_get(host->ops, host, host, &input->host);
+    input->staging_is_closed = false;
     if (input->dst_is_host && input->src_is_host) {
         return NDBUF_OK;
     }
+    close_routes(input);
     const ndbuf_device *staging = ndbuf__staging_device(ndbuf__staging_owner(dst_device, src_device));
     if (!input->dst_is_host) {
         ndbuf__copy_caps_get(dst_device->ops, dst_device, staging, &input->store);

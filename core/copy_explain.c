@@ -20,6 +20,8 @@ const char *ndbuf_route_name(ndbuf_route route)
         return "staged";
     case NDBUF_ROUTE_THROUGH_HOST:
         return "through-host";
+    case NDBUF_ROUTE_MAPPED:
+        return "mapped";
     }
     return "?";
 }
@@ -79,19 +81,11 @@ static void add_axes(text *out, const ndbuf__copy_axes *axes)
 /* Why a direct way is not open. */
 static const char *why_not(ndbuf_route route, const ndbuf__plan *plan, const ndbuf_copy_caps *caps)
 {
-    static const struct {
-        ndbuf_route route;
-        uint32_t flag;
-    } needs[] = {{NDBUF_ROUTE_BYTES, NDBUF_CAN_COPY_BYTES},
-                 {NDBUF_ROUTE_RECT, NDBUF_CAN_COPY_RECT},
-                 {NDBUF_ROUTE_STRIDED, NDBUF_CAN_COPY_STRIDED}};
     if (plan->indirect) {
         return "pointers have to be followed on the host";
     }
-    for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
-        if (needs[i].route == route && (caps->flags & needs[i].flag) == 0) {
-            return "no backend offers it between these devices";
-        }
+    if ((caps->flags & ndbuf__route_flag(route)) == 0) {
+        return "no backend offers it between these devices";
     }
     return "no axis has rows that run forward without overlap on both sides";
 }
@@ -111,17 +105,33 @@ static void add_candidate(text *out, const ndbuf_copy_plan *kept, ndbuf_route ro
              (way.cost_ns + kept->input.direct.wait_ns) / 1000, route == kept->plan.route ? "  <- taken" : "");
 }
 
+static void add_mapped(text *out, const ndbuf_copy_plan *kept)
+{
+    const ndbuf__plan *plan = &kept->plan;
+    const char *name = ndbuf_route_name(NDBUF_ROUTE_MAPPED);
+    if (!plan->is_mappable) {
+        text_add(out, "    %-12s not open: the host does not reach the memory of these devices\n", name);
+        return;
+    }
+    text_add(out, "    %-12s 1 call, about %.0f us%s\n", name,
+             (plan->mapped_cost_ns + kept->input.direct.wait_ns) / 1000,
+             plan->route == NDBUF_ROUTE_MAPPED ? "  <- taken" : "");
+}
+
 static void add_candidates(text *out, const ndbuf_copy_plan *kept)
 {
     const ndbuf__plan *plan = &kept->plan;
     text_add(out, "  ways (times are estimates):\n");
-    if (plan->indirect && !plan->has_staging) {
+    if (kept->input.dst_is_host && kept->input.src_is_host && plan->indirect) {
         text_add(out, "    %-12s the host follows the pointers  <- taken\n", ndbuf_route_name(plan->route));
         return;
     }
     add_candidate(out, kept, NDBUF_ROUTE_BYTES);
     add_candidate(out, kept, NDBUF_ROUTE_RECT);
     add_candidate(out, kept, NDBUF_ROUTE_STRIDED);
+    if (!kept->input.dst_is_host || !kept->input.src_is_host) {
+        add_mapped(out, kept);
+    }
     if (plan->has_staging) {
         ndbuf_route route =
             plan->staging.fetches && plan->staging.stores ? NDBUF_ROUTE_THROUGH_HOST : NDBUF_ROUTE_STAGED;

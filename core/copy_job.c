@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/copy_mapped.h"
 #include "core/copy_stage.h"
 #include "core/host_alloc.h"
 #include "core/host_copy.h"
@@ -54,21 +55,49 @@ static ndbuf_status run_on_host(const copy_run *run, ndbuf_error *err)
                                 (const char *)ends->src->host_address + ends->src_offset, err);
 }
 
+/* Puts the calls of a direct way into a queue of the backend that offers it. `mapped` is for mapped memory: it must
+ * outlive the work, and tells then how the host's part ended. */
+static ndbuf_status run_direct(const copy_run *run, ndbuf_queue *queue, ndbuf__mapped_copy *mapped, bool *out_started,
+                               ndbuf_error *err)
+{
+    const ndbuf__plan *plan = run->plan;
+    if (plan->route == NDBUF_ROUTE_MAPPED) {
+        ndbuf_status status = ndbuf__mapped_enqueue(mapped, plan, &run->dst, &run->src, &run->ends, queue, err);
+        *out_started = status == NDBUF_OK;
+        return status;
+    }
+    return ndbuf__transfer_run(&plan->transfer, &plan->axes, queue->device->ops, queue, &run->ends, out_started, err);
+}
+
+/* How the host's part of a copy in mapped memory ended. */
+static ndbuf_status mapped_status(const ndbuf__mapped_copy *mapped, ndbuf_error *err)
+{
+    if (mapped->status != NDBUF_OK && err != NULL) {
+        *err = mapped->error;
+    }
+    return mapped->status;
+}
+
 /* Runs the whole copy in the calling thread, and waits for the devices. */
 static ndbuf_status run_now(const copy_run *run, ndbuf_error *err)
 {
     const ndbuf__plan *plan = run->plan;
+    ndbuf__mapped_copy mapped;
+    mapped.status = NDBUF_OK;
     if (is_staged(run)) {
         return ndbuf__stage_run(&plan->staging, &run->ends, err);
     }
-    if (plan->indirect) {
+    if (plan->indirect && plan->route != NDBUF_ROUTE_MAPPED) {
         return run_on_host(run, err);
     }
-    const ndbuf_backend_ops *ops = run->direct->ops;
     ndbuf_queue *queue = run->direct->default_queue;
     bool started = false;
-    ndbuf_status status = ndbuf__transfer_run(&plan->transfer, &plan->axes, ops, queue, &run->ends, &started, err);
-    ndbuf_status wait_status = started ? ops->queue_wait(queue, status == NDBUF_OK ? err : NULL) : NDBUF_OK;
+    ndbuf_status status = run_direct(run, queue, &mapped, &started, err);
+    ndbuf_status wait_status =
+        started ? queue->device->ops->queue_wait(queue, status == NDBUF_OK ? err : NULL) : NDBUF_OK;
+    if (wait_status == NDBUF_OK) {
+        wait_status = mapped_status(&mapped, status == NDBUF_OK ? err : NULL);
+    }
     if (status == NDBUF_ERR_UNSUPPORTED && plan->has_staging) {
         return ndbuf__stage_run(&plan->staging, &run->ends, err);
     }
@@ -88,6 +117,7 @@ typedef struct copy_job {
     copy_run run;
     ndbuf__plan plan;
     ndbuf_queue *queue;
+    ndbuf__mapped_copy mapped;        /* of a copy in mapped memory */
     ndbuf__stage_flight *flight;      /* of a staged copy that was put into the queue step by step; NULL: none */
     ndbuf_owner *owners[2];           /* retained */
     int64_t dims[5 * NDBUF_MAX_NDIM]; /* of a plan with suboffsets: shape, both strides, both suboffsets */
@@ -111,6 +141,7 @@ static void job_init(copy_job *job, const ndbuf__plan *plan, ndbuf_device *direc
     job->plan = *plan;
     job->queue = queue;
     job->flight = NULL;
+    job->mapped.status = NDBUF_OK;
     run_init(run, &job->plan, direct, dst, src);
     if (plan->indirect) {
         int32_t ndim = run->dst.ndim;
@@ -141,6 +172,9 @@ static void job_free(void *context)
     if (job->flight != NULL && ndbuf__stage_flight_end(job->flight, &error) != NDBUF_OK) {
         ndbuf__queue_note(job->queue, &error);
     }
+    if (job->mapped.status != NDBUF_OK) {
+        ndbuf__queue_note(job->queue, &job->mapped.error);
+    }
     for (int i = 0; i < 2; i++) {
         job->owners[i]->release(job->owners[i]);
     }
@@ -150,13 +184,8 @@ static void job_free(void *context)
 /* Whether the queue's own backend can make the plan's calls between these two pieces of memory. */
 static bool goes_directly(const copy_run *run, const ndbuf_queue *queue)
 {
-    static const struct {
-        ndbuf_route route;
-        uint32_t flag;
-    } needs[] = {{NDBUF_ROUTE_BYTES, NDBUF_CAN_COPY_BYTES},
-                 {NDBUF_ROUTE_RECT, NDBUF_CAN_COPY_RECT},
-                 {NDBUF_ROUTE_STRIDED, NDBUF_CAN_COPY_STRIDED}};
-    if (run->plan->indirect || is_staged(run)) {
+    uint32_t flag = ndbuf__route_flag(run->plan->route);
+    if (flag == 0 || (run->plan->indirect && run->plan->route != NDBUF_ROUTE_MAPPED)) {
         return false;
     }
     if (queue->device == run->direct) {
@@ -164,12 +193,7 @@ static bool goes_directly(const copy_run *run, const ndbuf_queue *queue)
     }
     ndbuf_copy_caps caps = {0};
     queue->device->ops->copy_caps(run->ends.dst->device, run->ends.src->device, &caps);
-    for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
-        if (needs[i].route == run->plan->route) {
-            return (caps.flags & needs[i].flag) != 0;
-        }
-    }
-    return false;
+    return (caps.flags & flag) != 0;
 }
 
 /* Whether a host function can do the copy in the queue: one without a host thread only where no device takes part. */
@@ -198,8 +222,7 @@ static ndbuf_status job_enqueue(copy_job *job, bool *out_started, ndbuf_error *e
     const ndbuf_backend_ops *ops = queue->device->ops;
     *out_started = false;
     if (goes_directly(&job->run, queue)) {
-        ndbuf_status status =
-            ndbuf__transfer_run(&job->plan.transfer, &job->plan.axes, ops, queue, &job->run.ends, out_started, err);
+        ndbuf_status status = run_direct(&job->run, queue, &job->mapped, out_started, err);
         if (status != NDBUF_ERR_UNSUPPORTED || !job->plan.has_staging) {
             return status;
         }
@@ -225,7 +248,7 @@ static ndbuf_status run_captured(const copy_run *run, ndbuf_queue *queue, ndbuf_
 {
     const ndbuf__plan *plan = run->plan;
     bool started = false;
-    if (!goes_directly(run, queue)) {
+    if (!goes_directly(run, queue) || plan->route == NDBUF_ROUTE_MAPPED) {
         return ndbuf_fail(
             err, NDBUF_ERR_UNSUPPORTED,
             "the queue is being captured: a copy by route %s needs the host, which a graph cannot wait for",

@@ -4,6 +4,23 @@
 #include <stddef.h>
 
 int64_t ndbuf__staging_nbytes = NDBUF__STAGING_NBYTES;
+uint32_t ndbuf__closed_routes;
+
+uint32_t ndbuf__route_flag(ndbuf_route route)
+{
+    switch (route) {
+    case NDBUF_ROUTE_BYTES:
+        return NDBUF_CAN_COPY_BYTES;
+    case NDBUF_ROUTE_RECT:
+        return NDBUF_CAN_COPY_RECT;
+    case NDBUF_ROUTE_STRIDED:
+        return NDBUF_CAN_COPY_STRIDED;
+    case NDBUF_ROUTE_MAPPED:
+        return NDBUF_CAN_MAP;
+    default:
+        return 0;
+    }
+}
 
 /* Whether destination axes that are sorted by stride, largest first, keep clear of each other by size alone: the common
  * case, for which no search is needed. */
@@ -149,6 +166,14 @@ static double pipelined_cost(const double costs[3], int64_t nboxes)
     return most + (sum - most) / (double)nboxes;
 }
 
+/* What the host's engine takes for all units. */
+static double host_cost(const ndbuf__copy_axes *axes, const ndbuf_copy_caps *host)
+{
+    double nunits = (double)ndbuf__copy_axes_nunits(axes);
+    double cost = nunits * host->element_ns;
+    return host->bytes_per_ns > 0 ? cost + nunits * (double)axes->unit_nbytes / host->bytes_per_ns : cost;
+}
+
 /* Cuts the copy into boxes and estimates it. `merged` is NULL for a copy with suboffsets. */
 static ndbuf_status staging_make(ndbuf__staging *staging, const ndbuf__plan_input *input,
                                  const ndbuf__copy_axes *merged, ndbuf_error *err)
@@ -173,11 +198,7 @@ static ndbuf_status staging_make(ndbuf__staging *staging, const ndbuf__plan_inpu
     staging_split(staging, limit);
     /* The bytes of a unit that was cut stay together on the host. */
     const ndbuf__copy_axes *on_host = merged != NULL ? merged : &staging->axes;
-    int64_t nunits = ndbuf__copy_axes_nunits(on_host);
-    double costs[3] = {(double)nunits * input->host.element_ns, 0, 0};
-    if (input->host.bytes_per_ns > 0) {
-        costs[0] += (double)nunits * (double)on_host->unit_nbytes / input->host.bytes_per_ns;
-    }
+    double costs[3] = {host_cost(on_host, &input->host), 0, 0};
     if (staging->fetches) {
         costs[1] = add_device_cost(staging, staging->axes.src_strides, &input->fetch);
         if (costs[1] < 0) {
@@ -202,9 +223,41 @@ static ndbuf__transfer host_transfer(const ndbuf__copy_axes *axes, const ndbuf_c
     return transfer.route != NDBUF_ROUTE_NONE ? transfer : ndbuf__transfer_choose(axes, caps);
 }
 
+/* Mapped memory, where a backend offers it. */
+static void mapping_make(ndbuf__plan *plan, const ndbuf__plan_input *input)
+{
+    ndbuf__copy_axes axes;
+    plan->is_mappable = (input->direct.flags & NDBUF_CAN_MAP) != 0;
+    if (plan->is_mappable) {
+        if (plan->indirect) {
+            axes_of_input(&axes, input);
+        }
+        plan->mapped_cost_ns = input->direct.map_ns + host_cost(plan->indirect ? &axes : &plan->axes, &input->host);
+    }
+}
+
 static bool layout_has_suboffsets(const ndbuf__layout *layout)
 {
     return layout->suboffsets != NULL;
+}
+
+/* The way through staging buffers: taken if it is cheaper than the one chosen so far, else for the case that this one
+ * fails. */
+static ndbuf_status choose_staging(ndbuf__plan *plan, const ndbuf__plan_input *input, ndbuf_error *err)
+{
+    ndbuf_route route = input->dst_is_host || input->src_is_host ? NDBUF_ROUTE_STAGED : NDBUF_ROUTE_THROUGH_HOST;
+    ndbuf_status status = input->staging_is_closed
+                              ? ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "no way between the two devices is open")
+                              : staging_make(&plan->staging, input, plan->indirect ? NULL : &plan->axes, err);
+    plan->has_staging = status == NDBUF_OK;
+    if (!plan->has_staging) {
+        return plan->route == NDBUF_ROUTE_NONE ? status : NDBUF_OK;
+    }
+    double chosen_ns = plan->route == NDBUF_ROUTE_MAPPED ? plan->mapped_cost_ns : plan->transfer.cost_ns;
+    if (plan->route == NDBUF_ROUTE_NONE || plan->staging.cost_ns < chosen_ns + input->direct.wait_ns) {
+        plan->route = route;
+    }
+    return NDBUF_OK;
 }
 
 ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *input, ndbuf_error *err)
@@ -212,6 +265,7 @@ ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *in
     ndbuf__plan *plan = out_plan;
     bool is_host_copy = input->dst_is_host && input->src_is_host;
     plan->indirect = layout_has_suboffsets(&input->dst) || layout_has_suboffsets(&input->src);
+    plan->is_mappable = false;
     plan->has_staging = false;
     plan->transfer = (ndbuf__transfer){.route = NDBUF_ROUTE_NONE, .row_axis = -1, .slice_axis = -1};
     plan->route = NDBUF_ROUTE_NONE;
@@ -251,14 +305,9 @@ ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *in
                    ? NDBUF_OK
                    : ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "no backend copies on the host");
     }
-    ndbuf_status status = staging_make(&plan->staging, input, plan->indirect ? NULL : &plan->axes, err);
-    plan->has_staging = status == NDBUF_OK;
-    if (!plan->has_staging && plan->route == NDBUF_ROUTE_NONE) {
-        return status;
+    mapping_make(plan, input);
+    if (plan->is_mappable && (plan->route == NDBUF_ROUTE_NONE || plan->mapped_cost_ns < plan->transfer.cost_ns)) {
+        plan->route = NDBUF_ROUTE_MAPPED;
     }
-    if (plan->route == NDBUF_ROUTE_NONE ||
-        (plan->has_staging && plan->staging.cost_ns < plan->transfer.cost_ns + input->direct.wait_ns)) {
-        plan->route = input->dst_is_host || input->src_is_host ? NDBUF_ROUTE_STAGED : NDBUF_ROUTE_THROUGH_HOST;
-    }
-    return NDBUF_OK;
+    return choose_staging(plan, input, err);
 }

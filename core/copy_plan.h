@@ -14,12 +14,15 @@
 #include "core/copy_transfer.h"
 #include "core/layout.h"
 
-/* The size that staging buffers are cut to: large enough that a call's overhead does not count, small enough that two
- * of them stay in the last cache level. */
-#define NDBUF__STAGING_NBYTES ((int64_t)4 << 20)
+/* The size that staging buffers are cut to: large enough that a call's overhead does not count, small enough that a
+ * ring of them stays in the last cache level. */
+#define NDBUF__STAGING_NBYTES ((int64_t)2 << 20)
 
 /* The size that boxes are cut to: that of the buffers, unless a test makes it smaller. */
 extern int64_t ndbuf__staging_nbytes;
+
+/* Bits (1u << route) of the ways that no copy takes: none, unless a test or a benchmark wants another one. */
+extern uint32_t ndbuf__closed_routes;
 
 /* What the planner is asked. The layouts have equal shapes and item sizes. */
 typedef struct ndbuf__plan_input {
@@ -32,6 +35,7 @@ typedef struct ndbuf__plan_input {
     ndbuf_copy_caps fetch;  /* from the source's device to the host; likewise */
     ndbuf_copy_caps host;   /* from host to host */
     int64_t staging_nbytes; /* that boxes are cut to */
+    bool staging_is_closed; /* neither STAGED nor THROUGH_HOST is to be taken */
 } ndbuf__plan_input;
 
 /* How a copy through staging buffers is cut into boxes: each takes one index of axes 0 .. split_axis - 1, up to
@@ -58,9 +62,14 @@ typedef struct ndbuf__plan {
     bool indirect;            /* a side has suboffsets: `axes` and `transfer` are not set */
     ndbuf__copy_axes axes;    /* merged */
     ndbuf__transfer transfer; /* the direct way; its route is NONE if there is none */
-    bool has_staging;         /* whether `staging` is set: always where a device takes part */
+    bool is_mappable;         /* whether the host's engine can do it in mapped memory */
+    double mapped_cost_ns;    /* of that; without waiting */
+    bool has_staging;         /* whether `staging` is set: where a device takes part and it is open */
     ndbuf__staging staging;   /* the way taken if the route is STAGED or THROUGH_HOST, or the direct one fails */
 } ndbuf__plan;
+
+/* The NDBUF_CAN_... bit that a direct route needs; 0: it is none. */
+uint32_t ndbuf__route_flag(ndbuf_route route);
 
 /* Whether a route goes through staging buffers. */
 static inline bool ndbuf__route_is_staged(ndbuf_route route)

@@ -198,14 +198,15 @@ static ndbuf_status store(pipeline *line, int64_t number, ndbuf_error *err)
     return status == NDBUF_OK ? mark(line, STEP_STORED, number, err) : status;
 }
 
-/* The next box is fetched before this one is worked on. */
+/* The next boxes are fetched before this one is worked on. */
 static ndbuf_status run_boxes(pipeline *line, ndbuf_error *err)
 {
     int64_t nboxes = line->staging->nboxes;
-    ndbuf_status status = fetch(line, 0, err);
+    int64_t nfetched = 0;
+    ndbuf_status status = NDBUF_OK;
     for (int64_t i = 0; i < nboxes && status == NDBUF_OK; i++) {
-        if (i + 1 < nboxes) {
-            status = fetch(line, i + 1, err);
+        for (; nfetched < nboxes && nfetched < i + NDBUF__STAGING_NSLOTS && status == NDBUF_OK; nfetched++) {
+            status = fetch(line, nfetched, err);
         }
         if (status == NDBUF_OK) {
             status = repack(line, i, err);

@@ -11,8 +11,9 @@
 
 #include "core/copy_plan.h"
 
-/* How many boxes are under way at once. */
-#define NDBUF__STAGING_NSLOTS 2
+/* How many boxes are under way at once: one more than the two that are worked on, so that neither the host nor the
+ * device stands still for a step that takes a little longer than the others. */
+#define NDBUF__STAGING_NSLOTS 3
 
 /* Which of two devices, of which at least one is not the host, the staging buffers are taken for: one that has memory
  * of its own for this, else one that is not the host. */

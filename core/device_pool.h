@@ -9,8 +9,8 @@
 
 #include "core/sync.h"
 
-/* The largest number of each that is kept. */
-#define NDBUF__POOL_NBUFFERS 4
+/* The largest number of each that is kept: the buffers are those of one copy through the host. */
+#define NDBUF__POOL_NBUFFERS 6
 #define NDBUF__POOL_NQUEUES 4
 
 typedef struct ndbuf__device_pool {

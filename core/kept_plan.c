@@ -200,6 +200,10 @@ void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_plan_info 
         int64_t nslots = made->staging.nboxes < NDBUF__STAGING_NSLOTS ? made->staging.nboxes : NDBUF__STAGING_NSLOTS;
         info.staging_nbytes = made->staging.box_nbytes * nslots * (made->staging.fetches + made->staging.stores);
         info.asynchronous = stages_beside_caller(plan);
+    } else if (made->route == NDBUF_ROUTE_MAPPED) {
+        info.ncalls = 1;
+        info.nrows = made->axes.unit_nbytes > 0 ? made->nbytes / made->axes.unit_nbytes : 0;
+        info.asynchronous = 1;
     }
     if (made->indirect && made->route != NDBUF_ROUTE_NONE) {
         ndbuf__host_copy copy;

@@ -42,7 +42,8 @@ void ndbuf__link_costs_default(ndbuf_copy_caps *caps, ndbuf__link link);
     X(wait_ns, "ns", "of waiting for the device once")                                                                 \
     X(row_ns, "ns", "of each contiguous row of a rectangle, beyond its bytes")                                         \
     X(element_ns, "ns", "of each contiguous run of a strided copy, beyond its bytes")                                  \
-    X(bytes_per_ns, "bytes/ns", "the rate; 0: bytes cost nothing")
+    X(bytes_per_ns, "bytes/ns", "the rate; 0: bytes cost nothing")                                                     \
+    X(map_ns, "ns", "of mapping the device's memory for a copy that the host makes")
 
 enum {
 #define NDBUF__LINK_COST_INDEX(name, ...) NDBUF__LINK_COST_##name,

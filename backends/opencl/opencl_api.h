@@ -45,6 +45,7 @@
     X(clSetKernelArg)                                                                                                  \
     X(clGetKernelWorkGroupInfo)                                                                                        \
     X(clEnqueueNDRangeKernel)                                                                                          \
+    X(clEnqueueNativeKernel)                                                                                           \
     X(clEnqueueMapBuffer)                                                                                              \
     X(clEnqueueUnmapMemObject)                                                                                         \
     X(clEnqueueMarkerWithWaitList)                                                                                     \

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "ndbuf/backend.h"
+#include "ndbuf/storage.h"
 
 #include "core/host_worker.h"
 #include "core/ref_count.h"
@@ -38,6 +39,8 @@ typedef struct opencl_kernels {
     cl_kernel *handles;    /* ndbuf__kernel_count entries; NULL: not needed yet */
 } opencl_kernels;
 
+typedef struct opencl_event opencl_event;
+
 typedef struct opencl_device {
     ndbuf_device base;
     const opencl_api *api;
@@ -45,7 +48,11 @@ typedef struct opencl_device {
     cl_platform_id platform;
     cl_device_id id;         /* retained */
     uint64_t max_allocation; /* bytes, of one buffer */
+    bool runs_functions;     /* of the host, as commands of its queues (CL_EXEC_NATIVE_KERNEL) */
     opencl_kernels kernels;
+    ndbuf__mutex event_mutex;  /* guards what follows */
+    opencl_event *kept_events; /* destroyed, for the next ones */
+    int32_t nkept_events;
 } opencl_device;
 
 /* The first failure in a stretch of a queue's work: shared by the queue and by the events recorded in it, so that an
@@ -78,12 +85,13 @@ typedef struct opencl_queue {
     ndbuf__host_worker *worker; /* NULL: no host call yet */
 } opencl_queue;
 
-typedef struct opencl_event {
+struct opencl_event {
     ndbuf_event base;
+    opencl_event *next; /* of those that the device keeps */
     cl_event handle;
     opencl_failure *failure; /* retained */
     uint64_t number;         /* the work of the queue before the event */
-} opencl_event;
+};
 
 extern const ndbuf_backend_ops ndbuf_opencl__ops;
 
@@ -103,6 +111,9 @@ void ndbuf_opencl__failure_release(opencl_failure *failure);
 /* Tells a failure among the first `number` works: fills `err` and returns its status, or NDBUF_OK. */
 ndbuf_status ndbuf_opencl__failure_tell(opencl_failure *failure, uint64_t number, ndbuf_error *err);
 
+/* Frees the memory of destroyed events. */
+void ndbuf_opencl__kept_events_clear(opencl_device *device);
+
 /* A queue with or without flushing; native as in queue_create. */
 ndbuf_status ndbuf_opencl__queue_make(ndbuf_device *device, void *native, bool flushes, ndbuf_queue **out_queue,
                                       ndbuf_error *err);
@@ -115,6 +126,13 @@ void ndbuf_opencl__queue_end(opencl_queue *queue, cl_event done);
 
 /* With the queue locked: starts the commands enqueued so far. A failure is kept for the next wait. */
 void ndbuf_opencl__queue_flush(opencl_queue *queue);
+
+/* The CL_MAP_... bits of NDBUF_MAP_... bits. Never CL_MAP_WRITE_INVALIDATE_REGION: what is not written stays. */
+static inline cl_map_flags ndbuf_opencl__map_flags(uint32_t map_flags)
+{
+    return ((map_flags & NDBUF_MAP_READ) != 0 ? CL_MAP_READ : 0u) |
+           ((map_flags & NDBUF_MAP_WRITE) != 0 ? CL_MAP_WRITE : 0u);
+}
 
 /* Asks the driver what the device's kernels have to know, but does not build them. The mutex is the caller's. */
 ndbuf_status ndbuf_opencl__kernels_init(opencl_device *device, ndbuf_error *err);
@@ -155,6 +173,8 @@ void ndbuf_opencl__queue_destroy(ndbuf_queue *queue);
 ndbuf_status ndbuf_opencl__queue_wait(ndbuf_queue *queue, ndbuf_error *err);
 ndbuf_status ndbuf_opencl__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
 ndbuf_status ndbuf_opencl__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
+ndbuf_status ndbuf_opencl__queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges, int32_t nranges,
+                                             ndbuf_mapped_fn fn, void *context, ndbuf_error *err);
 
 ndbuf_status ndbuf_opencl__event_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err);
 void ndbuf_opencl__event_destroy(ndbuf_event *event);

@@ -8,6 +8,12 @@
 /* The largest pattern of clEnqueueFillBuffer in bytes; patterns are powers of two. */
 #define OPENCL_MAX_PATTERN 128
 
+/* Whether the host reaches the device's memory where it is. */
+static bool is_mappable(const ndbuf_device *device)
+{
+    return (device->flags & NDBUF_DEVICE_UNIFIED) != 0;
+}
+
 void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps)
 {
     bool dst_is_own = ndbuf_opencl__is_own(dst);
@@ -29,7 +35,17 @@ void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, n
                                             : dst_is_own ? NDBUF__LINK_OPENCL_CPU_WRITE
                                                          : NDBUF__LINK_OPENCL_CPU_READ);
     }
+    const ndbuf_device *own = dst_is_own ? dst : src;
+    bool crosses = dst_is_own != src_is_own;
     out_caps->flags |= NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT;
+    if (is_mappable(own) && (!src_is_own || is_mappable(src))) {
+        out_caps->flags |= NDBUF_CAN_MAP;
+    }
+    if (crosses && !((const opencl_device *)own)->runs_functions) { /* a thread of ours waits, as within the device */
+        ndbuf_copy_caps within = {0};
+        ndbuf__link_costs_default(&within, NDBUF__LINK_OPENCL_CPU_LOCAL);
+        out_caps->map_ns = within.map_ns;
+    }
 }
 
 typedef enum opencl_direction { OPENCL_COPY, OPENCL_WRITE, OPENCL_READ } opencl_direction;

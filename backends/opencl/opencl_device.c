@@ -239,6 +239,7 @@ static ndbuf_status device_fill(opencl_device *device, ndbuf_error *err)
 {
     cl_bool is_unified = CL_FALSE;
     cl_ulong max_allocation = 0;
+    cl_device_exec_capabilities capabilities = 0;
     char platform_name[64];
     OPENCL_TRY(
         device->api->clGetDeviceInfo(device->id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof(is_unified), &is_unified, NULL),
@@ -246,7 +247,11 @@ static ndbuf_status device_fill(opencl_device *device, ndbuf_error *err)
     OPENCL_TRY(device->api->clGetDeviceInfo(device->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(max_allocation),
                                             &max_allocation, NULL),
                err);
+    OPENCL_TRY(device->api->clGetDeviceInfo(device->id, CL_DEVICE_EXECUTION_CAPABILITIES, sizeof(capabilities),
+                                            &capabilities, NULL),
+               err);
     device->max_allocation = max_allocation;
+    device->runs_functions = (capabilities & CL_EXEC_NATIVE_KERNEL) != 0;
     if (is_unified) {
         device->base.flags |= NDBUF_DEVICE_UNIFIED;
     }
@@ -273,6 +278,7 @@ static ndbuf_status device_create(const opencl_api *api, opencl_context *context
     device->api = api;
     device->context = context;
     ndbuf__mutex_init(&device->kernels.mutex);
+    ndbuf__mutex_init(&device->event_mutex);
     ndbuf_status status = OPENCL_STATUS(api->clRetainDevice(id), err);
     if (status == NDBUF_OK) {
         device->id = id;
@@ -325,6 +331,8 @@ void ndbuf_opencl__device_close(ndbuf_device *device)
     }
     ndbuf_opencl__kernels_clear(self);
     ndbuf__mutex_clear(&self->kernels.mutex);
+    ndbuf_opencl__kept_events_clear(self);
+    ndbuf__mutex_clear(&self->event_mutex);
     if (self->id != NULL) {
         self->api->clReleaseDevice(self->id);
     }

@@ -74,13 +74,11 @@ void ndbuf_opencl__mem_free(ndbuf_mem *mem)
     ((const opencl_device *)mem->device)->api->clReleaseMemObject(mem->handle);
 }
 
-/* Mapping for writing keeps the bytes that are not written: never CL_MAP_WRITE_INVALIDATE_REGION. */
 ndbuf_status ndbuf_opencl__mem_map(const ndbuf_mem *mem, size_t offset, size_t nbytes, uint32_t map_flags,
                                    void **out_address, ndbuf_error *err)
 {
     const opencl_api *api = ((const opencl_device *)mem->device)->api;
-    cl_map_flags flags = ((map_flags & NDBUF_MAP_READ) != 0 ? CL_MAP_READ : 0u) |
-                         ((map_flags & NDBUF_MAP_WRITE) != 0 ? CL_MAP_WRITE : 0u);
+    cl_map_flags flags = ndbuf_opencl__map_flags(map_flags);
     void *address = NULL;
     cl_int code = CL_SUCCESS;
     OPENCL_TRY((address = api->clEnqueueMapBuffer(mem->device->default_queue->native, mem->handle, CL_TRUE, flags,

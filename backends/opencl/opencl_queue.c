@@ -9,6 +9,9 @@
 /* Room for this many commands in flight at first. */
 #define OPENCL_FIRST_CAPACITY 32
 
+/* The most ranges of one mapped call. */
+#define OPENCL_MAX_RANGES 2
+
 /* Between two looks at a command that cannot be waited for. */
 #define OPENCL_POLL_NS 100000
 
@@ -254,11 +257,17 @@ ndbuf_status ndbuf_opencl__queue_wait(ndbuf_queue *queue, ndbuf_error *err)
 }
 
 /* A function that runs on the host between two commands: `reached` is a marker behind the earlier work, and the later
- * work is behind a barrier that waits for the user event `gate`. */
+ * work is behind a barrier that waits for the user event `gate`. Memory that it needs is mapped before the marker and
+ * unmapped behind the barrier. */
 typedef struct opencl_host_job {
     opencl_queue *queue;
-    ndbuf_host_fn fn;
+    ndbuf_host_fn fn; /* NULL: `mapped_fn` */
+    ndbuf_mapped_fn mapped_fn;
     void *context;
+    int32_t nranges;
+    int32_t nmapped;
+    ndbuf_mapped_range ranges[OPENCL_MAX_RANGES]; /* their memory is not looked at once the job has started */
+    void *addresses[OPENCL_MAX_RANGES];
     uint64_t number;
     cl_event reached;
     cl_event gate;
@@ -313,7 +322,12 @@ static ndbuf_status host_job_run(void *context, ndbuf_error *err)
     const opencl_api *api = api_of(queue);
     ndbuf_error error = {0};
     cl_int code = await(api, job->reached);
-    ndbuf_status status = job->fn(job->context, &error);
+    ndbuf_status status = NDBUF_OK;
+    if (job->fn != NULL) {
+        status = job->fn(job->context, &error);
+    } else {
+        job->mapped_fn(job->context, job->addresses);
+    }
     if (code != CL_SUCCESS || status != NDBUF_OK) {
         error.status = (int32_t)status;
         ndbuf__mutex_lock(&queue->mutex);
@@ -331,6 +345,44 @@ static ndbuf_status host_job_run(void *context, ndbuf_error *err)
     return NDBUF_OK;
 }
 
+/* Enqueues the mappings. Statuses: NDBUF_ERR_DEVICE. */
+static ndbuf_status host_job_map(opencl_host_job *job, ndbuf_error *err)
+{
+    const opencl_api *api = api_of(job->queue);
+    for (; job->nmapped < job->nranges; job->nmapped++) {
+        const ndbuf_mapped_range *range = &job->ranges[job->nmapped];
+        cl_int code = CL_SUCCESS;
+        void *address = NULL;
+        OPENCL_TRY((address = api->clEnqueueMapBuffer(job->queue->base.native, range->mem->handle, CL_FALSE,
+                                                      ndbuf_opencl__map_flags(range->map_flags), range->offset,
+                                                      range->nbytes, 0, NULL, NULL, &code),
+                    code),
+                   err);
+        job->addresses[job->nmapped] = address;
+    }
+    return NDBUF_OK;
+}
+
+/* Enqueues the end of those mappings that there are. A mapping that stayed would hold its buffer for good, so a failure
+ * is worth a second try. */
+static ndbuf_status host_job_unmap(const opencl_host_job *job, ndbuf_error *err)
+{
+    const opencl_api *api = api_of(job->queue);
+    cl_command_queue native = job->queue->base.native;
+    ndbuf_status status = NDBUF_OK;
+    for (int32_t i = 0; i < job->nmapped; i++) {
+        cl_mem buffer = job->ranges[i].mem->handle;
+        ndbuf_status unmapped =
+            OPENCL_STATUS(api->clEnqueueUnmapMemObject(native, buffer, job->addresses[i], 0, NULL, NULL),
+                          status == NDBUF_OK ? err : NULL);
+        if (unmapped != NDBUF_OK) {
+            api->clEnqueueUnmapMemObject(native, buffer, job->addresses[i], 0, NULL, NULL);
+        }
+        status = status == NDBUF_OK ? unmapped : status;
+    }
+    return status;
+}
+
 /* Marker, gate and barrier, then the job. With the queue locked, so that the jobs of two callers reach the worker in
  * the order of their markers. On failure nothing is left behind in the queue but an open barrier. */
 static ndbuf_status host_job_start(opencl_queue *queue, opencl_host_job *job, ndbuf_error *err)
@@ -346,9 +398,18 @@ static ndbuf_status host_job_start(opencl_queue *queue, opencl_host_job *job, nd
         }
     }
     OPENCL_TRY((job->gate = api->clCreateUserEvent(device->context->handle, &code), code), err);
-    OPENCL_TRY(api->clEnqueueMarkerWithWaitList(native, 0, NULL, &job->reached), err);
-    OPENCL_TRY(api->clEnqueueBarrierWithWaitList(native, 1, &job->gate, NULL), err);
-    ndbuf_status status = OPENCL_STATUS(api->clFlush(native), err);
+    ndbuf_status status = host_job_map(job, err);
+    if (status == NDBUF_OK) {
+        status = OPENCL_STATUS(api->clEnqueueMarkerWithWaitList(native, 0, NULL, &job->reached), err);
+    }
+    if (status == NDBUF_OK) {
+        status = OPENCL_STATUS(api->clEnqueueBarrierWithWaitList(native, 1, &job->gate, NULL), err);
+    }
+    ndbuf_status unmapped = host_job_unmap(job, status == NDBUF_OK ? err : NULL);
+    status = status == NDBUF_OK ? unmapped : status;
+    if (status == NDBUF_OK) {
+        status = OPENCL_STATUS(api->clFlush(native), err);
+    }
     job->number = ++queue->nissued;
     if (status == NDBUF_OK) {
         status = ndbuf__host_worker_submit(queue->worker, host_job_run, job, err);
@@ -359,23 +420,85 @@ static ndbuf_status host_job_start(opencl_queue *queue, opencl_host_job *job, nd
     return status;
 }
 
-ndbuf_status ndbuf_opencl__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err)
+/* Starts a copy of `model`. */
+static ndbuf_status queue_host_job(opencl_queue *queue, const opencl_host_job *model, ndbuf_error *err)
 {
-    opencl_queue *self = (opencl_queue *)queue;
-    opencl_host_job *job = ndbuf__calloc(1, sizeof(*job));
+    opencl_host_job *job = ndbuf__malloc(sizeof(*job));
     if (job == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a host function in an OpenCL queue");
     }
-    *job = (opencl_host_job){.queue = self, .fn = fn, .context = context};
-    ndbuf_status status = ndbuf_opencl__queue_begin(self, err);
+    *job = *model;
+    ndbuf_status status = ndbuf_opencl__queue_begin(queue, err);
     if (status == NDBUF_OK) {
-        status = host_job_start(self, job, err);
-        ndbuf__mutex_unlock(&self->mutex);
+        status = host_job_start(queue, job, err);
+        ndbuf__mutex_unlock(&queue->mutex);
     }
     if (status != NDBUF_OK) {
-        host_job_destroy(api_of(self), job);
+        host_job_destroy(api_of(queue), job);
     }
     return status;
+}
+
+ndbuf_status ndbuf_opencl__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err)
+{
+    opencl_queue *self = (opencl_queue *)queue;
+    const opencl_host_job job = {.queue = self, .fn = fn, .context = context};
+    return queue_host_job(self, &job, err);
+}
+
+/* What a command that is a function gets; the driver makes a copy of it and fills in where the buffer begins. */
+typedef struct opencl_function_args {
+    ndbuf_mapped_fn fn;
+    void *context;
+    size_t offset;
+    void *buffer;
+} opencl_function_args;
+
+static void CL_CALLBACK function_run(void *args)
+{
+    const opencl_function_args *self = args;
+    void *address = (char *)self->buffer + self->offset;
+    self->fn(self->context, &address);
+}
+
+/* Without a mapping: the driver gives the address. */
+static ndbuf_status queue_function(opencl_queue *queue, const ndbuf_mapped_range *range, ndbuf_mapped_fn fn,
+                                   void *context, ndbuf_error *err)
+{
+    opencl_function_args args = {.fn = fn, .context = context, .offset = range->offset};
+    cl_mem buffer = range->mem->handle;
+    const void *place = &args.buffer;
+    cl_event done = NULL;
+    ndbuf_status status = ndbuf_opencl__queue_begin(queue, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    status = OPENCL_STATUS(api_of(queue)->clEnqueueNativeKernel(queue->base.native, function_run, &args, sizeof(args),
+                                                                1, &buffer, &place, 0, NULL, &done),
+                           err);
+    ndbuf_opencl__queue_end(queue, done);
+    return status;
+}
+
+/* As a command of the driver's where that is possible: not with two buffers, whose addresses PoCL mixes up (seen in
+ * 3.1: it gives them sorted). */
+ndbuf_status ndbuf_opencl__queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges, int32_t nranges,
+                                             ndbuf_mapped_fn fn, void *context, ndbuf_error *err)
+{
+    opencl_queue *self = (opencl_queue *)queue;
+    for (int32_t i = 0; i < nranges; i++) {
+        const ndbuf_device *device = ranges[i].mem->device;
+        if (!ndbuf_opencl__is_own(device) ||
+            ndbuf_opencl__context_of(device) != ndbuf_opencl__context_of(queue->device)) {
+            return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "memory of another OpenCL context cannot be mapped here");
+        }
+    }
+    if (nranges == 1 && ((const opencl_device *)queue->device)->runs_functions) {
+        return queue_function(self, ranges, fn, context, err);
+    }
+    opencl_host_job job = {.queue = self, .mapped_fn = fn, .context = context, .nranges = nranges};
+    memcpy(job.ranges, ranges, (size_t)nranges * sizeof(ranges[0]));
+    return queue_host_job(self, &job, err);
 }
 
 static ndbuf_status wait_for_event(void *context, ndbuf_error *err)

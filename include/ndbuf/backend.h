@@ -80,7 +80,8 @@ enum {
     NDBUF_CAN_FILL = 1u << 3,           /* fill_strided, where both devices are its own */
     NDBUF_COPY_BLOCKS = 1u << 4,        /* the copy functions return only when the copy is done */
     NDBUF_RECT_EQUAL_PITCHES = 1u << 5, /* rectangles within one piece of memory need equal pitches on both sides */
-    NDBUF_COPY_MAY_BLOCK = 1u << 6      /* the driver may make the caller wait (CUDA with pageable host memory) */
+    NDBUF_COPY_MAY_BLOCK = 1u << 6,     /* the driver may make the caller wait (CUDA with pageable host memory) */
+    NDBUF_CAN_MAP = 1u << 7 /* queue_mapped_call for its own memory of the two, which does not move for it */
 };
 
 /* The costs are estimates for choosing a route, of one call: call_ns + rows * row_ns + bytes / bytes_per_ns. */
@@ -92,6 +93,7 @@ typedef struct ndbuf_copy_caps {
     double wait_ns;    /* of waiting for the queue once */
     double row_ns;     /* of each contiguous row of a rectangle, beyond its bytes */
     double element_ns; /* of each contiguous run in copy_strided, beyond its bytes */
+    double map_ns;     /* of one queue_mapped_call, beyond what its function does */
     double bytes_per_ns;
 } ndbuf_copy_caps;
 
@@ -142,6 +144,18 @@ typedef struct ndbuf_fill_box {
 
 /* Work of the host in a queue. Fills `err` on failure, which ends up in the queue's next wait. */
 typedef ndbuf_status (*ndbuf_host_fn)(void *context, ndbuf_error *err);
+
+/* Bytes of device memory that the host is to reach: [offset, offset + nbytes), nbytes > 0. */
+typedef struct ndbuf_mapped_range {
+    const ndbuf_mem *mem;
+    size_t offset;
+    size_t nbytes;
+    uint32_t map_flags; /* NDBUF_MAP_... bits. Bytes not written keep their contents */
+    uint32_t reserved;  /* 0 */
+} ndbuf_mapped_range;
+
+/* Work of the host with mapped memory: addresses[i] is where range i begins. */
+typedef void (*ndbuf_mapped_fn)(void *context, void *const *addresses);
 
 /* A backend is one static const table of functions. No slot is NULL: for an absent ability take
  * ndbuf_unsupported_<slot> and leave the bit in ndbuf_copy_caps clear. The core counts references, validates, merges
@@ -211,6 +225,11 @@ struct ndbuf_backend_ops {
      * once, even when earlier work has failed; but a queue without a host thread may leave it out when the device has
      * failed for good. fn may use other queues (not with NDBUF_QUEUE_NO_HOST_THREAD), but never this one. */
     ndbuf_status (*queue_host_call)(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
+    /* Runs fn(context, addresses) on the host at its place in the queue, with one or two ranges of the backend's memory
+     * mapped meanwhile; does not block. Ranges for writing do not overlap others. fn may be left out when earlier work
+     * has failed. It may take long and use threads, but no device. NDBUF_ERR_UNSUPPORTED: not this memory. */
+    ndbuf_status (*queue_mapped_call)(ndbuf_queue *queue, const ndbuf_mapped_range *ranges, int32_t nranges,
+                                      ndbuf_mapped_fn fn, void *context, ndbuf_error *err);
     /* Whether work given to the queue is being recorded for later, not done (CUDA's stream capture). While it is, the
      * core gives the queue nothing but direct copies and fills, holds nothing for them, and does not wait. */
     ndbuf_status (*queue_is_capturing)(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err);
@@ -232,6 +251,9 @@ NDBUF_API ndbuf_status ndbuf_unsupported_mem_unmap(const ndbuf_mem *mem, void *a
 NDBUF_API ndbuf_status ndbuf_unsupported_copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err);
 NDBUF_API ndbuf_status ndbuf_unsupported_copy_strided(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err);
 NDBUF_API ndbuf_status ndbuf_unsupported_fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err);
+NDBUF_API ndbuf_status ndbuf_unsupported_queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges,
+                                                           int32_t nranges, ndbuf_mapped_fn fn, void *context,
+                                                           ndbuf_error *err);
 
 /* The slot of backends whose queues never capture: always 0. */
 NDBUF_API ndbuf_status ndbuf_never_queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err);

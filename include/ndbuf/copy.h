@@ -46,12 +46,13 @@ NDBUF_API ndbuf_status ndbuf_fill(const ndbuf_view *dst, const void *item, int64
 
 /* How a copy goes from memory to memory. */
 typedef enum ndbuf_route {
-    NDBUF_ROUTE_NONE = 0,        /* no bytes to move */
-    NDBUF_ROUTE_BYTES = 1,       /* contiguous runs, one call for each */
-    NDBUF_ROUTE_RECT = 2,        /* 2-D or 3-D rectangles, one call for each */
-    NDBUF_ROUTE_STRIDED = 3,     /* one strided call: the host engine, or a kernel on the device */
-    NDBUF_ROUTE_STAGED = 4,      /* one side is the host: packed there into a bounded staging buffer */
-    NDBUF_ROUTE_THROUGH_HOST = 5 /* neither is, or the device cannot do it: both ways through staging buffers */
+    NDBUF_ROUTE_NONE = 0,         /* no bytes to move */
+    NDBUF_ROUTE_BYTES = 1,        /* contiguous runs, one call for each */
+    NDBUF_ROUTE_RECT = 2,         /* 2-D or 3-D rectangles, one call for each */
+    NDBUF_ROUTE_STRIDED = 3,      /* one strided call: the host engine, or a kernel on the device */
+    NDBUF_ROUTE_STAGED = 4,       /* one side is the host: packed there into a bounded staging buffer */
+    NDBUF_ROUTE_THROUGH_HOST = 5, /* neither is, or the device cannot do it: both ways through staging buffers */
+    NDBUF_ROUTE_MAPPED = 6        /* device memory that the host can reach is mapped, and the host engine copies once */
 } ndbuf_route;
 
 /* A copy thought through, ready to be run any number of times. Sole owner; immutable, thread-safe. */

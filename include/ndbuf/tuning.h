@@ -106,6 +106,7 @@ typedef struct ndbuf_link_costs {
     double row_ns;       /* of each contiguous row of a rectangle, beyond its bytes */
     double element_ns;   /* of each contiguous run of a strided copy, beyond its bytes */
     double bytes_per_ns; /* 0: bytes cost nothing */
+    double map_ns;       /* of mapping the device's memory for a copy that the host makes */
 } ndbuf_link_costs;
 
 /* The costs in use between two devices.

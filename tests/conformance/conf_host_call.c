@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "ndbuf/storage.h"
+
 static ndbuf_status count_call(void *context, ndbuf_error *err)
 {
     (void)err;
@@ -204,10 +206,109 @@ static void test_a_host_call_may_use_another_queue(void **state)
     conf.ops->mem_free(&mem);
 }
 
+/* Turns the bytes of a range around, or copies from the second range to the first one. */
+typedef struct mapped_work {
+    size_t nbytes;
+    int nranges;
+    atomic_int nruns;
+} mapped_work;
+
+static void run_mapped_work(void *context, void *const *addresses)
+{
+    mapped_work *self = context;
+    char *to = addresses[0];
+    if (self->nranges == 2) {
+        memcpy(to, addresses[1], self->nbytes);
+    }
+    for (size_t i = 0; self->nranges == 1 && i < self->nbytes / 2; i++) {
+        char swap = to[i];
+        to[i] = to[self->nbytes - 1 - i];
+        to[self->nbytes - 1 - i] = swap;
+    }
+    atomic_fetch_add(&self->nruns, 1);
+}
+
+static bool can_map(void)
+{
+    return (conf_copy_flags(conf.device, ndbuf_device_cpu()) & NDBUF_CAN_MAP) != 0;
+}
+
+static void test_a_mapped_call_reaches_one_range_at_its_place_in_the_queue(void **state)
+{
+    (void)state;
+    char bytes[10];
+    char letters[] = "abcdefghij";
+    if (!can_map()) {
+        skip();
+    }
+    ndbuf_mem from = test_host_mem(letters, 10);
+    ndbuf_mem to = test_host_mem(bytes, 10);
+    ndbuf_mem mem = conf_alloc(10, "0123456789");
+    ndbuf_queue *queue = conf_queue_create();
+    mapped_work work = {.nbytes = 4, .nranges = 1};
+    const ndbuf_mapped_range range = {
+        .mem = &mem, .offset = 3, .nbytes = 4, .map_flags = NDBUF_MAP_READ | NDBUF_MAP_WRITE};
+    ASSERT_OK(conf.ops->copy_bytes(queue, &mem, 0, &from, 0, 10, err));
+    ASSERT_OK(conf.ops->queue_mapped_call(queue, &range, 1, run_mapped_work, &work, err));
+    ASSERT_OK(conf.ops->copy_bytes(queue, &to, 0, &mem, 0, 10, err));
+    ASSERT_OK(ndbuf_queue_wait(queue, err));
+    assert_memory_equal(bytes, "abcgfedhij", 10);
+    assert_int_equal(atomic_load(&work.nruns), 1);
+    ndbuf_queue_release(queue);
+    conf.ops->mem_free(&mem);
+}
+
+/* In both orders: which address belongs to which range must not depend on where the memory lies. */
+static void test_a_mapped_call_reaches_two_ranges_in_their_order(void **state)
+{
+    (void)state;
+    char bytes[10];
+    if ((conf_copy_flags(conf.device, conf.device) & NDBUF_CAN_MAP) == 0) {
+        skip();
+    }
+    ndbuf_mem mems[2] = {conf_alloc(10, "0123456789"), conf_alloc(10, "abcdefghij")};
+    for (int i = 0; i < 2; i++) {
+        mapped_work work = {.nbytes = 3, .nranges = 2};
+        const ndbuf_mapped_range ranges[2] = {
+            {.mem = &mems[i], .offset = 7, .nbytes = 3, .map_flags = NDBUF_MAP_WRITE},
+            {.mem = &mems[1 - i], .offset = 2, .nbytes = 3, .map_flags = NDBUF_MAP_READ}};
+        ASSERT_OK(conf.ops->queue_mapped_call(conf.device->default_queue, ranges, 2, run_mapped_work, &work, err));
+        ASSERT_OK(conf.ops->queue_wait(conf.device->default_queue, err));
+        test_download(&mems[i], 0, bytes, 10);
+        assert_memory_equal(bytes, i == 0 ? "0123456cde" : "abcdefg234", 10);
+    }
+    conf.ops->mem_free(&mems[0]);
+    conf.ops->mem_free(&mems[1]);
+}
+
+static void test_mapped_calls_do_not_run_before_a_host_call_that_precedes_them(void **state)
+{
+    (void)state;
+    if (!can_map()) {
+        skip();
+    }
+    atomic_bool flag = false;
+    ndbuf_mem mem = conf_alloc(4, "abcd");
+    ndbuf_queue *queue = conf_queue_create();
+    mapped_work work = {.nbytes = 4, .nranges = 1};
+    const ndbuf_mapped_range range = {.mem = &mem, .nbytes = 4, .map_flags = NDBUF_MAP_READ | NDBUF_MAP_WRITE};
+    ASSERT_OK(conf.ops->queue_host_call(queue, wait_for_flag, &flag, err));
+    ASSERT_OK(conf.ops->queue_mapped_call(queue, &range, 1, run_mapped_work, &work, err));
+    assert_int_equal(atomic_load(&work.nruns), 0);
+    atomic_store(&flag, true);
+    ASSERT_OK(ndbuf_queue_wait(queue, err));
+    assert_int_equal(atomic_load(&work.nruns), 1);
+    ndbuf_queue_release(queue);
+    conf.ops->mem_free(&mem);
+}
+
 CONF_TOPIC(host_call, cmocka_unit_test(test_host_calls_run_once_each_and_in_order),
            cmocka_unit_test(test_host_calls_keep_their_place_between_copies),
            cmocka_unit_test(test_host_calls_do_not_block_the_caller),
            cmocka_unit_test(test_a_failed_host_call_is_told_once_by_the_next_wait),
            cmocka_unit_test(test_a_queue_works_again_after_a_failure_was_told),
            cmocka_unit_test(test_a_failure_is_not_told_by_another_queue),
-           cmocka_unit_test(test_a_host_call_may_use_another_queue))
+           cmocka_unit_test(test_a_host_call_may_use_another_queue),
+           cmocka_unit_test(test_a_mapped_call_reaches_one_range_at_its_place_in_the_queue),
+           cmocka_unit_test(test_a_mapped_call_reaches_two_ranges_in_their_order),
+           cmocka_unit_test(test_mapped_calls_do_not_run_before_a_host_call_that_precedes_them))

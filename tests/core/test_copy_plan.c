@@ -162,6 +162,48 @@ static void test_unrelated_devices_go_through_the_host_both_ways(void **state)
     assert_int_equal(plan.staging.ncalls, 2);
 }
 
+static void test_memory_that_the_host_reaches_is_mapped_where_that_is_cheaper(void **state)
+{
+    (void)state;
+    static const int64_t shape[2] = {3000, 200};
+    static const int64_t dst[2] = {800, 4};
+    static const int64_t src[2] = {1600, 8};
+    ndbuf__plan_input input = to_device(2, 4, shape, dst, src);
+    ndbuf__plan plan;
+    input.direct.flags |= NDBUF_CAN_MAP;
+    input.direct.map_ns = 500;
+    input.direct.row_ns = 2;
+    ASSERT_OK(ndbuf__plan_make(&plan, &input, err));
+    assert_int_equal(plan.route, NDBUF_ROUTE_MAPPED);
+    assert_true(plan.has_staging); /* in case the backend refuses */
+    assert_int_equal((int64_t)plan.mapped_cost_ns, 500 + 600000 + 2400);
+    input.direct.map_ns = 1e9;
+    ASSERT_OK(ndbuf__plan_make(&plan, &input, err));
+    assert_int_equal(plan.route, NDBUF_ROUTE_STAGED);
+    input.staging_is_closed = true;
+    input.direct.flags = NDBUF_CAN_MAP;
+    ASSERT_OK(ndbuf__plan_make(&plan, &input, err));
+    assert_int_equal(plan.route, NDBUF_ROUTE_MAPPED);
+    assert_false(plan.has_staging);
+    input.direct.flags = 0;
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "no way", ndbuf__plan_make(&plan, &input, err));
+}
+
+static void test_pointers_are_followed_into_mapped_memory(void **state)
+{
+    (void)state;
+    static const int64_t shape[2] = {30, 20};
+    static const int64_t dst[2] = {80, 4};
+    static const int64_t src[2] = {8, 4};
+    static const int64_t suboffsets[2] = {0, -1};
+    ndbuf__plan_input input = to_device(2, 4, shape, dst, src);
+    ndbuf__plan plan;
+    input.src.suboffsets = suboffsets;
+    input.direct.flags |= NDBUF_CAN_MAP;
+    ASSERT_OK(ndbuf__plan_make(&plan, &input, err));
+    assert_int_equal(plan.route, NDBUF_ROUTE_MAPPED);
+}
+
 static void test_the_host_copies_strided_boxes_itself(void **state)
 {
     (void)state;
@@ -319,6 +361,8 @@ int main(void)
         cmocka_unit_test(test_a_permutation_is_packed_on_the_host),
         cmocka_unit_test(test_a_run_larger_than_the_buffer_is_cut_into_bytes),
         cmocka_unit_test(test_unrelated_devices_go_through_the_host_both_ways),
+        cmocka_unit_test(test_memory_that_the_host_reaches_is_mapped_where_that_is_cheaper),
+        cmocka_unit_test(test_pointers_are_followed_into_mapped_memory),
         cmocka_unit_test(test_the_host_copies_strided_boxes_itself),
         cmocka_unit_test(test_no_items_and_no_bytes_need_no_route),
         cmocka_unit_test(test_a_destination_that_overlaps_itself_is_refused),

@@ -32,6 +32,10 @@ static const struct {
      {.copy_flags =
           NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_FILL | NDBUF_COPY_BLOCKS}},
 
+    {"bytes, and mappings",
+     {.copy_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_MAP, .peer_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_MAP}},
+    {"mappings alone", {.copy_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_MAP, .peer_flags = NDBUF_CAN_MAP}},
+
     {"bytes, without host threads", {.copy_flags = NDBUF_CAN_COPY_BYTES, .queue_flags = NDBUF_QUEUE_NO_HOST_THREAD}},
     {"everything, without host threads",
      {.copy_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_FILL,

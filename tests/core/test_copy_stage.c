@@ -102,7 +102,7 @@ static void log_letters(char *out_letters, size_t size)
     out_letters[length] = '\0';
 }
 
-static void test_the_next_box_is_fetched_before_this_one_is_stored(void **state)
+static void test_the_next_boxes_are_fetched_before_this_one_is_stored(void **state)
 {
     (void)state;
     static const uint32_t flags[] = {0, NDBUF_QUEUE_NO_HOST_THREAD};
@@ -113,7 +113,7 @@ static void test_the_next_box_is_fetched_before_this_one_is_stored(void **state)
         ASSERT_OK(ndbuf_copy(&self.dst, &self.src, i < 2 ? NULL : self.queue, err));
         ASSERT_OK(ndbuf_queue_wait(self.queue, err));
         log_letters(letters, sizeof(letters));
-        assert_string_equal(letters, "ffsfsfsfsfss");
+        assert_string_equal(letters, "fffsfsfsfsss");
         assert_arrived(&self, false);
         case_close(&self);
     }
@@ -199,7 +199,7 @@ static void test_a_failure_in_a_helper_queue_is_told_by_the_callers_queue(void *
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_next_box_is_fetched_before_this_one_is_stored),
+        cmocka_unit_test(test_the_next_boxes_are_fetched_before_this_one_is_stored),
         cmocka_unit_test(test_boxes_that_both_devices_pack_alike_are_not_touched_by_the_host),
         cmocka_unit_test(test_steps_in_queues_do_not_wait_for_anything),
         cmocka_unit_test(test_an_event_behind_the_copy_covers_all_its_steps),

@@ -56,7 +56,7 @@ INCLUDABLE = [
     ("tests/install", ()),
     ("tests", ("ndbuf/", "core/", "tests/", "backends/null/")),
     ("tools", ("ndbuf/",)),  # and what lies beside the file
-    ("bench", ("ndbuf/", "bench/")),
+    ("bench", ("ndbuf/", "bench/", "core/copy_plan.h")),  # which closes routes
     ("examples", ("ndbuf/",)),
 ]
 # libc, then ndbuf/ and what lies beside the file, then core/ and a backend's own; tests/support stands where it likes.

@@ -31,6 +31,7 @@ void fake_copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy
         out_caps->wait_ns = 5000;
         out_caps->row_ns = 20;
         out_caps->element_ns = 1;
+        out_caps->map_ns = 2000;
         out_caps->bytes_per_ns = 8;
     }
 }

@@ -93,6 +93,8 @@ void fake_queue_destroy(ndbuf_queue *queue);
 ndbuf_status fake_queue_wait(ndbuf_queue *base, ndbuf_error *err);
 ndbuf_status fake_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
 ndbuf_status fake_queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
+ndbuf_status fake_queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges, int32_t nranges,
+                                    ndbuf_mapped_fn fn, void *context, ndbuf_error *err);
 ndbuf_status fake_queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err);
 ndbuf_status fake_event_record(ndbuf_queue *base, ndbuf_event **out_event, ndbuf_error *err);
 void fake_event_destroy(ndbuf_event *base);

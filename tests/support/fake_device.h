@@ -39,6 +39,7 @@
     X(queue_wait)                                                                                                      \
     X(queue_wait_event)                                                                                                \
     X(queue_host_call)                                                                                                 \
+    X(queue_mapped_call)                                                                                               \
     X(queue_is_capturing)                                                                                              \
     X(event_record)                                                                                                    \
     X(event_destroy)                                                                                                   \
@@ -68,7 +69,7 @@ typedef struct fake_config {
         queue_flags; /* NDBUF_QUEUE_... bits; without a host thread, host calls that use the devices break a promise */
 } fake_config;
 
-/* Bytes, rectangles, strided boxes and fills everywhere, 64 MiB. */
+/* Bytes, rectangles, strided boxes and fills everywhere, no mapped calls, 64 MiB. */
 extern const fake_config fake_config_default;
 
 void fake_configure(const fake_config *config);

@@ -2,11 +2,14 @@
 #include "tests/support/fake_core.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include "ndbuf/storage.h"
 
 /* How often an event is queried before it completes by itself: a device makes progress without being waited for. */
 #define QUERIES_UNTIL_PROGRESS 8
 
-typedef enum job_kind { JOB_BOX, JOB_HOST_CALL, JOB_MARK, JOB_WAIT } job_kind;
+typedef enum job_kind { JOB_BOX, JOB_HOST_CALL, JOB_MAPPED_CALL, JOB_MARK, JOB_WAIT } job_kind;
 
 /* A point in a timeline: what events stand for. */
 typedef struct fake_mark {
@@ -24,6 +27,10 @@ struct fake_job {
     fake_box *box;
     ndbuf_host_fn fn;
     void *context;
+    ndbuf_mapped_fn mapped_fn;
+    int32_t nranges;
+    ndbuf_mapped_range ranges[2];
+    fake_block *blocks[2]; /* of the ranges */
     fake_mark *mark;
 };
 
@@ -108,6 +115,30 @@ static void timeline_note(fake_timeline *timeline, ndbuf_status status, const nd
 
 static void timeline_run(fake_timeline *timeline, int64_t position);
 
+/* The function sees copies of the ranges alone, so that going beyond them shows. */
+static ndbuf_status mapped_call_run(const fake_job *job, ndbuf_error *err)
+{
+    void *addresses[2] = {NULL};
+    if (fake_job_fails(err)) {
+        return NDBUF_ERR_DEVICE;
+    }
+    for (int32_t i = 0; i < job->nranges; i++) {
+        addresses[i] = malloc(job->ranges[i].nbytes);
+        if (addresses[i] == NULL) {
+            abort();
+        }
+        memcpy(addresses[i], job->blocks[i]->bytes + job->ranges[i].offset, job->ranges[i].nbytes);
+    }
+    job->mapped_fn(job->context, addresses);
+    for (int32_t i = 0; i < job->nranges; i++) {
+        if ((job->ranges[i].map_flags & NDBUF_MAP_WRITE) != 0) {
+            memcpy(job->blocks[i]->bytes + job->ranges[i].offset, addresses[i], job->ranges[i].nbytes);
+        }
+        free(addresses[i]);
+    }
+    return NDBUF_OK;
+}
+
 /* The mutex is let go of meanwhile. */
 static void job_run(fake_timeline *timeline, fake_job *job)
 {
@@ -128,6 +159,14 @@ static void job_run(fake_timeline *timeline, fake_job *job)
         status = job->fn(job->context, &failure);
         ndbuf__mutex_lock(&fake_mutex);
         fake_in_pure_host_call = false;
+        break;
+    case JOB_MAPPED_CALL:
+        if (timeline->failure.status != NDBUF_OK) {
+            break;
+        }
+        ndbuf__mutex_unlock(&fake_mutex);
+        status = mapped_call_run(job, &failure);
+        ndbuf__mutex_lock(&fake_mutex);
         break;
     case JOB_MARK:
         job->mark->complete = true;
@@ -184,6 +223,9 @@ bool fake_block_is_used(const fake_block *block)
     for (const fake_timeline *timeline = timelines; timeline != NULL; timeline = timeline->next) {
         for (const fake_job *job = timeline->first; job != NULL; job = job->next) {
             if (job->box != NULL && (job->box->dst.backend_data == block || job->box->src.backend_data == block)) {
+                return true;
+            }
+            if (job->blocks[0] == block || job->blocks[1] == block) {
                 return true;
             }
         }
@@ -323,6 +365,48 @@ ndbuf_status fake_queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *co
     job->kind = JOB_HOST_CALL;
     job->fn = fn;
     job->context = context;
+    return queue_append((fake_queue *)queue, job, false, err);
+}
+
+/* Ranges lie in memory of this backend that it can map; those for writing do not touch others. */
+static ndbuf_status check_ranges(const ndbuf_mapped_range *ranges, int32_t nranges, ndbuf_error *err)
+{
+    if ((fake_config_now().copy_flags & NDBUF_CAN_MAP) == 0 || nranges < 1 || nranges > 2) {
+        return fake_violated(err, "a mapped call with %d ranges, or without its bit", (int)nranges);
+    }
+    for (int32_t i = 0; i < nranges; i++) {
+        const ndbuf_mapped_range *range = &ranges[i];
+        if (!fake_is_own(range->mem->device) || range->nbytes == 0 || range->offset > range->mem->nbytes ||
+            range->nbytes > range->mem->nbytes - range->offset || range->map_flags == 0) {
+            return fake_violated(err, "a range of %zu bytes at %zu with flags 0x%x", range->nbytes, range->offset,
+                                 (unsigned)range->map_flags);
+        }
+    }
+    if (nranges == 2 && ranges[0].mem->backend_data == ranges[1].mem->backend_data) {
+        return fake_violated(err, "two ranges of one piece of memory");
+    }
+    return NDBUF_OK;
+}
+
+ndbuf_status fake_queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges, int32_t nranges,
+                                    ndbuf_mapped_fn fn, void *context, ndbuf_error *err)
+{
+    if (fake_call_fails(FAKE_queue_mapped_call, err)) {
+        return NDBUF_ERR_DEVICE;
+    }
+    ndbuf_status status = check_ranges(ranges, nranges, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    fake_job *job = new_zeroed(sizeof(*job));
+    job->kind = JOB_MAPPED_CALL;
+    job->mapped_fn = fn;
+    job->context = context;
+    job->nranges = nranges;
+    for (int32_t i = 0; i < nranges; i++) {
+        job->ranges[i] = ranges[i];
+        job->blocks[i] = ranges[i].mem->backend_data;
+    }
     return queue_append((fake_queue *)queue, job, false, err);
 }
 

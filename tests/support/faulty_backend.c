@@ -262,6 +262,19 @@ static ndbuf_status faulty_queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn,
                                          : wrapped->queue_host_call(inner_queue(queue), fn, context, err);
 }
 
+static ndbuf_status faulty_queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges, int32_t nranges,
+                                             ndbuf_mapped_fn fn, void *context, ndbuf_error *err)
+{
+    ndbuf_mapped_range inner[2];
+    for (int32_t i = 0; i < nranges; i++) {
+        inner[i] = ranges[i];
+        inner[i].mem = inner_mem(ranges[i].mem);
+    }
+    return fails("queue_mapped_call", err)
+               ? NDBUF_ERR_DEVICE
+               : wrapped->queue_mapped_call(inner_queue(queue), inner, nranges, fn, context, err);
+}
+
 static ndbuf_status faulty_queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err)
 {
     return fails("queue_is_capturing", err) ? NDBUF_ERR_DEVICE
@@ -328,6 +341,7 @@ static const ndbuf_backend_ops faulty_ops = {
     .queue_wait = faulty_queue_wait,
     .queue_wait_event = faulty_queue_wait_event,
     .queue_host_call = faulty_queue_host_call,
+    .queue_mapped_call = faulty_queue_mapped_call,
     .queue_is_capturing = faulty_queue_is_capturing,
     .event_record = faulty_event_record,
     .event_destroy = faulty_event_destroy,

@@ -218,6 +218,10 @@ ENQUEUE(clEnqueueNDRangeKernel,
         (cl_command_queue queue, cl_kernel kernel, cl_uint ndim, const size_t *offset, const size_t *nitems,
          const size_t *group_nitems, LIST),
         (queue, kernel, ndim, offset, nitems, group_nitems, nwaits, waits, event))
+ENQUEUE(clEnqueueNativeKernel,
+        (cl_command_queue queue, void(CL_CALLBACK *fn)(void *), void *args, size_t nbytes, cl_uint n,
+         const cl_mem *mems, const void **places, LIST),
+        (queue, fn, args, nbytes, n, mems, places, nwaits, waits, event))
 CREATE(void *, clEnqueueMapBuffer, event != NULL ? 1 : 0,
        (cl_command_queue queue, cl_mem mem, cl_bool blocking, cl_map_flags flags, size_t offset, size_t size, LIST,
         cl_int *code),

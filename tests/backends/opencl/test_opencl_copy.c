@@ -232,7 +232,7 @@ static void test_device_without_kernels_passes_on_what_needs_them(void **state)
     assert_true(*are_usable);
     *are_usable = false;
     OPS->copy_caps(device, device, &caps);
-    assert_int_equal(caps.flags,
+    assert_int_equal(caps.flags & ~(uint32_t)NDBUF_CAN_MAP,
                      NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_FILL | NDBUF_RECT_EQUAL_PITCHES);
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "build its kernels", OPS->copy_rect(device->default_queue, &rect, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "build its kernels", OPS->copy_strided(device->default_queue, &box, err));
@@ -272,7 +272,8 @@ static void test_caps_tell_what_the_backend_copies(void **state)
     ndbuf_device *device = opencl_fixture_device();
     ndbuf_device *host = ndbuf_device_cpu();
     ndbuf_copy_caps caps;
-    const uint32_t both = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT;
+    const bool is_unified = (device->flags & NDBUF_DEVICE_UNIFIED) != 0;
+    const uint32_t both = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | (is_unified ? NDBUF_CAN_MAP : 0);
     OPS->copy_caps(device, host, &caps);
     assert_int_equal(caps.flags, both);
     assert_true(caps.call_ns > 0 && caps.wait_ns > 0 && caps.row_ns > 0 && caps.bytes_per_ns > 0);
@@ -401,22 +402,27 @@ static ndbuf_copy_plan_info plan_on_device(const test_layout *dst, const test_la
     return info;
 }
 
-static void test_element_strided_copies_on_one_device_are_left_to_a_kernel(void **state)
+static void test_a_few_elements_on_one_device_are_left_to_a_kernel_and_many_to_the_host(void **state)
 {
     (void)state;
-    const test_layout dst = {.ndim = 2, .itemsize = 4, .shape = {256, 256}, .strides = {1024, 4}};
-    test_layout src = dst;
+    const test_layout few = {.ndim = 2, .itemsize = 4, .shape = {64, 64}, .strides = {256, 4}};
+    const test_layout many = {.ndim = 2, .itemsize = 4, .shape = {512, 512}, .strides = {2048, 4}};
+    test_layout src = few;
     src.offset = 1 << 20;
     src.strides[0] = 4;
-    src.strides[1] = 1024; /* transposed */
-    ndbuf_copy_plan_info info = plan_on_device(&dst, &src);
+    src.strides[1] = 256; /* transposed */
+    ndbuf_copy_plan_info info = plan_on_device(&few, &src);
     assert_int_equal(info.route, NDBUF_ROUTE_STRIDED);
     assert_int_equal(info.ncalls, 1);
-    src.strides[0] = 2048;
-    src.strides[1] = 8; /* every second item */
-    info = plan_on_device(&dst, &src);
+    src = many;
+    src.offset = 1 << 20;
+    src.strides[0] = 4;
+    src.strides[1] = 2048;
+    info = plan_on_device(&many, &src);
+    if ((opencl_fixture_device()->flags & NDBUF_DEVICE_UNIFIED) != 0) {
+        assert_int_equal(info.route, NDBUF_ROUTE_MAPPED);
+    }
     assert_int_equal(info.ncalls, 1);
-    assert_int_not_equal(info.route, NDBUF_ROUTE_THROUGH_HOST);
 }
 
 static ndbuf_status fill(ndbuf_mem *mem, int64_t offset, int32_t ndim, const int64_t *shape, const int64_t *strides,
@@ -530,7 +536,7 @@ int main(void)
         cmocka_unit_test(test_copies_between_contexts_are_passed_on),
         cmocka_unit_test(test_caps_tell_what_the_backend_copies),
         cmocka_unit_test(test_strided_boxes_are_copied),
-        cmocka_unit_test(test_element_strided_copies_on_one_device_are_left_to_a_kernel),
+        cmocka_unit_test(test_a_few_elements_on_one_device_are_left_to_a_kernel_and_many_to_the_host),
         cmocka_unit_test(test_strided_boxes_that_kernels_cannot_copy_are_passed_on),
         cmocka_unit_test(test_buffer_over_misaligned_host_memory_is_copied),
         cmocka_unit_test(test_dense_boxes_are_filled),

@@ -35,6 +35,11 @@ static ndbuf_status host_step(void *context, ndbuf_error *err)
     return NDBUF_OK;
 }
 
+static void mapped_step(void *context, void *const *addresses)
+{
+    memcpy(addresses[0], context, 100);
+}
+
 #define STEP(call)                                                                                                     \
     do {                                                                                                               \
         ndbuf_status step_ = (call);                                                                                   \
@@ -88,6 +93,10 @@ static ndbuf_status work_all(scenario *s, ndbuf_error *err)
     STEP(OPS->copy_strided(s->queue, &permuted, err));
     STEP(OPS->queue_host_call(s->queue, host_step, &s->runs, err));
     s->accepted++;
+    const ndbuf_mapped_range ranges[2] = {{.mem = &s->a, .nbytes = 100, .map_flags = NDBUF_MAP_WRITE},
+                                          {.mem = &s->b, .offset = 3, .nbytes = 200, .map_flags = NDBUF_MAP_READ}};
+    STEP(OPS->queue_mapped_call(s->queue, ranges, 1, mapped_step, s->block, err)); /* by the driver, if it can */
+    STEP(OPS->queue_mapped_call(s->queue, ranges, 2, mapped_step, s->block, err)); /* by a thread of ours */
     STEP(OPS->event_record(s->queue, &s->event, err));
     STEP(OPS->queue_wait_event(s->device->default_queue, s->event, err));
     STEP(OPS->copy_bytes(s->device->default_queue, &host, 0, &s->b, 0, 256, err));
