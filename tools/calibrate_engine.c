@@ -14,6 +14,7 @@
 #define CLEARLY 0.97 /* of the time taken */
 #define NPROBES 3    /* of each size */
 #define MAX_SIZES 10
+#define THREADS "cpu.thread_"
 
 /* Constants with a size from which something is done. `on` and `off` make it be done and not, at every size. */
 static const struct {
@@ -202,15 +203,37 @@ static ndbuf_status find_amount(const calibration *self, int index, ndbuf_error 
     return status;
 }
 
-ndbuf_status calibrate_engine(const calibration *self, ndbuf_error *err)
+static ndbuf_status find_all(const calibration *self, int of_threads, ndbuf_error *err)
 {
     ndbuf_status status = NDBUF_OK;
-    fprintf(stderr, "the host's engine\n");
     for (size_t k = 0; k < sizeof(thresholds) / sizeof(thresholds[0]) && status == NDBUF_OK; k++) {
-        status = find_threshold(self, (int)k, err);
+        if ((strncmp(thresholds[k].name, THREADS, strlen(THREADS)) == 0) == of_threads) {
+            status = find_threshold(self, (int)k, err);
+        }
     }
     for (size_t k = 0; k < sizeof(amounts) / sizeof(amounts[0]) && status == NDBUF_OK; k++) {
-        status = find_amount(self, (int)k, err);
+        if ((strncmp(amounts[k].name, THREADS, strlen(THREADS)) == 0) == of_threads) {
+            status = find_amount(self, (int)k, err);
+        }
     }
     return status;
+}
+
+/* One thread first, since the others come and go as the system likes. */
+ndbuf_status calibrate_engine(const calibration *self, ndbuf_error *err)
+{
+    static const char name[] = THREADS "nbytes";
+    double thread_nbytes = 0;
+    fprintf(stderr, "the host's engine\n");
+    ndbuf_status status = ndbuf_tuning_get(name, &thread_nbytes, err);
+    if (status == NDBUF_OK) {
+        status = ndbuf_tuning_set(name, (double)((int64_t)1 << 62), err);
+    }
+    if (status == NDBUF_OK) {
+        status = find_all(self, 0, err);
+    }
+    if (status == NDBUF_OK) {
+        status = ndbuf_tuning_set(name, thread_nbytes, err);
+    }
+    return status == NDBUF_OK ? find_all(self, 1, err) : status;
 }

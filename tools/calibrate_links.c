@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "calibrate.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,16 +24,26 @@ typedef struct link_case {
     int64_t row_nbytes;
 } link_case;
 
+/* clang-format off */
 static const link_case cases[] = {
-    {NDBUF_ROUTE_BYTES, PROBE_ROWS, 1, 4096},       {NDBUF_ROUTE_BYTES, PROBE_ROWS, 1, 65536},
-    {NDBUF_ROUTE_BYTES, PROBE_ROWS, 64, 1024},      {NDBUF_ROUTE_RECT, PROBE_ROWS, 256, 256},
-    {NDBUF_ROUTE_STRIDED, PROBE_ITEMS, 1, 65536},   {NDBUF_ROUTE_STRIDED, PROBE_TRANSPOSED, 256, 1024},
+    {NDBUF_ROUTE_BYTES, PROBE_ROWS, 1, 4096},
+    {NDBUF_ROUTE_BYTES, PROBE_ROWS, 1, 65536},
+    {NDBUF_ROUTE_BYTES, PROBE_ROWS, 64, 1024},
+    {NDBUF_ROUTE_RECT, PROBE_ROWS, 256, 256},
+    {NDBUF_ROUTE_STRIDED, PROBE_ITEMS, 1, 65536},
+    {NDBUF_ROUTE_STRIDED, PROBE_TRANSPOSED, 256, 1024},
     {NDBUF_ROUTE_BYTES, PROBE_ROWS, 1, 1 << 20}, /* from here on not when quick */
-    {NDBUF_ROUTE_BYTES, PROBE_ROWS, 1, 16 << 20},   {NDBUF_ROUTE_RECT, PROBE_ROWS, 4096, 64},
-    {NDBUF_ROUTE_RECT, PROBE_ROWS, 65536, 64},      {NDBUF_ROUTE_RECT, PROBE_ROWS, 4096, 4096},
-    {NDBUF_ROUTE_STRIDED, PROBE_ITEMS, 1, 4 << 20}, {NDBUF_ROUTE_STRIDED, PROBE_TRANSPOSED, 1024, 4096},
+    {NDBUF_ROUTE_BYTES, PROBE_ROWS, 1, 16 << 20},
+    {NDBUF_ROUTE_RECT, PROBE_ROWS, 16384, 4},
+    {NDBUF_ROUTE_RECT, PROBE_ROWS, 262144, 4},
+    {NDBUF_ROUTE_RECT, PROBE_ROWS, 4096, 64},
+    {NDBUF_ROUTE_RECT, PROBE_ROWS, 65536, 64},
+    {NDBUF_ROUTE_RECT, PROBE_ROWS, 4096, 4096},
+    {NDBUF_ROUTE_STRIDED, PROBE_ITEMS, 1, 4 << 20},
+    {NDBUF_ROUTE_STRIDED, PROBE_TRANSPOSED, 1024, 4096},
     {NDBUF_ROUTE_STRIDED, PROBE_ROWS, 4096, 1024},
 };
+/* clang-format on */
 enum { NCASES = sizeof(cases) / sizeof(cases[0]), NQUICK_CASES = 6 };
 _Static_assert(NCASES <= MAX_CASES, "an array for each");
 
@@ -196,15 +207,13 @@ static ndbuf_status calibrate_link(const calibration *self, ndbuf_device *from, 
     status = ndbuf_tuning_set("link.cpu.cpu.element_ns", host_element, err);
     fit_costs(rows, nrows, NUNKNOWNS, found);
     tell(&tested, &before, found, rows, nrows);
-    /* What no copy had is left as it was. */
-    const double old[NUNKNOWNS] = {before.call_ns, before.wait_ns, before.row_ns, before.element_ns,
-                                   before.bytes_per_ns};
+    /* What no copy had stays the backend's. */
     for (int k = 0; k < NUNKNOWNS && status == NDBUF_OK; k++) {
         int is_measured = 0;
         for (int i = 0; i < nrows; i++) {
             is_measured |= rows[i].counts[k] > 0;
         }
-        double value = !is_measured ? old[k] : k == BYTE && found[k] > 0 ? 1 / found[k] : found[k];
+        double value = !is_measured ? (double)NAN : k == BYTE && found[k] > 0 ? 1 / found[k] : found[k];
         status = set_cost(&tested, k, value, err);
     }
     return status;

@@ -135,6 +135,28 @@ static ndbuf_status put_backend(device_output *output, int32_t index, ndbuf_erro
     return status;
 }
 
+/* Where the constants of ndbuf/tuning.h come from, unless they are all the defaults. */
+static void put_tuning(device_output *output)
+{
+    ndbuf_tuning_info tuning;
+    ndbuf_tuning_info_get(&tuning);
+    if (output->is_json) {
+        json_writer *json = &output->json;
+        json_open(json, "tuning", '{');
+        json_string(json, "file", tuning.path);
+        json_bool(json, "read", tuning.path[0] != '\0' && tuning.status == NDBUF_OK);
+        json_string(json, "reason", tuning.reason);
+        json_string(json, "machine", tuning.machine);
+        json_integer(json, "nset", tuning.nset);
+        json_close(json, '}');
+    } else if (tuning.path[0] != '\0' && tuning.status == NDBUF_OK) {
+        printf("tuning: %d constants from %s%s%s\n", (int)tuning.nset, tuning.path,
+               tuning.machine[0] != '\0' ? ", measured on " : "", tuning.machine);
+    } else if (tuning.path[0] != '\0') {
+        printf("tuning: the defaults: NDBUF_TUNING: %s\n", tuning.reason);
+    }
+}
+
 int command_devices(args_reader *args)
 {
     static const args_option options[] = {{"--json", 0}, {NULL, 0}};
@@ -165,6 +187,9 @@ int command_devices(args_reader *args)
     }
     if (output.is_json) {
         json_close(&output.json, ']');
+    }
+    put_tuning(&output);
+    if (output.is_json) {
         json_close(&output.json, '}');
     }
     return status == NDBUF_OK ? EXIT_DONE : report_error(&err);

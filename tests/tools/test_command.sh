@@ -255,6 +255,34 @@ has err "'extra' is one argument too many"
 run 1 bench --device nowhere:0
 has err 'nowhere'
 
+# --- constants ---
+run 0 bench --calibrate found.txt --quick
+prints out ''
+has err 'cpu.stream_nbytes'
+has err 'link.cpu.cpu: '
+has found.txt 'version = 1'
+has found.txt 'link.cpu.cpu.bytes_per_ns = '
+run 0 bench --quick --calibrate
+has out 'version = 1'
+run 1 bench --quick --calibrate missing/found.txt
+has err "cannot write 'missing/found.txt'"
+run 2 bench --calibrate --json x
+has err "'x' is one argument too many"
+export NDBUF_TUNING=found.txt
+run 0 devices
+has out 'constants from found.txt, measured on '
+printf 'version = 1\ncpu.stream_nbytes = lots\n' >bad.txt
+export NDBUF_TUNING=bad.txt
+run 0 devices
+has out "tuning: the defaults: NDBUF_TUNING: bad.txt: line 2: not a number 'lots'"
+run 0 copy in.npy got.npy --through cpu
+run 0 devices --json
+has out '"reason": "bad.txt: line 2'
+export NDBUF_TUNING=missing.txt
+run 0 devices
+has out "cannot open 'missing.txt': No such file"
+unset NDBUF_TUNING
+
 # --- JSON is JSON ---
 if command -v python3 >/dev/null; then
     npy 'qu"ote.npy' "'<i2'" False '(1,)' 'ab'
