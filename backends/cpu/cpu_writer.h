@@ -15,7 +15,7 @@
 
 typedef struct cpu_writer {
     _Alignas(CPU_LINE_NBYTES) char buffer[CPU_WRITER_NBYTES + CPU_WRITER_SLACK];
-    char *line;    /* of the destination: where buffer[0] goes */
+    char *line;    /* of the destination: where buffer[0] goes; NULL: nothing was put yet */
     int64_t begin; /* the bytes in the buffer: begin .. end - 1 */
     int64_t end;
 } cpu_writer;
@@ -32,7 +32,7 @@ static inline void cpu_writer_flush(cpu_writer *writer, const cpu_kernels *kerne
 {
     int64_t whole = writer->end / CPU_LINE_NBYTES * CPU_LINE_NBYTES;
     int64_t begin = writer->begin;
-    if (whole == 0) {
+    if (whole == 0 || writer->line == NULL) {
         return;
     }
     if (begin > 0) { /* a first line that is not all ours */
@@ -52,7 +52,7 @@ static inline void cpu_writer_flush(cpu_writer *writer, const cpu_kernels *kerne
 static inline void cpu_writer_finish(cpu_writer *writer, const cpu_kernels *kernels)
 {
     cpu_writer_flush(writer, kernels);
-    if (writer->end > writer->begin) {
+    if (writer->line != NULL && writer->end > writer->begin) {
         memcpy(writer->line + writer->begin, writer->buffer + writer->begin, (size_t)(writer->end - writer->begin));
     }
     writer->begin = writer->end;
