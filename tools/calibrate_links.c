@@ -70,6 +70,13 @@ static ndbuf_status set_costs(const link_under_test *self, const double *values,
     return status;
 }
 
+static ndbuf_status set_map_cost(const link_under_test *self, double value, ndbuf_error *err)
+{
+    char name[128];
+    snprintf(name, sizeof(name), "%smap_ns", self->prefix);
+    return ndbuf_tuning_set(name, value, err);
+}
+
 static void kind_of(const ndbuf_device *device, char kind[32])
 {
     ndbuf_device_info info;
@@ -92,14 +99,19 @@ static ndbuf_status plan_by_route(const link_under_test *self, const link_case *
                                   ndbuf_copy_plan **out_plan, ndbuf_error *err)
 {
     double costs[NUNKNOWNS] = {0};
-    costs[CALL] = one->route == NDBUF_ROUTE_BYTES ? 0 : 1000;
+    costs[CALL] = one->route == NDBUF_ROUTE_BYTES ? 0 : one->route == NDBUF_ROUTE_MAPPED ? MUCH : 1000;
     costs[ROW] = one->route == NDBUF_ROUTE_RECT ? 0 : MUCH;
     costs[ELEMENT] = one->route == NDBUF_ROUTE_STRIDED ? 0 : MUCH;
     ndbuf_copy_plan_info info;
     ndbuf_copy_plan *plan = NULL;
     ndbuf_status status = set_costs(self, costs, err);
+    if (status == NDBUF_OK) {
+        status = set_map_cost(self, one->route == NDBUF_ROUTE_MAPPED ? 0 : MUCH, err);
+    }
     if (status == NDBUF_OK && self->from != self->to) {
-        status = ndbuf_tuning_set("link.cpu.cpu.element_ns", MUCH, err); /* no packing on the host */
+        /* No packing on the host; but it is the one who copies what is mapped. */
+        double element_ns = one->route == NDBUF_ROUTE_MAPPED ? (double)NAN : MUCH;
+        status = ndbuf_tuning_set("link.cpu.cpu.element_ns", element_ns, err);
     }
     if (status == NDBUF_OK) {
         status = ndbuf_copy_plan_create(&copy->dst, &copy->src, &plan, err);
@@ -184,6 +196,18 @@ static void tell(const link_under_test *self, const ndbuf_link_costs *was, const
     }
 }
 
+/* A mapped copy of a few bytes takes a wait and the mapping; NAN: the link has no mapped copies. */
+static ndbuf_status measure_map(const calibration *self, const link_under_test *tested, double wait_ns, double *out_ns,
+                                ndbuf_error *err)
+{
+    static const link_case few = {NDBUF_ROUTE_MAPPED, PROBE_ROWS, 1, 64};
+    fit_row row;
+    int nrows = 0;
+    ndbuf_status status = measure_case(self, tested, &few, &row, &nrows, err);
+    *out_ns = nrows == 0 ? (double)NAN : row.ns > wait_ns ? row.ns - wait_ns : 0;
+    return status;
+}
+
 static ndbuf_status calibrate_link(const calibration *self, ndbuf_device *from, ndbuf_device *to, ndbuf_error *err)
 {
     link_under_test tested;
@@ -192,6 +216,7 @@ static ndbuf_status calibrate_link(const calibration *self, ndbuf_device *from, 
     int nrows = 0;
     ndbuf_link_costs before;
     double host_element = 0;
+    double map_ns = 0;
     link_init(&tested, from, to);
     ndbuf_status status = ndbuf_link_costs_get(from, to, &before, NULL);
     if (status != NDBUF_OK) {
@@ -204,8 +229,14 @@ static ndbuf_status calibrate_link(const calibration *self, ndbuf_device *from, 
     if (status != NDBUF_OK) {
         return status;
     }
-    status = ndbuf_tuning_set("link.cpu.cpu.element_ns", host_element, err);
     fit_costs(rows, nrows, NUNKNOWNS, found);
+    status = measure_map(self, &tested, found[WAIT], &map_ns, err);
+    if (status == NDBUF_OK) {
+        status = set_map_cost(&tested, map_ns, err);
+    }
+    if (status == NDBUF_OK) {
+        status = ndbuf_tuning_set("link.cpu.cpu.element_ns", host_element, err);
+    }
     tell(&tested, &before, found, rows, nrows);
     /* What no copy had stays the backend's. */
     for (int k = 0; k < NUNKNOWNS && status == NDBUF_OK; k++) {
