@@ -99,6 +99,12 @@ static bool lines_conflict(const axis_chain *lines, const ndbuf_cpu__tuning *tun
     return lines->axes[0].src_stride % tuning->conflict_nbytes == 0;
 }
 
+/* Whether lines, or rows of the destination, throw each other out of the caches although there is room. */
+static bool has_conflicts(const axis_chain *lines, const axis_chain *rows, const ndbuf_cpu__tuning *tuning)
+{
+    return lines_conflict(lines, tuning) || rows->axes[0].dst_stride % tuning->conflict_nbytes == 0;
+}
+
 /* Whether every row of the destination starts with a cache line. */
 static bool rows_are_aligned(const cpu_plan *plan, const axis_chain *rows)
 {
@@ -217,11 +223,15 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     int64_t panel_nbytes =
         smaller(smaller(tuning->panel_nbytes, tuning->panel_lines * unit), CPU_PLAN_MAX_PANEL_NBYTES);
     transpose->line_stride = plan->loops[column].src_stride;
-    int64_t line_target = plan->streams ? sent_nbytes(tuning) : panel_nbytes;
     axis_chain lines = {.nunits = 1}; /* chained in the destination: its runs count lines of the source */
     axis_chain rows = {.nunits = 1};
     chain_add(&lines, plan, plan->nloops - 1);
     chain_add(&rows, plan, column);
+    if (size >= 0 && kernels->stream_transpose[size] != NULL && plan->nbytes >= tuning->stream_conflict_nbytes &&
+        has_conflicts(&lines, &rows, tuning)) {
+        plan->streams = true;
+    }
+    int64_t line_target = plan->streams ? sent_nbytes(tuning) : panel_nbytes;
     /* An axis that both could have goes to the destination's side while that has not even a whole cache line. */
     for (bool grew = true; grew;) {
         grew = (lines.nunits * unit < CPU_LINE_NBYTES && chain_extend(&lines, plan, true)) ||

@@ -10,6 +10,7 @@
 /* A machine that does not depend on the one that runs the test. */
 static const ndbuf_cpu__tuning tuning = {
     .stream_nbytes = 2 * MIB,
+    .stream_conflict_nbytes = 2 * MIB,
     .stream_prefetch_nbytes = 8192,
     .row_prefetch_nbytes = 8192,
     .scatter_prefetch_nbytes = 2048,
