@@ -3,10 +3,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "ndbuf/backend.h"
 
+#include "core/host_rows.h"
 #include "core/view_core.h"
 
 static bool is_indirect(const int64_t *suboffsets, int32_t axis)
@@ -66,38 +66,22 @@ static ndbuf_status host_copy_leaf(const ndbuf__copy_axes *axes, char *dst, cons
 /* Rows of contiguous bytes, from here on left to the host's engine, which writes past the caches. */
 #define MAX_ROW_NBYTES ((int64_t)1 << 20)
 
-/* One side of the last axis that is walked: a row at each index, at the end of a pointer unless suboffset < 0. */
-typedef struct row_side {
-    int64_t stride;
-    int64_t suboffset;
-    int64_t offset; /* of the row's bytes from there */
-} row_side;
-
-static row_side row_side_make(const int64_t *strides, const int64_t *suboffsets, int32_t axis, int64_t offset)
+static ndbuf__host_row_side row_side(char *first, const int64_t *strides, const int64_t *suboffsets, int32_t axis,
+                                     int64_t offset)
 {
-    return (row_side){strides[axis], suboffsets != NULL ? suboffsets[axis] : -1, offset};
-}
-
-static inline char *row_at(const row_side *side, char *first, int64_t index)
-{
-    char *address = first + index * side->stride;
-    if (side->suboffset >= 0) {
-        address = ndbuf__load_pointer(address) + side->suboffset;
-    }
-    return address + side->offset;
+    return (ndbuf__host_row_side){first, strides[axis], suboffsets != NULL ? suboffsets[axis] : -1, offset};
 }
 
 /* All rows of one index of the outer axes, from the places where they begin. */
 static void copy_rows(const ndbuf__host_copy *copy, char *dst, char *src)
 {
     int32_t axis = copy->depth - 1;
-    const row_side to = row_side_make(copy->dst_strides, copy->dst_suboffsets, axis, copy->axes.dst_offset);
-    const row_side from = row_side_make(copy->src_strides, copy->src_suboffsets, axis, copy->axes.src_offset);
-    int64_t nrows = copy->shape[axis];
-    size_t nbytes = (size_t)copy->axes.unit_nbytes;
-    for (int64_t i = 0; i < nrows; i++) {
-        memcpy(row_at(&to, dst, i), row_at(&from, src, i), nbytes);
-    }
+    const ndbuf__host_rows rows = {
+        .dst = row_side(dst, copy->dst_strides, copy->dst_suboffsets, axis, copy->axes.dst_offset),
+        .src = row_side(src, copy->src_strides, copy->src_suboffsets, axis, copy->axes.src_offset),
+        .count = copy->shape[axis],
+        .nbytes = copy->axes.unit_nbytes};
+    ndbuf__host_rows_copy(&rows);
 }
 
 ndbuf_status ndbuf__host_copy_run(const ndbuf__host_copy *copy, char *dst, const char *src, ndbuf_error *err)

@@ -28,7 +28,7 @@ void ndbuf__host_copy_prepare(ndbuf__host_copy *out_copy, int32_t ndim, int64_t 
                               const int64_t *dst_strides, const int64_t *dst_suboffsets, const int64_t *src_strides,
                               const int64_t *src_suboffsets);
 
-/* Moves the bytes between host addresses of item 0..0, in the calling thread. Statuses of the host's backend. */
+/* Moves the bytes between host addresses of item 0..0; returns when they are there. Statuses of the host's backend. */
 ndbuf_status ndbuf__host_copy_run(const ndbuf__host_copy *copy, char *dst, const char *src, ndbuf_error *err);
 
 #endif

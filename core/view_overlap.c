@@ -188,6 +188,39 @@ static bool keeps_clear(const ndbuf__layout *layout, char *base, int64_t lo, int
     return true;
 }
 
+/* The bytes that the last pointers of a view lead to, all within lo .. hi - 1. False: they cannot be told. */
+static bool pieces_range(const ndbuf__layout *layout, char *base, int64_t *out_lo, int64_t *out_hi)
+{
+    ndbuf__layout tail = ndbuf__layout_tail(layout);
+    int32_t outer_ndim = layout->ndim - tail.ndim;
+    int64_t index[NDBUF_MAX_NDIM] = {0};
+    int64_t lo = INT64_MAX;
+    int64_t hi = INT64_MIN;
+    int64_t tail_lo, tail_hi;
+    bool overflow = false;
+    ndbuf__layout_range(&tail, &tail_lo, &tail_hi, &overflow);
+    if (overflow || base == NULL) {
+        return false;
+    }
+    do {
+        int64_t address = (int64_t)(uintptr_t)ndbuf__address_at(layout, base, index, outer_ndim);
+        lo = address < lo ? address : lo;
+        hi = address > hi ? address : hi;
+    } while (ndbuf__layout_advance(layout, index, outer_ndim));
+    *out_lo = ndbuf__add_i64(lo, tail_lo, &overflow);
+    *out_hi = ndbuf__add_i64(hi, tail_hi, &overflow);
+    return !overflow;
+}
+
+/* Whether two views with suboffsets are wholly apart, seen from the outside: the pieces of b lie together somewhere,
+ * and neither there nor at b's first pointers has a anything. False: they may not be. */
+static bool are_wholly_apart(const ndbuf__layout *a, char *a_base, const ndbuf__layout *b, char *b_base, int64_t b_lo,
+                             int64_t b_hi)
+{
+    int64_t lo, hi;
+    return keeps_clear(a, a_base, b_lo, b_hi) && pieces_range(b, b_base, &lo, &hi) && keeps_clear(a, a_base, lo, hi);
+}
+
 /* The address of item 0..0 where handles are addresses. */
 static int64_t view_address(const ndbuf_view *view)
 {
@@ -211,6 +244,10 @@ static ndbuf_answer host_overlap(const ndbuf_view *a, const ndbuf__layout *a_lay
             keeps_clear(layouts[i], bases[i], piece_lo(&all[1 - i], 0), piece_hi(&all[1 - i], 0))) {
             return NDBUF_NO;
         }
+    }
+    if (!overflow && layouts[0]->suboffsets != NULL && layouts[1]->suboffsets != NULL &&
+        are_wholly_apart(layouts[0], bases[0], layouts[1], bases[1], piece_lo(&all[1], 0), piece_hi(&all[1], 0))) {
+        return NDBUF_NO;
     }
     ndbuf_answer answer = NDBUF_UNDECIDED;
     for (int i = 0; i < 2; i++) {

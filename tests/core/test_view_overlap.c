@@ -207,6 +207,24 @@ static void test_without_memory_for_the_pointers_nothing_is_decided(void **state
     assert_int_equal(overlap_and_release(&a, &b), NDBUF_YES);
 }
 
+static void test_rows_of_two_views_that_lie_apart_are_told_from_their_ranges(void **state)
+{
+    (void)state;
+    char data[2 * NROWS * 8];
+    char *a_table[NROWS] = {data + 24, data, data + 8, data + 16};
+    char *b_table[NROWS] = {data + 48, data + 32, data + 56, data + 40};
+    sample_storage samples[2];
+    ndbuf_view a, b;
+    rows_init(&a, &samples[0], a_table, 8, 1, 0);
+    rows_init(&b, &samples[1], b_table, 8, 1, 0);
+    test_alloc_fail_at(1); /* nothing is sorted, so nothing is allocated */
+    ndbuf_answer answer = ndbuf_view_overlap(&a, &b);
+    assert_false(test_alloc_fail_end());
+    assert_int_equal(answer, NDBUF_NO);
+    b_table[2] = data + 16;
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_YES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_self_overlap_sees_rows_that_share_bytes),
         cmocka_unit_test(test_self_overlap_without_pointers_is_that_of_the_layout),
         cmocka_unit_test(test_without_memory_for_the_pointers_nothing_is_decided),
+        cmocka_unit_test(test_rows_of_two_views_that_lie_apart_are_told_from_their_ranges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

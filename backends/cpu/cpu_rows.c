@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows at addresses of their own. The processor cannot foresee the next one, so where they come from memory, the lines
+ * of the rows to come are asked for while those before them are copied. */
+#include "core/host_rows.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu/cpu_pool.h"
+#include "backends/cpu/cpu_tuning.h"
+
+#define PARTS_PER_THREAD 4
+/* How far ahead, bytes of rows. */
+#define AHEAD_NBYTES 8192
+/* Long rows are copied and prefetched in turn, piece by piece. */
+#define PIECE_NBYTES 512
+/* Shorter rows are not worth leaving the caches. */
+#define STREAMED_ROW_MIN 256
+
+typedef struct rows_copy {
+    const ndbuf__host_rows *rows;
+    const cpu_kernels *kernels;
+    int64_t nparts;
+    bool from_memory; /* too much for the caches */
+} rows_copy;
+
+/* Walks along the lines of the rows of one side, up to row `last`. */
+typedef struct line_walk {
+    const ndbuf__host_row_side *side;
+    int64_t row;
+    int64_t last;
+    int64_t nbytes;
+    const char *line;
+    const char *end; /* of the row; <= line: the next one is to be found */
+} line_walk;
+
+static line_walk line_walk_make(const ndbuf__host_rows *rows, const ndbuf__host_row_side *side, int64_t first,
+                                int64_t last)
+{
+    return (line_walk){.side = side, .row = first, .last = last, .nbytes = rows->nbytes};
+}
+
+static inline void line_walk_prefetch(line_walk *walk, int64_t nbytes, bool to_write)
+{
+    for (; nbytes > 0; nbytes -= CPU_LINE_NBYTES) {
+        if (walk->line >= walk->end) {
+            if (walk->row == walk->last) {
+                return;
+            }
+            const char *row = ndbuf__host_row_at(walk->side, walk->row++);
+            walk->line = row - (uintptr_t)row % CPU_LINE_NBYTES;
+            walk->end = row + walk->nbytes;
+        }
+        if (to_write) {
+            __builtin_prefetch(walk->line, 1, 3);
+        } else {
+            __builtin_prefetch(walk->line, 0, 3);
+        }
+        walk->line += CPU_LINE_NBYTES;
+    }
+}
+
+static inline void copy_piece(char *dst, const char *src, int64_t nbytes)
+{
+    if (nbytes == CPU_LINE_NBYTES) {
+        memcpy(dst, src, CPU_LINE_NBYTES);
+    } else {
+        memcpy(dst, src, (size_t)nbytes);
+    }
+}
+
+/* Whether the rows of a side with pointers lie one behind the other, as far as a look at a few of them tells. */
+static bool is_sequential(const ndbuf__host_rows *rows, const ndbuf__host_row_side *side, int64_t first, int64_t last)
+{
+    enum { LOOKED_AT = 16 };
+    int64_t end = last - first > LOOKED_AT ? first + LOOKED_AT : last;
+    for (int64_t i = first + 1; i < end; i++) {
+        if (ndbuf__host_row_at(side, i) - ndbuf__host_row_at(side, i - 1) != rows->nbytes) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void copy_near(const ndbuf__host_rows *rows, int64_t first, int64_t last)
+{
+    for (int64_t i = first; i < last; i++) {
+        memcpy(ndbuf__host_row_at(&rows->dst, i), ndbuf__host_row_at(&rows->src, i), (size_t)rows->nbytes);
+    }
+}
+
+/* Rows that begin and end with a line of the destination leave past the caches; others are written as usual. */
+static void copy_far(const rows_copy *copy, int64_t first, int64_t last, bool fetches_dst, bool fetches_src)
+{
+    const ndbuf__host_rows *rows = copy->rows;
+    const cpu_kernels *kernels = copy->kernels;
+    bool may_stream =
+        kernels->stream != NULL && rows->nbytes >= STREAMED_ROW_MIN && rows->nbytes % CPU_LINE_NBYTES == 0;
+    line_walk to = line_walk_make(rows, &rows->dst, first, fetches_dst && !may_stream ? last : first);
+    line_walk from = line_walk_make(rows, &rows->src, first, fetches_src ? last : first);
+    line_walk_prefetch(&to, AHEAD_NBYTES / 2, true);
+    line_walk_prefetch(&from, AHEAD_NBYTES, false);
+    for (int64_t i = first; i < last; i++) {
+        char *dst = ndbuf__host_row_at(&rows->dst, i);
+        const char *src = ndbuf__host_row_at(&rows->src, i);
+        bool streams = may_stream && (uintptr_t)dst % CPU_LINE_NBYTES == 0;
+        for (int64_t at = 0; at < rows->nbytes; at += PIECE_NBYTES) {
+            int64_t nbytes = rows->nbytes - at < PIECE_NBYTES ? rows->nbytes - at : PIECE_NBYTES;
+            line_walk_prefetch(&to, nbytes, true);
+            line_walk_prefetch(&from, nbytes, false);
+            if (streams) {
+                kernels->stream(dst + at, 0, src + at, 0, 1, nbytes, 0);
+            } else {
+                copy_piece(dst + at, src + at, nbytes);
+            }
+        }
+    }
+    if (may_stream) {
+        kernels->stream_end();
+    }
+}
+
+static void run_part(void *context, int64_t part)
+{
+    const rows_copy *copy = context;
+    const ndbuf__host_rows *rows = copy->rows;
+    int64_t each = rows->count / copy->nparts;
+    int64_t more = rows->count % copy->nparts; /* the first parts take one row more */
+    int64_t first = part * each + (part < more ? part : more);
+    int64_t last = first + each + (part < more ? 1 : 0);
+    bool fetches_dst = copy->from_memory && rows->dst.suboffset >= 0 && !is_sequential(rows, &rows->dst, first, last);
+    bool fetches_src = copy->from_memory && rows->src.suboffset >= 0 && !is_sequential(rows, &rows->src, first, last);
+    if (fetches_dst || fetches_src) {
+        copy_far(copy, first, last, fetches_dst, fetches_src);
+    } else {
+        copy_near(rows, first, last);
+    }
+}
+
+void ndbuf__host_rows_copy(const ndbuf__host_rows *rows)
+{
+    const ndbuf_cpu__tuning *tuning = ndbuf_cpu__tuning_get();
+    int64_t nbytes = rows->count * rows->nbytes;
+    rows_copy copy = {
+        .rows = rows, .kernels = ndbuf_cpu__kernels_get(), .nparts = 1, .from_memory = nbytes >= tuning->stream_nbytes};
+    if (nbytes >= tuning->thread_nbytes) {
+        int64_t nthreads = ndbuf_cpu__threads();
+        int64_t shares = nbytes / tuning->thread_share_nbytes;
+        copy.nparts = nthreads > 1 ? nthreads * PARTS_PER_THREAD : 1;
+        copy.nparts = shares < copy.nparts ? shares : copy.nparts;
+        copy.nparts = rows->count < copy.nparts ? rows->count : copy.nparts;
+    }
+    if (copy.nparts > 1) {
+        ndbuf_cpu__pool_run(run_part, &copy, copy.nparts);
+    } else {
+        copy.nparts = 1;
+        run_part(&copy, 0);
+    }
+}
