@@ -12,7 +12,7 @@
 
 #define PARTS_PER_THREAD 4
 /* How far ahead, bytes of rows. */
-#define AHEAD_NBYTES 8192
+#define AHEAD_NBYTES 12288
 /* Long rows are copied and prefetched in turn, piece by piece. */
 #define PIECE_NBYTES 512
 /* Shorter rows are not worth leaving the caches. */
@@ -23,6 +23,7 @@ typedef struct rows_copy {
     const cpu_kernels *kernels;
     int64_t nparts;
     bool from_memory; /* too much for the caches */
+    bool in_pairs;    /* rows that leave past the caches go two at a time */
 } rows_copy;
 
 /* Walks along the lines of the rows of one side, up to row `last`. */
@@ -101,16 +102,26 @@ static void copy_far(const rows_copy *copy, int64_t first, int64_t last, bool fe
     line_walk from = line_walk_make(rows, &rows->src, first, fetches_src ? last : first);
     line_walk_prefetch(&to, AHEAD_NBYTES / 2, true);
     line_walk_prefetch(&from, AHEAD_NBYTES, false);
-    for (int64_t i = first; i < last; i++) {
+    for (int64_t i = first, count; i < last; i += count) {
         char *dst = ndbuf__host_row_at(&rows->dst, i);
         const char *src = ndbuf__host_row_at(&rows->src, i);
         bool streams = may_stream && (uintptr_t)dst % CPU_LINE_NBYTES == 0;
+        cpu_twin twin = {0, 0};
+        count = 1;
+        if (streams && fetches_src && copy->in_pairs && i + 1 < last) { /* with the next one beside it */
+            char *next = ndbuf__host_row_at(&rows->dst, i + 1);
+            if ((uintptr_t)next % CPU_LINE_NBYTES == 0) {
+                twin.dst = next - dst;
+                twin.src = ndbuf__host_row_at(&rows->src, i + 1) - src;
+                count = 2;
+            }
+        }
         for (int64_t at = 0; at < rows->nbytes; at += PIECE_NBYTES) {
             int64_t nbytes = rows->nbytes - at < PIECE_NBYTES ? rows->nbytes - at : PIECE_NBYTES;
-            line_walk_prefetch(&to, nbytes, true);
-            line_walk_prefetch(&from, nbytes, false);
+            line_walk_prefetch(&to, count * nbytes, true);
+            line_walk_prefetch(&from, count * nbytes, false);
             if (streams) {
-                kernels->stream(dst + at, 0, src + at, 0, 1, nbytes, 0);
+                kernels->stream(dst + at, 0, src + at, 0, 1, nbytes, 0, twin);
             } else {
                 copy_piece(dst + at, src + at, nbytes);
             }
@@ -140,13 +151,16 @@ static void run_part(void *context, int64_t part)
 
 void ndbuf__host_rows_copy(const ndbuf__host_rows *rows)
 {
-    const ndbuf_cpu__tuning *tuning = ndbuf_cpu__tuning_get();
+    const ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
     int64_t nbytes = rows->count * rows->nbytes;
-    rows_copy copy = {
-        .rows = rows, .kernels = ndbuf_cpu__kernels_get(), .nparts = 1, .from_memory = nbytes >= tuning->stream_nbytes};
-    if (nbytes >= tuning->thread_nbytes) {
+    rows_copy copy = {.rows = rows,
+                      .kernels = ndbuf_cpu__kernels_get(),
+                      .nparts = 1,
+                      .from_memory = nbytes >= tuning.stream_nbytes,
+                      .in_pairs = tuning.stream_ways > 1};
+    if (nbytes >= tuning.thread_nbytes) {
         int64_t nthreads = ndbuf_cpu__threads();
-        int64_t shares = nbytes / tuning->thread_share_nbytes;
+        int64_t shares = nbytes / tuning.thread_share_nbytes;
         copy.nparts = nthreads > 1 ? nthreads * PARTS_PER_THREAD : 1;
         copy.nparts = shares < copy.nparts ? shares : copy.nparts;
         copy.nparts = rows->count < copy.nparts ? rows->count : copy.nparts;

@@ -88,7 +88,7 @@ static void check_many(const char *name, uint64_t seed, const char *kernels)
         blocks[1][i] = (char)(i * 7 + i / 251);
     }
     for (int i = 0; i < 300; i++) {
-        ndbuf_cpu__tuning tuning = *ndbuf_cpu__tuning_get();
+        ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
         tuning.stream_nbytes = test_random_range(&random, 0, 3) > 0 ? 1 : INT64_MAX;
         tuning.thread_nbytes = 1;
         tuning.thread_share_nbytes = test_random_range(&random, 1, 65536);
