@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "ndbuf/cpu.h"
+
 #include "core/compiler.h"
 
 #include "backends/cpu/cpu_plan.h"
@@ -40,7 +42,7 @@ static NDBUF__NOINLINE void copy_planned(const cpu_box *box, const cpu_kernels *
     ndbuf_cpu__plan_make(&copy.plan, box, kernels, tuning);
     copy.nparts = 1;
     if (copy.plan.nbytes >= tuning->thread_nbytes) {
-        int64_t nthreads = ndbuf_cpu__threads();
+        int64_t nthreads = ndbuf_cpu_threads_get();
         int64_t shares = copy.plan.nbytes / tuning->thread_share_nbytes;
         copy.nparts = nthreads > 1 ? nthreads * PARTS_PER_THREAD : 1;
         copy.nparts = shares < copy.nparts ? shares : copy.nparts;

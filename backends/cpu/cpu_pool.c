@@ -16,10 +16,11 @@
 #include <sched.h>
 #endif
 
+#include "ndbuf/cpu.h"
+
 #include "core/environment.h"
 #include "core/sync.h"
 
-#define MAX_THREADS 64
 /* More than this many do not make copies faster unless somebody says so: memory is what they wait for. */
 #define DEFAULT_MAX_THREADS 16
 /* A thread that has nothing to do, or waits for the others' last parts, looks so often before it sleeps. */
@@ -30,7 +31,7 @@ typedef struct pool_job {
     cpu_pool_fn fn;
     void *context;
     int64_t nparts;
-    _Atomic int64_t next; /* the first part that nobody has taken */
+    _Atomic uint64_t taken; /* parts: in the low half from the front, in the high half from the back */
 } pool_job;
 
 typedef struct cpu_pool {
@@ -42,12 +43,14 @@ typedef struct cpu_pool {
     _Atomic int32_t nworking; /* threads of the pool in the job */
     bool busy;
     bool ending;
+    ndbuf_cpu_executor executor; /* run NULL: none */
     int32_t nthreads;
-    ndbuf__thread threads[MAX_THREADS];
+    ndbuf__thread threads[NDBUF_CPU_MAX_THREADS];
 } cpu_pool;
 
 static cpu_pool pool = {.mutex = NDBUF__MUTEX_INIT, .changed = PTHREAD_COND_INITIALIZER};
-static _Atomic int32_t wanted_threads;
+static _Atomic int32_t wanted_threads;   /* 0: not known yet */
+static _Atomic int32_t executor_threads; /* 0: there is none */
 static pthread_once_t pool_once = PTHREAD_ONCE_INIT;
 
 static void spin_pause(void)
@@ -66,7 +69,7 @@ static int32_t default_threads(void)
         char *end;
         long value = strtol(text, &end, 10);
         if (end != text && *end == '\0' && value >= 1) {
-            return value < MAX_THREADS ? (int32_t)value : MAX_THREADS;
+            return value < NDBUF_CPU_MAX_THREADS ? (int32_t)value : NDBUF_CPU_MAX_THREADS;
         }
     }
     long count = 0;
@@ -82,9 +85,12 @@ static int32_t default_threads(void)
     return count < 1 ? 1 : count < DEFAULT_MAX_THREADS ? (int32_t)count : DEFAULT_MAX_THREADS;
 }
 
-int32_t ndbuf_cpu__threads(void)
+int32_t ndbuf_cpu_threads_get(void)
 {
-    int32_t nthreads = atomic_load_explicit(&wanted_threads, memory_order_relaxed);
+    int32_t nthreads = atomic_load_explicit(&executor_threads, memory_order_relaxed);
+    if (nthreads == 0) {
+        nthreads = atomic_load_explicit(&wanted_threads, memory_order_relaxed);
+    }
     if (nthreads == 0) {
         nthreads = default_threads();
         atomic_store_explicit(&wanted_threads, nthreads, memory_order_relaxed);
@@ -92,24 +98,71 @@ int32_t ndbuf_cpu__threads(void)
     return nthreads;
 }
 
-void ndbuf_cpu__set_threads(int32_t nthreads)
+ndbuf_status ndbuf_cpu_threads_set(int32_t nthreads, ndbuf_error *err)
 {
-    int32_t value = nthreads < 0 ? 0 : nthreads < MAX_THREADS ? nthreads : MAX_THREADS;
-    atomic_store_explicit(&wanted_threads, value, memory_order_relaxed);
+    if (nthreads < 0 || nthreads > NDBUF_CPU_MAX_THREADS) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "%d threads: 0 to %d are possible", (int)nthreads,
+                          NDBUF_CPU_MAX_THREADS);
+    }
+    atomic_store_explicit(&wanted_threads, nthreads, memory_order_relaxed);
+    return NDBUF_OK;
 }
 
-/* -- the threads -- */
-
-static void job_take_parts(pool_job *job)
+ndbuf_status ndbuf_cpu_executor_set(const ndbuf_cpu_executor *executor, ndbuf_error *err)
 {
+    static const ndbuf_cpu_executor none;
+    if (executor != NULL && executor->run == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "the executor has no function");
+    }
+    if (executor != NULL && (executor->nthreads < 1 || executor->nthreads > NDBUF_CPU_MAX_THREADS)) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "an executor of %d threads: 1 to %d are possible",
+                          (int)executor->nthreads, NDBUF_CPU_MAX_THREADS);
+    }
+    ndbuf__mutex_lock(&pool.mutex);
+    pool.executor = executor != NULL ? *executor : none;
+    atomic_store_explicit(&executor_threads, pool.executor.nthreads, memory_order_relaxed);
+    ndbuf__mutex_unlock(&pool.mutex);
+    return NDBUF_OK;
+}
+
+/* -- parts -- */
+
+/* A part that nobody has taken; -1: there is none. */
+static int64_t job_claim(pool_job *job, bool from_back)
+{
+    const uint64_t one = from_back ? (uint64_t)1 << 32 : 1;
+    uint64_t taken = atomic_load_explicit(&job->taken, memory_order_relaxed);
     for (;;) {
-        int64_t part = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
-        if (part >= job->nparts) {
-            return;
+        int64_t front = (int64_t)(taken & UINT32_MAX);
+        int64_t back = (int64_t)(taken >> 32);
+        if (front + back >= job->nparts) {
+            return -1;
         }
+        if (atomic_compare_exchange_weak_explicit(&job->taken, &taken, taken + one, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+            return from_back ? job->nparts - 1 - back : front;
+        }
+    }
+}
+
+static void job_take_parts(pool_job *job, bool from_back)
+{
+    for (int64_t part; (part = job_claim(job, from_back)) >= 0;) {
         job->fn(job->context, part);
     }
 }
+
+/* What an executor calls. */
+static void job_run_part(void *work)
+{
+    pool_job *job = work;
+    int64_t part = job_claim(job, false);
+    if (part >= 0) {
+        job->fn(job->context, part);
+    }
+}
+
+/* -- the threads -- */
 
 /* Waits for another job than the last one without sleeping, for a while. */
 static void wait_awake(uint64_t last_number)
@@ -138,7 +191,7 @@ static NDBUF__THREAD_RESULT thread_main(void *context)
         pool.nhelpers--;
         atomic_fetch_add_explicit(&pool.nworking, 1, memory_order_relaxed);
         ndbuf__mutex_unlock(&pool.mutex);
-        job_take_parts(job);
+        job_take_parts(job, true);
         ndbuf__mutex_lock(&pool.mutex);
         if (atomic_fetch_sub_explicit(&pool.nworking, 1, memory_order_release) == 1) {
             ndbuf__cond_broadcast(&pool.changed);
@@ -202,11 +255,13 @@ __attribute__((destructor)) static void end_threads(void)
 void ndbuf_cpu__pool_run(cpu_pool_fn fn, void *context, int64_t nparts)
 {
     pool_job job = {.fn = fn, .context = context, .nparts = nparts};
-    int32_t nhelpers = ndbuf_cpu__threads() - 1;
+    int32_t nhelpers = ndbuf_cpu_threads_get() - 1;
+    ndbuf_cpu_executor executor = {0};
     bool shared = false;
     if (nhelpers > 0 && nparts > 1) {
         ndbuf__mutex_lock(&pool.mutex);
-        if (!pool.busy && !pool.ending) {
+        executor = pool.executor;
+        if (executor.run == NULL && !pool.busy && !pool.ending) {
             add_threads(nhelpers);
             if (pool.nthreads > 0) {
                 shared = true;
@@ -219,7 +274,10 @@ void ndbuf_cpu__pool_run(cpu_pool_fn fn, void *context, int64_t nparts)
         }
         ndbuf__mutex_unlock(&pool.mutex);
     }
-    job_take_parts(&job);
+    if (executor.run != NULL) {
+        executor.run(executor.context, job_run_part, &job, nparts);
+    }
+    job_take_parts(&job, false);
     if (!shared) {
         return;
     }

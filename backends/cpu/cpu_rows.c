@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "ndbuf/cpu.h"
+
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_tuning.h"
@@ -159,7 +161,7 @@ void ndbuf__host_rows_copy(const ndbuf__host_rows *rows)
                       .from_memory = nbytes >= tuning.stream_nbytes,
                       .in_pairs = tuning.stream_ways > 1};
     if (nbytes >= tuning.thread_nbytes) {
-        int64_t nthreads = ndbuf_cpu__threads();
+        int64_t nthreads = ndbuf_cpu_threads_get();
         int64_t shares = nbytes / tuning.thread_share_nbytes;
         copy.nparts = nthreads > 1 ? nthreads * PARTS_PER_THREAD : 1;
         copy.nparts = shares < copy.nparts ? shares : copy.nparts;

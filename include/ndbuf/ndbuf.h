@@ -6,6 +6,7 @@
  * ndbuf/backend.h, and those who mix ndbuf with OpenCL code ndbuf/opencl.h. */
 
 #include "ndbuf/copy.h"
+#include "ndbuf/cpu.h"
 #include "ndbuf/device.h"
 #include "ndbuf/exporter.h"
 #include "ndbuf/format.h"

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ndbuf/cpu.h"
+
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_tuning.h"
@@ -25,7 +27,7 @@ static int teardown(void **state)
     (void)state;
     ndbuf_cpu__kernels_set(NULL);
     ndbuf_cpu__tuning_set(NULL);
-    ndbuf_cpu__set_threads(0);
+    ndbuf_cpu_threads_set(0, NULL);
     return 0;
 }
 
@@ -112,7 +114,7 @@ static void any_constants_give_right_copies(void **state)
         };
         random_box box;
         ndbuf_cpu__tuning_set(&tuning);
-        ndbuf_cpu__set_threads((int32_t)test_random_range(&random, 1, 4));
+        ndbuf_cpu_threads_set((int32_t)test_random_range(&random, 1, 4), NULL);
         random_box_make(&box, &random, (int64_t)1 << test_random_range(&random, 8, 18));
         check_box(&box);
         random_box_clear(&box);

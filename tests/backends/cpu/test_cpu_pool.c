@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ndbuf/cpu.h"
+
 #include "backends/cpu/cpu_pool.h"
 #include "tests/support/test.h"
 
@@ -64,7 +66,7 @@ static void run_and_check(int64_t nparts, int32_t nthreads, int64_t nested_parts
 static int teardown(void **state)
 {
     (void)state;
-    ndbuf_cpu__set_threads(0);
+    ndbuf_cpu_threads_set(0, NULL);
     return 0;
 }
 
@@ -72,7 +74,7 @@ static void every_part_runs_once(void **state)
 {
     (void)state;
     for (int32_t nthreads = 1; nthreads <= 5; nthreads++) {
-        ndbuf_cpu__set_threads(nthreads);
+        ndbuf_cpu_threads_set(nthreads, NULL);
         for (int64_t nparts = 0; nparts <= NPARTS; nparts = nparts * 2 + 1) {
             run_and_check(nparts, nthreads, 0);
         }
@@ -82,20 +84,20 @@ static void every_part_runs_once(void **state)
 static void fewer_threads_than_before_are_obeyed(void **state)
 {
     (void)state;
-    ndbuf_cpu__set_threads(6);
+    ndbuf_cpu_threads_set(6, NULL);
     run_and_check(NPARTS, 6, 0);
-    ndbuf_cpu__set_threads(2);
+    ndbuf_cpu_threads_set(2, NULL);
     for (int i = 0; i < 100; i++) {
         run_and_check(64, 2, 0);
     }
-    ndbuf_cpu__set_threads(1);
+    ndbuf_cpu_threads_set(1, NULL);
     run_and_check(NPARTS, 1, 0);
 }
 
 static void work_within_work_runs_where_it_is(void **state)
 {
     (void)state;
-    ndbuf_cpu__set_threads(3);
+    ndbuf_cpu_threads_set(3, NULL);
     run_and_check(50, 3, 20);
 }
 
@@ -112,7 +114,7 @@ static void several_threads_may_give_work_at_once(void **state)
 {
     (void)state;
     pthread_t threads[4];
-    ndbuf_cpu__set_threads(3);
+    ndbuf_cpu_threads_set(3, NULL);
     for (int i = 0; i < 4; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, run_many, NULL), 0);
     }
@@ -124,7 +126,7 @@ static void several_threads_may_give_work_at_once(void **state)
 static void a_forked_child_makes_its_own_threads(void **state)
 {
     (void)state;
-    ndbuf_cpu__set_threads(3);
+    ndbuf_cpu_threads_set(3, NULL);
     run_and_check(NPARTS, 3, 0);
     pid_t child = fork();
     if (child == 0) {
@@ -148,12 +150,116 @@ static void a_forked_child_makes_its_own_threads(void **state)
 static void the_default_is_at_least_one_thread(void **state)
 {
     (void)state;
-    ndbuf_cpu__set_threads(0);
-    assert_true(ndbuf_cpu__threads() >= 1);
-    ndbuf_cpu__set_threads(-5);
-    assert_true(ndbuf_cpu__threads() >= 1);
-    ndbuf_cpu__set_threads(1000000);
-    assert_int_equal(ndbuf_cpu__threads(), 64);
+    ndbuf_error err = {0};
+    assert_int_equal(ndbuf_cpu_threads_set(0, NULL), NDBUF_OK);
+    assert_true(ndbuf_cpu_threads_get() >= 1);
+    assert_int_equal(ndbuf_cpu_threads_set(NDBUF_CPU_MAX_THREADS, NULL), NDBUF_OK);
+    assert_int_equal(ndbuf_cpu_threads_get(), NDBUF_CPU_MAX_THREADS);
+    assert_int_equal(ndbuf_cpu_threads_set(-5, &err), NDBUF_ERR_INVALID);
+    assert_non_null(strstr(err.message, "-5"));
+    assert_int_equal(ndbuf_cpu_threads_set(1000000, &err), NDBUF_ERR_INVALID);
+    assert_non_null(strstr(err.message, "1000000"));
+    assert_int_equal(ndbuf_cpu_threads_get(), NDBUF_CPU_MAX_THREADS);
+}
+
+/* -- executors -- */
+
+typedef struct test_executor {
+    int32_t nthreads; /* 0: nothing is run */
+    _Atomic int64_t nruns;
+} test_executor;
+
+typedef struct executor_share {
+    ndbuf_cpu_part_fn part_fn;
+    void *work;
+    int64_t nparts;
+} executor_share;
+
+static void *run_share(void *context)
+{
+    const executor_share *share = context;
+    for (int64_t i = 0; i < share->nparts; i++) {
+        share->part_fn(share->work);
+    }
+    return NULL;
+}
+
+static void executor_run(void *context, ndbuf_cpu_part_fn part_fn, void *work, int64_t nparts)
+{
+    test_executor *self = context;
+    pthread_t threads[8];
+    executor_share share = {part_fn, work, self->nthreads > 0 ? nparts / self->nthreads : 0};
+    atomic_fetch_add(&self->nruns, 1);
+    for (int32_t i = 0; i < self->nthreads; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, run_share, &share), 0);
+    }
+    for (int32_t i = 0; i < self->nthreads; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
+static int teardown_executor(void **state)
+{
+    ndbuf_cpu_executor_set(NULL, NULL);
+    return teardown(state);
+}
+
+static void an_executor_runs_the_parts_and_what_it_leaves_is_done(void **state)
+{
+    (void)state;
+    for (int32_t nthreads = 0; nthreads <= 7; nthreads++) {
+        test_executor own = {nthreads, 0};
+        ndbuf_cpu_executor executor = {executor_run, &own, nthreads + 1};
+        assert_int_equal(ndbuf_cpu_executor_set(&executor, NULL), NDBUF_OK);
+        assert_int_equal(ndbuf_cpu_threads_get(), nthreads + 1);
+        run_and_check(NPARTS, nthreads + 1, 0);
+        assert_int_equal(atomic_load(&own.nruns), nthreads > 0); /* one thread needs no executor */
+        run_and_check(100, nthreads + 1, 3);                     /* work within its parts comes back to it */
+    }
+    ndbuf_cpu_threads_set(3, NULL);
+    assert_int_equal(ndbuf_cpu_executor_set(NULL, NULL), NDBUF_OK);
+    assert_int_equal(ndbuf_cpu_threads_get(), 3);
+    run_and_check(NPARTS, 3, 0);
+}
+
+static void executors_without_a_function_or_threads_are_refused(void **state)
+{
+    (void)state;
+    test_executor own = {1, 0};
+    ndbuf_error err = {0};
+    ndbuf_cpu_executor executor = {NULL, &own, 2};
+    assert_int_equal(ndbuf_cpu_executor_set(&executor, &err), NDBUF_ERR_INVALID);
+    executor.run = executor_run;
+    executor.nthreads = 0;
+    assert_int_equal(ndbuf_cpu_executor_set(&executor, &err), NDBUF_ERR_INVALID);
+    executor.nthreads = NDBUF_CPU_MAX_THREADS + 1;
+    assert_int_equal(ndbuf_cpu_executor_set(&executor, &err), NDBUF_ERR_INVALID);
+    assert_non_null(strstr(err.message, "65"));
+    run_and_check(NPARTS, ndbuf_cpu_threads_get(), 0);
+    assert_int_equal(atomic_load(&own.nruns), 0);
+}
+
+static void *set_again_and_again(void *context)
+{
+    const ndbuf_cpu_executor *executor = context;
+    for (int i = 0; i < 300; i++) {
+        ndbuf_cpu_executor_set(i % 2 == 0 ? executor : NULL, NULL);
+        ndbuf_cpu_threads_set(1 + i % 4, NULL);
+    }
+    return NULL;
+}
+
+static void threads_and_executors_may_change_while_work_is_done(void **state)
+{
+    (void)state;
+    test_executor own = {3, 0};
+    ndbuf_cpu_executor executor = {executor_run, &own, 4};
+    pthread_t setter;
+    assert_int_equal(pthread_create(&setter, NULL, set_again_and_again, &executor), 0);
+    for (int i = 0; i < 100; i++) {
+        run_and_check(100, NDBUF_CPU_MAX_THREADS, 0);
+    }
+    pthread_join(setter, NULL);
 }
 
 int main(void)
@@ -165,6 +271,9 @@ int main(void)
         cmocka_unit_test_teardown(several_threads_may_give_work_at_once, teardown),
         cmocka_unit_test_teardown(a_forked_child_makes_its_own_threads, teardown),
         cmocka_unit_test_teardown(the_default_is_at_least_one_thread, teardown),
+        cmocka_unit_test_teardown(an_executor_runs_the_parts_and_what_it_leaves_is_done, teardown_executor),
+        cmocka_unit_test_teardown(executors_without_a_function_or_threads_are_refused, teardown_executor),
+        cmocka_unit_test_teardown(threads_and_executors_may_change_while_work_is_done, teardown_executor),
     };
     return cmocka_run_group_tests_name("cpu_pool", tests, NULL, NULL);
 }

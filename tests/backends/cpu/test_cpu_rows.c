@@ -6,6 +6,8 @@
 #include "core/host_rows.h"
 
 #include "backends/cpu/cpu_kernels.h"
+#include "ndbuf/cpu.h"
+
 #include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_tuning.h"
 #include "tests/support/test.h"
@@ -18,7 +20,7 @@ static int teardown(void **state)
     (void)state;
     ndbuf_cpu__kernels_set(NULL);
     ndbuf_cpu__tuning_set(NULL);
-    ndbuf_cpu__set_threads(0);
+    ndbuf_cpu_threads_set(0, NULL);
     return 0;
 }
 
@@ -93,7 +95,7 @@ static void check_many(const char *name, uint64_t seed, const char *kernels)
         tuning.thread_nbytes = 1;
         tuning.thread_share_nbytes = test_random_range(&random, 1, 65536);
         ndbuf_cpu__tuning_set(&tuning);
-        ndbuf_cpu__set_threads((int32_t)test_random_range(&random, 1, 4));
+        ndbuf_cpu_threads_set((int32_t)test_random_range(&random, 1, 4), NULL);
         ndbuf_cpu__kernels_set(ndbuf_cpu__kernels_find(kernels));
         check_rows(&random, blocks);
     }
