@@ -3,15 +3,13 @@
 
 #include <string.h>
 
-#include "ndbuf/cpu.h"
-
 #include "core/compiler.h"
 
 #include "backends/cpu/cpu_plan.h"
 #include "backends/cpu/cpu_pool.h"
 
-/* Parts of a divided copy for each thread: those that come late, or are slow, take fewer. */
-#define PARTS_PER_THREAD 4
+/* Transposes are divided from so many times the size on that others are: threads share what they read. */
+#define TRANSPOSE_THREAD_FACTOR 2
 
 typedef struct divided_copy {
     cpu_plan plan;
@@ -24,10 +22,9 @@ typedef struct divided_copy {
 static void run_part(void *context, int64_t part)
 {
     const divided_copy *copy = context;
-    int64_t each = copy->plan.ntasks / copy->nparts;
-    int64_t more = copy->plan.ntasks % copy->nparts; /* the first parts take one task more */
-    int64_t first = part * each + (part < more ? part : more);
-    int64_t last = first + each + (part < more ? 1 : 0);
+    int64_t first;
+    int64_t last;
+    ndbuf_cpu__part_range(copy->plan.ntasks, copy->nparts, part, &first, &last);
     ndbuf_cpu__plan_run(&copy->plan, copy->kernels, copy->tuning, copy->box->dst, copy->box->src, first, last);
 }
 
@@ -40,14 +37,11 @@ static NDBUF__NOINLINE void copy_planned(const cpu_box *box, const cpu_kernels *
     copy.tuning = tuning;
     copy.box = box;
     ndbuf_cpu__plan_make(&copy.plan, box, kernels, tuning);
-    copy.nparts = 1;
-    if (copy.plan.nbytes >= tuning->thread_nbytes) {
-        int64_t nthreads = ndbuf_cpu_threads_get();
-        int64_t shares = copy.plan.nbytes / tuning->thread_share_nbytes;
-        copy.nparts = nthreads > 1 ? nthreads * PARTS_PER_THREAD : 1;
-        copy.nparts = shares < copy.nparts ? shares : copy.nparts;
-        copy.nparts = copy.plan.ntasks < copy.nparts ? copy.plan.ntasks : copy.nparts;
+    int64_t least_nbytes = tuning->thread_nbytes;
+    if (copy.plan.kind == CPU_PLAN_TRANSPOSE && least_nbytes < NDBUF_CPU__NEVER / TRANSPOSE_THREAD_FACTOR) {
+        least_nbytes *= TRANSPOSE_THREAD_FACTOR;
     }
+    copy.nparts = ndbuf_cpu__parts(copy.plan.ntasks, copy.plan.nbytes, least_nbytes, tuning->thread_share_nbytes);
     if (copy.nparts > 1) {
         ndbuf_cpu__pool_run(run_part, &copy, copy.nparts);
     } else {

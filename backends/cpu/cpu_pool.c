@@ -23,6 +23,8 @@
 
 /* More than this many do not make copies faster unless somebody says so: memory is what they wait for. */
 #define DEFAULT_MAX_THREADS 16
+/* Parts of a divided copy for each thread: those that come late, or are slow, take fewer. */
+#define PARTS_PER_THREAD 4
 /* A thread that has nothing to do, or waits for the others' last parts, looks so often before it sleeps. */
 #define IDLE_SPINS 1000
 
@@ -126,6 +128,23 @@ ndbuf_status ndbuf_cpu_executor_set(const ndbuf_cpu_executor *executor, ndbuf_er
 }
 
 /* -- parts -- */
+
+int64_t ndbuf_cpu__parts(int64_t count, int64_t nbytes, int64_t least_nbytes, int64_t share_nbytes)
+{
+    int64_t nthreads = nbytes >= least_nbytes ? ndbuf_cpu_threads_get() : 1;
+    int64_t nparts = nthreads > 1 ? nthreads * PARTS_PER_THREAD : 1;
+    nparts = nbytes / share_nbytes < nparts ? nbytes / share_nbytes : nparts;
+    nparts = count < nparts ? count : nparts;
+    return nparts > 1 ? nparts : 1;
+}
+
+void ndbuf_cpu__part_range(int64_t count, int64_t nparts, int64_t part, int64_t *out_first, int64_t *out_last)
+{
+    int64_t each = count / nparts;
+    int64_t more = count % nparts; /* the first parts take one task more */
+    *out_first = part * each + (part < more ? part : more);
+    *out_last = *out_first + each + (part < more ? 1 : 0);
+}
 
 /* A part that nobody has taken; -1: there is none. */
 static int64_t job_claim(pool_job *job, bool from_back)

@@ -12,6 +12,13 @@
 /* Runs part `part` of a piece of work. */
 typedef void (*cpu_pool_fn)(void *context, int64_t part);
 
+/* The number of parts to divide `count` tasks of `nbytes` bytes in all into, where threads pay from `least_nbytes` on
+ * and get `share_nbytes` at least; 1: not to be divided. */
+int64_t ndbuf_cpu__parts(int64_t count, int64_t nbytes, int64_t least_nbytes, int64_t share_nbytes);
+
+/* The tasks of a part: *out_first .. *out_last - 1. */
+void ndbuf_cpu__part_range(int64_t count, int64_t nparts, int64_t part, int64_t *out_first, int64_t *out_last);
+
 /* Runs parts 0 .. nparts - 1, each once, in the calling thread and those of the pool or of the executor that was set;
  * returns when all are done. Where no thread can be had, the calling one runs them all. The calling thread takes parts
  * from the front and the pool from the back, so that what is copied again and again stays near the same processors. */

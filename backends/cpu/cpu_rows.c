@@ -6,13 +6,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "ndbuf/cpu.h"
-
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_tuning.h"
 
-#define PARTS_PER_THREAD 4
 /* How far ahead, bytes of rows. */
 #define AHEAD_NBYTES 12288
 /* Long rows are copied and prefetched in turn, piece by piece. */
@@ -138,10 +135,9 @@ static void run_part(void *context, int64_t part)
 {
     const rows_copy *copy = context;
     const ndbuf__host_rows *rows = copy->rows;
-    int64_t each = rows->count / copy->nparts;
-    int64_t more = rows->count % copy->nparts; /* the first parts take one row more */
-    int64_t first = part * each + (part < more ? part : more);
-    int64_t last = first + each + (part < more ? 1 : 0);
+    int64_t first;
+    int64_t last;
+    ndbuf_cpu__part_range(rows->count, copy->nparts, part, &first, &last);
     bool fetches_dst = copy->from_memory && rows->dst.suboffset >= 0 && !is_sequential(rows, &rows->dst, first, last);
     bool fetches_src = copy->from_memory && rows->src.suboffset >= 0 && !is_sequential(rows, &rows->src, first, last);
     if (fetches_dst || fetches_src) {
@@ -160,17 +156,10 @@ void ndbuf__host_rows_copy(const ndbuf__host_rows *rows)
                       .nparts = 1,
                       .from_memory = nbytes >= tuning.stream_nbytes,
                       .in_pairs = tuning.stream_ways > 1};
-    if (nbytes >= tuning.thread_nbytes) {
-        int64_t nthreads = ndbuf_cpu_threads_get();
-        int64_t shares = nbytes / tuning.thread_share_nbytes;
-        copy.nparts = nthreads > 1 ? nthreads * PARTS_PER_THREAD : 1;
-        copy.nparts = shares < copy.nparts ? shares : copy.nparts;
-        copy.nparts = rows->count < copy.nparts ? rows->count : copy.nparts;
-    }
+    copy.nparts = ndbuf_cpu__parts(rows->count, nbytes, tuning.thread_nbytes, tuning.thread_share_nbytes);
     if (copy.nparts > 1) {
         ndbuf_cpu__pool_run(run_part, &copy, copy.nparts);
     } else {
-        copy.nparts = 1;
         run_part(&copy, 0);
     }
 }

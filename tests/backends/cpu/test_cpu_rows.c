@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ndbuf/cpu.h"
+
 #include "core/host_rows.h"
 
 #include "backends/cpu/cpu_kernels.h"
-#include "ndbuf/cpu.h"
-
 #include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_tuning.h"
 #include "tests/support/test.h"
