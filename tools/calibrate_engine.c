@@ -22,7 +22,8 @@ static const struct {
     probe_kind kinds[NPROBES];
     int nkinds;
 } thresholds[] = {
-    {"cpu.stream_nbytes", {PROBE_ROWS, PROBE_ITEMS, PROBE_TRANSPOSED}, 3},
+    {"cpu.stream_nbytes", {PROBE_ROWS, PROBE_ITEMS}, 2},
+    {"cpu.stream_conflict_nbytes", {PROBE_TRANSPOSED}, 1}, /* whose sides are powers of two */
     {"cpu.rep_movsb_nbytes", {PROBE_ROWS}, 1},
     {"cpu.strip_prefetch_nbytes", {PROBE_TRANSPOSED}, 1},
     {"cpu.thread_nbytes", {PROBE_ROWS, PROBE_ITEMS, PROBE_TRANSPOSED}, 3},
@@ -35,14 +36,16 @@ static const struct {
     int nkinds;
     int64_t nbytes; /* of the copies */
 } amounts[] = {
+    {"cpu.stream_ways", {PROBE_ROWS, PROBE_ITEMS}, 2, 16 * MIB},
     {"cpu.stream_prefetch_nbytes", {PROBE_ROWS, PROBE_ITEMS}, 2, 16 * MIB},
     {"cpu.thread_share_nbytes", {PROBE_ROWS, PROBE_TRANSPOSED}, 2, 4 * MIB},
-    {"cpu.panel_stream_nbytes", {PROBE_TRANSPOSED}, 1, 16 * MIB},
+    {"cpu.send_nbytes", {PROBE_TRANSPOSED}, 1, 16 * MIB},
+    {"cpu.line_prefetch_nbytes", {PROBE_TRANSPOSED}, 1, 16 * MIB},
     {"cpu.panel_nbytes", {PROBE_TRANSPOSED}, 1, 1 * MIB},
     {"cpu.panel_lines", {PROBE_TRANSPOSED}, 1, 1 * MIB},
     {"cpu.strip_nbytes", {PROBE_TRANSPOSED}, 1, 1 * MIB},
     {"cpu.strip_rows", {PROBE_TRANSPOSED}, 1, 1 * MIB},
-    {"cpu.tile_rows", {PROBE_TRANSPOSED}, 1, 16 * MIB},
+    {"cpu.tile_rows", {PROBE_TRANSPOSED}, 1, 1 * MIB},
 };
 
 static ndbuf_status engine_probe(probe *out_probe, probe_kind kind, int64_t nbytes, ndbuf_error *err)
@@ -71,7 +74,7 @@ static ndbuf_status compare_values(const calibration *self, const char *name, co
         for (int k = 0; k < 2 && status == NDBUF_OK; k++) {
             int which = (k + round) & 1;
             status = ndbuf_tuning_set(name, values[which], err);
-            ns[which] = status == NDBUF_OK ? probe_time(copy, plan) : 1;
+            ns[which] = status == NDBUF_OK ? probe_time_used(copy, plan) : 1;
         }
         if (round >= 0 && status == NDBUF_OK) { /* the one before is for warming up */
             ratios[round] = ns[0] / ns[1];
@@ -88,14 +91,14 @@ static ndbuf_status compare_values(const calibration *self, const char *name, co
     return status;
 }
 
-/* The product of the ratios of all kinds of copies of one size. */
+/* The ratio of that kind of copies, of one size, that gains least. */
 static ndbuf_status compare_all(const calibration *self, const char *name, const double values[2],
                                 const probe_kind *kinds, int nkinds, int64_t nbytes, double *out_ratio,
                                 double *out_late, ndbuf_error *err)
 {
     ndbuf_status status = NDBUF_OK;
-    *out_ratio = 1;
-    *out_late = 1;
+    *out_ratio = 0;
+    *out_late = 0;
     for (int k = 0; k < nkinds && status == NDBUF_OK; k++) {
         probe copy;
         double ratio = 1;
@@ -105,8 +108,8 @@ static ndbuf_status compare_all(const calibration *self, const char *name, const
             status = compare_values(self, name, values, &copy, &ratio, &late, err);
             probe_clear(&copy);
         }
-        *out_ratio *= ratio;
-        *out_late *= late;
+        *out_ratio = ratio > *out_ratio ? ratio : *out_ratio;
+        *out_late = late > *out_late ? late : *out_late;
     }
     return status;
 }
@@ -160,11 +163,7 @@ static ndbuf_status find_threshold(const calibration *self, int index, ndbuf_err
                                                            : 1;
         best = gain < best ? gain : best;
     }
-    double needed = 1;
-    for (int k = 0; k < nkinds; k++) {
-        needed *= CLEARLY;
-    }
-    double after = best < needed ? found : before;
+    double after = best < CLEARLY ? found : before;
     tell(name, before, after, best);
     return ndbuf_tuning_set(name, after, err);
 }
@@ -177,11 +176,7 @@ static ndbuf_status find_amount(const calibration *self, int index, ndbuf_error 
     ndbuf_status status = ndbuf_tuning_get(name, &before, err);
     double after = before;
     int nkinds = amounts[index].nkinds;
-    double needed = 1;
-    for (int k = 0; k < nkinds; k++) {
-        needed *= CLEARLY;
-    }
-    double best = needed;
+    double best = CLEARLY;
     for (size_t k = 0; k < sizeof(multiples) / sizeof(multiples[0]) && status == NDBUF_OK; k++) {
         double ratio = 1;
         double late = 1;
@@ -191,7 +186,7 @@ static ndbuf_status find_amount(const calibration *self, int index, ndbuf_error 
         }
         int64_t nbytes = self->is_quick ? 256 * KIB : amounts[index].nbytes;
         status = compare_all(self, name, values, amounts[index].kinds, nkinds, nbytes, &ratio, &late, err);
-        if (ratio < best && late < needed) {
+        if (ratio < best && late < CLEARLY) {
             best = ratio;
             after = values[0];
         }

@@ -27,6 +27,10 @@ void probe_clear(probe *self);
 /* Nanoseconds of one copy that waits; short ones are repeated for the clock's sake. < 0: it failed. */
 double probe_time(const probe *self, const ndbuf_copy_plan *plan);
 
+/* The same of a copy within host memory, and of looking at each line of what it wrote: as the program does for which
+ * it was made, and which finds it in the caches or not. */
+double probe_time_used(const probe *self, const ndbuf_copy_plan *plan);
+
 double probe_median(double *values, int count); /* sorts them */
 
 #endif
