@@ -17,7 +17,8 @@ extern "C" {
 /* Copies every element of `src` into `dst`. The views may be on different devices.
  *
  * dst, src   equal shapes, and formats that lay out the same item; strides are signed bytes, in any order. They may
- *            share bytes: the result is as if `src` had been read first. Each view's ready event is waited for.
+ *            share bytes: the result is as if `src` had been read first. Each view's ready event is waited for. Where
+ *            pointers of `dst` (suboffsets) lead two indices to the same bytes, which one is left there is not said.
  * queue      where to enqueue, of either view's device; what both views hold stays alive until the copy is done, and
  *            the views themselves may be released at once. NULL: returns when it is done.
  *
