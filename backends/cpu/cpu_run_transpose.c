@@ -6,9 +6,10 @@
 #include "backends/cpu/cpu_run.h"
 
 /* Tiles are turned a strip after the other: a strip is a piece of each line of the source, a cache line or two long,
- * and becomes some rows of the destination. A destination that is written as usual gets them at once, or, where its
- * rows share cache sets, by way of the stage. Past the caches, all rows of a tile are staged: tiles that follow each
- * other along the row axis each add a piece to every row, and whole lines leave. */
+ * and becomes some rows of the destination. A destination that is written as usual gets them at once, or, where lines
+ * are shorter than a vector, by way of the stage. Past the caches, rows that begin with a cache line get whole ones
+ * right from the kernels. Others are staged: tiles that follow each other along the row axis each add a piece to every
+ * row, and whole lines leave. */
 
 /* A tile in progress. */
 typedef struct cpu_tile {
@@ -32,6 +33,7 @@ static const cpu_kernels *narrowest_kernels(const cpu_tile *tile)
     return found;
 }
 
+/* The largest side of the smallest blocks. */
 #define FEW_MAX_SIDE 16
 
 /* Fewer lines than any block has: the first one stands in for those that are missing, and rows are cut to their length.
