@@ -9,8 +9,9 @@
  *   cpu.NAME             of the host's engine: "cpu.stream_nbytes" is the size from which copies write past the caches.
  *                        The defaults are for the processor that the library runs on.
  *   link.FROM.TO.COST    of copies from one device to another, for the choice of routes: "link.cpu.opencl.wait_ns". A
- *                        device is a backend's name, which means all of its devices, or one by number, "opencl:1",
- * which goes before. The costs are those of ndbuf_link_costs. The defaults come from the backends.
+ *                        device is a backend's name, for all of its devices, or "opencl:1", which goes before.
+ *
+ * The costs are those of ndbuf_link_costs. The defaults come from the backends.
  *
  * `ndbuf bench --calibrate` measures them and writes a file, which ndbuf_tuning_load reads. So does the library by
  * itself, before its first copy, if the environment variable NDBUF_TUNING names one; a program that has more rights

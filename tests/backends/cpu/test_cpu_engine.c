@@ -8,7 +8,6 @@
 #include "ndbuf/cpu.h"
 
 #include "backends/cpu/cpu_kernels.h"
-#include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_tuning.h"
 #include "tests/backends/cpu/random_box.h"
 #include "tests/support/test.h"

@@ -8,7 +8,6 @@
 #include "core/host_rows.h"
 
 #include "backends/cpu/cpu_kernels.h"
-#include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_tuning.h"
 #include "tests/support/test.h"
 
