@@ -93,6 +93,7 @@ static const char *ops_missing_slot(const ndbuf_backend_ops *ops)
     CHECK_SLOT(copy_bytes)
     CHECK_SLOT(copy_rect)
     CHECK_SLOT(copy_strided)
+    CHECK_SLOT(convert_strided)
     CHECK_SLOT(fill_strided)
     CHECK_SLOT(queue_create)
     CHECK_SLOT(queue_destroy)
@@ -180,6 +181,12 @@ ndbuf_status ndbuf_unsupported_copy_strided(ndbuf_queue *queue, const ndbuf_stri
 {
     (void)box;
     return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "backend '%s' cannot copy strided boxes", queue->device->ops->name);
+}
+
+ndbuf_status ndbuf_unsupported_convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *box, ndbuf_error *err)
+{
+    (void)box;
+    return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "backend '%s' does not convert", queue->device->ops->name);
 }
 
 ndbuf_status ndbuf_unsupported_fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err)

@@ -70,6 +70,7 @@ const ndbuf_backend_ops ndbuf_cpu__ops = {
     .copy_bytes = ndbuf_cpu__copy_bytes,
     .copy_rect = ndbuf_cpu__copy_rect,
     .copy_strided = ndbuf_cpu__copy_strided,
+    .convert_strided = ndbuf_unsupported_convert_strided,
     .fill_strided = ndbuf_cpu__fill_strided,
     .queue_create = ndbuf_cpu__queue_create,
     .queue_destroy = ndbuf_cpu__queue_destroy,

@@ -306,6 +306,7 @@ static const ndbuf_backend_ops null_ops = {
     .copy_bytes = null_copy_bytes,
     .copy_rect = ndbuf_unsupported_copy_rect,
     .copy_strided = ndbuf_unsupported_copy_strided,
+    .convert_strided = ndbuf_unsupported_convert_strided,
     .fill_strided = ndbuf_unsupported_fill_strided,
     .queue_create = null_queue_create,
     .queue_destroy = null_queue_destroy,

@@ -18,6 +18,7 @@ const ndbuf_backend_ops ndbuf_opencl__ops = {
     .copy_bytes = ndbuf_opencl__copy_bytes,
     .copy_rect = ndbuf_opencl__copy_rect,
     .copy_strided = ndbuf_opencl__copy_strided,
+    .convert_strided = ndbuf_unsupported_convert_strided,
     .fill_strided = ndbuf_opencl__fill_strided,
     .queue_create = ndbuf_opencl__queue_create,
     .queue_destroy = ndbuf_opencl__queue_destroy,

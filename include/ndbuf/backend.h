@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ndbuf/cast.h"
 #include "ndbuf/copy.h"
 #include "ndbuf/device.h"
 #include "ndbuf/export.h"
@@ -81,7 +82,10 @@ enum {
     NDBUF_COPY_BLOCKS = 1u << 4,        /* the copy functions return only when the copy is done */
     NDBUF_RECT_EQUAL_PITCHES = 1u << 5, /* rectangles within one piece of memory need equal pitches on both sides */
     NDBUF_COPY_MAY_BLOCK = 1u << 6,     /* the driver may make the caller wait (CUDA with pageable host memory) */
-    NDBUF_CAN_MAP = 1u << 7 /* queue_mapped_call for its own memory of the two, which does not move for it */
+    NDBUF_CAN_MAP = 1u << 7,     /* queue_mapped_call for its own memory of the two, which does not move for it */
+    NDBUF_CAN_CONVERT = 1u << 8, /* convert_strided, for all numbers but FLOAT64 and LONG_DOUBLE */
+    NDBUF_CAN_CONVERT_FLOAT64 = 1u << 9,     /* and FLOAT64 */
+    NDBUF_CAN_CONVERT_LONG_DOUBLE = 1u << 10 /* and LONG_DOUBLE, which only the host has */
 };
 
 /* The costs are estimates for choosing a route, of one call: call_ns + rows * row_ns + bytes / bytes_per_ns. */
@@ -131,6 +135,46 @@ typedef struct ndbuf_strided {
     const int64_t *shape; /* ndim entries, > 1 */
     int64_t unit_nbytes;  /* > 0 */
 } ndbuf_strided;
+
+/* What a number is, in the byte order of the host unless said otherwise. */
+typedef enum ndbuf_number {
+    NDBUF_NUMBER_BOOL = 1, /* one byte: 0 is false, all else is true; written as 0 and 1 */
+    NDBUF_NUMBER_INT8 = 2,
+    NDBUF_NUMBER_UINT8 = 3,
+    NDBUF_NUMBER_INT16 = 4,
+    NDBUF_NUMBER_UINT16 = 5,
+    NDBUF_NUMBER_INT32 = 6,
+    NDBUF_NUMBER_UINT32 = 7,
+    NDBUF_NUMBER_INT64 = 8,
+    NDBUF_NUMBER_UINT64 = 9,
+    NDBUF_NUMBER_FLOAT16 = 10,    /* IEEE 754 binary16 */
+    NDBUF_NUMBER_BFLOAT16 = 11,   /* the upper half of a FLOAT32 */
+    NDBUF_NUMBER_FLOAT32 = 12,    /* IEEE 754 binary32 */
+    NDBUF_NUMBER_FLOAT64 = 13,    /* IEEE 754 binary64 */
+    NDBUF_NUMBER_LONG_DOUBLE = 14 /* the host's long double; never in the other byte order */
+} ndbuf_number;
+
+/* What the elements on one side of a conversion are. */
+typedef struct ndbuf_element {
+    int32_t number;     /* an ndbuf_number; of a complex element, of each of its halves */
+    int32_t nbytes;     /* of the whole element */
+    int32_t is_complex; /* two numbers, the real part first */
+    int32_t is_swapped; /* the bytes of each number are in the order that is not the host's */
+} ndbuf_element;
+
+/* A strided box whose elements are converted on the way, by the rules of cast.h: axes as in ndbuf_strided, but the last
+ * one may be as dense as the elements. A conversion from complex to complex comes as one of the halves, and one from
+ * complex to a real number as one of the real parts: so complex are only a source whose destination is BOOL, and a
+ * destination whose source is real. Where both numbers are the same, the bits of each are kept. */
+typedef struct ndbuf_convert_box {
+    ndbuf_copy_side dst;
+    ndbuf_copy_side src;
+    ndbuf_element dst_element;
+    ndbuf_element src_element;
+    int32_t ndim;
+    uint32_t flags;       /* NDBUF_CAST_... bits */
+    const int64_t *shape; /* ndim entries, > 1 */
+} ndbuf_convert_box;
 
 /* A pattern written to every element of a box; axes as in ndbuf_strided, but a stride may be 0. */
 typedef struct ndbuf_fill_box {
@@ -208,6 +252,7 @@ struct ndbuf_backend_ops {
                                int64_t src_offset, int64_t nbytes, ndbuf_error *err);
     ndbuf_status (*copy_rect)(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err);
     ndbuf_status (*copy_strided)(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err);
+    ndbuf_status (*convert_strided)(ndbuf_queue *queue, const ndbuf_convert_box *box, ndbuf_error *err);
     ndbuf_status (*fill_strided)(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err);
 
     /* -- queues: in order -- */
@@ -250,6 +295,8 @@ NDBUF_API ndbuf_status ndbuf_unsupported_mem_map(const ndbuf_mem *mem, size_t of
 NDBUF_API ndbuf_status ndbuf_unsupported_mem_unmap(const ndbuf_mem *mem, void *address, ndbuf_error *err);
 NDBUF_API ndbuf_status ndbuf_unsupported_copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err);
 NDBUF_API ndbuf_status ndbuf_unsupported_copy_strided(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err);
+NDBUF_API ndbuf_status ndbuf_unsupported_convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *box,
+                                                         ndbuf_error *err);
 NDBUF_API ndbuf_status ndbuf_unsupported_fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err);
 NDBUF_API ndbuf_status ndbuf_unsupported_queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges,
                                                            int32_t nranges, ndbuf_mapped_fn fn, void *context,

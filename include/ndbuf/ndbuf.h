@@ -5,6 +5,7 @@
 /* ndbuf: one buffer protocol for host and GPU memory. This header brings in all that users need; backend authors add
  * ndbuf/backend.h, and those who mix ndbuf with OpenCL code ndbuf/opencl.h. */
 
+#include "ndbuf/cast.h"
 #include "ndbuf/copy.h"
 #include "ndbuf/cpu.h"
 #include "ndbuf/device.h"

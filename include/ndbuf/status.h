@@ -27,7 +27,8 @@ extern "C" {
     X(ERR_NOMEM, 12, "out of memory")                                                                                  \
     X(ERR_DEVICE, 13, "the device or its driver failed")                                                               \
     X(ERR_IO, 14, "input or output failed")                                                                            \
-    X(ERR_ABI, 15, "made for another version of ndbuf")
+    X(ERR_ABI, 15, "made for another version of ndbuf")                                                                \
+    X(ERR_CAST, 16, "not allowed by the casting rule")
 
 /* What a function says about its outcome. Three pairs that are easily confused:
  *   UNSUPPORTED  not by this function or route; another one may do it.

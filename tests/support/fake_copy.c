@@ -220,6 +220,11 @@ ndbuf_status fake_copy_strided(ndbuf_queue *queue, const ndbuf_strided *strided,
                               : status;
 }
 
+ndbuf_status fake_convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *box, ndbuf_error *err)
+{
+    return ndbuf_unsupported_convert_strided(queue, box, err);
+}
+
 ndbuf_status fake_fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *fill, ndbuf_error *err)
 {
     if (fake_call_fails(FAKE_fill_strided, err)) {

@@ -33,6 +33,7 @@
     X(copy_bytes)                                                                                                      \
     X(copy_rect)                                                                                                       \
     X(copy_strided)                                                                                                    \
+    X(convert_strided)                                                                                                 \
     X(fill_strided)                                                                                                    \
     X(queue_create)                                                                                                    \
     X(queue_destroy)                                                                                                   \

@@ -210,6 +210,14 @@ static ndbuf_status faulty_copy_strided(ndbuf_queue *queue, const ndbuf_strided 
     return fails("copy_strided", err) ? NDBUF_ERR_DEVICE : wrapped->copy_strided(inner_queue(queue), &inner, err);
 }
 
+static ndbuf_status faulty_convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *box, ndbuf_error *err)
+{
+    ndbuf_convert_box inner = *box;
+    inner.dst.mem = inner_mem(box->dst.mem);
+    inner.src.mem = inner_mem(box->src.mem);
+    return fails("convert_strided", err) ? NDBUF_ERR_DEVICE : wrapped->convert_strided(inner_queue(queue), &inner, err);
+}
+
 static ndbuf_status faulty_fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err)
 {
     ndbuf_fill_box inner = *box;
@@ -335,6 +343,7 @@ static const ndbuf_backend_ops faulty_ops = {
     .copy_bytes = faulty_copy_bytes,
     .copy_rect = faulty_copy_rect,
     .copy_strided = faulty_copy_strided,
+    .convert_strided = faulty_convert_strided,
     .fill_strided = faulty_fill_strided,
     .queue_create = faulty_queue_create,
     .queue_destroy = faulty_queue_destroy,

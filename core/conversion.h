@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_CORE_CONVERSION_H
+#define NDBUF_CORE_CONVERSION_H
+
+/* How the items of one format become items of another one: parts, each of which moves, at every item, a regular array
+ * of elements of one type to elements of one type. Pure: no memory of views is touched. */
+
+#include <stdbool.h>
+
+#include "ndbuf/backend.h"
+#include "ndbuf/format.h"
+
+/* Of a part: what most formats have. */
+#define NDBUF__PART_NDIM 4
+
+/* Elements of `src` at src_offset + sum(index * src_strides) from the start of the item become elements of `dst`
+ * likewise. Extents are > 1, axes that are one on both sides are merged. All in bytes. */
+typedef struct ndbuf__conversion_part {
+    ndbuf_element dst; /* number 0 on both sides: nbytes bytes are copied as they are */
+    ndbuf_element src;
+    int64_t dst_offset;
+    int64_t src_offset;
+    int32_t ndim;         /* 0: one element */
+    int32_t field;        /* of the destination, that it begins with, for texts */
+    const int64_t *shape; /* ndim entries, as are the strides */
+    const int64_t *dst_strides;
+    const int64_t *src_strides;
+} ndbuf__conversion_part;
+
+/* Zero-initialised is valid: no parts. Does not move: parts may point into it. */
+typedef struct ndbuf__conversion {
+    int32_t nparts;
+    uint32_t flags;                /* NDBUF_CAST_... bits */
+    ndbuf__conversion_part *parts; /* `one` where one is enough */
+    ndbuf__conversion_part one;
+    int64_t one_dims[3 * NDBUF__PART_NDIM];
+    void *memory; /* the conversion's own, where `one` is not enough; NULL: none */
+} ndbuf__conversion;
+
+/* Fills a conversion, if the rule allows it. Allocates nothing where both formats are one plain element.
+ *
+ * NDBUF_ERR_CAST, NDBUF_ERR_INVALID  as ndbuf_format_can_cast
+ * NDBUF_ERR_NOMEM */
+ndbuf_status ndbuf__conversion_init(ndbuf__conversion *out_conversion, const ndbuf_format *dst, const ndbuf_format *src,
+                                    ndbuf_casting casting, uint32_t flags, ndbuf_error *err);
+
+void ndbuf__conversion_clear(ndbuf__conversion *conversion);
+
+#endif
