@@ -12,6 +12,7 @@ typedef struct cpu_box {
     const char *src;
     int32_t ndim;
     int64_t unit_nbytes;
+    int32_t swap_nbytes; /* of which units consist: each has its bytes reversed; 2, 4 or 8. 0: they stay as they are */
     const int64_t *shape;
     const int64_t *dst_strides;
     const int64_t *src_strides;

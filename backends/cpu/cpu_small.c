@@ -13,6 +13,7 @@
 /* The two last axes. */
 typedef struct cpu_plane {
     int64_t unit;
+    int32_t swap;                             /* numbers of so many bytes are reversed; 0: not */
     int64_t nrows, row_dst, row_src;          /* the axis before the last one */
     int64_t ncolumns, column_dst, column_src; /* the last one */
     cpu_transpose_fn turn;                    /* NULL: row by row */
@@ -44,7 +45,7 @@ static void plane_turn(const cpu_plane *plane, char *dst, const char *src)
     for (int64_t a = 0; a < plane->ncolumns; a++) {
         src_offsets[a] = a * plane->column_src;
     }
-    plane->turn(dst, dst_offsets, src, src_offsets, plane->ncolumns, plane->nrows, 0);
+    plane->turn(dst, dst_offsets, src, src_offsets, plane->ncolumns, plane->nrows, 0, plane->swap);
 }
 
 static void plane_copy(const cpu_plane *plane, char *dst, const char *src)
@@ -53,10 +54,11 @@ static void plane_copy(const cpu_plane *plane, char *dst, const char *src)
         plane_turn(plane, dst, src);
         return;
     }
-    cpu_row_fn row_fn = ndbuf_cpu__row_fn(plane->unit);
+    cpu_row_fn row_fn = ndbuf_cpu__row_fn(plane->unit, plane->swap);
     for (int64_t i = 0; i < plane->nrows; i++) {
         if (plane->kernels != NULL) {
-            plane->kernels->rows(dst, plane->column_dst, src, plane->column_src, plane->ncolumns, plane->unit, 0);
+            plane->kernels->rows(dst, plane->column_dst, src, plane->column_src, plane->ncolumns, plane->unit, 0,
+                                 plane->swap);
         } else {
             row_fn(dst, plane->column_dst, src, plane->column_src, plane->ncolumns, plane->unit);
         }
@@ -69,6 +71,7 @@ void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels)
 {
     int32_t last = box->ndim - 1;
     cpu_plane plane = {.unit = box->unit_nbytes,
+                       .swap = box->swap_nbytes,
                        .nrows = last > 0 ? box->shape[last - 1] : 1,
                        .row_dst = last > 0 ? box->dst_strides[last - 1] : 0,
                        .row_src = last > 0 ? box->src_strides[last - 1] : 0,

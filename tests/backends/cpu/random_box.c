@@ -77,7 +77,7 @@ static void append_text(random_box *box, const char *name, int64_t value)
     snprintf(box->text + used, sizeof(box->text) - used, "%s%lld", name, (long long)value);
 }
 
-static void copy_by_definition(const ndbuf__copy_axes *axes, char *dst, const char *src)
+static void copy_by_definition(const ndbuf__copy_axes *axes, int32_t swap, char *dst, const char *src)
 {
     int64_t index[NDBUF__MAX_AXES] = {0};
     for (;;) {
@@ -87,7 +87,9 @@ static void copy_by_definition(const ndbuf__copy_axes *axes, char *dst, const ch
             to += index[k] * axes->dst_strides[k];
             from += index[k] * axes->src_strides[k];
         }
-        memcpy(to, from, (size_t)axes->unit_nbytes);
+        for (int64_t i = 0; i < axes->unit_nbytes; i++) {
+            to[i] = from[swap == 0 ? i : i ^ (swap - 1)];
+        }
         int32_t k = axes->ndim - 1;
         for (; k >= 0 && ++index[k] == axes->shape[k]; k--) {
             index[k] = 0;
@@ -116,7 +118,10 @@ void random_box_make(random_box *out_box, test_random *random, int64_t max_nbyte
         return;
     }
     box->axes.unit_nbytes = item;
-    append_text(box, "item ", item);
+    int32_t swap = (int32_t)1 << test_random_range(random, 1, 3);
+    swap = item % swap == 0 && one_in(random, 2) ? swap : 0;
+    append_text(box, "reversed in ", swap);
+    append_text(box, ", item ", item);
     for (int32_t k = 0; k < ndim; k++) {
         ndbuf__copy_axes_append(&box->axes, shape[k], dst_strides[k], src_strides[k]);
         append_text(box, ", ", shape[k]);
@@ -138,12 +143,13 @@ void random_box_make(random_box *out_box, test_random *random, int64_t max_nbyte
     }
     memset(box->untouched, 0x5a, (size_t)box->dst_nbytes);
     memcpy(box->expected, box->untouched, (size_t)box->dst_nbytes);
-    copy_by_definition(&box->axes, box->expected + dst_lead + dst_offset, box->src_block + src_lead + src_offset);
+    copy_by_definition(&box->axes, swap, box->expected + dst_lead + dst_offset, box->src_block + src_lead + src_offset);
     ndbuf__copy_axes_merge(&box->axes);
     box->box = (cpu_box){.dst = box->dst_block + dst_lead + dst_offset + box->axes.dst_offset,
                          .src = box->src_block + src_lead + src_offset + box->axes.src_offset,
                          .ndim = box->axes.ndim,
                          .unit_nbytes = box->axes.unit_nbytes,
+                         .swap_nbytes = swap,
                          .shape = box->axes.shape,
                          .dst_strides = box->axes.dst_strides,
                          .src_strides = box->axes.src_strides};

@@ -19,7 +19,7 @@ typedef struct random_box {
 } random_box;
 
 /* Makes one of up to about max_nbytes: a permuted destination with or without gaps, and a source with axes in any
- * order, reversed, repeated or with gaps. */
+ * order, reversed, repeated or with gaps; of some the bytes of numbers are reversed. */
 void random_box_make(random_box *out_box, test_random *random, int64_t max_nbytes);
 
 /* The destination as it was. */
