@@ -95,7 +95,8 @@ struct cpu_kernels {
                           int64_t staged);
     /* A transpose to aligned lines of dst, of whole ones and whole blocks of rows. NULL: there is none. */
     cpu_transpose_fn stream_transpose[CPU_TRANSPOSE_SIZES];
-    void (*stream_end)(void); /* after the last one of a thread: other threads see it */
+    const struct cpu_conversions *conversions; /* NULL: there are none, but perhaps narrower ones */
+    void (*stream_end)(void);                  /* after the last one of a thread: other threads see it */
 };
 
 extern const cpu_kernels ndbuf_cpu__kernels_portable;

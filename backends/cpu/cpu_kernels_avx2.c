@@ -3,11 +3,14 @@
 
 #include <immintrin.h>
 
+#include "backends/cpu/cpu_conversions.h"
+
 /* Kernels for vectors of 32 bytes. Shuffles take 16: there is no shuffle of bytes across the halves. */
 
 #define KERNELS ndbuf_cpu__kernels_avx2
 #define KERNELS_NAME "avx2"
 #define KERNELS_NARROWER ndbuf_cpu__kernels_ssse3
+#define KERNELS_CONVERSIONS &ndbuf_cpu__conversions_avx2
 #define SCATTER NULL
 
 #define LANES 2

@@ -4,12 +4,15 @@
 #include <immintrin.h>
 #include <stddef.h>
 
+#include "backends/cpu/cpu_conversions.h"
+
 /* Kernels for vectors of 64 bytes, a whole line, with shuffles of bytes across all of it (AVX-512 VBMI) and stores that
  * leave bytes out. */
 
 #define KERNELS ndbuf_cpu__kernels_avx512
 #define KERNELS_NAME "avx512"
 #define KERNELS_NARROWER ndbuf_cpu__kernels_avx2
+#define KERNELS_CONVERSIONS &ndbuf_cpu__conversions_avx512
 #define SCATTER scatter_masked
 
 #define LANES 4

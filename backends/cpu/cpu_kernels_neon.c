@@ -9,6 +9,7 @@
 #define KERNELS ndbuf_cpu__kernels_neon
 #define KERNELS_NAME "neon"
 #define KERNELS_NARROWER ndbuf_cpu__kernels_portable
+#define KERNELS_CONVERSIONS NULL
 #define SCATTER NULL
 
 #define LANES 1

@@ -8,6 +8,7 @@
 #define KERNELS ndbuf_cpu__kernels_ssse3
 #define KERNELS_NAME "ssse3"
 #define KERNELS_NARROWER ndbuf_cpu__kernels_portable
+#define KERNELS_CONVERSIONS NULL
 #define SCATTER NULL
 
 #define LANES 1

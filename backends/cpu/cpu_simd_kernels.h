@@ -3,6 +3,7 @@
 /* The kernels for vectors of any width, included once by the file of each instruction set, which defines before:
  *
  *   KERNELS               the table's name, KERNELS_NAME its text, KERNELS_NARROWER the table below it
+ *   KERNELS_CONVERSIONS   the table of cpu_conversions.h, or NULL
  *   LANES                 16-byte lanes in a vector: 1, 2 or 4
  *   lanes                 the type of such a vector
  *   lanes_unpack_lo/hi(unit_nbytes, a, b)   in each lane, units of both in turn: of the low, of the high halves
@@ -529,4 +530,5 @@ const cpu_kernels KERNELS = {.name = KERNELS_NAME,
                              .gather_lines = gather_lines_any,
                              .scatter = SCATTER,
                              .rows = rows_any,
+                             .conversions = KERNELS_CONVERSIONS,
                              STREAM_KERNELS};
