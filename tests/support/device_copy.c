@@ -158,7 +158,7 @@ static ndbuf_status run_copy(const test_copy_case *copy_case, const ndbuf_view *
         return ndbuf_copy(dst, src, copy_case->queue, err);
     }
     ndbuf_copy_plan *plan = NULL;
-    ndbuf_status status = ndbuf_copy_plan_create(dst, src, &plan, err);
+    ndbuf_status status = ndbuf_copy_plan_create(dst, src, NDBUF_CASTING_EQUIV, 0, &plan, err);
     /* A second run changes nothing, unless the first one has overwritten the source. */
     for (int run = copy_case->in_one_storage ? 1 : 0; run < 2 && status == NDBUF_OK; run++) {
         status = ndbuf_copy_plan_run(plan, dst, src, copy_case->queue, err);
