@@ -50,7 +50,7 @@ static void assert_copy_fails(ndbuf_status status, const char *text, const ndbuf
     ASSERT_OK(ndbuf_queue_create(ndbuf_storage_device(ndbuf_view_storage(dst)), &queue, err));
     ASSERT_FAILS(status, text, ndbuf_copy(dst, src, NULL, err));
     ASSERT_FAILS(status, text, ndbuf_copy(dst, src, queue, err));
-    ASSERT_FAILS(status, text, ndbuf_copy_plan_create(dst, src, &plan, err));
+    ASSERT_FAILS(status, text, ndbuf_copy_plan_create(dst, src, NDBUF_CASTING_EQUIV, 0, &plan, err));
     assert_ptr_equal(plan, &fake0);
     ASSERT_OK(ndbuf_queue_wait(queue, err));
     ndbuf_queue_release(queue);
@@ -206,7 +206,7 @@ static void test_the_queue_of_a_third_device_is_refused(void **state)
     new_view(&src, ndbuf_device_cpu(), "B", 1, (int64_t[1]){4});
     ASSERT_FAILS(NDBUF_ERR_INVALID, "queue", ndbuf_copy(&dst, &src, queue, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "queue", ndbuf_fill(&dst, "x", 1, queue, err));
-    ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, &plan, err));
+    ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, NDBUF_CASTING_EQUIV, 0, &plan, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "queue", ndbuf_copy_plan_run(plan, &dst, &src, queue, err));
     ndbuf_copy_plan_destroy(plan);
     ndbuf_view_release(&dst);
@@ -239,7 +239,7 @@ static void test_empty_and_foreign_views_are_refused(void **state)
     ASSERT_FAILS(NDBUF_ERR_INVALID, "src", ndbuf_copy(&view, &empty, NULL, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "dst", ndbuf_copy(NULL, &view, NULL, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "src", ndbuf_copy(&view, NULL, NULL, err));
-    ASSERT_FAILS(NDBUF_ERR_INVALID, "dst", ndbuf_copy_plan_create(&empty, &view, &plan, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "dst", ndbuf_copy_plan_create(&empty, &view, NDBUF_CASTING_EQUIV, 0, &plan, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "dst", ndbuf_fill(&empty, "x", 1, NULL, err));
     ndbuf_owner foreign_owner = {.library = &other_library};
     ndbuf_view foreign = {.abi_version = NDBUF_ABI_VERSION,
@@ -263,7 +263,7 @@ static void test_a_plan_for_other_views_is_refused(void **state)
     ndbuf_copy_plan *plan = NULL;
     new_view(&dst, ndbuf_device_cpu(), "B", 2, (int64_t[2]){2, 3});
     new_view(&src, fake0, "B", 2, (int64_t[2]){2, 3});
-    ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, &plan, err));
+    ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, NDBUF_CASTING_EQUIV, 0, &plan, err));
     ASSERT_OK(ndbuf_copy_plan_run(plan, &dst, &src, NULL, err));
     new_view(&other, fake0, "B", 2, (int64_t[2]){2, 4});
     ASSERT_FAILS(NDBUF_ERR_INVALID, "src has another layout", ndbuf_copy_plan_run(plan, &dst, &other, NULL, err));
