@@ -11,6 +11,8 @@ typedef ulong ndk_u64;
 typedef int ndk_i32;
 typedef uint ndk_u32;
 typedef uchar ndk_u8;
+typedef char ndk_i8;
+typedef short ndk_i16;
 #else
 #include <stdint.h>
 typedef int64_t ndk_i64;
@@ -18,6 +20,8 @@ typedef uint64_t ndk_u64;
 typedef int32_t ndk_i32;
 typedef uint32_t ndk_u32;
 typedef uint8_t ndk_u8;
+typedef int8_t ndk_i8;
+typedef int16_t ndk_i16;
 #endif
 
 #define NDK_MAX_NDIM 16
