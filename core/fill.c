@@ -94,7 +94,8 @@ static ndbuf_status fill_view(const ndbuf_view *dst, const void *item, ndbuf_que
     ndbuf_device *direct = NULL;
     ndbuf_status status = repeat_item(&source, dst, item, err);
     if (status == NDBUF_OK) {
-        status = ndbuf__copy_prepare(dst, &source, &input, &direct, err);
+        static const ndbuf__cast bytes = {0};
+        status = ndbuf__copy_prepare(dst, &source, &bytes, &input, &direct, err);
     }
     if (status == NDBUF_OK) {
         status = ndbuf__plan_make(&plan, &input, err);

@@ -79,7 +79,7 @@ static ndbuf_status copy_leg(const char *from, const char *to, const ndbuf_view 
                              ndbuf_error *err)
 {
     ndbuf_copy_plan *plan = NULL;
-    ndbuf_status status = ndbuf_copy_plan_create(dst, src, &plan, err);
+    ndbuf_status status = ndbuf_copy_plan_create(dst, src, NDBUF_CASTING_EQUIV, 0, &plan, err);
     if (status != NDBUF_OK) {
         return status;
     }

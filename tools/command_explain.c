@@ -95,7 +95,7 @@ static ndbuf_status make_plan(const explain_request *request, explain_state *sta
                                    state->src.shape, err);
     }
     if (status == NDBUF_OK) {
-        status = ndbuf_copy_plan_create(&state->dst, &state->src, &state->plan, err);
+        status = ndbuf_copy_plan_create(&state->dst, &state->src, NDBUF_CASTING_EQUIV, 0, &state->plan, err);
     }
     return status;
 }

@@ -84,6 +84,7 @@ static bool axes_init(ndbuf__copy_axes *axes, int32_t ndim, const int64_t *shape
                       const ndbuf_copy_side *dst, const ndbuf_copy_side *src)
 {
     axes->ndim = 0;
+    axes->convert = (ndbuf__convert){0};
     axes->unit_nbytes = unit_nbytes;
     axes->dst_offset = dst->offset;
     axes->src_offset = src->offset;

@@ -115,6 +115,7 @@ void random_box_make(random_box *out_box, test_random *random, int64_t max_nbyte
         random_box_make(out_box, random, max_nbytes); /* gaps in gaps in gaps */
         return;
     }
+    box->axes.convert = (ndbuf__convert){0};
     box->axes.unit_nbytes = item;
     append_text(box, "item ", item);
     for (int32_t k = 0; k < ndim; k++) {
