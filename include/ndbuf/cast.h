@@ -45,10 +45,10 @@ enum {
  * takes 64-bit integers to FLOAT64; bfloat16 is a float that holds integers of 8 bits. Text, bytes, opaque items,
  * pointers and objects go only to their own kind and size, text in either byte order.
  *
- * Records are compared leaf by leaf, each by the rule: by the paths of names, where both formats have names, and then the
- * destination may leave fields out, but not have others; else by position, and then there must be as many. Leaves of
- * one path (unnamed ones) pair in their order, and there must be as many of them. Dimensions have to agree. All that is
- * from EQUIV on: NO wants equal formats.
+ * Records are compared leaf by leaf, each by the rule: by the paths of names, where both formats have names, and then
+ * the destination may leave fields out, but not have others; else by position, and then there must be as many. Leaves
+ * of one path (unnamed ones) pair in their order, and there must be as many of them. Dimensions have to agree. All that
+ * is from EQUIV on: NO wants equal formats.
  *
  * NDBUF_OK
  * NDBUF_ERR_CAST     no; the text names both formats, the rule, and the field
