@@ -19,8 +19,8 @@ typedef struct cast_case {
 } cast_case;
 
 typedef struct cast_run {
-    ndbuf_view dst;
-    ndbuf_view src;
+    const ndbuf_view *dst;
+    const ndbuf_view *src;
 } cast_run;
 
 static void check(ndbuf_status status, const ndbuf_error *err)
@@ -36,7 +36,7 @@ static void run_copy(void *context, long count)
     const cast_run *run = context;
     ndbuf_error err = {0};
     for (long i = 0; i < count; i++) {
-        check(ndbuf_copy_cast(&run->dst, &run->src, NDBUF_CASTING_UNSAFE, 0, NULL, &err), &err);
+        check(ndbuf_copy_cast(run->dst, run->src, NDBUF_CASTING_UNSAFE, 0, NULL, &err), &err);
     }
 }
 
@@ -110,15 +110,15 @@ static void measure(const cast_case *one, ndbuf_device *device, int64_t count)
     make_view(&plain_there, device, one->host_format, count);
     make_view(&plain_host, ndbuf_device_cpu(), one->device_format, count);
     fill_host(&host, one->host_format);
-    cast_run runs[2][3] = {{{there, host}, {plain_there, host}, {there, plain_host}},
-                           {{host, there}, {host, plain_there}, {plain_host, there}}};
-    run_copy(&runs[0][0], 1);
+    const cast_run runs[2][3] = {{{&there, &host}, {&plain_there, &host}, {&there, &plain_host}},
+                                 {{&host, &there}, {&host, &plain_there}, {&plain_host, &there}}};
+    run_copy((void *)&runs[0][0], 1);
     verify(one, &there);
-    run_copy(&runs[1][2], 1); /* all memory is touched */
-    run_copy(&runs[0][1], 1);
+    run_copy((void *)&runs[1][2], 1); /* all memory is touched */
+    run_copy((void *)&runs[0][1], 1);
     for (int back = 0; back < 2; back++) {
         bench_fn works[3] = {run_copy, run_copy, run_copy};
-        void *contexts[3] = {&runs[back][0], &runs[back][1], &runs[back][2]};
+        void *contexts[3] = {(void *)&runs[back][0], (void *)&runs[back][1], (void *)&runs[back][2]};
         double ns[3];
         bench_interleaved(works, contexts, 3, 1, ns);
         snprintf(name, sizeof(name), "%s_%s", one->name, back ? "from_device" : "to_device");
