@@ -185,14 +185,14 @@ NDK_FUNCTION ndk_u32 ndk_magnitude_to_small(ndk_u64 magnitude, ndk_i32 is_short,
         const ndk_u32 dropped = digits << (fraction + 1);
         exponent = bias + 30 - nzeros;
         kept = digits >> (31 - fraction);
-        up = dropped > 0x80000000u || (dropped == 0x80000000u && (kept & 1) != 0);
+        up = (dropped | (kept & 1)) > 0x80000000u; /* beyond the middle, or in the middle of an odd number */
     } else {
         const ndk_u32 nzeros = NDK_LEADING_ZEROS_64(magnitude);
         const ndk_u64 digits = magnitude << nzeros;
         const ndk_u64 dropped = digits << (fraction + 1);
         exponent = bias + 62 - nzeros;
         kept = (ndk_u32)(digits >> (63 - fraction));
-        up = dropped > NDK_TOP_BIT || (dropped == NDK_TOP_BIT && (kept & 1) != 0);
+        up = (dropped | (kept & 1)) > NDK_TOP_BIT;
     }
     const ndk_u32 rounded = (exponent << fraction) + kept + up;
     return rounded < infinity ? rounded : infinity;
@@ -207,7 +207,7 @@ NDK_FUNCTION ndk_u64 ndk_magnitude_to_double(ndk_u64 magnitude)
     const ndk_u64 digits = magnitude << nzeros;
     const ndk_u64 kept = digits >> 11;
     const ndk_u64 dropped = digits & 0x7FF;
-    const ndk_u64 up = dropped > 0x400 || (dropped == 0x400 && (kept & 1) != 0);
+    const ndk_u64 up = (dropped | (kept & 1)) > 0x400;
     return ((ndk_u64)(1023 + 62 - nzeros) << 52) + kept + up;
 }
 

@@ -114,9 +114,37 @@ static inline uint64_t swap_64(uint64_t bits)
 
 /* ---- between the numbers that all devices have ---- */
 
+/* Integers to FLOAT32 and FLOAT64 by the processor, which does it right and in vectors. */
+#define HOST_NATIVE(name, type, type_bits)                                                                             \
+    static inline __attribute__((always_inline)) uint##type_bits##_t name(uint64_t bits, int32_t src_number)           \
+    {                                                                                                                  \
+        uint##type_bits##_t result;                                                                                    \
+        type value = src_number == NDK_BOOL    ? (type)(bits != 0)                                                     \
+                     : src_number == NDK_INT8  ? (type)(int8_t)bits                                                    \
+                     : src_number == NDK_INT16 ? (type)(int16_t)bits                                                   \
+                     : src_number == NDK_INT32 ? (type)(int32_t)bits                                                   \
+                     : src_number == NDK_INT64 ? (type)(int64_t)bits                                                   \
+                                               : (type)bits;                                                           \
+        memcpy(&result, &value, sizeof(result));                                                                       \
+        return result;                                                                                                 \
+    }
+HOST_NATIVE(native_single, float, 32)
+HOST_NATIVE(native_double, double, 64)
+
+static inline __attribute__((always_inline)) uint64_t convert(uint64_t bits, int32_t dst_number, int32_t src_number)
+{
+    if (src_number <= NDK_UINT64 && dst_number == NDK_FLOAT32) {
+        return native_single(bits, src_number);
+    }
+    if (src_number <= NDK_UINT64 && dst_number == NDK_FLOAT64) {
+        return native_double(bits, src_number);
+    }
+    return ndk_convert_number(bits, dst_number, src_number, 0);
+}
+
 #define HOST_ROW_FUNCTION(dst_name, dst_bits, src_name, src_bits)                                                      \
     HOST_FUNCTION(row_##dst_name##_##src_name)                                                                         \
-    HOST_ROW(dst_bits, src_bits, ndk_convert_number(from, NDK_##dst_name, NDK_##src_name, 0))
+    HOST_ROW(dst_bits, src_bits, convert(from, NDK_##dst_name, NDK_##src_name))
 #define HOST_ROW_FUNCTIONS(dst_name, dst_bits) HOST_FROM_ALL(HOST_ROW_FUNCTION, dst_name, dst_bits)
 HOST_ALL(HOST_ROW_FUNCTIONS)
 

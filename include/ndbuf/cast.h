@@ -37,7 +37,7 @@ enum {
  *                   2^64, else 2^63.
  *   complex         halves as such; from a real number the imaginary part is 0; to a real number it is dropped; to BOOL
  *                   true if either half is
- *   same number     bits are kept, of NaN too; BOOL becomes 0 or 1
+ *   same number     bits are kept, of NaN and of BOOL too
  *
  * With NDBUF_CAST_SATURATE integers that do not fit, from integers and floats, become the nearest bound, and NaN 0. */
 

@@ -33,7 +33,6 @@ static ndbuf_element element_of(ndbuf_number number, bool is_swapped)
 
 static const ndbuf_element float32 = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
 static const ndbuf_element float64 = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
-static const ndbuf_element swapped32 = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4, .is_swapped = 1};
 
 typedef struct cast_case {
     ndbuf_device *dst_device;
@@ -69,7 +68,7 @@ static void make_view(ndbuf_device *device, const char *format_text, bool turned
 static void case_open(cast_case *self, uint32_t copy_flags, const char *dst, const char *dst_format, const char *src,
                       const char *src_format)
 {
-    fake_config config = {.copy_flags = copy_flags, .memory_nbytes = 1 << 20};
+    fake_config config = {.copy_flags = copy_flags, .memory_nbytes = 16 << 20};
     test_random random = {.state = 7};
     fake_register();
     fake_configure(&config);

@@ -11,15 +11,18 @@ static bool is_reachable(const ndbuf_device *device)
     return fake_is_own(device) || (device->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0;
 }
 
+/* What is possible within one device only. */
+#define LOCAL_FLAGS (NDBUF_CAN_FILL | NDBUF_CAN_CONVERT | NDBUF_CAN_CONVERT_FLOAT64)
+
 static uint32_t flags_between(const fake_config *config, const ndbuf_device *dst, const ndbuf_device *src)
 {
     if (!is_reachable(dst) || !is_reachable(src) || (!fake_is_own(dst) && !fake_is_own(src))) {
         return 0;
     }
     if (fake_is_own(dst) && fake_is_own(src) && dst != src) {
-        return config->peer_flags & ~(uint32_t)NDBUF_CAN_FILL;
+        return config->peer_flags & ~(uint32_t)LOCAL_FLAGS;
     }
-    return dst == src ? config->copy_flags : config->copy_flags & ~(uint32_t)NDBUF_CAN_FILL;
+    return dst == src ? config->copy_flags : config->copy_flags & ~(uint32_t)LOCAL_FLAGS;
 }
 
 void fake_copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps)

@@ -85,10 +85,16 @@ static void write_padding(writer *w, int64_t nbytes)
 
 static void write_element(writer *w, const test_type *type)
 {
-    static const char *const codes[] = {"", "?", "b", "B", "h", "H", "i", "I", "q", "Q", "e", "E", "f", "d", "g"};
+    static const char *const codes[] = {"", "?", "b", "B", "h", "H", "i", "I", "q", "Q", "e", "", "f", "d", "g"};
     ndbuf_number number = (ndbuf_number)type->element.number;
     /* Long doubles have no standard size. */
     char order[2] = {number == NDBUF_NUMBER_LONG_DOUBLE ? '^' : order_letter(type->element.is_swapped != 0), '\0'};
+    if (number == NDBUF_NUMBER_BFLOAT16) { /* docs/formats.md */
+        write_text(w, "T{");
+        write_text(w, order);
+        write_text(w, "2x:bfloat16:}");
+        return;
+    }
     write_text(w, order);
     write_text(w, type->element.is_complex ? "Z" : "");
     write_text(w, codes[number]);

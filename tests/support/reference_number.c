@@ -331,10 +331,10 @@ static void convert_number(unsigned char *dst, const ndbuf_element *to, const un
     ndbuf_number number = (ndbuf_number)to->number;
     value v = load_value(src, (ndbuf_number)from->number, from->is_swapped != 0);
     wide bits;
-    if (number == NDBUF_NUMBER_BOOL) {
-        bits = is_true(&v);
-    } else if (to->number == from->number) {
+    if (to->number == from->number) {
         bits = load_bits(src, number, from->is_swapped != 0);
+    } else if (number == NDBUF_NUMBER_BOOL) {
+        bits = is_true(&v);
     } else if (is_float(number)) {
         bits = float_bits(&v, float_type_of(number));
     } else {

@@ -66,7 +66,7 @@ static const struct {
     {F32, 0x7FC00000, BOOL, 1, 1},
     {F64, 0, BOOL, 0, 0},
     {I64, 0x100000000, BOOL, 1, 1},
-    {BOOL, 0xFE, BOOL, 1, 1},
+    {BOOL, 0xFE, BOOL, 0xFE, 0xFE},
     {BOOL, 0x80, U64, 1, 1},
     {BOOL, 2, F32, 0x3F800000, 0x3F800000},
     /* between integers */

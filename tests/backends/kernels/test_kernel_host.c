@@ -70,8 +70,8 @@ static void test_kernels_agree_with_the_reference_copy(void **state)
 {
     (void)state;
     test_random random = test_random_make("kernels as C", 1);
-    int used[64] = {0};
-    assert_true(ndbuf__kernel_count <= 64);
+    int used[128] = {0};
+    assert_true(ndbuf__kernel_count <= 128);
     try_cases(&random, 3500, 0, used);
     try_cases(&random, 1500, KERNEL_CASE_LARGE, used);
     try_cases(&random, 1000, KERNEL_CASE_FILL, used);
