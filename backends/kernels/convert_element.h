@@ -343,7 +343,7 @@ NDK_FUNCTION ndk_u64 ndk_from_integer(ndk_u64 value, ndk_i32 dst_number, ndk_i32
 
 NDK_FUNCTION ndk_u64 ndk_convert_number(ndk_u64 bits, ndk_i32 dst_number, ndk_i32 src_number, ndk_i32 saturates)
 {
-    if (dst_number == src_number && src_number != NDK_BOOL) {
+    if (dst_number == src_number) {
         return bits;
     }
     switch (src_number) {

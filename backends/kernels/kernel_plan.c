@@ -273,7 +273,7 @@ static bool keeps_bits(const ndbuf_convert_box *box)
     const ndbuf_element *src = &box->src_element;
     bool wraps = is_integer(dst) && is_integer(src) && (box->flags & NDBUF_CAST_SATURATE) == 0;
     return !dst->is_complex && !src->is_complex && dst->nbytes == src->nbytes &&
-           (wraps || (dst->number == src->number && dst->number != NDK_BOOL));
+           (wraps || dst->number == src->number);
 }
 
 static bool plan_as_copy(const ndbuf_convert_box *box, uint64_t dst_address, uint64_t src_address,

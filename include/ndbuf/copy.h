@@ -38,8 +38,8 @@ extern "C" {
 NDBUF_API ndbuf_status ndbuf_copy(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err);
 
 /* The same for formats that differ, as far as a rule allows (ndbuf_format_can_cast): numbers are converted on the way,
- * records field by field, and what no field of `dst` covers keeps its bytes. Where it is converted is planned so that
- * the fewest bytes travel between devices.
+ * records field by field, and what no field of `dst` covers keeps its bytes; but items of equal formats are copied
+ * whole, their padding, too. Where it is converted is planned so that the fewest bytes travel between devices.
  *
  * casting  a rule. ndbuf_copy is NDBUF_CASTING_EQUIV.
  * flags    NDBUF_CAST_... bits, or 0.
