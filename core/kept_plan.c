@@ -26,6 +26,9 @@ static void layout_adopt(ndbuf__layout *layout, int64_t *dims)
     layout->suboffsets = layout->suboffsets != NULL ? dims + 2 * NDBUF_MAX_NDIM : NULL;
 }
 
+/* Contiguous bytes up to here are moved without the engine, which would do the same. */
+#define MOVED_NBYTES 4096
+
 /* Prepares the short way of ndbuf_copy_plan_run. */
 static void prepare_at_once(ndbuf_copy_plan *kept)
 {
@@ -38,6 +41,10 @@ static void prepare_at_once(ndbuf_copy_plan *kept)
         ndbuf__layout_range(&kept->input.dst, &kept->dst_lo, &kept->dst_hi, &overflow);
         ndbuf__layout_range(&kept->input.src, &kept->src_lo, &kept->src_hi, &overflow);
         kept->runs_at_once = !overflow;
+    }
+    kept->moves_nbytes = 0;
+    if (plan->axes.ndim == 0 && !ndbuf__casts(&plan->cast) && plan->axes.unit_nbytes <= MOVED_NBYTES) {
+        kept->moves_nbytes = plan->axes.unit_nbytes;
     }
 }
 
@@ -190,10 +197,12 @@ static inline bool is_as_planned(const ndbuf_view *view, const ndbuf__layout *pl
     bool equal = view != NULL && view->release != NULL && view->abi_version == NDBUF_ABI_VERSION &&
                  ndbuf__view_is_own(view) && view->storage->mem.device == device && view->layout == format &&
                  view->ndim == planned->ndim && view->suboffsets == NULL && view->ready == NULL;
+    uint64_t differences = 0; /* no branch for each */
     for (int32_t k = 0; equal && k < planned->ndim; k++) {
-        equal = view->shape[k] == planned->shape[k] && view->strides[k] == planned->strides[k];
+        differences |=
+            (uint64_t)(view->shape[k] ^ planned->shape[k]) | (uint64_t)(view->strides[k] ^ planned->strides[k]);
     }
-    return equal;
+    return equal && differences == 0;
 }
 
 /* The short way. False: it is not open. */
@@ -210,12 +219,16 @@ static bool run_at_once(const ndbuf_copy_plan *plan, const ndbuf_view *dst, cons
         from + (uintptr_t)plan->src_lo < to + (uintptr_t)plan->dst_hi) {
         return false;
     }
+    const ndbuf__copy_axes *axes = &plan->plan.axes;
+    if (plan->moves_nbytes > 0) {
+        memcpy((char *)to + axes->dst_offset, (const char *)from + axes->src_offset, (size_t)plan->moves_nbytes);
+        return true;
+    }
     const ndbuf__transfer_ends ends = {.dst = &dst->storage->mem,
                                        .src = &src->storage->mem,
                                        .dst_offset = dst->byte_offset,
                                        .src_offset = src->byte_offset};
-    return ndbuf__transfer_strided(&plan->plan.axes, plan->direct->ops, plan->direct->default_queue, &ends, NULL) ==
-           NDBUF_OK;
+    return ndbuf__transfer_strided(axes, plan->direct->ops, plan->direct->default_queue, &ends, NULL) == NDBUF_OK;
 }
 
 /* All parts, one after the other. */

@@ -79,6 +79,11 @@ ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, co
     }
     ndbuf__conversion_clear(&conversion);
     if (!of_elements && !cast.moves_nothing) {
+        if (ndbuf_format_itemsize(dst) > INT32_MAX || ndbuf_format_itemsize(src) > INT32_MAX) {
+            return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
+                              "records of %lld and %lld bytes are too large to be converted",
+                              (long long)ndbuf_format_itemsize(dst), (long long)ndbuf_format_itemsize(src));
+        }
         cast.convert.dst.nbytes = (int32_t)ndbuf_format_itemsize(dst);
         cast.convert.src.nbytes = (int32_t)ndbuf_format_itemsize(src);
         status = ndbuf__record_create(&cast.record, dst, src, casting, flags, err);

@@ -5,7 +5,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
+#include "core/compiler.h"
 #include "core/environment.h"
 
 /* Which kernels this processor runs. */
@@ -23,12 +27,16 @@ static bool runs_ssse3(void)
 
 static bool runs_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") != 0;
+    unsigned int eax;
+    unsigned int ebx;
+    unsigned int ecx = 0;
+    unsigned int edx;
+    return __builtin_cpu_supports("avx2") && __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
 }
 
 static bool runs_avx512(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vbmi");
 }
@@ -77,12 +85,15 @@ void ndbuf_cpu__kernels_set(const cpu_kernels *kernels)
     atomic_store_explicit(&chosen, kernels, memory_order_release);
 }
 
+static NDBUF__NOINLINE const cpu_kernels *kernels_choose(void)
+{
+    const cpu_kernels *kernels = kernels_best();
+    ndbuf_cpu__kernels_set(kernels);
+    return kernels;
+}
+
 const cpu_kernels *ndbuf_cpu__kernels_get(void)
 {
     const cpu_kernels *kernels = atomic_load_explicit(&chosen, memory_order_acquire);
-    if (kernels == NULL) {
-        kernels = kernels_best();
-        ndbuf_cpu__kernels_set(kernels);
-    }
-    return kernels;
+    return NDBUF__LIKELY(kernels != NULL) ? kernels : kernels_choose();
 }

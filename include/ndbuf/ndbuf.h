@@ -11,6 +11,7 @@
 #include "ndbuf/device.h"
 #include "ndbuf/exporter.h"
 #include "ndbuf/format.h"
+#include "ndbuf/item.h"
 #include "ndbuf/queue.h"
 #include "ndbuf/status.h"
 #include "ndbuf/storage.h"
