@@ -81,18 +81,15 @@ NDK_FUNCTION ndk_u64 ndk_swap_number(ndk_u64 bits, ndk_u32 nbytes)
 
 /* ---- floats to wider floats: exact; a NaN becomes quiet ---- */
 
-NDK_FUNCTION ndk_u32 ndk_half_to_single(ndk_u32 half)
+NDK_FUNCTION ndk_u32 ndk_half_to_single(ndk_u32 bits)
 {
-    const ndk_u32 sign = (half & 0x8000u) << 16;
-    const ndk_u32 rest = half & 0x7FFFu;
+    const ndk_u32 sign = (bits & 0x8000u) << 16;
+    const ndk_u32 rest = bits & 0x7FFFu;
     if (rest - 0x0400u < 0x7800u) {
         return sign | ((rest << 13) + (112u << 23));
     }
-    if (rest > 0x7C00u) {
-        return sign | 0x7FC00000u | rest << 13;
-    }
-    if (rest == 0x7C00u) {
-        return sign | 0x7F800000u;
+    if (rest >= 0x7C00u) {
+        return sign | 0x7F800000u | rest << 13 | (ndk_u32)(rest > 0x7C00u) << 22;
     }
     if (rest == 0) {
         return sign;

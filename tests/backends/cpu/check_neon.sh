@@ -17,13 +17,13 @@ for program in "$compiler" "$emulator"; do
     fi
 done
 mkdir -p "$out"
-others='kernels_(ssse3|avx)|cpu_(backend|copy|memory|mapped_file|queue)\.c' # not the engine's, or not for AArch64
+others='(kernels|convert)_(ssse3|avx)|cpu_(backend|copy|memory|mapped_file|queue)\.c' # not the engine's, or not for AArch64
 sources=$(ls "$root"/backends/cpu/cpu_*.c | grep -vE "$others")
 # shellcheck disable=SC2086 # a list
 "$compiler" -O2 -static -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DNDBUF_BUILDING -DNDBUF_STATIC \
     -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/backends/cpu/emulated" \
     "$root/tests/backends/cpu/test_cpu_engine.c" "$root/tests/backends/cpu/random_box.c" \
-    "$root/tests/support/test.c" $sources "$root/core/copy_axes.c" "$root/core/environment.c" \
+    "$root/tests/support/test.c" $sources "$root/backends/kernels/convert_host.c" "$root/core/copy_axes.c" "$root/core/environment.c" \
     "$root/core/host_alloc.c" "$root/core/status.c" \
     -o "$out/test_cpu_engine_aarch64" -lpthread
 "$emulator" "$out/test_cpu_engine_aarch64"
