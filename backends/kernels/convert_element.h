@@ -88,11 +88,8 @@ NDK_FUNCTION ndk_u32 ndk_half_to_single(ndk_u32 bits)
     if (rest - 0x0400u < 0x7800u) {
         return sign | ((rest << 13) + (112u << 23));
     }
-    if (rest > 0x7C00u) {
-        return sign | 0x7FC00000u | rest << 13;
-    }
-    if (rest == 0x7C00u) {
-        return sign | 0x7F800000u;
+    if (rest >= 0x7C00u) {
+        return sign | 0x7F800000u | rest << 13 | (ndk_u32)(rest > 0x7C00u) << 22;
     }
     if (rest == 0) {
         return sign;
