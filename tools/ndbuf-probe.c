@@ -102,8 +102,8 @@ static const struct {
     {"convert", NULL},
     {"sconvert", NULL},
     {"cancast", NULL},
-    {"dlpack", NULL},
-    {"fromdlpack", NULL},
+    {"dlpack", probe_dlpack},
+    {"fromdlpack", probe_from_dlpack},
 };
 
 /* The protocol's word for a failure. */

@@ -85,7 +85,9 @@ ndbuf_status probe_imaginary_storage(int64_t nbytes, ndbuf_storage **out_storage
 typedef ndbuf_status (*probe_handler)(probe_request *request, probe_answer *answer, ndbuf_error *err);
 
 ndbuf_status probe_copy(probe_request *request, probe_answer *answer, ndbuf_error *err);
+ndbuf_status probe_dlpack(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_format(probe_request *request, probe_answer *answer, ndbuf_error *err);
+ndbuf_status probe_from_dlpack(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_gather(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_hello(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_move(probe_request *request, probe_answer *answer, ndbuf_error *err);
