@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "core/compiler.h"
 #include "core/host_alloc.h"
 
 #include "backends/kernels/convert_host.h"
@@ -23,15 +24,10 @@ static ndbuf_status job_run(void *context, ndbuf_error *err)
     return NDBUF_OK;
 }
 
-/* Runs a box at once in the immediate queue, else puts a copy of it, box_nbytes bytes, into the queue. `item_nbytes` >
- * 0: box->src is an item to be copied along. */
-static ndbuf_status box_submit(ndbuf_queue *queue, void (*run)(const cpu_box *box), const cpu_box *box,
-                               size_t box_nbytes, int64_t item_nbytes, ndbuf_error *err)
+/* Puts a copy of a box, box_nbytes bytes, into a queue. `item_nbytes` > 0: box->src is an item to be copied along. */
+static NDBUF__NOINLINE ndbuf_status box_enqueue(ndbuf_queue *queue, void (*run)(const cpu_box *box), const cpu_box *box,
+                                                size_t box_nbytes, int64_t item_nbytes, ndbuf_error *err)
 {
-    if (queue == &ndbuf_cpu__immediate_queue) {
-        run(box);
-        return NDBUF_OK;
-    }
     size_t ndim = (size_t)box->ndim;
     cpu_copy_job *job = ndbuf__malloc(sizeof(*job) + 3 * ndim * sizeof(int64_t) + (size_t)item_nbytes);
     if (job == NULL) {
@@ -58,6 +54,17 @@ static ndbuf_status box_submit(ndbuf_queue *queue, void (*run)(const cpu_box *bo
         ndbuf__free(job);
     }
     return status;
+}
+
+/* Runs a box at once in the immediate queue, else puts a copy of it into the queue. */
+static inline ndbuf_status box_submit(ndbuf_queue *queue, void (*run)(const cpu_box *box), const cpu_box *box,
+                                      size_t box_nbytes, int64_t item_nbytes, ndbuf_error *err)
+{
+    if (queue == &ndbuf_cpu__immediate_queue) {
+        run(box);
+        return NDBUF_OK;
+    }
+    return box_enqueue(queue, run, box, box_nbytes, item_nbytes, err);
 }
 
 ndbuf_status ndbuf_cpu__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t dst_offset, const ndbuf_mem *src,

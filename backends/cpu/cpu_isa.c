@@ -9,6 +9,7 @@
 #include <cpuid.h>
 #endif
 
+#include "core/compiler.h"
 #include "core/environment.h"
 
 /* Which kernels this processor runs. */
@@ -84,12 +85,15 @@ void ndbuf_cpu__kernels_set(const cpu_kernels *kernels)
     atomic_store_explicit(&chosen, kernels, memory_order_release);
 }
 
+static NDBUF__NOINLINE const cpu_kernels *kernels_choose(void)
+{
+    const cpu_kernels *kernels = kernels_best();
+    ndbuf_cpu__kernels_set(kernels);
+    return kernels;
+}
+
 const cpu_kernels *ndbuf_cpu__kernels_get(void)
 {
     const cpu_kernels *kernels = atomic_load_explicit(&chosen, memory_order_acquire);
-    if (kernels == NULL) {
-        kernels = kernels_best();
-        ndbuf_cpu__kernels_set(kernels);
-    }
-    return kernels;
+    return NDBUF__LIKELY(kernels != NULL) ? kernels : kernels_choose();
 }

@@ -2,12 +2,14 @@
 #include "backends/cpu/cpu_engine.h"
 
 #include <stdbool.h>
+#include <string.h>
 
+#include "core/compiler.h"
 #include "core/copy_axes.h"
 
 #include "backends/cpu/cpu_strided.h"
 
-/* Sides of planes that are transposed by vectors. */
+/* Sides of planes that are transposed by vectors; a multiple of 4. */
 #define MAX_SIDE 128
 
 /* The two last axes. */
@@ -16,18 +18,81 @@ typedef struct cpu_plane {
     int32_t swap;                             /* numbers of so many bytes are reversed; 0: not */
     int64_t nrows, row_dst, row_src;          /* the axis before the last one */
     int64_t ncolumns, column_dst, column_src; /* the last one */
-    cpu_transpose_fn turn;                    /* NULL: row by row */
-    const cpu_kernels *kernels;               /* whose rows to take; NULL: scalar ones */
+    const cpu_kernels *kernels;
 } cpu_plane;
 
-/* The kernel that turns the plane, where it is dense on both sides and not too small for its blocks. */
-static cpu_transpose_fn find_turn(const cpu_plane *plane, const cpu_kernels *kernels)
+/* Copies one plane; `context` is what it was prepared for. */
+typedef void (*cpu_plane_fn)(const cpu_plane *plane, const void *context, char *dst, const char *src);
+
+/* memcpy of a constant size is one load and one store. */
+#define DEFINE_PLANE(nbytes)                                                                                           \
+    static void plane_##nbytes(const cpu_plane *plane, const void *context, char *dst, const char *src)                \
+    {                                                                                                                  \
+        (void)context;                                                                                                 \
+        const cpu_plane p = *plane;                                                                                    \
+        for (int64_t i = 0; i < p.nrows; i++) {                                                                        \
+            char *to = dst + i * p.row_dst;                                                                            \
+            const char *from = src + i * p.row_src;                                                                    \
+            for (int64_t j = 0; j < p.ncolumns; j++) {                                                                 \
+                memcpy(to, from, nbytes);                                                                              \
+                to += p.column_dst;                                                                                    \
+                from += p.column_src;                                                                                  \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+DEFINE_PLANE(1)
+DEFINE_PLANE(2)
+DEFINE_PLANE(4)
+DEFINE_PLANE(8)
+
+static void plane_rows(const cpu_plane *plane, const void *context, char *dst, const char *src)
 {
-    int size = cpu_size_index(plane->unit);
-    if (size < 0 || plane->column_dst != plane->unit || plane->row_src != plane->unit || plane->nrows > MAX_SIDE ||
+    (void)context;
+    for (int64_t i = 0; i < plane->nrows; i++) {
+        plane->kernels->rows(dst, plane->column_dst, src, plane->column_src, plane->ncolumns, plane->unit, 0,
+                             plane->swap);
+        dst += plane->row_dst;
+        src += plane->row_src;
+    }
+}
+
+static void plane_swapped(const cpu_plane *plane, const void *context, char *dst, const char *src)
+{
+    (void)context;
+    cpu_row_fn row_fn = ndbuf_cpu__row_fn(plane->unit, plane->swap);
+    for (int64_t i = 0; i < plane->nrows; i++) {
+        row_fn(dst, plane->column_dst, src, plane->column_src, plane->ncolumns, plane->unit);
+        dst += plane->row_dst;
+        src += plane->row_src;
+    }
+}
+
+/* What kernels that turn a plane are told. */
+typedef struct cpu_turn {
+    cpu_transpose_fn fn;
+    int64_t dst_offsets[MAX_SIDE];
+    int64_t src_offsets[MAX_SIDE];
+} cpu_turn;
+
+static void plane_turn(const cpu_plane *plane, const void *context, char *dst, const char *src)
+{
+    const cpu_turn *turn = context;
+    turn->fn(dst, turn->dst_offsets, src, turn->src_offsets, plane->ncolumns, plane->nrows, 0, plane->swap);
+}
+
+/* The kernel that turns the plane, where it is dense on both sides and not too small for its blocks. */
+static inline cpu_transpose_fn find_turn(const cpu_plane *plane)
+{
+    if (plane->column_dst != plane->unit || plane->row_src != plane->unit || plane->nrows > MAX_SIDE ||
         plane->ncolumns > MAX_SIDE) {
         return NULL;
     }
+    int size = cpu_size_index(plane->unit);
+    if (size < 0) {
+        return NULL;
+    }
+    const cpu_kernels *kernels = plane->kernels;
     while (kernels != NULL &&
            (plane->ncolumns < kernels->block_side[size] || plane->nrows < kernels->block_side[size])) {
         kernels = kernels->narrower;
@@ -35,66 +100,23 @@ static cpu_transpose_fn find_turn(const cpu_plane *plane, const cpu_kernels *ker
     return kernels != NULL && kernels->block_side[size] > 1 ? kernels->transpose[size] : NULL;
 }
 
-static void plane_turn(const cpu_plane *plane, char *dst, const char *src)
+/* All planes of a box. */
+static inline void walk(const cpu_box *box, const cpu_plane *plane, cpu_plane_fn copy, const void *context)
 {
-    int64_t dst_offsets[MAX_SIDE];
-    int64_t src_offsets[MAX_SIDE];
-    for (int64_t b = 0; b < plane->nrows; b++) {
-        dst_offsets[b] = b * plane->row_dst;
-    }
-    for (int64_t a = 0; a < plane->ncolumns; a++) {
-        src_offsets[a] = a * plane->column_src;
-    }
-    plane->turn(dst, dst_offsets, src, src_offsets, plane->ncolumns, plane->nrows, 0, plane->swap);
-}
-
-static void plane_copy(const cpu_plane *plane, char *dst, const char *src)
-{
-    if (plane->turn != NULL) {
-        plane_turn(plane, dst, src);
-        return;
-    }
-    cpu_row_fn row_fn = ndbuf_cpu__row_fn(plane->unit, plane->swap);
-    for (int64_t i = 0; i < plane->nrows; i++) {
-        if (plane->kernels != NULL) {
-            plane->kernels->rows(dst, plane->column_dst, src, plane->column_src, plane->ncolumns, plane->unit, 0,
-                                 plane->swap);
-        } else {
-            row_fn(dst, plane->column_dst, src, plane->column_src, plane->ncolumns, plane->unit);
-        }
-        dst += plane->row_dst;
-        src += plane->row_src;
-    }
-}
-
-void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels)
-{
-    int32_t last = box->ndim - 1;
-    cpu_plane plane = {.unit = box->unit_nbytes,
-                       .swap = box->swap_nbytes,
-                       .nrows = last > 0 ? box->shape[last - 1] : 1,
-                       .row_dst = last > 0 ? box->dst_strides[last - 1] : 0,
-                       .row_src = last > 0 ? box->src_strides[last - 1] : 0,
-                       .ncolumns = box->shape[last],
-                       .column_dst = box->dst_strides[last],
-                       .column_src = box->src_strides[last],
-                       .kernels = box->unit_nbytes > 8 ? kernels : NULL};
-    if (last > 0) {
-        plane.turn = find_turn(&plane, kernels);
-    }
-    if (last <= 1) {
-        plane_copy(&plane, box->dst, box->src);
+    char *dst = box->dst;
+    const char *src = box->src;
+    int32_t nouter = box->ndim - 2;
+    if (nouter <= 0) {
+        copy(plane, context, dst, src);
         return;
     }
     int64_t index[NDBUF__MAX_AXES];
-    char *dst = box->dst;
-    const char *src = box->src;
-    for (int32_t k = 0; k < last - 1; k++) {
+    for (int32_t k = 0; k < nouter; k++) {
         index[k] = 0;
     }
     for (;;) {
-        plane_copy(&plane, dst, src);
-        int32_t k = last - 2;
+        copy(plane, context, dst, src);
+        int32_t k = nouter - 1;
         for (; k >= 0; k--) {
             dst += box->dst_strides[k];
             src += box->src_strides[k];
@@ -108,5 +130,88 @@ void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels)
         if (k < 0) {
             return;
         }
+    }
+}
+
+/* Keeps the compiler from making vectors of a few steps. */
+#if defined(__GNUC__)
+#define KEEP_AS_LOOP(value) __asm__("" : "+r"(value))
+#else
+#define KEEP_AS_LOOP(value) ((void)0)
+#endif
+
+/* Four at a time, also behind `count`, where there is room. */
+static inline void fill_offsets(int64_t offsets[MAX_SIDE], int64_t count, int64_t stride)
+{
+    int64_t offset = 0;
+    for (int64_t i = 0; i < count; i += 4) {
+        offsets[i] = offset;
+        offsets[i + 1] = offset + stride;
+        offsets[i + 2] = offset + 2 * stride;
+        offsets[i + 3] = offset + 3 * stride;
+        offset += 4 * stride;
+        KEEP_AS_LOOP(offset);
+    }
+}
+
+/* By itself, for the room that the offsets take. */
+static NDBUF__NOINLINE void turn_planes(const cpu_box *box, const cpu_plane *plane, cpu_transpose_fn fn)
+{
+    cpu_turn turn;
+    turn.fn = fn;
+    fill_offsets(turn.dst_offsets, plane->nrows, plane->row_dst);
+    fill_offsets(turn.src_offsets, plane->ncolumns, plane->column_src);
+    walk(box, plane, plane_turn, &turn);
+}
+
+/* At least two axes. */
+static NDBUF__NOINLINE void copy_planes(const cpu_box *box, const cpu_kernels *kernels)
+{
+    int32_t last = box->ndim - 1;
+    cpu_plane plane = {.unit = box->unit_nbytes,
+                       .swap = box->swap_nbytes,
+                       .nrows = box->shape[last - 1],
+                       .row_dst = box->dst_strides[last - 1],
+                       .row_src = box->src_strides[last - 1],
+                       .ncolumns = box->shape[last],
+                       .column_dst = box->dst_strides[last],
+                       .column_src = box->src_strides[last],
+                       .kernels = kernels};
+    cpu_transpose_fn turn = find_turn(&plane);
+    if (turn != NULL) {
+        turn_planes(box, &plane, turn);
+        return;
+    }
+    cpu_plane_fn copy = NULL;
+    switch (box->swap_nbytes == 0 ? box->unit_nbytes : 0) {
+    case 1:
+        copy = plane_1;
+        break;
+    case 2:
+        copy = plane_2;
+        break;
+    case 4:
+        copy = plane_4;
+        break;
+    case 8:
+        copy = plane_8;
+        break;
+    default:
+        copy = box->swap_nbytes != 0 && box->unit_nbytes <= 8 ? plane_swapped : plane_rows;
+        break;
+    }
+    walk(box, &plane, copy, NULL);
+}
+
+void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels)
+{
+    if (box->ndim > 1) {
+        copy_planes(box, kernels);
+    } else if (box->unit_nbytes > 8) {
+        kernels->rows(box->dst, box->dst_strides[0], box->src, box->src_strides[0], box->shape[0], box->unit_nbytes, 0,
+                      box->swap_nbytes);
+    } else {
+        ndbuf_cpu__row_fn(box->unit_nbytes, box->swap_nbytes)(box->dst, box->dst_strides[0], box->src,
+                                                              box->src_strides[0], box->shape[0], box->unit_nbytes);
     }
 }

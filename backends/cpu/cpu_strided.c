@@ -3,13 +3,22 @@
 
 #include <string.h>
 
+#if defined(__clang__)
+#define UNROLL_4 _Pragma("clang loop unroll_count(4)")
+#elif defined(__GNUC__)
+#define UNROLL_4 _Pragma("GCC unroll 4")
+#else
+#define UNROLL_4
+#endif
+
 /* memcpy of a constant size is one load and one store, at any alignment. */
 #define DEFINE_UNIT_LOOPS(nbytes)                                                                                      \
     static void row_##nbytes(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,        \
                              int64_t unit_nbytes)                                                                      \
     {                                                                                                                  \
         (void)unit_nbytes;                                                                                             \
-        for (int64_t i = 0; i < count; i++) {                                                                          \
+        UNROLL_4 for (int64_t i = 0; i < count; i++)                                                                   \
+        {                                                                                                              \
             memcpy(dst + i * dst_stride, src + i * src_stride, nbytes);                                                \
         }                                                                                                              \
     }                                                                                                                  \

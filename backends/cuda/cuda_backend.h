@@ -178,6 +178,7 @@ ndbuf_status ndbuf_cuda__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, in
                                     int64_t src_offset, int64_t nbytes, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__copy_strided(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err);
+ndbuf_status ndbuf_cuda__convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *box, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err);
 
 ndbuf_status ndbuf_cuda__queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err);

@@ -138,7 +138,7 @@ typedef struct ndbuf_strided {
 
 /* What a number is, in the byte order of the host unless said otherwise. */
 typedef enum ndbuf_number {
-    NDBUF_NUMBER_BOOL = 1, /* one byte: 0 is false, all else is true; written as 0 and 1 */
+    NDBUF_NUMBER_BOOL = 1, /* one byte: 0 is false, all else is true; converted to it: 0 and 1 */
     NDBUF_NUMBER_INT8 = 2,
     NDBUF_NUMBER_UINT8 = 3,
     NDBUF_NUMBER_INT16 = 4,

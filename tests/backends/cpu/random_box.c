@@ -112,6 +112,7 @@ void random_box_make(random_box *out_box, test_random *random, int64_t max_nbyte
         random_box_make(out_box, random, max_nbytes); /* gaps in gaps in gaps */
         return;
     }
+    box->axes.convert = (ndbuf__convert){0};
     box->axes.unit_nbytes = item;
     int32_t swap = (int32_t)1 << test_random_range(random, 1, 3);
     swap = item % swap == 0 && one_in(random, 2) ? swap : 0;

@@ -392,7 +392,7 @@ static ndbuf_copy_plan_info plan_on_device(const test_layout *dst, const test_la
     ASSERT_OK(ndbuf_storage_create(device, 1 << 22, &storage, err));
     test_layout_view(dst, storage, &dst_view);
     test_layout_view(src, storage, &src_view);
-    ASSERT_OK(ndbuf_copy_plan_create(&dst_view, &src_view, &plan, err));
+    ASSERT_OK(ndbuf_copy_plan_create(&dst_view, &src_view, NDBUF_CASTING_EQUIV, 0, &plan, err));
     ndbuf_copy_plan_info_get(plan, &info);
     ndbuf_copy_plan_destroy(plan);
     ndbuf_view_release(&dst_view);
