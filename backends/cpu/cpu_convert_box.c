@@ -132,6 +132,17 @@ static void block_grow_src(convert_plan *plan, int64_t target, int64_t most)
     }
 }
 
+/* Whether the last axis is dense on both sides, and long enough to be converted where it is. */
+static bool has_direct_rows(const convert_plan *plan)
+{
+    const cpu_box *box = &plan->box->box;
+    const int32_t last = box->ndim - 1;
+    const int64_t dst_nbytes = plan->converter.dst_nbytes;
+    const int64_t src_nbytes = plan->converter.src_nbytes;
+    return box->dst_strides[last] == dst_nbytes && box->src_strides[last] == src_nbytes &&
+           (last == 0 || box->shape[last] * smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
+}
+
 static void plan_blocks(convert_plan *plan)
 {
     const cpu_box *box = &plan->box->box;
@@ -143,8 +154,7 @@ static void plan_blocks(convert_plan *plan)
     for (int32_t k = 0; k < box->ndim; k++) {
         plan->block[k] = 1;
     }
-    if (box->dst_strides[last] == dst_nbytes && box->src_strides[last] == src_nbytes &&
-        box->shape[last] * smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES) {
+    if (has_direct_rows(plan)) {
         block_grow_dst(plan, ROWS_BLOCK_NBYTES / larger_nbytes, ROWS_BLOCK_NBYTES / larger_nbytes);
         plan->packs = false;
         plan->spreads = false;
@@ -220,10 +230,14 @@ typedef struct convert_buffers {
     _Alignas(CPU_LINE_NBYTES) char converted[BLOCK_NBYTES];
 } convert_buffers;
 
-/* A row past the caches. */
+/* A row past the caches; by way of a writer, where the converter itself cannot. */
 static void stream_row(const convert_plan *plan, cpu_writer *writer, char *dst, const char *src, int64_t count)
 {
     const cpu_row_converter *converter = &plan->converter;
+    if (ndbuf_cpu__streams_row(converter, dst)) {
+        ndbuf_cpu__convert_row_streamed(converter, dst, src, count);
+        return;
+    }
     cpu_writer_seek(writer, plan->kernels, dst);
     while (count > 0) {
         int64_t n = smaller(count, cpu_writer_room(writer) / converter->dst_nbytes);
@@ -245,7 +259,9 @@ static void convert_rows(const convert_plan *plan, convert_buffers *buffers, cha
     for (int32_t k = plan->run_axis; k < box->ndim; k++) {
         run *= extents[k];
     }
-    memset(index, 0, sizeof(index[0]) * (size_t)plan->run_axis);
+    for (int32_t k = 0; k < plan->run_axis; k++) {
+        index[k] = 0;
+    }
     for (;;) {
         if (plan->streams && run * plan->converter.dst_nbytes >= STREAMED_RUN_NBYTES) {
             stream_row(plan, &buffers->writer, dst, src, run);
@@ -345,8 +361,8 @@ static void convert_planned(convert_plan *plan)
     for (int32_t k = 0; k < box->ndim; k++) {
         nelements *= box->shape[k];
     }
-    int64_t nbytes = nelements * (plan->converter.dst_nbytes > plan->converter.src_nbytes ? plan->converter.dst_nbytes
-                                                                                          : plan->converter.src_nbytes);
+    /* As a plain copy of the bytes that it moves. */
+    int64_t nbytes = nelements * (plan->converter.dst_nbytes + plan->converter.src_nbytes) / 2;
     plan->streams = plan->kernels->stream != NULL && nbytes >= tuning.stream_nbytes;
     plan->tuning = tuning;
     plan->tuning.stream_nbytes = NDBUF_CPU__NEVER;
@@ -422,12 +438,23 @@ void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
                                        plan.kernels)) {
         return;
     }
+    const cpu_box *box = &convert->box;
+    const int32_t last = box->ndim - 1;
+    int64_t nbytes = plan.converter.dst_nbytes + plan.converter.src_nbytes;
     bool is_one = true;
-    for (int32_t k = 0; k < convert->box.ndim; k++) {
-        is_one = is_one && convert->box.src_strides[k] == 0;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        is_one = is_one && box->src_strides[k] == 0;
+        nbytes *= box->shape[k];
     }
     if (is_one) {
         fill_converted(convert, &plan.converter);
+    } else if (nbytes / 2 < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
+               nbytes / 2 < NDBUF_CPU__TUNING_PEEK(thread_nbytes) && has_direct_rows(&plan)) {
+        const uint64_t mode = cpu_float_mode_begin();
+        plan.streams = false;
+        plan.run_axis = last;
+        convert_rows(&plan, NULL, box->dst, box->src, box->src_strides, box->shape);
+        cpu_float_mode_end(mode);
     } else {
         convert_planned(&plan);
     }

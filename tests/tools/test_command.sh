@@ -268,7 +268,7 @@ for device in $devices; do
 view of it
   shape (2,), strides (3,), items of 3 bytes, 6 bytes
 items on $device of format 'T{<B:a:<H:b:}'
-  [0]  {a: 103, b: 26985}
+  [0]  {a: 103, b: 26984}
   and 1 more"
     run 0 show doubles.npy --as bfloat16 --on "$device" --slice '...,::-1'
     has out "items on $device of format 'T{<2x:bfloat16:}'"
