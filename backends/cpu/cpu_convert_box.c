@@ -392,8 +392,7 @@ static bool keeps_bits(const cpu_convert_box *convert)
     const ndbuf_element *src = &convert->src_element;
     bool are_alike = ndbuf_cpu__is_integer(dst->number) && ndbuf_cpu__is_integer(src->number) &&
                      dst->nbytes == src->nbytes && (convert->flags & NDBUF_CAST_SATURATE) == 0;
-    return dst->is_complex == 0 && src->is_complex == 0 &&
-           (are_alike || (dst->number == src->number && dst->number != NDBUF_NUMBER_BOOL));
+    return dst->is_complex == 0 && src->is_complex == 0 && (are_alike || dst->number == src->number);
 }
 
 /* A plain copy, perhaps with another order of bytes. */
