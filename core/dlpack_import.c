@@ -34,8 +34,9 @@ static ndbuf_status read_dims(const DLTensor *tensor, int64_t itemsize, int64_t 
     if (!overflow) {
         ndbuf__layout_fill_strides(tensor->ndim, shape, itemsize, 'C', strides, &overflow);
     }
-    for (int32_t k = 0; tensor->strides != NULL && k < tensor->ndim; k++) {
-        if (shape[k] > 1) {
+    bool has_strides = tensor->strides != NULL && ndbuf__layout_has_items(&layout);
+    for (int32_t k = 0; k < tensor->ndim; k++) {
+        if (has_strides && shape[k] > 1) {
             strides[k] = ndbuf__mul_i64(tensor->strides[k], itemsize, &overflow);
         }
     }
