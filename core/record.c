@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "core/compiler.h"
 #include "core/host_alloc.h"
 #include "core/ref_count.h"
 
@@ -56,18 +57,12 @@ static bool is_of_elements(const ndbuf__conversion *conversion, const ndbuf_form
            part->dst.nbytes == ndbuf_format_itemsize(dst) && part->src.nbytes == ndbuf_format_itemsize(src);
 }
 
-ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, const ndbuf_format *src,
-                              ndbuf_casting casting, uint32_t flags, ndbuf_error *err)
+static NDBUF__NOINLINE ndbuf_status cast_differing(ndbuf__cast *out_cast, const ndbuf_format *dst,
+                                                   const ndbuf_format *src, ndbuf_casting casting, uint32_t flags,
+                                                   ndbuf_error *err)
 {
-    ndbuf__cast cast = {.moves_nothing = false};
+    ndbuf__cast cast = {.record = NULL};
     ndbuf__conversion conversion = {0};
-    if ((flags & ~(uint32_t)NDBUF_CAST_SATURATE) != 0) {
-        return ndbuf_fail(err, NDBUF_ERR_INVALID, "flags 0x%x of a cast are unknown", (unsigned)flags);
-    }
-    if (casting >= NDBUF_CASTING_NO && casting <= NDBUF_CASTING_UNSAFE && ndbuf_format_equal(dst, src)) {
-        *out_cast = cast;
-        return NDBUF_OK;
-    }
     ndbuf_status status = ndbuf__conversion_init(&conversion, dst, src, casting, flags, err);
     if (status != NDBUF_OK) {
         return status;
@@ -92,4 +87,16 @@ ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, co
         *out_cast = cast;
     }
     return status;
+}
+
+ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, const ndbuf_format *src,
+                              ndbuf_casting casting, uint32_t flags, ndbuf_error *err)
+{
+    bool is_known = casting >= NDBUF_CASTING_NO && casting <= NDBUF_CASTING_UNSAFE &&
+                    (flags & ~(uint32_t)NDBUF_CAST_SATURATE) == 0;
+    if (!is_known || !ndbuf_format_equal(dst, src)) {
+        return cast_differing(out_cast, dst, src, casting, flags, err);
+    }
+    *out_cast = (ndbuf__cast){.record = NULL};
+    return NDBUF_OK;
 }

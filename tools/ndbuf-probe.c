@@ -102,8 +102,8 @@ static const struct {
     {"convert", probe_convert},
     {"sconvert", probe_strided_convert},
     {"cancast", probe_can_cast},
-    {"dlpack", NULL},
-    {"fromdlpack", NULL},
+    {"dlpack", probe_dlpack},
+    {"fromdlpack", probe_from_dlpack},
 };
 
 /* The protocol's word for a failure. */

@@ -93,7 +93,9 @@ typedef ndbuf_status (*probe_handler)(probe_request *request, probe_answer *answ
 ndbuf_status probe_can_cast(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_convert(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_copy(probe_request *request, probe_answer *answer, ndbuf_error *err);
+ndbuf_status probe_dlpack(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_format(probe_request *request, probe_answer *answer, ndbuf_error *err);
+ndbuf_status probe_from_dlpack(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_gather(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_hello(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_move(probe_request *request, probe_answer *answer, ndbuf_error *err);

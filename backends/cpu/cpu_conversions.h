@@ -4,13 +4,15 @@
 
 /* Conversions of dense numbers by vectors, a table for each instruction set that has them. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ndbuf/backend.h"
 
 /* Converts `nsteps` times as many numbers as a step has. Where a side has its bytes in the other order, its `swap` is
- * the size of a number, else 1. */
-typedef void (*cpu_convert_fn)(char *dst, const char *src, int64_t nsteps, int32_t dst_swap, int32_t src_swap);
+ * the size of a number, else 1. With `streams` it writes past the caches: dst begins with a line. */
+typedef void (*cpu_convert_fn)(char *dst, const char *src, int64_t nsteps, int32_t dst_swap, int32_t src_swap,
+                               bool streams);
 
 #define CPU_CONVERT_STEP_MAX 16 /* numbers */
 #define CPU_NUMBERS (NDBUF_NUMBER_LONG_DOUBLE + 1)

@@ -86,7 +86,7 @@ static void convert_few(const cpu_row_converter *converter, char *dst, const cha
     char from[CPU_CONVERT_STEP_MAX * sizeof(int64_t)] = {0};
     char to[CPU_CONVERT_STEP_MAX * sizeof(int64_t)];
     memcpy(from, src, (size_t)(count * converter->src_nbytes));
-    converter->by_steps(to, from, 1, converter->dst_swap, converter->src_swap);
+    converter->by_steps(to, from, 1, converter->dst_swap, converter->src_swap, false);
     memcpy(dst, to, (size_t)(count * converter->dst_nbytes));
 }
 
@@ -102,10 +102,32 @@ void ndbuf_cpu__convert_row(const cpu_row_converter *converter, char *dst, const
         convert_few(converter, dst, src, count);
         return;
     }
-    converter->by_steps(dst, src, nsteps, converter->dst_swap, converter->src_swap);
+    converter->by_steps(dst, src, nsteps, converter->dst_swap, converter->src_swap, false);
     if (rest > 0) { /* the last step takes some numbers once more */
         int64_t first = count - converter->step;
         converter->by_steps(dst + first * converter->dst_nbytes, src + first * converter->src_nbytes, 1,
-                            converter->dst_swap, converter->src_swap);
+                            converter->dst_swap, converter->src_swap, false);
+    }
+}
+
+bool ndbuf_cpu__streams_row(const cpu_row_converter *converter, const char *dst)
+{
+    return converter->by_steps != NULL && (uintptr_t)dst % (uintptr_t)converter->dst_nbytes == 0;
+}
+
+/* What is not whole steps that begin with a line goes as usual. */
+void ndbuf_cpu__convert_row_streamed(const cpu_row_converter *converter, char *dst, const char *src, int64_t count)
+{
+    int64_t head = (int64_t)(-(uintptr_t)dst % CPU_LINE_NBYTES) / converter->dst_nbytes;
+    head = head < count ? head : count;
+    ndbuf_cpu__convert_row(converter, dst, src, head);
+    dst += head * converter->dst_nbytes;
+    src += head * converter->src_nbytes;
+    count -= head;
+    int64_t nsteps = count / converter->step;
+    int64_t done = nsteps * converter->step;
+    converter->by_steps(dst, src, nsteps, converter->dst_swap, converter->src_swap, true);
+    if (done < count) {
+        convert_few(converter, dst + done * converter->dst_nbytes, src + done * converter->src_nbytes, count - done);
     }
 }

@@ -33,4 +33,8 @@ bool ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf
 /* Converts `count` dense elements, in the default floating-point mode. */
 void ndbuf_cpu__convert_row(const cpu_row_converter *converter, char *dst, const char *src, int64_t count);
 
+/* The same past the caches, where ndbuf_cpu__streams_row says that it can; cpu_kernels' stream_end comes behind. */
+bool ndbuf_cpu__streams_row(const cpu_row_converter *converter, const char *dst);
+void ndbuf_cpu__convert_row_streamed(const cpu_row_converter *converter, char *dst, const char *src, int64_t count);
+
 #endif

@@ -23,10 +23,12 @@ typedef struct vd2 {
 
 #define q_load(src) _mm_loadl_epi64((const __m128i *)(src))
 #define q_store(dst, v) _mm_storel_epi64((__m128i *)(dst), v)
+#define q_stream(dst, v) _mm_stream_si64((long long *)(dst), _mm_cvtsi128_si64(v))
 #define q_widen_signed _mm256_cvtepi8_epi32
 #define q_widen_unsigned _mm256_cvtepu8_epi32
 #define h_load(src) _mm_loadu_si128((const __m128i *)(src))
 #define h_store(dst, v) _mm_storeu_si128((__m128i *)(dst), v)
+#define h_stream(dst, v) _mm_stream_si128((__m128i *)(dst), v)
 #define h_pick(v, order) _mm_shuffle_epi8(v, _mm256_castsi256_si128(order))
 #define h_widen_signed _mm256_cvtepi16_epi32
 #define h_widen_unsigned _mm256_cvtepu16_epi32
@@ -34,6 +36,7 @@ typedef struct vd2 {
 #define vf_to_h(v) _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT)
 #define vi_load(src) _mm256_loadu_si256((const __m256i *)(src))
 #define vi_store(dst, v) _mm256_storeu_si256((__m256i *)(dst), v)
+#define vi_stream(dst, v) _mm256_stream_si256((__m256i *)(dst), v)
 #define vi_repeat(p) _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(p)))
 #define vi_pick _mm256_shuffle_epi8
 #define vi_set _mm256_set1_epi32

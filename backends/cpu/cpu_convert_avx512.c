@@ -20,10 +20,12 @@ typedef struct vd2 {
 
 #define q_load(src) _mm_loadu_si128((const __m128i *)(src))
 #define q_store(dst, v) _mm_storeu_si128((__m128i *)(dst), v)
+#define q_stream(dst, v) _mm_stream_si128((__m128i *)(dst), v)
 #define q_widen_signed _mm512_cvtepi8_epi32
 #define q_widen_unsigned _mm512_cvtepu8_epi32
 #define h_load(src) _mm256_loadu_si256((const __m256i *)(src))
 #define h_store(dst, v) _mm256_storeu_si256((__m256i *)(dst), v)
+#define h_stream(dst, v) _mm256_stream_si256((__m256i *)(dst), v)
 #define h_pick(v, order) _mm256_shuffle_epi8(v, _mm512_castsi512_si256(order))
 #define h_widen_signed _mm512_cvtepi16_epi32
 #define h_widen_unsigned _mm512_cvtepu16_epi32
@@ -76,6 +78,13 @@ typedef struct vd2 {
 #define vl_clamp(v, least, greatest)                                                                                   \
     _mm512_min_epi64(_mm512_max_epi64(v, _mm512_set1_epi64(least)), _mm512_set1_epi64(greatest))
 #define vl_min_unsigned(v, greatest) _mm512_min_epu64(v, _mm512_set1_epi64(greatest))
+
+/* Two halves, as in cpu_kernels_avx512.c. */
+static inline void vi_stream(char *dst, __m512i v)
+{
+    _mm256_stream_si256((__m256i *)dst, _mm512_castsi512_si256(v));
+    _mm256_stream_si256((__m256i *)(dst + sizeof(__m256i)), _mm512_extracti64x4_epi64(v, 1));
+}
 
 static inline __m512i vi_join(__m256i lo, __m256i hi)
 {

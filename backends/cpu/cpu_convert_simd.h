@@ -78,44 +78,65 @@ INLINE vd2 load_FLOAT64(const char *src, vi order)
 
 /* ---- and the other way round, of what they were converted to ---- */
 
-INLINE void store_1(char *dst, vi v, vi order)
+INLINE void put_4(char *dst, vi v, bool streams)
+{
+    if (streams) {
+        vi_stream(dst, v);
+    } else {
+        vi_store(dst, v);
+    }
+}
+INLINE void put_2(char *dst, h v, bool streams)
+{
+    if (streams) {
+        h_stream(dst, v);
+    } else {
+        h_store(dst, v);
+    }
+}
+INLINE void store_1(char *dst, vi v, vi order, bool streams)
 {
     (void)order;
-    q_store(dst, vi_to_q(v));
+    if (streams) {
+        q_stream(dst, vi_to_q(v));
+    } else {
+        q_store(dst, vi_to_q(v));
+    }
 }
-INLINE void store_2(char *dst, vi v, vi order)
+INLINE void store_2(char *dst, vi v, vi order, bool streams)
 {
-    h_store(dst, h_pick(vi_to_h(v), order));
+    put_2(dst, h_pick(vi_to_h(v), order), streams);
 }
-INLINE void store_4(char *dst, vi v, vi order)
+INLINE void store_4(char *dst, vi v, vi order, bool streams)
 {
-    vi_store(dst, vi_pick(v, order));
+    put_4(dst, vi_pick(v, order), streams);
 }
-INLINE void store_8(char *dst, vi2 v, vi order)
+INLINE void store_8(char *dst, vi2 v, vi order, bool streams)
 {
-    vi_store(dst, vi_pick(v.lo, order));
-    vi_store(dst + sizeof(vi), vi_pick(v.hi, order));
+    put_4(dst, vi_pick(v.lo, order), streams);
+    put_4(dst + sizeof(vi), vi_pick(v.hi, order), streams);
 }
-INLINE void store_FLOAT16(char *dst, vf v, vi order)
+INLINE void store_FLOAT16(char *dst, vf v, vi order, bool streams)
 {
-    h_store(dst, h_pick(vf_to_h(v), order));
+    put_2(dst, h_pick(vf_to_h(v), order), streams);
 }
-INLINE void store_BFLOAT16(char *dst, vf v, vi order)
+INLINE void store_BFLOAT16(char *dst, vf v, vi order, bool streams)
 {
     vi bits = vf_as_vi(v);
     vi high = vi_shift_right(bits, 16);
     vi half = vi_add(vi_set(0x7FFF), vi_and(high, vi_set(1)));
     vi rounded = vi_shift_right(vi_add(bits, half), 16);
-    vi is_quiet = vi_or(high, vi_set(0x0040));
-    store_2(dst, vi_select_greater(vi_and(bits, vi_set(0x7FFFFFFF)), vi_set(0x7F800000), is_quiet, rounded), order);
+    vi quiet = vi_or(high, vi_set(0x0040));
+    store_2(dst, vi_select_greater(vi_and(bits, vi_set(0x7FFFFFFF)), vi_set(0x7F800000), quiet, rounded), order,
+            streams);
 }
-INLINE void store_FLOAT32(char *dst, vf v, vi order)
+INLINE void store_FLOAT32(char *dst, vf v, vi order, bool streams)
 {
-    store_4(dst, vf_as_vi(v), order);
+    store_4(dst, vf_as_vi(v), order, streams);
 }
-INLINE void store_FLOAT64(char *dst, vd2 v, vi order)
+INLINE void store_FLOAT64(char *dst, vd2 v, vi order, bool streams)
 {
-    store_8(dst, (vi2){vd_as_vi(v.lo), vd_as_vi(v.hi)}, order);
+    store_8(dst, (vi2){vd_as_vi(v.lo), vd_as_vi(v.hi)}, order, streams);
 }
 #define store_BOOL store_1
 #define store_INT8 store_1
@@ -264,12 +285,12 @@ INLINE vi D_clamped_UINT32(vd2 v)
 /* ---- the loops ---- */
 
 #define DEFINE_CONVERSION(name, dst_name, dst_nbytes, src_name, src_nbytes, how)                                       \
-    static void name(char *dst, const char *src, int64_t nsteps, int32_t dst_swap, int32_t src_swap)                   \
+    static void name(char *dst, const char *src, int64_t nsteps, int32_t dst_swap, int32_t src_swap, bool streams)     \
     {                                                                                                                  \
         const vi dst_order = vi_swap_order(dst_swap);                                                                  \
         const vi src_order = vi_swap_order(src_swap);                                                                  \
         for (int64_t i = 0; i < nsteps; i++) {                                                                         \
-            store_##dst_name(dst, how(load_##src_name(src, src_order)), dst_order);                                    \
+            store_##dst_name(dst, how(load_##src_name(src, src_order)), dst_order, streams);                           \
             dst += STEP * (ptrdiff_t)(dst_nbytes);                                                                     \
             src += STEP * (ptrdiff_t)(src_nbytes);                                                                     \
         }                                                                                                              \

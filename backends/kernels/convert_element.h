@@ -71,12 +71,19 @@ NDK_FUNCTION ndk_u32 ndk_number_nbytes(ndk_i32 number)
                                                            : 2u;
 }
 
+NDK_FUNCTION ndk_u32 ndk_swap_32(ndk_u32 bits)
+{
+    return bits >> 24 | (bits >> 8 & 0xFF00u) | (bits & 0xFF00u) << 8 | bits << 24;
+}
+
 /* The bytes of a number in the other order. */
 NDK_FUNCTION ndk_u64 ndk_swap_number(ndk_u64 bits, ndk_u32 nbytes)
 {
-    const ndk_u64 pairs = (bits >> 8 & 0x00FF00FF00FF00FFu) | (bits & 0x00FF00FF00FF00FFu) << 8;
-    const ndk_u64 quads = (pairs >> 16 & 0x0000FFFF0000FFFFu) | (pairs & 0x0000FFFF0000FFFFu) << 16;
-    return nbytes == 1 ? bits : nbytes == 2 ? pairs : nbytes == 4 ? quads : quads >> 32 | quads << 32;
+    const ndk_u32 low = ndk_swap_32((ndk_u32)bits);
+    return nbytes == 1   ? bits
+           : nbytes == 2 ? low >> 16
+           : nbytes == 4 ? low
+                         : (ndk_u64)low << 32 | ndk_swap_32((ndk_u32)(bits >> 32));
 }
 
 /* ---- floats to wider floats: exact; a NaN becomes quiet ---- */

@@ -140,6 +140,16 @@ def base_of(dtype):
 
 # -- values --
 
+def hard_integer(rng, dtype):
+    bits = 8 * dtype.itemsize
+    low = -(1 << (bits - 1)) if dtype.kind == "i" else 0
+    high = low + (1 << bits) - 1
+    chosen = rng.choice((rng.randint(low, high), rng.randint(-3, 3), low, high,
+                         rng.choice((1, -1)) * ((1 << rng.randrange(bits)) + rng.randint(-2, 2)),
+                         rng.choice((2049, 2051, 65519, 65520, 16777217, 16777219))))
+    return min(max(chosen, low), high)
+
+
 def hard_floats(rng, dtype, count):
     """Values of a real floating-point type, of all sizes."""
     chosen = []
@@ -176,13 +186,7 @@ def random_values(rng, dtype, to, count):
     if dtype.kind == "b":
         return numpy.array([rng.random() < 0.5 for _ in range(count)], dtype)
     if dtype.kind in "iu":
-        bits = 8 * dtype.itemsize
-        low = -(1 << (bits - 1)) if dtype.kind == "i" else 0
-        high = low + (1 << bits) - 1
-        return numpy.array([min(max(rng.choice((rng.randint(low, high), rng.randint(-3, 3), low, high,
-                                                rng.choice((1, -1)) * ((1 << rng.randrange(bits)) + rng.randint(-2, 2)),
-                                                rng.choice((2049, 2051, 65519, 65520, 16777217, 16777219)))), low), high)
-                            for _ in range(count)], dtype)
+        return numpy.array([hard_integer(rng, dtype) for _ in range(count)], dtype)
     real = numpy.dtype({"f": dtype, "c": {8: "f4", 16: "f8"}.get(dtype.itemsize, "g")}[dtype.kind])
     halves = [hard_floats(rng, real, count) for _ in range(1 if dtype.kind == "f" else 2)]
     if to.kind in "iu":
@@ -330,10 +334,10 @@ def ask_record(rng, probe):
         actual = numpy.frombuffer(bytes.fromhex(data), to)
         if actual.size != count:
             return 0, "%d items of %d" % (actual.size, count)
-        padding = numpy.tile(padding_mask(to, to.itemsize), count)
         ncompared, wrong = compare_records(actual, expected)
+        between = actual.view("u1")[numpy.tile(padding_mask(to, to.itemsize), count)]
         # Items of equal formats are copied whole.
-        if wrong is None and leaves(to) != leaves(source) and (numpy.frombuffer(bytes.fromhex(data), "u1")[padding] != FILL).any():
+        if wrong is None and leaves(to) != leaves(source) and (between != FILL).any():
             wrong = "padding was written"
         return ncompared, wrong
     probe.ask("convert sfmt=%s dfmt=%s count=%d data=%s" % (
@@ -396,10 +400,11 @@ def ask_view(rng, probe, devices):
 
     def read(answer):
         crc = field_of(answer, "crc")
-        return src.size if crc else 0, None if crc == expected else "answered '%s', expected crc=%s" % (answer, expected)
+        wrong = None if crc == expected else "answered '%s', expected crc=%s" % (answer, expected)
+        return src.size if crc else 0, wrong
     probe.ask("sconvert seed=%d sfmt=%s dfmt=%s shape=%s sbytes=%d soffset=%d sstrides=%s dbytes=%d doffset=%d "
-              "dstrides=%s%s" % (seed, encoded(format_of(source)), encoded(format_of(to)), words(shape), sbytes, soffset,
-                                 words(sstrides), dbytes, doffset, words(dstrides),
+              "dstrides=%s%s" % (seed, encoded(format_of(source)), encoded(format_of(to)), words(shape), sbytes,
+                                 soffset, words(sstrides), dbytes, doffset, words(dstrides),
                                  "" if devices is None else " sdev=%s ddev=%s" % devices), read)
 
 
