@@ -101,7 +101,7 @@ ndbuf_status bench_transfer_init(bench_transfer *out_transfer, const bench_layou
     }
     ndbuf_copy_plan *plan = NULL;
     if (status == NDBUF_OK) {
-        status = ndbuf_copy_plan_create(&out_transfer->dst, &out_transfer->src, &plan, err);
+        status = ndbuf_copy_plan_create(&out_transfer->dst, &out_transfer->src, NDBUF_CASTING_EQUIV, 0, &plan, err);
     }
     if (status == NDBUF_OK) {
         ndbuf_copy_plan_info_get(plan, &out_transfer->plan);

@@ -97,7 +97,7 @@ static ndbuf_status plan_way(rows_case *self, rows_way way, ndbuf_error *err)
         all &= ~(1u << NDBUF_ROUTE_THROUGH_HOST);
     }
     ndbuf__closed_routes = open[way] != 0 ? all & ~open[way] : 0;
-    ndbuf_status status = ndbuf_copy_plan_create(dst, src, &self->plans[way], err);
+    ndbuf_status status = ndbuf_copy_plan_create(dst, src, NDBUF_CASTING_EQUIV, 0, &self->plans[way], err);
     ndbuf__closed_routes = 0;
     return status == NDBUF_ERR_UNSUPPORTED && open[way] != 0 ? NDBUF_OK : status;
 }

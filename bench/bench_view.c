@@ -59,7 +59,7 @@ static void plan_destroy(void *context, long count)
     ndbuf_error err = {0};
     for (long i = 0; i < count; i++) {
         ndbuf_copy_plan *plan;
-        check(ndbuf_copy_plan_create(&views->dst, &views->src, &plan, &err), &err);
+        check(ndbuf_copy_plan_create(&views->dst, &views->src, NDBUF_CASTING_EQUIV, 0, &plan, &err), &err);
         ndbuf_copy_plan_destroy(plan);
     }
 }

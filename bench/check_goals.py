@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Says of each goal in goals.json whether results of compare_host_copy.py meet it.
+"""Says of each goal in goals.json whether results of compare_host_copy.py and compare_convert.py meet it.
 
 usage: check_goals.py [--markdown] RESULT.json...
 
-Give results of one machine, one for each number of threads. Prints each goal as met, MISSED or not measured, with the
-worst value, where it was, and what was asked for. Exit status: 0 all that were measured are met; 1 some are not.
+Give results of one machine, one for each benchmark and number of threads. Prints each goal as met, MISSED or not
+measured, with the worst value, where it was, and what was asked for. Exit status: 0 all that were measured are met; 1
+some are not.
 """
 import argparse
 import json
@@ -23,7 +24,7 @@ def read_goals():
 
 
 def verdicts(results):
-    """[(goal, verdict, value, limit, where)]; results: {threads: result}"""
+    """[(goal, verdict, value, limit, where)]; results: {bench: {threads: result}}"""
     rows = []
     for goal in read_goals():
         met, value, where, limit = host_copy_stats.judge(goal, results)
@@ -43,7 +44,7 @@ def main():
     for path in options.results:
         with open(path, encoding="utf-8") as file:
             result = json.load(file)
-        results[result["threads"]] = result
+        results.setdefault(result["bench"], {})[result["threads"]] = result
     rows = verdicts(results)
     if options.markdown:
         print("| threads | goal | | worst | asked for | where |\n| --- | --- | --- | --- | --- | --- |")

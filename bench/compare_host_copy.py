@@ -85,7 +85,7 @@ def contenders_of(run, peers):
         except host_copy_peers.Unable as unable:
             out[peer.name] = str(unable)
     for way in list(ways):
-        if way in host_copy_stats.REFERENCES or run.is_right_after(ways[way]):
+        if way in host_copy_stats.REFERENCES.values() or run.is_right_after(ways[way]):
             continue
         if way in host_copy_stats.OWN:
             sys.exit("compare_host_copy: %s: ndbuf's %s copied wrongly" % (run.case["name"], way))
@@ -158,14 +158,19 @@ def main():
               "machine": describe_machine(), "peers": said,
               "note": "small copies of numpy, torch and memoryview's assignments include a call from Python",
               "summary": host_copy_stats.summary(cases)}
+    write_result(result, cases, options.output)
+    return 0
+
+
+def write_result(result, cases, path):
+    """As JSON with a line for each case; to stdout without a path."""
     lines = ",\n  ".join(json.dumps(rounded(case)) for case in cases)
     text = '%s,\n "cases": [\n  %s\n ]\n}\n' % (json.dumps(rounded(result), indent=1).rsplit("\n", 1)[0], lines)
-    if options.output:
-        with open(options.output, "w", encoding="utf-8") as file:
+    if path:
+        with open(path, "w", encoding="utf-8") as file:
             file.write(text)
     else:
         sys.stdout.write(text)
-    return 0
 
 
 def rounded(value):

@@ -66,7 +66,7 @@ ndbuf_status host_copy_run_create(const host_copy_case *one, host_copy_run **out
         status = make_view(&run->src, &run->src_storage, one, one->src_strides, one->src_offset, err);
     }
     if (status == NDBUF_OK) {
-        status = ndbuf_copy_plan_create(&run->dst, &run->src, &run->plan, err);
+        status = ndbuf_copy_plan_create(&run->dst, &run->src, NDBUF_CASTING_EQUIV, 0, &run->plan, err);
     }
     if (status != NDBUF_OK) {
         host_copy_run_destroy(run);

@@ -2,15 +2,17 @@
 """What is made of the times of compare_host_copy.py, and of its goals. Needs nothing but Python.
 
 A result has, for each case, "ways": {way: {"ns": quartiles, "ratio": quartiles of t(memcpy) / t(way) within a round,
-"of_stream": quartiles of t(stream) / t(way), "medians": {"ns": [...], "ratio": [...], "of_stream": [...]}: of each
-pass, "best": {"ns", "ratio", "of_stream"}: the best of those}}.
+"of_stream": quartiles of t(stream) / t(way), "of_plain": likewise of the copy without conversion, "medians": {"ns":
+[...], "ratio": [...], ...}: of each pass, "best": {"ns", "ratio", ...}: the best of those}}. What is compared with a
+way that was not measured is left out.
 """
 import fnmatch
 import math
 import statistics
 
 NDBUF = "plan"  # the way of ndbuf that is held against the peers: a plan that is kept
-REFERENCES = ("memcpy", "stream")  # copy as many contiguous bytes, and do not make the copy of the case
+# Copy as many contiguous bytes, or the same items without conversion, and do not make the copy of the case.
+REFERENCES = {"ratio": "memcpy", "of_stream": "stream", "of_plain": "plain"}
 OWN = ("copy", "plan")
 
 
@@ -28,24 +30,32 @@ def geomean(values):
     return math.exp(sum(map(math.log, values)) / len(values)) if values else None
 
 
+def values_of(rounds, way, kind):
+    """Nanoseconds of a way in each round, or how many times as fast as a reference it was."""
+    if kind == "ns":
+        return [times[way] for times in rounds]
+    return [times[REFERENCES[kind]] / times[way] for times in rounds if REFERENCES[kind] in times]
+
+
 def of_way(passes, way):
     """What is said of a way. passes: for each pass a list of rounds, each {way: nanoseconds}; slow ways are not in
     every round."""
     taken = [[times for times in rounds if way in times] for rounds in passes]
-    kinds = {"ns": lambda times: times[way],
-             "ratio": lambda times: times["memcpy"] / times[way],
-             "of_stream": lambda times: times["stream"] / times[way]}
     result = {"medians": {}, "best": {}}
-    for kind, value in kinds.items():
-        result[kind] = quartiles([value(times) for rounds in taken for times in rounds])
-        medians = [statistics.median([value(times) for times in rounds]) for rounds in taken if rounds]
+    for kind in ("ns", *REFERENCES):
+        values = [values_of(rounds, way, kind) for rounds in taken]
+        values = [one for one in values if one]
+        if not values:
+            continue
+        result[kind] = quartiles([value for one in values for value in one])
+        medians = [statistics.median(one) for one in values]
         result["medians"][kind] = medians
         result["best"][kind] = min(medians) if kind == "ns" else max(medians)
     return result
 
 
 def peers_of(case):
-    return [way for way in case["ways"] if way not in REFERENCES + OWN]
+    return [way for way in case["ways"] if way not in REFERENCES.values() and way not in OWN]
 
 
 def best_peer(case):
@@ -103,7 +113,8 @@ def fits(name, patterns):
 
 def judge(goal, results):
     """(met, value, where, limit): whether a goal is met, the worst value, the case that has it, and what was asked for.
-    met None: nothing that the goal speaks of was measured. results: {threads: result}."""
+    met None: nothing that the goal speaks of was measured. results: {bench: {threads: result}}."""
+    results = results.get(goal.get("bench", "host_copy"), {})
     result = results.get(goal["threads"])
     if result is None:
         return None, None, None, None
@@ -115,10 +126,12 @@ def judge(goal, results):
 
 
 def judge_ratio(goal, chosen, _results):
-    """Each case reaches the ratio to memcpy, or, if one is given, the fraction of memcpy past the caches."""
+    """Each case reaches the ratio to memcpy, or to the reference that the goal names; or, if one is given, the fraction
+    of memcpy past the caches."""
     def reached(case):
         best = case["ways"][goal.get("way", NDBUF)]["best"]
-        shares = [(best["ratio"] / goal["at_least"], best["ratio"], goal["at_least"], "")]
+        value = best[goal.get("to", "ratio")]
+        shares = [(value / goal["at_least"], value, goal["at_least"], "")]
         if "or_of_stream" in goal:
             shares.append((best["of_stream"] / goal["or_of_stream"], best["of_stream"], goal["or_of_stream"],
                            ", of memcpy past the caches"))

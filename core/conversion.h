@@ -10,6 +10,8 @@
 #include "ndbuf/backend.h"
 #include "ndbuf/format.h"
 
+#include "core/copy_axes.h"
+
 /* Of a part: what most formats have. */
 #define NDBUF__PART_NDIM 4
 
@@ -45,5 +47,32 @@ ndbuf_status ndbuf__conversion_init(ndbuf__conversion *out_conversion, const ndb
                                     ndbuf_casting casting, uint32_t flags, ndbuf_error *err);
 
 void ndbuf__conversion_clear(ndbuf__conversion *conversion);
+
+/* A conversion that is shared by plans and copies under way. */
+typedef struct ndbuf__record ndbuf__record;
+
+/* Statuses of ndbuf__conversion_init. */
+ndbuf_status ndbuf__record_create(ndbuf__record **out_record, const ndbuf_format *dst, const ndbuf_format *src,
+                                  ndbuf_casting casting, uint32_t flags, ndbuf_error *err);
+void ndbuf__record_retain(ndbuf__record *record);  /* NULL is accepted */
+void ndbuf__record_release(ndbuf__record *record); /* likewise */
+const ndbuf__conversion *ndbuf__record_conversion(const ndbuf__record *record);
+
+/* What a copy does to items. Zero-initialised is valid: it copies their bytes. */
+typedef struct ndbuf__cast {
+    ndbuf__convert convert; /* of the items, if they are elements */
+    ndbuf__record *record;  /* NULL unless they are records; then `convert` has their sizes alone */
+    bool moves_nothing;     /* the formats have nothing in common that is copied */
+} ndbuf__cast;
+
+/* Finds out what a copy between items of two formats does, if the rule allows it. The caller releases the record.
+ * Statuses of ndbuf__conversion_init. */
+ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, const ndbuf_format *src,
+                              ndbuf_casting casting, uint32_t flags, ndbuf_error *err);
+
+static inline bool ndbuf__casts(const ndbuf__cast *cast)
+{
+    return ndbuf__converts(&cast->convert) || cast->moves_nothing;
+}
 
 #endif

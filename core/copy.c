@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/compiler.h"
 #include "core/copy_job.h"
 #include "core/copy_stage.h"
 #include "core/device_core.h"
@@ -19,8 +20,7 @@ static bool is_host(const ndbuf_device *device)
 
 /* -- asking -- */
 
-static ndbuf_status check_shapes(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__layout *dst_layout,
-                                 const ndbuf__layout *src_layout, ndbuf_error *err)
+static ndbuf_status check_shapes(const ndbuf__layout *dst_layout, const ndbuf__layout *src_layout, ndbuf_error *err)
 {
     if (dst_layout->ndim != src_layout->ndim) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "shapes differ: the destination has %d axes, the source %d",
@@ -32,12 +32,6 @@ static ndbuf_status check_shapes(const ndbuf_view *dst, const ndbuf_view *src, c
                               "shapes differ: axis %d has extent %lld in the destination, %lld in the source", (int)k,
                               (long long)dst_layout->shape[k], (long long)src_layout->shape[k]);
         }
-    }
-    if (!ndbuf_format_equal(dst->layout, src->layout)) {
-        return ndbuf_fail(err, NDBUF_ERR_INVALID,
-                          "formats differ: '%.80s' in the destination, '%.80s' in the source; conversion is not "
-                          "supported yet",
-                          ndbuf_format_text(dst->layout), ndbuf_format_text(src->layout));
     }
     return NDBUF_OK;
 }
@@ -62,13 +56,13 @@ static void close_routes(ndbuf__plan_input *input)
     for (uint32_t route = 0; ndbuf__closed_routes >> route != 0; route++) {
         if ((ndbuf__closed_routes & 1u << route) != 0) {
             input->direct.flags &= ~ndbuf__route_flag((ndbuf_route)route);
+            input->direct.flags &= route == NDBUF_ROUTE_STRIDED ? ~(uint32_t)NDBUF_CAN_CONVERT : ~0u;
         }
     }
     input->staging_is_closed = (ndbuf__closed_routes & staged) != 0;
 }
 
-ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, ndbuf__plan_input *out_input,
-                                 ndbuf_device **out_direct, ndbuf_error *err)
+ndbuf_status ndbuf__copy_check(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err)
 {
     ndbuf_status status = ndbuf__view_check(dst, "dst", err);
     if (status == NDBUF_OK) {
@@ -80,13 +74,27 @@ ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, n
     if ((dst->flags & NDBUF_VIEW_READONLY) != 0) {
         return ndbuf_fail(err, NDBUF_ERR_READONLY, "the destination is read-only");
     }
+    const ndbuf__layout dst_layout = ndbuf__view_layout(dst);
+    const ndbuf__layout src_layout = ndbuf__view_layout(src);
+    return check_shapes(&dst_layout, &src_layout, err);
+}
+
+/* What the devices do within themselves, where they might convert. */
+static void ask_local(const ndbuf_device *device, ndbuf_copy_caps *out_caps)
+{
+    ndbuf__copy_caps_get(device->ops, device, device, out_caps);
+    if ((ndbuf__closed_routes & 1u << NDBUF_ROUTE_STRIDED) != 0) {
+        out_caps->flags &= ~(uint32_t)NDBUF_CAN_CONVERT;
+    }
+}
+
+void ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                         ndbuf__plan_input *out_input, ndbuf_device **out_direct)
+{
     ndbuf__plan_input *input = out_input;
     input->dst = ndbuf__view_layout(dst);
     input->src = ndbuf__view_layout(src);
-    status = check_shapes(dst, src, &input->dst, &input->src, err);
-    if (status != NDBUF_OK) {
-        return status;
-    }
+    input->cast = *cast;
     ndbuf_device *host = ndbuf_device_cpu();
     ndbuf_device *dst_device = dst->storage->mem.device;
     ndbuf_device *src_device = src->storage->mem.device;
@@ -98,7 +106,7 @@ ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, n
     ndbuf__copy_caps_get(host->ops, host, host, &input->host);
     input->staging_is_closed = false;
     if (input->dst_is_host && input->src_is_host) {
-        return NDBUF_OK;
+        return;
     }
     close_routes(input);
     const ndbuf_device *staging = ndbuf__staging_device(ndbuf__staging_owner(dst_device, src_device));
@@ -108,7 +116,10 @@ ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, n
     if (!input->src_is_host) {
         ndbuf__copy_caps_get(src_device->ops, staging, src_device, &input->fetch);
     }
-    return NDBUF_OK;
+    if (ndbuf__casts(cast)) {
+        ask_local(dst_device, &input->dst_local);
+        ask_local(src_device, &input->src_local);
+    }
 }
 
 /* -- running -- */
@@ -167,18 +178,20 @@ static bool are_apart(const ndbuf_view *dst, const ndbuf_view *src)
     return hi[0] <= lo[1] || hi[1] <= lo[0];
 }
 
-bool ndbuf__copy_needs_temporary(const ndbuf_view *dst, const ndbuf_view *src)
+bool ndbuf__copy_needs_temporary(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast)
 {
-    return !is_same_place(dst, src) && ndbuf_view_overlap(dst, src) != NDBUF_NO;
+    return (ndbuf__casts(cast) || !is_same_place(dst, src)) && ndbuf_view_overlap(dst, src) != NDBUF_NO;
 }
 
-/* A new view of the destination's shape and format that nothing else shares, packed in the destination's order. */
-static ndbuf_status temporary_create(ndbuf_view *out_view, const ndbuf_view *dst, ndbuf_error *err)
+/* A new view of the source's shape and format that nothing else shares, packed in the destination's order. */
+static ndbuf_status temporary_create(ndbuf_view *out_view, const ndbuf_view *dst, const ndbuf_view *src,
+                                     ndbuf_error *err)
 {
     ndbuf__layout layout = ndbuf__view_layout(dst);
     int64_t strides[NDBUF_MAX_NDIM];
     int64_t offset = 0;
-    int64_t nbytes = dst->nbytes;
+    int64_t nbytes = src->nbytes;
+    layout.itemsize = src->itemsize;
     if (layout.suboffsets == NULL) {
         offset = ndbuf__copy_axes_pack(layout.ndim, layout.shape, layout.strides, layout.itemsize, strides, &nbytes);
     } else {
@@ -192,14 +205,15 @@ static ndbuf_status temporary_create(ndbuf_view *out_view, const ndbuf_view *dst
     }
     layout.strides = strides;
     layout.suboffsets = NULL;
-    status = ndbuf__view_fill(out_view, storage, dst->layout, offset, &layout, 0, NULL, err);
+    status = ndbuf__view_fill(out_view, storage, src->layout, offset, &layout, 0, NULL, err);
     ndbuf_storage_release(storage);
     return status;
 }
 
-static ndbuf_status copy_by_temporary(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_queue *queue,
-                                      ndbuf_error *err)
+ndbuf_status ndbuf__copy_by_temporary(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                                      ndbuf_queue *queue, ndbuf_error *err)
 {
+    static const ndbuf__cast bytes = {0};
     ndbuf_view temporary = {0};
     int32_t is_capturing = 0;
     ndbuf_status status = queue != NULL ? queue->device->ops->queue_is_capturing(queue, &is_capturing, err) : NDBUF_OK;
@@ -208,13 +222,13 @@ static ndbuf_status copy_by_temporary(const ndbuf_view *dst, const ndbuf_view *s
                             "the queue is being captured: views that share memory need a temporary");
     }
     if (status == NDBUF_OK) {
-        status = temporary_create(&temporary, dst, err);
+        status = temporary_create(&temporary, dst, src, err);
     }
     if (status == NDBUF_OK) {
-        status = ndbuf_copy(&temporary, src, queue, err);
+        status = ndbuf__copy_as(&temporary, src, &bytes, queue, err);
     }
     if (status == NDBUF_OK) {
-        status = ndbuf_copy(dst, &temporary, queue, err);
+        status = ndbuf__copy_as(dst, &temporary, cast, queue, err);
     }
     ndbuf_view_release(&temporary);
     return status;
@@ -226,8 +240,8 @@ static ndbuf_status copy_overlapping(const ndbuf__plan *plan, const ndbuf_view *
 {
     const ndbuf_mem *to = &dst->storage->mem;
     const ndbuf_mem *from = &src->storage->mem;
-    if (queue != NULL || plan->indirect || plan->axes.ndim > 0 || !is_host(to->device)) {
-        return copy_by_temporary(dst, src, queue, err);
+    if (queue != NULL || plan->indirect || ndbuf__casts(&plan->cast) || plan->axes.ndim > 0 || !is_host(to->device)) {
+        return ndbuf__copy_by_temporary(dst, src, &plan->cast, queue, err);
     }
     memmove((char *)to->host_address + dst->byte_offset + plan->axes.dst_offset,
             (const char *)from->host_address + src->byte_offset + plan->axes.src_offset,
@@ -254,7 +268,7 @@ ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, 
         return status;
     }
     if (!are_apart(dst, src)) {
-        if (is_same_place(dst, src)) {
+        if (!ndbuf__casts(&plan->cast) && is_same_place(dst, src)) {
             return NDBUF_OK;
         }
         if (ndbuf_view_overlap(dst, src) != NDBUF_NO) {
@@ -265,14 +279,53 @@ ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, 
                          : ndbuf__copy_job_run(plan, direct, dst, src, err);
 }
 
-ndbuf_status ndbuf_copy(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err)
+static ndbuf_status copy_whole(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                               ndbuf_queue *queue, ndbuf_error *err)
 {
     ndbuf__plan_input input;
     ndbuf__plan plan;
     ndbuf_device *direct = NULL;
-    ndbuf_status status = ndbuf__copy_prepare(dst, src, &input, &direct, err);
-    if (status == NDBUF_OK) {
-        status = ndbuf__plan_make(&plan, &input, err);
-    }
+    ndbuf__copy_prepare(dst, src, cast, &input, &direct);
+    ndbuf_status status = ndbuf__plan_make(&plan, &input, err);
     return status == NDBUF_OK ? ndbuf__copy_execute(&plan, direct, dst, src, queue, err) : status;
+}
+
+static NDBUF__NOINLINE ndbuf_status copy_record(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                                                ndbuf_queue *queue, ndbuf_error *err)
+{
+    ndbuf_error why = {0}; /* if it is not the last word */
+    ndbuf_status status = copy_whole(dst, src, cast, queue, &why);
+    if (status == NDBUF_ERR_UNSUPPORTED) {
+        return ndbuf__copy_parts(dst, src, cast, queue, err);
+    }
+    if (status != NDBUF_OK && err != NULL) {
+        *err = why;
+    }
+    return status;
+}
+
+ndbuf_status ndbuf__copy_as(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast, ndbuf_queue *queue,
+                            ndbuf_error *err)
+{
+    return cast->record == NULL ? copy_whole(dst, src, cast, queue, err) : copy_record(dst, src, cast, queue, err);
+}
+
+ndbuf_status ndbuf_copy_cast(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting, uint32_t flags,
+                             ndbuf_queue *queue, ndbuf_error *err)
+{
+    ndbuf__cast cast;
+    ndbuf_status status = ndbuf__copy_check(dst, src, err);
+    if (status == NDBUF_OK) {
+        status = ndbuf__cast_init(&cast, dst->layout, src->layout, casting, flags, err);
+    }
+    if (status == NDBUF_OK) {
+        status = ndbuf__copy_as(dst, src, &cast, queue, err);
+        ndbuf__record_release(cast.record);
+    }
+    return status;
+}
+
+ndbuf_status ndbuf_copy(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err)
+{
+    return ndbuf_copy_cast(dst, src, NDBUF_CASTING_EQUIV, 0, queue, err);
 }

@@ -18,6 +18,47 @@ int64_t ndbuf__copy_axes_nunits(const ndbuf__copy_axes *axes)
     return nunits;
 }
 
+uint32_t ndbuf__convert_caps(const ndbuf__convert *convert)
+{
+    const int32_t numbers[] = {convert->dst.number, convert->src.number};
+    uint32_t flags = NDBUF_CAN_CONVERT;
+    for (int i = 0; i < 2; i++) {
+        flags |= numbers[i] == NDBUF_NUMBER_FLOAT64 ? NDBUF_CAN_CONVERT_FLOAT64 : 0u;
+        flags |= numbers[i] == NDBUF_NUMBER_LONG_DOUBLE ? NDBUF_CAN_CONVERT_LONG_DOUBLE : 0u;
+    }
+    return flags;
+}
+
+int64_t ndbuf__copy_axes_nruns(const ndbuf__copy_axes *axes)
+{
+    int64_t nunits = ndbuf__copy_axes_nunits(axes);
+    int32_t last = axes->ndim - 1;
+    bool dense = ndbuf__converts(&axes->convert) && last >= 0 && axes->dst_strides[last] == axes->unit_nbytes &&
+                 axes->src_strides[last] == axes->convert.src.nbytes;
+    return dense ? nunits / axes->shape[last] : nunits;
+}
+
+double ndbuf__copy_axes_traffic(const ndbuf__copy_axes *axes)
+{
+    int64_t src_unit = ndbuf__copy_axes_src_unit(axes);
+    int64_t unit = src_unit > axes->unit_nbytes ? src_unit : axes->unit_nbytes;
+    return (double)ndbuf__copy_axes_nunits(axes) * (double)unit;
+}
+
+void ndbuf__copy_axes_range(const ndbuf__copy_axes *axes, bool of_dst, int64_t *out_lo, int64_t *out_hi)
+{
+    const int64_t *strides = of_dst ? axes->dst_strides : axes->src_strides;
+    int64_t lo = of_dst ? axes->dst_offset : axes->src_offset;
+    int64_t hi = lo + (of_dst ? axes->unit_nbytes : ndbuf__copy_axes_src_unit(axes));
+    for (int32_t k = 0; k < axes->ndim; k++) {
+        int64_t reach = strides[k] * (axes->shape[k] - 1);
+        lo += reach < 0 ? reach : 0;
+        hi += reach > 0 ? reach : 0;
+    }
+    *out_lo = lo;
+    *out_hi = hi;
+}
+
 /* Whether axis a belongs before axis b: by the destination's stride, then by the source's. */
 static bool comes_before(int64_t a_dst, int64_t a_src, int64_t b_dst, int64_t b_src)
 {
@@ -61,10 +102,11 @@ void ndbuf__copy_axes_merge(ndbuf__copy_axes *axes)
     axes_sort(axes);
     int32_t last = axes->ndim - 1; /* the merged axes are collected at the end of the arrays, innermost first */
     int32_t place = axes->ndim;
+    bool folds = !ndbuf__converts(&axes->convert);
     for (int32_t k = last; k >= 0; k--) {
         int64_t inner_dst = place <= last ? axes->shape[place] * axes->dst_strides[place] : axes->unit_nbytes;
         int64_t inner_src = place <= last ? axes->shape[place] * axes->src_strides[place] : axes->unit_nbytes;
-        if (axes->dst_strides[k] == inner_dst && axes->src_strides[k] == inner_src) {
+        if ((folds || place <= last) && axes->dst_strides[k] == inner_dst && axes->src_strides[k] == inner_src) {
             if (place <= last) {
                 axes->shape[place] *= axes->shape[k];
             } else {

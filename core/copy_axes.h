@@ -7,16 +7,34 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ndbuf/backend.h"
 #include "ndbuf/view.h"
 
 /* One more than a view has: the bytes of an item may become an axis. */
 #define NDBUF__MAX_AXES (NDBUF_MAX_NDIM + 1)
 
-/* At each index of `shape`, unit_nbytes contiguous bytes go from src to dst. Offsets are in bytes from item 0..0 of
- * each side. Only the first ndim entries of the arrays are set. */
+/* What becomes of each unit on the way. Zero-initialised is valid: its bytes are copied. */
+typedef struct ndbuf__convert {
+    ndbuf_element dst; /* number 0 on both sides: items of records */
+    ndbuf_element src;
+    uint32_t flags; /* NDBUF_CAST_... bits */
+} ndbuf__convert;
+
+static inline bool ndbuf__converts(const ndbuf__convert *convert)
+{
+    return convert->src.nbytes != 0;
+}
+
+/* The NDBUF_CAN_... bits that a backend needs for it. */
+uint32_t ndbuf__convert_caps(const ndbuf__convert *convert);
+
+/* At each index of `shape`, unit_nbytes contiguous bytes go from src to dst, or an element of the source becomes one of
+ * the destination. Offsets are in bytes from item 0..0 of each side. Only the first ndim entries of the arrays are set.
+ */
 typedef struct ndbuf__copy_axes {
     int32_t ndim;
-    int64_t unit_nbytes;
+    ndbuf__convert convert;
+    int64_t unit_nbytes; /* of a conversion: of the destination's elements */
     int64_t dst_offset;
     int64_t src_offset;
     int64_t shape[NDBUF__MAX_AXES];
@@ -29,8 +47,14 @@ static inline int64_t ndbuf__stride_magnitude(int64_t stride)
     return stride < 0 ? -stride : stride;
 }
 
+/* Bytes of a unit in the source. */
+static inline int64_t ndbuf__copy_axes_src_unit(const ndbuf__copy_axes *axes)
+{
+    return ndbuf__converts(&axes->convert) ? axes->convert.src.nbytes : axes->unit_nbytes;
+}
+
 /* Drops axes of extent 1, turns destination strides positive, sorts the axes by them (largest first), merges neighbours
- * that are one axis on both sides, and folds contiguous axes into the unit. No extent is 0. */
+ * that are one axis on both sides, and folds contiguous axes into the unit unless that is converted. No extent is 0. */
 void ndbuf__copy_axes_merge(ndbuf__copy_axes *axes);
 
 /* Appends an axis. */
@@ -38,6 +62,16 @@ void ndbuf__copy_axes_append(ndbuf__copy_axes *axes, int64_t extent, int64_t dst
 
 /* Product of the shape. */
 int64_t ndbuf__copy_axes_nunits(const ndbuf__copy_axes *axes);
+
+/* Pieces that are contiguous on both sides: units, or rows of elements that are converted. */
+int64_t ndbuf__copy_axes_nruns(const ndbuf__copy_axes *axes);
+
+/* Bytes that are moved, for estimates: of a conversion, those of the larger side. */
+double ndbuf__copy_axes_traffic(const ndbuf__copy_axes *axes);
+
+/* The bytes that one side reaches, from its item 0..0: [*out_lo, *out_hi). They lie inside its memory, so nothing
+ * overflows. */
+void ndbuf__copy_axes_range(const ndbuf__copy_axes *axes, bool of_dst, int64_t *out_lo, int64_t *out_hi);
 
 /* Writes strides that pack a box of this shape and unit in the order in which `strides` lie in memory, with their
  * signs; axes of stride 0 get 0 and take no room. Returns the offset of index 0..0 from the lowest byte; *out_nbytes is

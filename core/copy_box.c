@@ -35,9 +35,8 @@ static void side_place(ndbuf__box_side *side, const ndbuf__staging *staging, boo
 
 static void side_pack(ndbuf__box_side *side, const ndbuf__box *box)
 {
-    int64_t nbytes;
-    side->packed_offset =
-        ndbuf__copy_axes_pack(box->ndim, box->shape, side->strides, box->unit_nbytes, side->packed_strides, &nbytes);
+    side->packed_offset = ndbuf__copy_axes_pack(box->ndim, box->shape, side->strides, side->packed_unit_nbytes,
+                                                side->packed_strides, &side->packed_nbytes);
 }
 
 void ndbuf__box_place(ndbuf__box *out_box, const ndbuf__staging *staging, const ndbuf__transfer_ends *ends,
@@ -48,7 +47,11 @@ void ndbuf__box_place(ndbuf__box *out_box, const ndbuf__staging *staging, const 
     int64_t index[NDBUF__MAX_AXES];
     ndbuf__box *box = out_box;
     box->ndim = axes->ndim - split;
-    box->unit_nbytes = axes->unit_nbytes;
+    box->convert = &axes->convert;
+    box->dst.unit_nbytes = axes->unit_nbytes;
+    box->dst.packed_unit_nbytes = staging->dst_unit_nbytes;
+    box->src.unit_nbytes = ndbuf__copy_axes_src_unit(axes);
+    box->src.packed_unit_nbytes = staging->src_unit_nbytes;
     for (int32_t k = 0; k < box->ndim; k++) {
         box->shape[k] = axes->shape[split + k];
     }
@@ -77,51 +80,90 @@ void ndbuf__box_place(ndbuf__box *out_box, const ndbuf__staging *staging, const 
 
 bool ndbuf__box_is_packed_alike(const ndbuf__box *box, const ndbuf__staging *staging)
 {
-    return staging->fetches && staging->stores && box->dst.packed_offset == box->src.packed_offset &&
+    return staging->fetches && staging->stores && staging->converts_at != NDBUF__CONVERTS_ON_HOST &&
+           box->dst.packed_offset == box->src.packed_offset &&
            memcmp(box->dst.packed_strides, box->src.packed_strides, (size_t)box->ndim * sizeof(int64_t)) == 0;
 }
 
-/* Axes that the device's side repeats are left out. */
-static ndbuf_status side_transfer(const ndbuf__box_side *side, const ndbuf__box *box, const ndbuf_mem *buffer,
-                                  bool to_device, ndbuf_queue *queue, bool *out_started, ndbuf_error *err)
+/* The axes between a device's layout and the packed box; those that the device repeats are left out. */
+static void side_axes(ndbuf__copy_axes *axes, const ndbuf__box_side *side, const ndbuf__box *box, bool to_device)
 {
-    const ndbuf_device *device = side->mem->device;
-    ndbuf_copy_caps caps = {0};
-    ndbuf__copy_axes axes = {.unit_nbytes = box->unit_nbytes};
-    ndbuf__transfer_ends ends = {0};
-    if (to_device) {
-        ndbuf__copy_caps_get(device->ops, device, buffer->device, &caps);
-        ends = (ndbuf__transfer_ends){side->mem, buffer, side->offset, side->packed_offset};
-    } else {
-        ndbuf__copy_caps_get(device->ops, buffer->device, device, &caps);
-        ends = (ndbuf__transfer_ends){buffer, side->mem, side->packed_offset, side->offset};
-    }
     for (int32_t k = 0; k < box->ndim; k++) {
         if (side->strides[k] != 0) {
-            ndbuf__copy_axes_append(&axes, box->shape[k], to_device ? side->strides[k] : side->packed_strides[k],
+            ndbuf__copy_axes_append(axes, box->shape[k], to_device ? side->strides[k] : side->packed_strides[k],
                                     to_device ? side->packed_strides[k] : side->strides[k]);
         }
     }
-    ndbuf__copy_axes_merge(&axes);
-    ndbuf__transfer transfer = ndbuf__transfer_choose(&axes, &caps);
-    ndbuf_status status = ndbuf__transfer_run(&transfer, &axes, device->ops, queue, &ends, out_started, err);
-    if (status == NDBUF_ERR_UNSUPPORTED && transfer.route != NDBUF_ROUTE_BYTES) {
-        transfer = ndbuf__transfer_by(NDBUF_ROUTE_BYTES, &axes, &caps);
-        status = ndbuf__transfer_run(&transfer, &axes, device->ops, queue, &ends, out_started, err);
+    ndbuf__copy_axes_merge(axes);
+}
+
+static ndbuf_status transfer_axes(const ndbuf__copy_axes *axes, const ndbuf__transfer_ends *ends, ndbuf_queue *queue,
+                                  bool *out_started, ndbuf_error *err)
+{
+    const ndbuf_device *device = queue->device;
+    ndbuf_copy_caps caps = {0};
+    ndbuf__copy_caps_get(device->ops, ends->dst->device, ends->src->device, &caps);
+    ndbuf__transfer transfer = ndbuf__transfer_choose(axes, &caps);
+    ndbuf_status status = ndbuf__transfer_run(&transfer, axes, device->ops, queue, ends, out_started, err);
+    if (status == NDBUF_ERR_UNSUPPORTED && transfer.route != NDBUF_ROUTE_BYTES && !ndbuf__converts(&axes->convert)) {
+        transfer = ndbuf__transfer_by(NDBUF_ROUTE_BYTES, axes, &caps);
+        status = ndbuf__transfer_run(&transfer, axes, device->ops, queue, ends, out_started, err);
     }
     return status;
 }
 
-ndbuf_status ndbuf__box_fetch(const ndbuf__box *box, const ndbuf_mem *buffer, ndbuf_queue *queue, bool *out_started,
-                              ndbuf_error *err)
+static ndbuf__transfer_ends side_ends(const ndbuf__box_side *side, const ndbuf_mem *packed, bool to_device)
 {
-    return side_transfer(&box->src, box, buffer, false, queue, out_started, err);
+    return to_device ? (ndbuf__transfer_ends){side->mem, packed, side->offset, side->packed_offset}
+                     : (ndbuf__transfer_ends){packed, side->mem, side->packed_offset, side->offset};
 }
 
-ndbuf_status ndbuf__box_store(const ndbuf__box *box, const ndbuf_mem *buffer, ndbuf_queue *queue, bool *out_started,
-                              ndbuf_error *err)
+/* The packed box, which is one piece, between buffer and scratch, and its conversion between scratch and the device's
+ * layout. */
+static ndbuf_status side_convert(const ndbuf__box_side *side, const ndbuf__box *box, const ndbuf_mem *buffer,
+                                 const ndbuf_mem *scratch, bool to_device, ndbuf_queue *queue, bool *out_started,
+                                 ndbuf_error *err)
 {
-    return side_transfer(&box->dst, box, buffer, true, queue, out_started, err);
+    const ndbuf__copy_axes piece = {.unit_nbytes = side->packed_nbytes};
+    ndbuf__copy_axes axes = {.convert = *box->convert, .unit_nbytes = box->convert->dst.nbytes};
+    side_axes(&axes, side, box, to_device);
+    const ndbuf__transfer_ends converted = side_ends(side, scratch, to_device);
+    const ndbuf__transfer_ends carried = to_device ? (ndbuf__transfer_ends){.dst = scratch, .src = buffer}
+                                                   : (ndbuf__transfer_ends){.dst = buffer, .src = scratch};
+    bool started = false;
+    ndbuf_status status = to_device ? transfer_axes(&piece, &carried, queue, out_started, err)
+                                    : transfer_axes(&axes, &converted, queue, out_started, err);
+    if (status == NDBUF_OK) {
+        status = to_device ? transfer_axes(&axes, &converted, queue, &started, err)
+                           : transfer_axes(&piece, &carried, queue, &started, err);
+    }
+    *out_started = *out_started || started;
+    return status;
+}
+
+static ndbuf_status side_transfer(const ndbuf__box_side *side, const ndbuf__box *box, const ndbuf_mem *buffer,
+                                  const ndbuf_mem *scratch, bool to_device, ndbuf_queue *queue, bool *out_started,
+                                  ndbuf_error *err)
+{
+    if (scratch != NULL) {
+        return side_convert(side, box, buffer, scratch, to_device, queue, out_started, err);
+    }
+    ndbuf__copy_axes axes = {.unit_nbytes = side->unit_nbytes};
+    side_axes(&axes, side, box, to_device);
+    const ndbuf__transfer_ends ends = side_ends(side, buffer, to_device);
+    return transfer_axes(&axes, &ends, queue, out_started, err);
+}
+
+ndbuf_status ndbuf__box_fetch(const ndbuf__box *box, const ndbuf_mem *buffer, const ndbuf_mem *scratch,
+                              ndbuf_queue *queue, bool *out_started, ndbuf_error *err)
+{
+    return side_transfer(&box->src, box, buffer, scratch, false, queue, out_started, err);
+}
+
+ndbuf_status ndbuf__box_store(const ndbuf__box *box, const ndbuf_mem *buffer, const ndbuf_mem *scratch,
+                              ndbuf_queue *queue, bool *out_started, ndbuf_error *err)
+{
+    return side_transfer(&box->dst, box, buffer, scratch, true, queue, out_started, err);
 }
 
 ndbuf_status ndbuf__box_repack(const ndbuf__box *box, const ndbuf__staging *staging, const ndbuf_mem *dst_buffer,
@@ -132,7 +174,11 @@ ndbuf_status ndbuf__box_repack(const ndbuf__box *box, const ndbuf__staging *stag
     const ndbuf__box_side *src = &box->src;
     bool stores = staging->stores;
     bool fetches = staging->fetches;
-    ndbuf__host_copy_prepare(&copy, box->ndim, box->unit_nbytes, box->shape,
+    ndbuf__cast cast = {0};
+    if (staging->converts_at == NDBUF__CONVERTS_ON_HOST) {
+        cast.convert = *box->convert;
+    }
+    ndbuf__host_copy_prepare(&copy, &cast, box->ndim, stores ? dst->packed_unit_nbytes : dst->unit_nbytes, box->shape,
                              stores ? dst->packed_strides : dst->strides, stores ? NULL : dst->suboffsets,
                              fetches ? src->packed_strides : src->strides, fetches ? NULL : src->suboffsets);
     return ndbuf__host_copy_run(&copy, stores ? (char *)dst_buffer->host_address + dst->packed_offset : dst->address,

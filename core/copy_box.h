@@ -14,18 +14,21 @@
 /* One side of a box: where its first item is, on a device or on the host, and how it lies in its staging buffer. */
 typedef struct ndbuf__box_side {
     const ndbuf_mem *mem;
-    int64_t offset;            /* device: of the box's first item from the start of mem */
-    char *address;             /* host: of the same */
-    const int64_t *strides;    /* of the axes from the split axis on */
-    const int64_t *suboffsets; /* likewise; NULL: none */
-    int64_t packed_offset;     /* device: of the first item in the staging buffer */
+    int64_t offset;             /* device: of the box's first item from the start of mem */
+    char *address;              /* host: of the same */
+    const int64_t *strides;     /* of the axes from the split axis on */
+    const int64_t *suboffsets;  /* likewise; NULL: none */
+    int64_t unit_nbytes;        /* on the device or on the host */
+    int64_t packed_unit_nbytes; /* in the staging buffer */
+    int64_t packed_nbytes;      /* of the whole box there */
+    int64_t packed_offset;      /* device: of the first item in the staging buffer */
     int64_t packed_strides[NDBUF__MAX_AXES];
 } ndbuf__box_side;
 
 /* The axes are those from the split axis on. */
 typedef struct ndbuf__box {
     int32_t ndim;
-    int64_t unit_nbytes;
+    const ndbuf__convert *convert;
     int64_t shape[NDBUF__MAX_AXES];
     ndbuf__box_side dst;
     ndbuf__box_side src;
@@ -38,12 +41,13 @@ void ndbuf__box_place(ndbuf__box *out_box, const ndbuf__staging *staging, const 
 /* Whether both devices pack the box alike, so that one staging buffer serves both and the host has nothing to do. */
 bool ndbuf__box_is_packed_alike(const ndbuf__box *box, const ndbuf__staging *staging);
 
-/* Enqueues the move between a device and a staging buffer, in a queue of that device. *out_started tells whether the
- * memory may be in use. Statuses of the backend. */
-ndbuf_status ndbuf__box_fetch(const ndbuf__box *box, const ndbuf_mem *buffer, ndbuf_queue *queue, bool *out_started,
-                              ndbuf_error *err);
-ndbuf_status ndbuf__box_store(const ndbuf__box *box, const ndbuf_mem *buffer, ndbuf_queue *queue, bool *out_started,
-                              ndbuf_error *err);
+/* Enqueues the move between a device and a staging buffer, in a queue of that device. `scratch`, unless NULL: memory of
+ * the device for the packed box, which converts. *out_started tells whether the memory may be in use. Statuses of the
+ * backend. */
+ndbuf_status ndbuf__box_fetch(const ndbuf__box *box, const ndbuf_mem *buffer, const ndbuf_mem *scratch,
+                              ndbuf_queue *queue, bool *out_started, ndbuf_error *err);
+ndbuf_status ndbuf__box_store(const ndbuf__box *box, const ndbuf_mem *buffer, const ndbuf_mem *scratch,
+                              ndbuf_queue *queue, bool *out_started, ndbuf_error *err);
 
 /* The move on the host, in the calling thread: between staging buffers, or one and the host's side. Buffers that the
  * staging does not need are not looked at. */

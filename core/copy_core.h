@@ -8,10 +8,13 @@
 
 #include "core/copy_plan.h"
 
-/* Checks that two views can be copied at all, and fills what the planner is asked; the input points to the views'
- * arrays. *out_direct is the device whose backend offers input->direct, borrowed. Statuses of ndbuf_copy. */
-ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, ndbuf__plan_input *out_input,
-                                 ndbuf_device **out_direct, ndbuf_error *err);
+/* Checks what comes before the formats: the views themselves, and their shapes. Statuses of ndbuf_copy. */
+ndbuf_status ndbuf__copy_check(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err);
+
+/* Fills what the planner is asked of two views that were checked; the input points to their arrays. *out_direct is the
+ * device whose backend offers input->direct, borrowed. */
+void ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                         ndbuf__plan_input *out_input, ndbuf_device **out_direct);
 
 /* The backend that copies directly between two devices: the destination's, else the source's, else the host's. Returns
  * its device of the two, or the host; out_caps->flags is 0 if there is none. */
@@ -21,8 +24,29 @@ ndbuf_device *ndbuf__copy_direct(ndbuf_device *dst, ndbuf_device *src, ndbuf_cop
 ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, const ndbuf_view *dst,
                                  const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err);
 
+/* Plans a copy of views that were checked, and runs it. Statuses of ndbuf_copy. */
+ndbuf_status ndbuf__copy_as(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast, ndbuf_queue *queue,
+                            ndbuf_error *err);
+
+/* The same for records of which no route takes all parts together: one part after the other. */
+ndbuf_status ndbuf__copy_parts(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                               ndbuf_queue *queue, ndbuf_error *err);
+
+/* The views of one part of records, with the part's axes behind the views', and what becomes of its elements. The
+ * caller releases both.
+ *
+ * NDBUF_ERR_UNSUPPORTED  more than 64 axes
+ * NDBUF_ERR_NOMEM */
+ndbuf_status ndbuf__part_views(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__conversion *conversion,
+                               int32_t part, ndbuf_view *out_dst, ndbuf_view *out_src, ndbuf__cast *out_cast,
+                               ndbuf_error *err);
+
 /* Whether the copy goes through a temporary, since the views share bytes. */
-bool ndbuf__copy_needs_temporary(const ndbuf_view *dst, const ndbuf_view *src);
+bool ndbuf__copy_needs_temporary(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast);
+
+/* Copies the source out first. Statuses of ndbuf_copy. */
+ndbuf_status ndbuf__copy_by_temporary(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                                      ndbuf_queue *queue, ndbuf_error *err);
 
 /* The statuses of waiting for an event before work in a queue; with queue NULL the caller waits. */
 ndbuf_status ndbuf__copy_wait_ready(const ndbuf_view *view, ndbuf_queue *queue, ndbuf_error *err);

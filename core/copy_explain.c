@@ -68,7 +68,8 @@ static void add_side(text *out, const char *role, const ndbuf_device *device, co
 
 static void add_axes(text *out, const ndbuf__copy_axes *axes)
 {
-    text_add(out, "  merged: %d axes, runs of %lld bytes", (int)axes->ndim, (long long)axes->unit_nbytes);
+    text_add(out, "  merged: %d axes, %s of %lld bytes", (int)axes->ndim,
+             ndbuf__converts(&axes->convert) ? "items" : "runs", (long long)axes->unit_nbytes);
     if (axes->ndim > 0) {
         text_add(out, ":");
         text_add_list(out, "shape", axes->ndim, axes->shape);
@@ -78,9 +79,38 @@ static void add_axes(text *out, const ndbuf__copy_axes *axes)
     text_add(out, "\n");
 }
 
+/* What is converted, where, and why there. */
+static void add_conversion(text *out, const ndbuf_copy_plan *kept)
+{
+    const ndbuf__plan *plan = &kept->plan;
+    const ndbuf__staging *staging = &plan->staging;
+    text_add(out, "  converts: from items of %lld bytes '%s', casting %s%s, ", (long long)kept->input.src.itemsize,
+             ndbuf_format_text(kept->src_format), ndbuf_casting_name(kept->casting),
+             (kept->cast.convert.flags & NDBUF_CAST_SATURATE) != 0 ? ", saturating" : "");
+    if (kept->nparts > 0) {
+        text_add(out, "in %d copies, since no route takes all fields together\n", (int)kept->nparts);
+    } else if (kept->cast.moves_nothing) {
+        text_add(out, "which have nothing in common\n");
+    } else if (!ndbuf__route_is_staged(plan->route)) {
+        text_add(out, "%s, in the same pass\n",
+                 plan->by_host || plan->route == NDBUF_ROUTE_MAPPED ? "by the host" : "by a kernel on the device");
+    } else if (staging->converts_at == NDBUF__CONVERTS_ON_HOST) {
+        text_add(out, "by the host as it packs: %lld bytes of an item travel\n",
+                 (long long)(staging->stores ? staging->dst_unit_nbytes : staging->src_unit_nbytes));
+    } else {
+        bool before = staging->converts_at == NDBUF__CONVERTS_BEFORE;
+        text_add(out, "by a kernel on the %s device %s the transfer: %lld bytes of an item travel\n",
+                 before ? "source's" : "destination's", before ? "before" : "behind",
+                 (long long)(before ? staging->src_unit_nbytes : staging->dst_unit_nbytes));
+    }
+}
+
 /* Why a direct way is not open. */
 static const char *why_not(ndbuf_route route, const ndbuf__plan *plan, const ndbuf_copy_caps *caps)
 {
+    if (ndbuf__casts(&plan->cast)) {
+        return "it does not convert these items";
+    }
     if (plan->indirect) {
         return "pointers have to be followed on the host";
     }
@@ -93,7 +123,7 @@ static const char *why_not(ndbuf_route route, const ndbuf__plan *plan, const ndb
 static void add_candidate(text *out, const ndbuf_copy_plan *kept, ndbuf_route route)
 {
     ndbuf__transfer way = {.route = NDBUF_ROUTE_NONE};
-    if (!kept->plan.indirect) {
+    if (!kept->plan.indirect && kept->cast.record == NULL) {
         way = ndbuf__transfer_by(route, &kept->plan.axes, &kept->input.direct);
     }
     text_add(out, "    %-12s ", ndbuf_route_name(route));
@@ -122,8 +152,9 @@ static void add_candidates(text *out, const ndbuf_copy_plan *kept)
 {
     const ndbuf__plan *plan = &kept->plan;
     text_add(out, "  ways (times are estimates):\n");
-    if (kept->input.dst_is_host && kept->input.src_is_host && plan->indirect) {
-        text_add(out, "    %-12s the host follows the pointers  <- taken\n", ndbuf_route_name(plan->route));
+    if (plan->by_host) {
+        text_add(out, "    %-12s the host %s  <- taken\n", ndbuf_route_name(plan->route),
+                 plan->indirect ? "follows the pointers" : "converts");
         return;
     }
     add_candidate(out, kept, NDBUF_ROUTE_BYTES);
@@ -167,6 +198,17 @@ size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size
              ndbuf_format_text(plan->format));
     add_side(&out, "from", plan->src_device, &plan->input.src);
     add_side(&out, "to  ", plan->dst_device, &plan->input.dst);
+    if (ndbuf__casts(&plan->cast)) {
+        add_conversion(&out, plan);
+    }
+    for (int32_t i = 0; i < plan->nparts; i++) {
+        text_add(&out, "part %d: ", (int)i);
+        size_t room = out.length < size ? size - out.length : 0;
+        out.length += ndbuf_copy_plan_explain(plan->parts[i], room > 0 ? out_text + out.length : NULL, room);
+    }
+    if (plan->nparts > 0) {
+        return out.length;
+    }
     if (made->route == NDBUF_ROUTE_NONE) {
         text_add(&out, "  route none: there are no bytes to move\n");
         return out.length;

@@ -48,9 +48,14 @@ static bool is_staged(const copy_run *run)
 static ndbuf_status run_on_host(const copy_run *run, ndbuf_error *err)
 {
     ndbuf__host_copy copy;
+    const ndbuf__plan *plan = run->plan;
     const ndbuf__transfer_ends *ends = &run->ends;
-    ndbuf__host_copy_prepare(&copy, run->dst.ndim, run->dst.itemsize, run->dst.shape, run->dst.strides,
-                             run->dst.suboffsets, run->src.strides, run->src.suboffsets);
+    if (plan->indirect) {
+        ndbuf__host_copy_prepare(&copy, &plan->cast, run->dst.ndim, run->dst.itemsize, run->dst.shape, run->dst.strides,
+                                 run->dst.suboffsets, run->src.strides, run->src.suboffsets);
+    } else {
+        ndbuf__host_copy_of_axes(&copy, &plan->axes, plan->cast.record);
+    }
     return ndbuf__host_copy_run(&copy, (char *)ends->dst->host_address + ends->dst_offset,
                                 (const char *)ends->src->host_address + ends->src_offset, err);
 }
@@ -87,7 +92,7 @@ static ndbuf_status run_now(const copy_run *run, ndbuf_error *err)
     if (is_staged(run)) {
         return ndbuf__stage_run(&plan->staging, &run->ends, err);
     }
-    if (plan->indirect && plan->route != NDBUF_ROUTE_MAPPED) {
+    if (plan->by_host) {
         return run_on_host(run, err);
     }
     ndbuf_queue *queue = run->direct->default_queue;
@@ -153,6 +158,7 @@ static void job_init(copy_job *job, const ndbuf__plan *plan, ndbuf_device *direc
         job->plan.staging.dst_suboffsets = run->dst.suboffsets;
         job->plan.staging.src_suboffsets = run->src.suboffsets;
     }
+    ndbuf__record_retain(plan->cast.record);
     job->owners[0] = dst->owner;
     job->owners[1] = src->owner;
     dst->owner->retain(dst->owner);
@@ -178,6 +184,7 @@ static void job_free(void *context)
     for (int i = 0; i < 2; i++) {
         job->owners[i]->release(job->owners[i]);
     }
+    ndbuf__record_release(job->plan.cast.record);
     ndbuf__free(job);
 }
 
@@ -185,7 +192,7 @@ static void job_free(void *context)
 static bool goes_directly(const copy_run *run, const ndbuf_queue *queue)
 {
     uint32_t flag = ndbuf__route_flag(run->plan->route);
-    if (flag == 0 || (run->plan->indirect && run->plan->route != NDBUF_ROUTE_MAPPED)) {
+    if (flag == 0 || run->plan->by_host) {
         return false;
     }
     if (queue->device == run->direct) {
@@ -193,7 +200,10 @@ static bool goes_directly(const copy_run *run, const ndbuf_queue *queue)
     }
     ndbuf_copy_caps caps = {0};
     queue->device->ops->copy_caps(run->ends.dst->device, run->ends.src->device, &caps);
-    return (caps.flags & flag) != 0;
+    if (ndbuf__casts(&run->plan->cast) && flag == NDBUF_CAN_COPY_STRIDED) {
+        flag = ndbuf__convert_caps(&run->plan->cast.convert);
+    }
+    return (caps.flags & flag) == flag;
 }
 
 /* Whether a host function can do the copy in the queue: one without a host thread only where no device takes part. */

@@ -3,19 +3,6 @@
 
 #include "ndbuf/storage.h"
 
-/* The bytes that a side reaches, from its item 0..0: [lo, hi). They lie inside its memory, so nothing overflows. */
-static void axes_range(const ndbuf__copy_axes *axes, int64_t offset, const int64_t *strides, int64_t *out_lo,
-                       int64_t *out_hi)
-{
-    *out_lo = offset;
-    *out_hi = offset + axes->unit_nbytes;
-    for (int32_t k = 0; k < axes->ndim; k++) {
-        int64_t reach = strides[k] * (axes->shape[k] - 1);
-        *out_lo += reach < 0 ? reach : 0;
-        *out_hi += reach > 0 ? reach : 0;
-    }
-}
-
 static bool is_host(const ndbuf_mem *mem)
 {
     return (mem->device->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0;
@@ -70,16 +57,14 @@ ndbuf_status ndbuf__mapped_enqueue(ndbuf__mapped_copy *copy, const ndbuf__plan *
     copy->status = NDBUF_OK;
     if (plan->indirect) {
         bool overflow = false;
-        ndbuf__host_copy_prepare(&copy->copy, dst->ndim, dst->itemsize, dst->shape, dst->strides, dst->suboffsets,
-                                 src->strides, src->suboffsets);
+        ndbuf__host_copy_prepare(&copy->copy, &plan->cast, dst->ndim, dst->itemsize, dst->shape, dst->strides,
+                                 dst->suboffsets, src->strides, src->suboffsets);
         ndbuf__layout_range(dst, &bounds[0], &bounds[1], &overflow);
         ndbuf__layout_range(src, &bounds[2], &bounds[3], &overflow);
     } else {
-        const ndbuf__copy_axes *axes = &plan->axes;
-        copy->copy.depth = 0;
-        copy->copy.axes = *axes;
-        axes_range(axes, axes->dst_offset, axes->dst_strides, &bounds[0], &bounds[1]);
-        axes_range(axes, axes->src_offset, axes->src_strides, &bounds[2], &bounds[3]);
+        ndbuf__host_copy_of_axes(&copy->copy, &plan->axes, plan->cast.record);
+        ndbuf__copy_axes_range(&plan->axes, true, &bounds[0], &bounds[1]);
+        ndbuf__copy_axes_range(&plan->axes, false, &bounds[2], &bounds[3]);
     }
     side_place(&copy->dst, ends->dst, ends->dst_offset, bounds[0], bounds[1], NDBUF_MAP_WRITE, ranges, &nranges);
     side_place(&copy->src, ends->src, ends->src_offset, bounds[2], bounds[3], NDBUF_MAP_READ, ranges, &nranges);

@@ -53,7 +53,13 @@ ndbuf__transfer ndbuf__transfer_by(ndbuf_route route, const ndbuf__copy_axes *ax
 {
     ndbuf__transfer transfer = {.route = NDBUF_ROUTE_NONE, .row_axis = -1, .slice_axis = -1};
     int64_t nunits = ndbuf__copy_axes_nunits(axes);
+    int64_t nrows = nunits;
     double row_ns = 0;
+    bool converts = ndbuf__converts(&axes->convert);
+    uint32_t needed = converts ? ndbuf__convert_caps(&axes->convert) : NDBUF_CAN_COPY_STRIDED;
+    if (converts && route != NDBUF_ROUTE_STRIDED) {
+        return transfer;
+    }
     switch (route) {
     case NDBUF_ROUTE_BYTES:
         if ((caps->flags & NDBUF_CAN_COPY_BYTES) == 0) {
@@ -74,9 +80,10 @@ ndbuf__transfer ndbuf__transfer_by(ndbuf_route route, const ndbuf__copy_axes *ax
         row_ns = caps->row_ns;
         break;
     case NDBUF_ROUTE_STRIDED:
-        if ((caps->flags & NDBUF_CAN_COPY_STRIDED) == 0) {
+        if ((caps->flags & needed) != needed) {
             return transfer;
         }
+        nrows = ndbuf__copy_axes_nruns(axes);
         transfer.ncalls = 1;
         row_ns = caps->element_ns;
         break;
@@ -84,10 +91,10 @@ ndbuf__transfer ndbuf__transfer_by(ndbuf_route route, const ndbuf__copy_axes *ax
         return transfer;
     }
     transfer.route = route;
-    transfer.nrows = nunits;
-    transfer.cost_ns = (double)transfer.ncalls * caps->call_ns + (double)nunits * row_ns;
+    transfer.nrows = nrows;
+    transfer.cost_ns = (double)transfer.ncalls * caps->call_ns + (double)nrows * row_ns;
     if (caps->bytes_per_ns > 0) {
-        transfer.cost_ns += (double)nunits * (double)axes->unit_nbytes / caps->bytes_per_ns;
+        transfer.cost_ns += ndbuf__copy_axes_traffic(axes) / caps->bytes_per_ns;
     }
     return transfer;
 }
@@ -105,16 +112,23 @@ ndbuf__transfer ndbuf__transfer_choose(const ndbuf__copy_axes *axes, const ndbuf
     return best;
 }
 
-static ndbuf_status run_strided(const ndbuf__copy_axes *axes, const ndbuf_backend_ops *ops, ndbuf_queue *queue,
-                                const ndbuf__transfer_ends *ends, ndbuf_error *err)
+ndbuf_status ndbuf__transfer_strided(const ndbuf__copy_axes *axes, const ndbuf_backend_ops *ops, ndbuf_queue *queue,
+                                     const ndbuf__transfer_ends *ends, ndbuf_error *err)
 {
-    ndbuf_strided box = {
-        .dst = {.mem = ends->dst, .offset = ends->dst_offset + axes->dst_offset, .strides = axes->dst_strides},
-        .src = {.mem = ends->src, .offset = ends->src_offset + axes->src_offset, .strides = axes->src_strides},
-        .ndim = axes->ndim,
-        .shape = axes->shape,
-        .unit_nbytes = axes->unit_nbytes,
-    };
+    const ndbuf_copy_side dst = {ends->dst, ends->dst_offset + axes->dst_offset, axes->dst_strides};
+    const ndbuf_copy_side src = {ends->src, ends->src_offset + axes->src_offset, axes->src_strides};
+    if (ndbuf__converts(&axes->convert)) {
+        const ndbuf_convert_box box = {.dst = dst,
+                                       .src = src,
+                                       .dst_element = axes->convert.dst,
+                                       .src_element = axes->convert.src,
+                                       .ndim = axes->ndim,
+                                       .flags = axes->convert.flags,
+                                       .shape = axes->shape};
+        return ops->convert_strided(queue, &box, err);
+    }
+    const ndbuf_strided box = {
+        .dst = dst, .src = src, .ndim = axes->ndim, .shape = axes->shape, .unit_nbytes = axes->unit_nbytes};
     return ops->copy_strided(queue, &box, err);
 }
 
@@ -158,7 +172,7 @@ ndbuf_status ndbuf__transfer_run(const ndbuf__transfer *transfer, const ndbuf__c
                                  bool *out_started, ndbuf_error *err)
 {
     if (transfer->route == NDBUF_ROUTE_STRIDED) {
-        ndbuf_status status = run_strided(axes, ops, queue, ends, err);
+        ndbuf_status status = ndbuf__transfer_strided(axes, ops, queue, ends, err);
         *out_started = status != NDBUF_ERR_UNSUPPORTED;
         return status;
     }

@@ -35,6 +35,10 @@ typedef struct ndbuf__transfer_ends {
     int64_t src_offset;
 } ndbuf__transfer_ends;
 
+/* The one call of a strided transfer. Statuses of the backend. */
+ndbuf_status ndbuf__transfer_strided(const ndbuf__copy_axes *axes, const ndbuf_backend_ops *ops, ndbuf_queue *queue,
+                                     const ndbuf__transfer_ends *ends, ndbuf_error *err);
+
 /* Enqueues all calls by `ops`, the backend that offered the way. *out_started tells whether any call was made: then the
  * memory may be in use even though an error is returned. Statuses of the backend; NDBUF_ERR_UNSUPPORTED also where
  * both ends are one piece of memory and that forbids the rectangles. */

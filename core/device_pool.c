@@ -13,8 +13,11 @@ void ndbuf__device_pool_init(ndbuf__device_pool *pool)
 
 void ndbuf__device_pool_clear(ndbuf__device_pool *pool)
 {
-    for (int32_t i = 0; i < pool->nbuffers; i++) {
-        pool->buffers[i].device->ops->mem_free(&pool->buffers[i]);
+    ndbuf__pool_shelf *shelves[] = {&pool->staging, &pool->scratch};
+    for (int s = 0; s < 2; s++) {
+        for (int32_t i = 0; i < shelves[s]->count; i++) {
+            shelves[s]->buffers[i].device->ops->mem_free(&shelves[s]->buffers[i]);
+        }
     }
     for (int32_t i = 0; i < pool->nqueues; i++) {
         pool->queues[i]->device->ops->queue_destroy(pool->queues[i]);
@@ -28,43 +31,64 @@ ndbuf_device *ndbuf__staging_device(const ndbuf_device *device)
 }
 
 /* All buffers that are kept are of one size, so that any of them serves. Larger ones are for tests of the planner. */
-ndbuf_status ndbuf__staging_take(ndbuf_device *device, int64_t nbytes, ndbuf_mem *out_mem, ndbuf_error *err)
+static ndbuf_status buffer_take(ndbuf__device_pool *pool, ndbuf__pool_shelf *shelf, ndbuf_device *device,
+                                const char *what, int64_t nbytes, ndbuf_mem *out_mem, ndbuf_error *err)
 {
-    ndbuf__device_pool *pool = &device->core->pool;
-    ndbuf_device *staging = ndbuf__staging_device(device);
     ndbuf_error why = {0};
     if (nbytes <= NDBUF__STAGING_NBYTES) {
         nbytes = NDBUF__STAGING_NBYTES;
         ndbuf__mutex_lock(&pool->mutex);
-        bool found = pool->nbuffers > 0;
+        bool found = shelf->count > 0;
         if (found) {
-            *out_mem = pool->buffers[--pool->nbuffers];
+            *out_mem = shelf->buffers[--shelf->count];
         }
         ndbuf__mutex_unlock(&pool->mutex);
         if (found) {
             return NDBUF_OK;
         }
     }
-    ndbuf_status status = staging->ops->mem_alloc(staging, (size_t)nbytes, STAGING_ALIGNMENT, out_mem, &why);
-    return status == NDBUF_OK ? NDBUF_OK
-                              : ndbuf_fail_native(err, status, why.native_code, "staging buffer: %s", why.message);
+    ndbuf_status status = device->ops->mem_alloc(device, (size_t)nbytes, STAGING_ALIGNMENT, out_mem, &why);
+    return status == NDBUF_OK ? NDBUF_OK : ndbuf_fail_native(err, status, why.native_code, "%s: %s", what, why.message);
 }
 
-void ndbuf__staging_give(ndbuf_device *device, ndbuf_mem *mem)
+static void buffer_give(ndbuf__device_pool *pool, ndbuf__pool_shelf *shelf, ndbuf_mem *mem)
 {
-    ndbuf__device_pool *pool = &device->core->pool;
     bool kept = false;
     if (mem->nbytes == (size_t)NDBUF__STAGING_NBYTES) {
         ndbuf__mutex_lock(&pool->mutex);
-        kept = pool->nbuffers < NDBUF__POOL_NBUFFERS;
+        kept = shelf->count < NDBUF__POOL_NBUFFERS;
         if (kept) {
-            pool->buffers[pool->nbuffers++] = *mem;
+            shelf->buffers[shelf->count++] = *mem;
         }
         ndbuf__mutex_unlock(&pool->mutex);
     }
     if (!kept) {
         mem->device->ops->mem_free(mem);
     }
+}
+
+ndbuf_status ndbuf__staging_take(ndbuf_device *device, int64_t nbytes, ndbuf_mem *out_mem, ndbuf_error *err)
+{
+    ndbuf__device_pool *pool = &device->core->pool;
+    return buffer_take(pool, &pool->staging, ndbuf__staging_device(device), "staging buffer", nbytes, out_mem, err);
+}
+
+void ndbuf__staging_give(ndbuf_device *device, ndbuf_mem *mem)
+{
+    ndbuf__device_pool *pool = &device->core->pool;
+    buffer_give(pool, &pool->staging, mem);
+}
+
+ndbuf_status ndbuf__scratch_take(ndbuf_device *device, int64_t nbytes, ndbuf_mem *out_mem, ndbuf_error *err)
+{
+    ndbuf__device_pool *pool = &device->core->pool;
+    return buffer_take(pool, &pool->scratch, device, "memory to convert in", nbytes, out_mem, err);
+}
+
+void ndbuf__scratch_give(ndbuf_mem *mem)
+{
+    ndbuf__device_pool *pool = &mem->device->core->pool;
+    buffer_give(pool, &pool->scratch, mem);
 }
 
 ndbuf_status ndbuf__helper_queue_take(ndbuf_device *device, ndbuf_queue **out_queue, ndbuf_error *err)

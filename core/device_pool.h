@@ -3,7 +3,8 @@
 #define NDBUF_CORE_DEVICE_POOL_H
 
 /* What staged copies need again and again, kept by a device until it is closed: staging buffers, since pinned memory is
- * expensive to get, and queues for what goes on beside a caller's queue. Thread-safe. */
+ * expensive to get, memory of the device to convert in, and queues for what goes on beside a caller's queue.
+ * Thread-safe. */
 
 #include "ndbuf/backend.h"
 
@@ -13,11 +14,16 @@
 #define NDBUF__POOL_NBUFFERS 6
 #define NDBUF__POOL_NQUEUES 4
 
+typedef struct ndbuf__pool_shelf {
+    int32_t count;
+    ndbuf_mem buffers[NDBUF__POOL_NBUFFERS];
+} ndbuf__pool_shelf;
+
 typedef struct ndbuf__device_pool {
     ndbuf__mutex mutex; /* guards the rest */
-    int32_t nbuffers;
+    ndbuf__pool_shelf staging;
+    ndbuf__pool_shelf scratch;
     int32_t nqueues;
-    ndbuf_mem buffers[NDBUF__POOL_NBUFFERS];
     ndbuf_queue *queues[NDBUF__POOL_NQUEUES];
 } ndbuf__device_pool;
 
@@ -33,6 +39,10 @@ ndbuf_device *ndbuf__staging_device(const ndbuf_device *device);
  */
 ndbuf_status ndbuf__staging_take(ndbuf_device *device, int64_t nbytes, ndbuf_mem *out_mem, ndbuf_error *err);
 void ndbuf__staging_give(ndbuf_device *device, ndbuf_mem *mem);
+
+/* Memory of `device` itself, likewise. */
+ndbuf_status ndbuf__scratch_take(ndbuf_device *device, int64_t nbytes, ndbuf_mem *out_mem, ndbuf_error *err);
+void ndbuf__scratch_give(ndbuf_mem *mem);
 
 /* An empty queue of `device`, for the caller alone. Whoever gives it back has waited for it. Statuses of queue_create.
  */

@@ -106,13 +106,15 @@ static void view_show(const view_exporter *self, const ndbuf_request *request, n
     ndbuf__request_hide(request->flags, out_view);
 }
 
-/* Makes the consumer's queue wait for the contents. */
-static ndbuf_status order_native_queue(const view_exporter *self, void *native_queue, ndbuf_error *err)
+ndbuf_status ndbuf__view_settle(const ndbuf_view *view, void *native_queue, ndbuf_error *err)
 {
+    if (native_queue == NULL) {
+        return ndbuf_event_wait(view->ready, err);
+    }
     ndbuf_queue *queue = NULL;
-    ndbuf_status status = ndbuf_queue_import(self->view.storage->mem.device, native_queue, &queue, err);
+    ndbuf_status status = ndbuf_queue_import(view->storage->mem.device, native_queue, &queue, err);
     if (status == NDBUF_OK) {
-        status = ndbuf_queue_wait_event(queue, self->view.ready, err);
+        status = ndbuf_queue_wait_event(queue, view->ready, err);
         ndbuf_queue_release(queue);
     }
     return status;
@@ -128,8 +130,7 @@ static ndbuf_status settle_ready(const view_exporter *self, const ndbuf_request 
         view->held |= NDBUF__HOLDS_READY;
         return NDBUF_OK;
     }
-    return request->native_queue != NULL ? order_native_queue(self, request->native_queue, err)
-                                         : ndbuf_event_wait(self->view.ready, err);
+    return ndbuf__view_settle(&self->view, request->native_queue, err);
 }
 
 /* The device for a copy: the memory's own if the request accepts it, else the first that the request names, else the

@@ -56,6 +56,10 @@ static inline void ndbuf__request_hide(uint32_t flags, ndbuf_view *view)
     }
 }
 
+/* Makes a consumer's queue on the view's device wait for the contents of a view with a ready event; without a queue
+ * (NULL), waits itself. Statuses of ndbuf_queue_import and ndbuf_queue_wait_event, or of ndbuf_event_wait. */
+ndbuf_status ndbuf__view_settle(const ndbuf_view *view, void *native_queue, ndbuf_error *err);
+
 /* The acquire function of the exporters of this library, whose answers need no second look. */
 ndbuf_status ndbuf__exporter_acquire(ndbuf_exporter *exporter, const ndbuf_request *request, ndbuf_view *out_view,
                                      ndbuf_error *err);

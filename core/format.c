@@ -102,6 +102,7 @@ ndbuf_status ndbuf_format_create(ndbuf_kind kind, int64_t size, char byte_order,
     case NDBUF_KIND_INT:
     case NDBUF_KIND_UINT:
     case NDBUF_KIND_FLOAT:
+    case NDBUF_KIND_BFLOAT:
     case NDBUF_KIND_COMPLEX: {
         node.code = find_number(kind, size);
         if (node.code == NDBUF__CODE_COUNT ||
@@ -189,6 +190,9 @@ static bool fields_equal(const ndbuf_field *a, const ndbuf_field *b)
     if (a->nnames != b->nnames || a->ndim != b->ndim || a->offset != b->offset || a->size != b->size ||
         a->kind != b->kind || a->byte_order != b->byte_order) {
         return false;
+    }
+    if (a->kind == NDBUF_KIND_TEXT && a->code[0] != b->code[0]) {
+        return false; /* "2u" and "w" */
     }
     for (int32_t k = 0; k < a->ndim; k++) {
         if (a->extents[k] != b->extents[k] || a->strides[k] != b->strides[k]) {

@@ -2,6 +2,7 @@
 #include "core/format_codes.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "core/format_core.h"
 #include "core/format_tree.h"
@@ -77,6 +78,38 @@ static const letter complex_letters[128] = {
     ['g'] = {true, CODE_COMPLEX_LONG, UNSIZED},
 };
 
+bool ndbuf__is_bfloat16_name(const char *name, size_t nbytes)
+{
+    static const char text[] = "bfloat16";
+    size_t text_nbytes = sizeof(text) - 1;
+    if (nbytes < text_nbytes || memcmp(name + nbytes - text_nbytes, text, text_nbytes) != 0) {
+        return false;
+    }
+    char before = nbytes > text_nbytes ? name[nbytes - text_nbytes - 1] : '.';
+    return before == '.' || before == ':' || before == '$';
+}
+
+/* Reads "[numpy$datetime;ml_dtypes$bfloat16]": one type under several names. */
+static ndbuf__code_answer find_named_type(const char *text, ndbuf__code *out_code, int32_t *out_nbytes)
+{
+    bool found = false;
+    size_t first = 1;
+    for (;;) {
+        size_t nbytes = strcspn(text + first, ";]");
+        found = found || ndbuf__is_bfloat16_name(text + first, nbytes);
+        first += nbytes + 1;
+        if (text[first - 1] != ';') {
+            break;
+        }
+    }
+    if (!found || text[first - 1] != ']' || first > INT32_MAX) {
+        return NDBUF__CODE_UNKNOWN_TYPE;
+    }
+    *out_code = NDBUF__CODE_BFLOAT16;
+    *out_nbytes = (int32_t)first;
+    return NDBUF__CODE_FOUND;
+}
+
 ndbuf__code_answer ndbuf__code_find(const char *text, char mode, ndbuf__code *out_code, int32_t *out_nbytes)
 {
     if (text[0] == 'T' || text[0] == 'X') {
@@ -86,6 +119,10 @@ ndbuf__code_answer ndbuf__code_find(const char *text, char mode, ndbuf__code *ou
         *out_code = text[0] == 'X' ? NDBUF__CODE_FUNCTION : NDBUF__CODE_RECORD;
         *out_nbytes = 2;
         return NDBUF__CODE_FOUND;
+    }
+
+    if (text[0] == '[') {
+        return find_named_type(text, out_code, out_nbytes);
     }
 
     bool is_complex = text[0] == 'Z';
@@ -110,6 +147,7 @@ char ndbuf__code_byte_order(ndbuf__code code, char mode)
 {
     switch (ndbuf__code_infos[code].order) {
     case NDBUF__ORDER_ORDERED:
+    case NDBUF__ORDER_BRACED:
         return mode == '<' || mode == '>' ? mode : NDBUF__HOST_ORDER;
     case NDBUF__ORDER_NATIVE:
         return NDBUF__HOST_ORDER;
@@ -134,10 +172,12 @@ char ndbuf__code_byte_order(ndbuf__code code, char mode)
 #define ORDER_NATIVE(order) NDBUF__HOST_ORDER
 #define ORDER_NONE(order) '|'
 #define ORDER_HANDLE(order) '|'
-#define PREFIX_ORDERED(prefix) prefix
-#define PREFIX_NATIVE(prefix) "^"
-#define PREFIX_NONE(prefix) "<"
-#define PREFIX_HANDLE(prefix) "^"
+#define ORDER_BRACED(order) order
+#define TEXT_ORDERED(prefix, text) prefix text
+#define TEXT_NATIVE(prefix, text) "^" text
+#define TEXT_NONE(prefix, text) "<" text
+#define TEXT_HANDLE(prefix, text) "^" text
+#define TEXT_BRACED(prefix, text) "T{" prefix NDBUF__BFLOAT16_MEMBER "}"
 
 enum { PLAIN_HOST, PLAIN_ALIGNED, PLAIN_SWAPPED, PLAIN_NVARIANTS };
 
@@ -163,11 +203,10 @@ static const ndbuf_format plain_formats[NDBUF__CODE_NPLAIN][PLAIN_NVARIANTS] = {
         .itemsize = size, .alignment = alignment_, .text = text_, .fields = field, .nfields = 1                        \
     }
 #define PLAIN_FORMATS(name, text, kind, size, alignment, order)                                                        \
-    {PLAIN_FORMAT(PREFIX_##order(HOST_TEXT) text, kind, size, 1, &plain_fields[NDBUF__CODE_##name][PLAIN_HOST]),       \
-     PLAIN_FORMAT(PREFIX_##order(HOST_TEXT) text, kind, size, alignment,                                               \
+    {PLAIN_FORMAT(TEXT_##order(HOST_TEXT, text), kind, size, 1, &plain_fields[NDBUF__CODE_##name][PLAIN_HOST]),        \
+     PLAIN_FORMAT(TEXT_##order(HOST_TEXT, text), kind, size, alignment,                                                \
                   &plain_fields[NDBUF__CODE_##name][PLAIN_ALIGNED]),                                                   \
-     PLAIN_FORMAT(PREFIX_##order(SWAPPED_TEXT) text, kind, size, 1,                                                    \
-                  &plain_fields[NDBUF__CODE_##name][PLAIN_SWAPPED])},
+     PLAIN_FORMAT(TEXT_##order(SWAPPED_TEXT, text), kind, size, 1, &plain_fields[NDBUF__CODE_##name][PLAIN_SWAPPED])},
     NDBUF__PLAIN_CODE_LIST(PLAIN_FORMATS)
 #undef PLAIN_FORMATS
 #undef PLAIN_FORMAT

@@ -5,6 +5,7 @@
 /* The type codes of PEP 3118, and the interned formats of one plain element. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "ndbuf/format.h"
@@ -20,7 +21,8 @@
 /* Every code that is written: X(name, text, kind, size, alignment in native mode, order). The others are read as one of
  * these ("l" as "q" or "i"). Order is
  *   ORDERED  either, written as '<' or '>'      NATIVE  the host's, written as '^': there is no standard size
- *   NONE     meaningless, written as '<'        HANDLE  meaningless, written as '^' */
+ *   NONE     meaningless, written as '<'        HANDLE  meaningless, written as '^'
+ *   BRACED   either, written inside a record of its own: types without a code */
 #define NDBUF__PLAIN_CODE_LIST(X)                                                                                      \
     X(BOOL, "?", NDBUF_KIND_BOOL, 1, 1, NONE)                                                                          \
     X(INT8, "b", NDBUF_KIND_INT, 1, 1, NONE)                                                                           \
@@ -35,6 +37,7 @@
     X(INT64, "q", NDBUF_KIND_INT, 8, _Alignof(int64_t), ORDERED)                                                       \
     X(UINT64, "Q", NDBUF_KIND_UINT, 8, _Alignof(uint64_t), ORDERED)                                                    \
     X(FLOAT16, "e", NDBUF_KIND_FLOAT, 2, _Alignof(int16_t), ORDERED)                                                   \
+    X(BFLOAT16, "T{}", NDBUF_KIND_BFLOAT, 2, _Alignof(uint16_t), BRACED)                                               \
     X(FLOAT32, "f", NDBUF_KIND_FLOAT, 4, _Alignof(float), ORDERED)                                                     \
     X(FLOAT64, "d", NDBUF_KIND_FLOAT, 8, _Alignof(double), ORDERED)                                                    \
     X(LONG_DOUBLE, "g", NDBUF_KIND_FLOAT, sizeof(long double), _Alignof(long double), NATIVE)                          \
@@ -65,7 +68,8 @@ typedef enum ndbuf__code_order {
     NDBUF__ORDER_ORDERED,
     NDBUF__ORDER_NATIVE,
     NDBUF__ORDER_NONE,
-    NDBUF__ORDER_HANDLE
+    NDBUF__ORDER_HANDLE,
+    NDBUF__ORDER_BRACED
 } ndbuf__code_order;
 
 typedef struct ndbuf__code_info {
@@ -83,11 +87,18 @@ typedef enum ndbuf__code_answer {
     NDBUF__CODE_UNKNOWN,
     NDBUF__CODE_BAD_COMPLEX,     /* a Z without f, d or g */
     NDBUF__CODE_WITHOUT_BRACE,   /* a T or X without { */
+    NDBUF__CODE_UNKNOWN_TYPE,    /* a [..] that names no type known here, or has no ] */
     NDBUF__CODE_NO_STANDARD_SIZE /* in a standard byte order */
 } ndbuf__code_answer;
 
 /* Reads the code at the start of `text`, which is terminated. `mode` is one of @ ^ = < >. */
 ndbuf__code_answer ndbuf__code_find(const char *text, char mode, ndbuf__code *out_code, int32_t *out_nbytes);
+
+/* What stands between the braces of a bfloat16, behind the byte order. */
+#define NDBUF__BFLOAT16_MEMBER "2x:bfloat16:"
+
+/* Whether a name is that of bfloat16, perhaps with that of a module before it: "ml_dtypes.bfloat16". */
+bool ndbuf__is_bfloat16_name(const char *name, size_t nbytes);
 
 /* Whether a count before the code is part of the element ("5s" is one element of 5 bytes). */
 static inline bool ndbuf__code_counts_units(ndbuf__code code)

@@ -218,6 +218,8 @@ static ndbuf_status fail_code(parser *p, ndbuf__code_answer answer, const prefix
     case NDBUF__CODE_WITHOUT_BRACE:
         return fail_at(p, NDBUF_ERR_FORMAT, p->pos, "'%c' must be followed by '{', found %s", c,
                        show_char(p, p->pos + 1).text);
+    case NDBUF__CODE_UNKNOWN_TYPE:
+        return fail_at(p, NDBUF_ERR_FORMAT, p->pos, "no type that is known, or no ']': '%.60s'", p->text + p->pos);
     case NDBUF__CODE_NO_STANDARD_SIZE:
         return fail_at(p, NDBUF_ERR_FORMAT, p->pos, "'%.*s' has a size in native modes only, not in byte order '%c'",
                        c == 'Z' ? 2 : 1, p->text + p->pos, p->mode);
@@ -452,6 +454,19 @@ static ndbuf_status parse_inside(parser *p, const level *around, element *e)
     return status;
 }
 
+/* A record of nothing but two bytes named bfloat16 stands for that type, which has no code. */
+static void read_as_type(parser *p, element *e, int32_t index)
+{
+    const ndbuf__format_node *member = &p->tree->nodes[index + 1];
+    if (p->tree->nnodes != index + 2 || e->node.size != 2 || member->code != NDBUF__CODE_PAD || member->ndim > 0 ||
+        member->size != 2 || !ndbuf__is_bfloat16_name(member->name, (size_t)member->name_nbytes)) {
+        return;
+    }
+    p->tree->nnodes = index + 1;
+    e->node.code = NDBUF__CODE_BFLOAT16;
+    e->node.byte_order = ndbuf__code_byte_order(NDBUF__CODE_BFLOAT16, p->mode); /* still that of the member */
+}
+
 /* `detached`: part of no layout (what a pointer leads to, an argument, a result). It makes a node in any case, and bit
  * fields have to be whole bytes. */
 static ndbuf_status parse_element(parser *p, level *around, bool detached, bool may_have_name)
@@ -487,6 +502,9 @@ static ndbuf_status parse_element(parser *p, level *around, bool detached, bool 
     if (status == NDBUF_OK && has_inside) {
         p->tree->nnodes++;
         status = parse_inside(p, around, &e);
+    }
+    if (status == NDBUF_OK && !is_leaf) {
+        read_as_type(p, &e, index);
     }
     bool has_name = false;
     if (status == NDBUF_OK && may_have_name) {

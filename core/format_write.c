@@ -109,22 +109,22 @@ static void write_element(writer *w, int32_t index, bool detached)
     const ndbuf__format_node *node = &w->nodes[index];
     const ndbuf__code_info *info = &ndbuf__code_infos[node->code];
     bool counts_units = ndbuf__code_counts_units(node->code);
-    bool is_record = node->code == NDBUF__CODE_RECORD;
+    bool has_braces = node->code == NDBUF__CODE_RECORD || info->order == NDBUF__ORDER_BRACED;
     int64_t count = counts_units ? node->size / info->size : 1;
 
     /* One dimension is written as a count where it can be: `struct` reads that, too. */
-    if (node->ndim == 1 && !counts_units && !is_record && w->extents[node->first_extent] != 1) {
+    if (node->ndim == 1 && !counts_units && !has_braces && w->extents[node->first_extent] != 1) {
         count = w->extents[node->first_extent];
     } else if (node->ndim > 0) {
         write_shape(w, node);
     }
-    if (!is_record) {
-        char order[2] = {'<', '\0'};
-        if (info->order == NDBUF__ORDER_NATIVE || info->order == NDBUF__ORDER_HANDLE) {
-            order[0] = '^';
-        } else if (node->byte_order != '|') {
-            order[0] = node->byte_order;
-        }
+    char order[2] = {'<', '\0'};
+    if (info->order == NDBUF__ORDER_NATIVE || info->order == NDBUF__ORDER_HANDLE) {
+        order[0] = '^';
+    } else if (node->byte_order != '|') {
+        order[0] = node->byte_order;
+    }
+    if (!has_braces) {
         write_text(w, order);
     }
     switch (node->code) {
@@ -132,6 +132,11 @@ static void write_element(writer *w, int32_t index, bool detached)
         write_text(w, "T{");
         write_members(w, index + 1, node->end, node->size);
         write_text(w, "}");
+        break;
+    case NDBUF__CODE_BFLOAT16:
+        write_text(w, "T{");
+        write_text(w, order);
+        write_text(w, NDBUF__BFLOAT16_MEMBER "}");
         break;
     case NDBUF__CODE_REFERENCE:
         write_count(w, count);

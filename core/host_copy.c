@@ -6,6 +6,7 @@
 
 #include "ndbuf/backend.h"
 
+#include "core/copy_transfer.h"
 #include "core/host_rows.h"
 #include "core/view_core.h"
 
@@ -14,9 +15,9 @@ static bool is_indirect(const int64_t *suboffsets, int32_t axis)
     return suboffsets != NULL && suboffsets[axis] >= 0;
 }
 
-void ndbuf__host_copy_prepare(ndbuf__host_copy *out_copy, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
-                              const int64_t *dst_strides, const int64_t *dst_suboffsets, const int64_t *src_strides,
-                              const int64_t *src_suboffsets)
+void ndbuf__host_copy_prepare(ndbuf__host_copy *out_copy, const ndbuf__cast *cast, int32_t ndim, int64_t unit_nbytes,
+                              const int64_t *shape, const int64_t *dst_strides, const int64_t *dst_suboffsets,
+                              const int64_t *src_strides, const int64_t *src_suboffsets)
 {
     int32_t depth = 0;
     for (int32_t k = 0; k < ndim; k++) {
@@ -30,7 +31,9 @@ void ndbuf__host_copy_prepare(ndbuf__host_copy *out_copy, int32_t ndim, int64_t 
     out_copy->src_strides = src_strides;
     out_copy->dst_suboffsets = dst_suboffsets;
     out_copy->src_suboffsets = src_suboffsets;
+    out_copy->record = cast->record;
     out_copy->axes.ndim = 0;
+    out_copy->axes.convert = cast->convert;
     out_copy->axes.unit_nbytes = unit_nbytes;
     out_copy->axes.dst_offset = 0;
     out_copy->axes.src_offset = 0;
@@ -38,6 +41,13 @@ void ndbuf__host_copy_prepare(ndbuf__host_copy *out_copy, int32_t ndim, int64_t 
         ndbuf__copy_axes_append(&out_copy->axes, shape[k], dst_strides[k], src_strides[k]);
     }
     ndbuf__copy_axes_merge(&out_copy->axes);
+}
+
+void ndbuf__host_copy_of_axes(ndbuf__host_copy *out_copy, const ndbuf__copy_axes *axes, const ndbuf__record *record)
+{
+    out_copy->depth = 0;
+    out_copy->axes = *axes;
+    out_copy->record = record;
 }
 
 char *ndbuf__host_copy_step(char *address, const int64_t *strides, const int64_t *suboffsets, int32_t axis,
@@ -50,17 +60,91 @@ char *ndbuf__host_copy_step(char *address, const int64_t *strides, const int64_t
     return address;
 }
 
-static ndbuf_status host_copy_leaf(const ndbuf__copy_axes *axes, char *dst, const char *src, ndbuf_error *err)
+static ndbuf_status copy_axes(const ndbuf__copy_axes *axes, char *dst, const char *src, ndbuf_error *err)
 {
     ndbuf_device *host = ndbuf_device_cpu();
     ndbuf_mem dst_mem = {.device = host, .handle = dst, .host_address = dst};
     ndbuf_mem src_mem = {.device = host, .handle = (void *)src, .host_address = (void *)src};
-    ndbuf_strided box = {.dst = {.mem = &dst_mem, .offset = axes->dst_offset, .strides = axes->dst_strides},
-                         .src = {.mem = &src_mem, .offset = axes->src_offset, .strides = axes->src_strides},
-                         .ndim = axes->ndim,
-                         .shape = axes->shape,
-                         .unit_nbytes = axes->unit_nbytes};
-    return host->ops->copy_strided(host->default_queue, &box, err);
+    const ndbuf__transfer_ends ends = {.dst = &dst_mem, .src = &src_mem};
+    return ndbuf__transfer_strided(axes, host->ops, host->default_queue, &ends, err);
+}
+
+/* -- records: blocks of items that the first cache level holds, all parts of one after the other -- */
+
+#define BLOCK_NBYTES ((int64_t)24 << 10)
+
+/* One part of a block of items. */
+static ndbuf_status copy_part(const ndbuf__copy_axes *items, const ndbuf__conversion_part *part, uint32_t flags,
+                              char *dst, const char *src, ndbuf_error *err)
+{
+    ndbuf__copy_axes axes = *items;
+    axes.convert = (ndbuf__convert){0};
+    if (part->dst.number != 0) {
+        axes.convert = (ndbuf__convert){part->dst, part->src, flags};
+    }
+    axes.unit_nbytes = part->dst.nbytes;
+    axes.dst_offset = part->dst_offset;
+    axes.src_offset = part->src_offset;
+    for (int32_t k = 0; k < part->ndim; k++) {
+        ndbuf__copy_axes_append(&axes, part->shape[k], part->dst_strides[k], part->src_strides[k]);
+    }
+    ndbuf__copy_axes_merge(&axes);
+    return copy_axes(&axes, dst, src, err);
+}
+
+static ndbuf_status copy_records(const ndbuf__copy_axes *axes, const ndbuf__conversion *conversion, char *dst,
+                                 const char *src, ndbuf_error *err)
+{
+    int64_t item_nbytes = axes->unit_nbytes + ndbuf__copy_axes_src_unit(axes);
+    int64_t limit = item_nbytes < BLOCK_NBYTES ? BLOCK_NBYTES / item_nbytes : 1;
+    int64_t inner = 1;
+    int32_t split = axes->ndim;
+    while (split > 0 && inner * axes->shape[split - 1] <= limit) {
+        inner *= axes->shape[--split];
+    }
+    int64_t count = limit / inner; /* of axis split - 1, in a block */
+    ndbuf__copy_axes block = {.ndim = 0};
+    int32_t first = split > 0 ? split - 1 : 0;
+    for (int32_t k = first; k < axes->ndim; k++) {
+        ndbuf__copy_axes_append(&block, axes->shape[k], axes->dst_strides[k], axes->src_strides[k]);
+    }
+    dst += axes->dst_offset;
+    src += axes->src_offset;
+    int64_t index[NDBUF__MAX_AXES] = {0};
+    for (;;) {
+        if (split > 0) {
+            int64_t left = axes->shape[first] - index[first];
+            block.shape[0] = left < count ? left : count;
+        }
+        for (int32_t i = 0; i < conversion->nparts; i++) {
+            ndbuf_status status = copy_part(&block, &conversion->parts[i], conversion->flags, dst, src, err);
+            if (status != NDBUF_OK) {
+                return status;
+            }
+        }
+        int32_t k = split - 1;
+        for (; k >= 0; k--) {
+            int64_t step = k == first ? block.shape[0] : 1;
+            dst += step * axes->dst_strides[k];
+            src += step * axes->src_strides[k];
+            index[k] += step;
+            if (index[k] < axes->shape[k]) {
+                break;
+            }
+            dst -= axes->dst_strides[k] * axes->shape[k];
+            src -= axes->src_strides[k] * axes->shape[k];
+            index[k] = 0;
+        }
+        if (k < 0) {
+            return NDBUF_OK;
+        }
+    }
+}
+
+static ndbuf_status host_copy_leaf(const ndbuf__host_copy *copy, char *dst, const char *src, ndbuf_error *err)
+{
+    return copy->record != NULL ? copy_records(&copy->axes, ndbuf__record_conversion(copy->record), dst, src, err)
+                                : copy_axes(&copy->axes, dst, src, err);
 }
 
 /* Rows of contiguous bytes, from here on left to the host's engine, which writes past the caches. */
@@ -91,7 +175,8 @@ ndbuf_status ndbuf__host_copy_run(const ndbuf__host_copy *copy, char *dst, const
     char *src_at[NDBUF__MAX_AXES + 1];
     int64_t index[NDBUF__MAX_AXES] = {0};
     int32_t depth = 0;
-    bool in_rows = copy->depth > 0 && copy->axes.ndim == 0 && copy->axes.unit_nbytes <= MAX_ROW_NBYTES;
+    bool in_rows = copy->depth > 0 && copy->axes.ndim == 0 && copy->axes.unit_nbytes <= MAX_ROW_NBYTES &&
+                   !ndbuf__converts(&copy->axes.convert);
     int32_t walked = in_rows ? copy->depth - 1 : copy->depth;
     dst_at[0] = dst;
     src_at[0] = (char *)src;
@@ -105,7 +190,7 @@ ndbuf_status ndbuf__host_copy_run(const ndbuf__host_copy *copy, char *dst, const
         if (in_rows) {
             copy_rows(copy, dst_at[depth], src_at[depth]);
         } else {
-            ndbuf_status status = host_copy_leaf(&copy->axes, dst_at[depth], src_at[depth], err);
+            ndbuf_status status = host_copy_leaf(copy, dst_at[depth], src_at[depth], err);
             if (status != NDBUF_OK) {
                 return status;
             }

@@ -35,7 +35,7 @@ static void prepare_at_once(ndbuf_copy_plan *kept)
     const ndbuf__plan *plan = &kept->plan;
     bool overflow = false;
     kept->runs_at_once =
-        kept->direct == ndbuf_device_cpu() && !plan->indirect &&
+        kept->direct == ndbuf_device_cpu() && !plan->indirect && plan->cast.record == NULL &&
         (plan->route == NDBUF_ROUTE_STRIDED || (plan->route == NDBUF_ROUTE_BYTES && plan->axes.ndim == 0));
     if (kept->runs_at_once) {
         ndbuf__layout_range(&kept->input.dst, &kept->dst_lo, &kept->dst_hi, &overflow);
@@ -43,20 +43,45 @@ static void prepare_at_once(ndbuf_copy_plan *kept)
         kept->runs_at_once = !overflow;
     }
     kept->moves_nbytes = 0;
-    if (plan->axes.ndim == 0 && plan->axes.unit_nbytes <= MOVED_NBYTES) {
+    if (plan->axes.ndim == 0 && !ndbuf__casts(&plan->cast) && plan->axes.unit_nbytes <= MOVED_NBYTES) {
         kept->moves_nbytes = plan->axes.unit_nbytes;
     }
 }
 
-ndbuf_status ndbuf_copy_plan_create(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_copy_plan **out_plan,
-                                    ndbuf_error *err)
+static ndbuf_status kept_create(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                                ndbuf_copy_plan **out_plan, ndbuf_error *err);
+
+/* The plans of a record's parts, each by itself. */
+static ndbuf_status plan_parts(ndbuf_copy_plan *kept, const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err)
+{
+    const ndbuf__conversion *conversion = ndbuf__record_conversion(kept->cast.record);
+    ndbuf_status status = NDBUF_OK;
+    kept->parts = ndbuf__calloc((size_t)conversion->nparts, sizeof(ndbuf_copy_plan *));
+    if (kept->parts == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy plan of %d parts", (int)conversion->nparts);
+    }
+    for (int32_t i = 0; i < conversion->nparts && status == NDBUF_OK; i++) {
+        ndbuf_view dst_part;
+        ndbuf_view src_part;
+        ndbuf__cast cast;
+        status = ndbuf__part_views(dst, src, conversion, i, &dst_part, &src_part, &cast, err);
+        if (status == NDBUF_OK) {
+            status = kept_create(&dst_part, &src_part, &cast, &kept->parts[i], err);
+            ndbuf_view_release(&dst_part);
+            ndbuf_view_release(&src_part);
+            kept->nparts += status == NDBUF_OK;
+        }
+    }
+    return status;
+}
+
+static ndbuf_status kept_create(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                                ndbuf_copy_plan **out_plan, ndbuf_error *err)
 {
     ndbuf__plan_input input;
     ndbuf_device *direct = NULL;
-    ndbuf_status status = ndbuf__copy_prepare(dst, src, &input, &direct, err);
-    if (status != NDBUF_OK) {
-        return status;
-    }
+    ndbuf_error why = {0};
+    ndbuf__copy_prepare(dst, src, cast, &input, &direct);
     ndbuf_copy_plan *kept = ndbuf__malloc(sizeof(*kept));
     if (kept == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy plan");
@@ -64,29 +89,65 @@ ndbuf_status ndbuf_copy_plan_create(const ndbuf_view *dst, const ndbuf_view *src
     kept->input = input;
     layout_adopt(&kept->input.dst, kept->dims);
     layout_adopt(&kept->input.src, kept->dims + (ptrdiff_t)3 * NDBUF_MAX_NDIM);
-    status = ndbuf__plan_make(&kept->plan, &kept->input, err);
-    if (status != NDBUF_OK) {
-        ndbuf__free(kept);
-        return status;
-    }
     kept->direct = direct;
     kept->dst_device = dst->storage->mem.device;
     kept->src_device = src->storage->mem.device;
     kept->format = dst->layout;
     kept->src_format = src->layout;
-    kept->temporary_nbytes = ndbuf__copy_needs_temporary(dst, src) ? dst->nbytes : 0;
-    prepare_at_once(kept);
+    kept->cast = *cast;
+    kept->casting = NDBUF_CASTING_EQUIV;
+    kept->nparts = 0;
+    kept->parts = NULL;
+    kept->temporary_nbytes = ndbuf__copy_needs_temporary(dst, src, cast) ? src->nbytes : 0;
     ndbuf__device_retain(kept->dst_device);
     ndbuf__device_retain(kept->src_device);
     ndbuf_format_retain(kept->format);
     ndbuf_format_retain(kept->src_format);
+    ndbuf__record_retain(kept->cast.record);
+    ndbuf_status status = ndbuf__plan_make(&kept->plan, &kept->input, &why);
+    if (status == NDBUF_ERR_UNSUPPORTED && cast->record != NULL) {
+        status = plan_parts(kept, dst, src, err);
+    } else if (status != NDBUF_OK && err != NULL) {
+        *err = why;
+    }
+    if (status != NDBUF_OK) {
+        ndbuf_copy_plan_destroy(kept);
+        return status;
+    }
+    prepare_at_once(kept);
     *out_plan = kept;
     return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_copy_plan_create(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting, uint32_t flags,
+                                    ndbuf_copy_plan **out_plan, ndbuf_error *err)
+{
+    ndbuf__cast cast;
+    ndbuf_copy_plan *kept = NULL;
+    ndbuf_status status = ndbuf__copy_check(dst, src, err);
+    if (status == NDBUF_OK) {
+        status = ndbuf__cast_init(&cast, dst->layout, src->layout, casting, flags, err);
+    }
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    status = kept_create(dst, src, &cast, &kept, err);
+    ndbuf__record_release(cast.record);
+    if (status == NDBUF_OK) {
+        kept->casting = casting;
+        *out_plan = kept;
+    }
+    return status;
 }
 
 void ndbuf_copy_plan_destroy(ndbuf_copy_plan *plan)
 {
     if (plan != NULL) {
+        for (int32_t i = 0; i < plan->nparts; i++) {
+            ndbuf_copy_plan_destroy(plan->parts[i]);
+        }
+        ndbuf__free(plan->parts);
+        ndbuf__record_release(plan->cast.record);
         ndbuf_format_release(plan->format);
         ndbuf_format_release(plan->src_format);
         ndbuf_device_close(plan->src_device);
@@ -160,13 +221,55 @@ static bool run_at_once(const ndbuf_copy_plan *plan, const ndbuf_view *dst, cons
         memcpy((char *)to + axes->dst_offset, (const char *)from + axes->src_offset, (size_t)plan->moves_nbytes);
         return true;
     }
-    ndbuf_strided box = {
-        .dst = {.mem = &dst->storage->mem, .offset = dst->byte_offset + axes->dst_offset, .strides = axes->dst_strides},
-        .src = {.mem = &src->storage->mem, .offset = src->byte_offset + axes->src_offset, .strides = axes->src_strides},
-        .ndim = axes->ndim,
-        .shape = axes->shape,
-        .unit_nbytes = axes->unit_nbytes};
-    return plan->direct->ops->copy_strided(plan->direct->default_queue, &box, NULL) == NDBUF_OK;
+    const ndbuf__transfer_ends ends = {.dst = &dst->storage->mem,
+                                       .src = &src->storage->mem,
+                                       .dst_offset = dst->byte_offset,
+                                       .src_offset = src->byte_offset};
+    return ndbuf__transfer_strided(axes, plan->direct->ops, plan->direct->default_queue, &ends, NULL) == NDBUF_OK;
+}
+
+/* All parts, one after the other. */
+static ndbuf_status run_parts(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
+                              ndbuf_queue *queue, ndbuf_error *err)
+{
+    const ndbuf__conversion *conversion = ndbuf__record_conversion(plan->cast.record);
+    ndbuf_status status = NDBUF_OK;
+    if (ndbuf__copy_needs_temporary(dst, src, &plan->cast)) {
+        return ndbuf__copy_by_temporary(dst, src, &plan->cast, queue, err);
+    }
+    for (int32_t i = 0; i < plan->nparts && status == NDBUF_OK; i++) {
+        ndbuf_view dst_part;
+        ndbuf_view src_part;
+        ndbuf__cast cast;
+        const ndbuf_copy_plan *part = plan->parts[i];
+        status = ndbuf__part_views(dst, src, conversion, i, &dst_part, &src_part, &cast, err);
+        if (status == NDBUF_OK) {
+            status = ndbuf__copy_execute(&part->plan, part->direct, &dst_part, &src_part, queue, err);
+            ndbuf_view_release(&dst_part);
+            ndbuf_view_release(&src_part);
+        }
+    }
+    return status;
+}
+
+static ndbuf_status run_checked(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
+                                ndbuf_queue *queue, ndbuf_error *err)
+{
+    if (plan->nparts > 0) {
+        return run_parts(plan, dst, src, queue, err);
+    }
+    if (plan->cast.record == NULL) {
+        return ndbuf__copy_execute(&plan->plan, plan->direct, dst, src, queue, err);
+    }
+    ndbuf_error why = {0};
+    ndbuf_status status = ndbuf__copy_execute(&plan->plan, plan->direct, dst, src, queue, &why);
+    if (status == NDBUF_ERR_UNSUPPORTED) {
+        return ndbuf__copy_parts(dst, src, &plan->cast, queue, err);
+    }
+    if (status != NDBUF_OK && err != NULL) {
+        *err = why;
+    }
+    return status;
 }
 
 ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
@@ -182,7 +285,7 @@ ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *
     if (status == NDBUF_OK && (dst->flags & NDBUF_VIEW_READONLY) != 0) {
         status = ndbuf_fail(err, NDBUF_ERR_READONLY, "the destination is read-only");
     }
-    return status == NDBUF_OK ? ndbuf__copy_execute(&plan->plan, plan->direct, dst, src, queue, err) : status;
+    return status == NDBUF_OK ? run_checked(plan, dst, src, queue, err) : status;
 }
 
 /* Staged copies run beside the caller, as a host step of the queue or as steps of several; but where a device without a
@@ -194,7 +297,7 @@ static bool stages_beside_caller(const ndbuf_copy_plan *plan)
     return !(staging->fetches && staging->stores) || (both & NDBUF_QUEUE_NO_HOST_THREAD) == 0;
 }
 
-void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_plan_info *out_info)
+static ndbuf_copy_plan_info info_of(const ndbuf_copy_plan *plan)
 {
     const ndbuf__plan *made = &plan->plan;
     bool staged = ndbuf__route_is_staged(made->route);
@@ -205,6 +308,7 @@ void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_plan_info 
                                  .ncalls = made->transfer.ncalls,
                                  .nrows = made->transfer.nrows,
                                  .temporary_nbytes = plan->temporary_nbytes,
+                                 .nparts = 1,
                                  .asynchronous =
                                      (plan->input.direct.flags & (NDBUF_COPY_BLOCKS | NDBUF_COPY_MAY_BLOCK)) == 0};
     if (staged) {
@@ -215,14 +319,17 @@ void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_plan_info 
         info.asynchronous = stages_beside_caller(plan);
     } else if (made->route == NDBUF_ROUTE_MAPPED) {
         info.ncalls = 1;
-        info.nrows = made->axes.unit_nbytes > 0 ? made->nbytes / made->axes.unit_nbytes : 0;
+        info.nrows = ndbuf__copy_axes_nruns(&made->axes);
         info.asynchronous = 1;
+    } else if (made->by_host) {
+        info.ncalls = 1;
+        info.nrows = ndbuf__copy_axes_nruns(&made->axes);
     }
     if (made->indirect && made->route != NDBUF_ROUTE_NONE) {
         ndbuf__host_copy copy;
-        ndbuf__host_copy_prepare(&copy, plan->input.dst.ndim, plan->input.dst.itemsize, plan->input.dst.shape,
-                                 plan->input.dst.strides, plan->input.dst.suboffsets, plan->input.src.strides,
-                                 plan->input.src.suboffsets);
+        ndbuf__host_copy_prepare(&copy, &plan->cast, plan->input.dst.ndim, plan->input.dst.itemsize,
+                                 plan->input.dst.shape, plan->input.dst.strides, plan->input.dst.suboffsets,
+                                 plan->input.src.strides, plan->input.src.suboffsets);
         info.ndim = copy.depth + copy.axes.ndim;
         info.run_nbytes = copy.axes.unit_nbytes;
         if (!staged) {
@@ -233,5 +340,25 @@ void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_plan_info 
             info.nrows = made->nbytes / copy.axes.unit_nbytes;
         }
     }
+    return info;
+}
+
+void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_plan_info *out_info)
+{
+    if (plan->nparts == 0) {
+        *out_info = info_of(plan);
+        return;
+    }
+    ndbuf_copy_plan_info info = info_of(plan->parts[0]);
+    for (int32_t i = 1; i < plan->nparts; i++) {
+        const ndbuf_copy_plan_info part = info_of(plan->parts[i]);
+        info.nbytes += part.nbytes;
+        info.ncalls += part.ncalls;
+        info.nrows += part.nrows;
+        info.staging_nbytes = part.staging_nbytes > info.staging_nbytes ? part.staging_nbytes : info.staging_nbytes;
+        info.asynchronous &= part.asynchronous;
+    }
+    info.nparts = plan->nparts;
+    info.temporary_nbytes = plan->temporary_nbytes;
     *out_info = info;
 }

@@ -12,7 +12,11 @@ struct ndbuf_copy_plan {
     ndbuf_device *src_device; /* retained */
     ndbuf_device *direct;     /* one of these two, or the host */
     ndbuf_format *format;     /* of the destination, retained */
-    ndbuf_format *src_format; /* equal to it, retained */
+    ndbuf_format *src_format; /* retained */
+    ndbuf__cast cast;         /* the record is retained */
+    ndbuf_casting casting;    /* that allowed it */
+    int32_t nparts;           /* 0: `plan` does it all */
+    ndbuf_copy_plan **parts;  /* of records; NULL: none */
     int64_t temporary_nbytes;
     bool runs_at_once;      /* one call of the host's engine does it, unless the views share memory or have to wait */
     int64_t moves_nbytes;   /* of such a plan: that is all it does; 0: it does more */

@@ -67,7 +67,7 @@ static ndbuf_status compare_values(const calibration *self, const char *name, co
     double ratios[PROBE_MAX_ROUNDS];
     double late[PROBE_MAX_ROUNDS];
     ndbuf_copy_plan *plan = NULL;
-    ndbuf_status status = ndbuf_copy_plan_create(&copy->dst, &copy->src, &plan, err);
+    ndbuf_status status = ndbuf_copy_plan_create(&copy->dst, &copy->src, NDBUF_CASTING_EQUIV, 0, &plan, err);
     int nlate = 0;
     for (int round = -1; round < self->rounds && status == NDBUF_OK; round++) {
         double ns[2];

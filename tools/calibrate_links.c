@@ -114,7 +114,7 @@ static ndbuf_status plan_by_route(const link_under_test *self, const link_case *
         status = ndbuf_tuning_set("link.cpu.cpu.element_ns", element_ns, err);
     }
     if (status == NDBUF_OK) {
-        status = ndbuf_copy_plan_create(&copy->dst, &copy->src, &plan, err);
+        status = ndbuf_copy_plan_create(&copy->dst, &copy->src, NDBUF_CASTING_EQUIV, 0, &plan, err);
     }
     if (status == NDBUF_OK) {
         ndbuf_copy_plan_info_get(plan, &info);

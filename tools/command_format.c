@@ -28,6 +28,8 @@ static const char *kind_name(int32_t kind)
         return "uint";
     case NDBUF_KIND_FLOAT:
         return "float";
+    case NDBUF_KIND_BFLOAT:
+        return "bfloat16";
     case NDBUF_KIND_COMPLEX:
         return "complex";
     case NDBUF_KIND_BYTES:

@@ -97,13 +97,13 @@ static const struct {
     {"gather", probe_gather},
     {"scatter", probe_scatter},
     {"request", probe_request_view},
-    {"pack", NULL},
-    {"unpack", NULL},
-    {"convert", NULL},
-    {"sconvert", NULL},
-    {"cancast", NULL},
-    {"dlpack", NULL},
-    {"fromdlpack", NULL},
+    {"pack", probe_pack},
+    {"unpack", probe_unpack},
+    {"convert", probe_convert},
+    {"sconvert", probe_strided_convert},
+    {"cancast", probe_can_cast},
+    {"dlpack", probe_dlpack},
+    {"fromdlpack", probe_from_dlpack},
 };
 
 /* The protocol's word for a failure. */

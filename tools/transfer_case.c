@@ -120,7 +120,7 @@ ndbuf_status transfer_case_init(transfer_case *out_case, const transfer_layout *
         status = fill_source(out_case, err);
     }
     if (status == NDBUF_OK) {
-        status = ndbuf_copy_plan_create(&out_case->dst, &out_case->src, &plan, err);
+        status = ndbuf_copy_plan_create(&out_case->dst, &out_case->src, NDBUF_CASTING_EQUIV, 0, &plan, err);
     }
     if (status != NDBUF_OK) {
         transfer_case_clear(out_case);

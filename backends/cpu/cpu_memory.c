@@ -10,7 +10,7 @@
 
 #include "core/host_alloc.h"
 
-/* From here on memory asks for large pages: they are fetched whole, and strided copies look up fewer of them. */
+/* From here on memory asks for large pages: strided copies touch many at once, and look up fewer. */
 #define LARGE_PAGES_NBYTES ((size_t)4 << 20)
 
 /* Memory of our own carries a mark, so that mem_free leaves foreign memory alone. */

@@ -236,7 +236,8 @@ static void plan_packing(cpu_plan *plan, const cpu_kernels *kernels)
         return;
     }
     plan->row = (cpu_axis){.src_stride = transpose->line_stride};
-    if (ndbuf_cpu__shuffle_gather(plan, kernels->shuffle_nbytes) && plan->shuffle.out_step == kernels->shuffle_nbytes) {
+    if (ndbuf_cpu__shuffle_gather(plan, kernels->shuffle_nbytes, 0) &&
+        plan->shuffle.out_step == kernels->shuffle_nbytes) {
         int64_t nsteps = CPU_LINE_NBYTES / plan->shuffle.out_step;
         transpose->line_reach = (nsteps - 1) * plan->shuffle.in_step + plan->shuffle_reach;
     }
@@ -268,7 +269,7 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
                (lines.nunits * unit < line_target && chain_extend(&lines, plan, true));
     }
     plan->kind = CPU_PLAN_TRANSPOSE;
-    plan->row_fn = ndbuf_cpu__row_fn(unit);
+    plan->row_fn = ndbuf_cpu__row_fn(unit, 0);
     plan->streams = plan->streams && lines.nunits * unit >= STREAMED_ROW_MIN;
     plan_packing(plan, kernels);
     plan->row = lines.axes[lines.naxes - 1];

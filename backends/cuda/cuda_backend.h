@@ -178,12 +178,14 @@ ndbuf_status ndbuf_cuda__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, in
                                     int64_t src_offset, int64_t nbytes, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__copy_strided(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err);
+ndbuf_status ndbuf_cuda__convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *box, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err);
 
 ndbuf_status ndbuf_cuda__queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err);
 void ndbuf_cuda__queue_destroy(ndbuf_queue *queue);
 ndbuf_status ndbuf_cuda__queue_wait(ndbuf_queue *queue, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
+ndbuf_status ndbuf_cuda__queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err);
 

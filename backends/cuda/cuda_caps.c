@@ -58,12 +58,15 @@ static void set_caps(ndbuf_copy_caps *caps, uint32_t flags, const cuda_device *d
     ndbuf__link_costs_default(caps, link);
 }
 
+/* What kernels do between two pieces of memory. */
+#define CUDA_BY_KERNEL (NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_CONVERT | NDBUF_CAN_CONVERT_FLOAT64)
+
 /* Between memory of devices and managed memory. */
 static void set_device_caps(ndbuf_copy_caps *caps, const cuda_device *dst, const cuda_device *src)
 {
     uint32_t flags = 0;
     if (ndbuf_cuda__has_kernels() && is_reachable(dst, src) && is_reachable(src, dst)) {
-        flags = NDBUF_CAN_COPY_STRIDED | (dst == src ? NDBUF_CAN_FILL : 0u);
+        flags = CUDA_BY_KERNEL | (dst == src ? NDBUF_CAN_FILL : 0u);
     }
     const cuda_class *class = class_of(dst);
     set_caps(caps, flags, dst, dst->place.ordinal == src->place.ordinal ? class->local : class->peer);
@@ -91,7 +94,7 @@ void ndbuf_cuda__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndb
     const cuda_device *device = (const cuda_device *)near;
     const cuda_class *class = class_of(device);
     if (far != NULL) {
-        set_caps(out_caps, ndbuf_cuda__has_kernels() ? NDBUF_CAN_COPY_STRIDED : 0u, device, class->pinned);
+        set_caps(out_caps, ndbuf_cuda__has_kernels() ? CUDA_BY_KERNEL : 0u, device, class->pinned);
     } else {
         set_caps(out_caps, NDBUF_COPY_MAY_BLOCK, device, class->pageable);
     }

@@ -211,6 +211,31 @@ ndbuf_status ndbuf_cuda__copy_strided(ndbuf_queue *queue, const ndbuf_strided *b
     return status;
 }
 
+ndbuf_status ndbuf_cuda__convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *box, ndbuf_error *err)
+{
+    cuda_scope scope;
+    ndbuf__kernel_launch plan;
+    void *dst = box->dst.mem->handle;
+    const void *src = box->src.mem->handle;
+    ndbuf_status status = check_reach(queue, box->dst.mem, err);
+    if (status == NDBUF_OK) {
+        status = check_reach(queue, box->src.mem, err);
+    }
+    if (status == NDBUF_OK && !ndbuf__kernel_plan_convert(box, (uintptr_t)dst, (uintptr_t)src,
+                                                          (uint32_t)device_of(queue)->traits.max_group_nitems, &plan)) {
+        status = ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "no kernel converts %d axes of number %d to number %d",
+                            (int)box->ndim, (int)box->src_element.number, (int)box->dst_element.number);
+    }
+    if (status == NDBUF_OK) {
+        status = ndbuf_cuda__queue_enter(queue, &scope, err);
+    }
+    if (status == NDBUF_OK) {
+        status = launch(queue, &plan, dst, src, err);
+        ndbuf_cuda__leave(&scope);
+    }
+    return status;
+}
+
 ndbuf_status ndbuf_cuda__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err)
 {
     cuda_scope scope;

@@ -5,10 +5,11 @@
 
 #include "core/copy_axes.h"
 
+#include "backends/kernels/convert_element.h"
 #include "backends/kernels/kernel_list.h"
 
 /* What the kernels do, in the order of the list. */
-typedef enum plan_action { PLAN_COPY, PLAN_TILE, PLAN_FILL } plan_action;
+typedef enum plan_action { PLAN_COPY, PLAN_TILE, PLAN_FILL, PLAN_CONVERT } plan_action;
 
 #define PLAN_MAX_UNIT 16
 #define PLAN_NUNITS 5 /* sizes of units */
@@ -29,6 +30,14 @@ const char *const ndbuf__kernel_names[] = {
 #undef PLAN_NAME
 };
 const int32_t ndbuf__kernel_count = (int32_t)(sizeof(ndbuf__kernel_names) / sizeof(ndbuf__kernel_names[0]));
+
+/* The pairs of numbers that have a kernel, in the order of the list. */
+static const int32_t convert_pairs[][2] = {
+#define PLAN_PAIR(x, dst, src) {NDBUF_NUMBER_##dst, NDBUF_NUMBER_##src},
+    NDBUF__CONVERT_PAIRS(PLAN_PAIR, x)
+#undef PLAN_PAIR
+};
+#define PLAN_NPAIRS ((int32_t)(sizeof(convert_pairs) / sizeof(convert_pairs[0])))
 
 static const int64_t tile_extents[PLAN_NUNITS] = {NDK_TILE_1, NDK_TILE_2, NDK_TILE_4, NDK_TILE_8, NDK_TILE_16};
 
@@ -75,6 +84,7 @@ static bool axes_init(ndbuf__copy_axes *axes, int32_t ndim, const int64_t *shape
                       const ndbuf_copy_side *dst, const ndbuf_copy_side *src)
 {
     axes->ndim = 0;
+    axes->convert = (ndbuf__convert){0};
     axes->unit_nbytes = unit_nbytes;
     axes->dst_offset = dst->offset;
     axes->src_offset = src->offset;
@@ -165,7 +175,7 @@ static bool params_fit_32_bits(const ndk_params *params)
 static void launch_init(ndbuf__kernel_launch *launch, plan_action action, uint32_t group_nitems_limit)
 {
     ndk_params *params = &launch->params;
-    int32_t size = log2_of_unit(params->unit_nbytes);
+    int32_t size = action != PLAN_CONVERT ? log2_of_unit(params->unit_nbytes) : 0;
     int64_t group_nitems = group_nitems_limit < PLAN_GROUP_NITEMS ? group_nitems_limit : PLAN_GROUP_NITEMS;
     int64_t ngroups = action == PLAN_TILE ? params->nbatches : quotient_up(params->nunits, group_nitems * NDK_BATCH);
     for (int32_t k = 0; k < params->ndim; k++) {
@@ -236,6 +246,119 @@ bool ndbuf__kernel_plan_copy(const ndbuf_strided *box, uint64_t dst_address, uin
     }
     params_init(&out_launch->params, &axes);
     launch_init(out_launch, choose_tile(&out_launch->params) ? PLAN_TILE : PLAN_COPY, group_nitems_limit);
+    return true;
+}
+
+/* 0: no kernel knows such a number. */
+static int32_t number_nbytes(int32_t number)
+{
+    return number >= NDK_BOOL && number <= NDK_FLOAT64 ? (int32_t)ndk_number_nbytes(number) : 0;
+}
+
+static bool is_element(const ndbuf_element *element)
+{
+    int32_t nbytes = number_nbytes(element->number);
+    return nbytes > 0 && element->nbytes == nbytes * (element->is_complex ? 2 : 1);
+}
+
+static bool is_integer(const ndbuf_element *element)
+{
+    return element->number > NDK_BOOL && element->number <= NDK_UINT64;
+}
+
+/* Whether all bits are kept, in whatever byte order. */
+static bool keeps_bits(const ndbuf_convert_box *box)
+{
+    const ndbuf_element *dst = &box->dst_element;
+    const ndbuf_element *src = &box->src_element;
+    bool wraps = is_integer(dst) && is_integer(src) && (box->flags & NDBUF_CAST_SATURATE) == 0;
+    return !dst->is_complex && !src->is_complex && dst->nbytes == src->nbytes && (wraps || dst->number == src->number);
+}
+
+static bool plan_as_copy(const ndbuf_convert_box *box, uint64_t dst_address, uint64_t src_address,
+                         uint32_t group_nitems_limit, ndbuf__kernel_launch *out_launch)
+{
+    const ndbuf_strided strided = {.dst = box->dst,
+                                   .src = box->src,
+                                   .ndim = box->ndim,
+                                   .shape = box->shape,
+                                   .unit_nbytes = box->dst_element.nbytes};
+    return ndbuf__kernel_plan_copy(&strided, dst_address, src_address, group_nitems_limit, out_launch);
+}
+
+bool ndbuf__kernel_host_is_big_endian(void)
+{
+    const uint16_t one = 1;
+    uint8_t first;
+    memcpy(&first, &one, sizeof(first));
+    return first == 0;
+}
+
+/* What the kernels are told of the elements, from where they lie. Read byte by byte, a number is little-endian. */
+static void set_elements(ndk_params *params, const ndbuf_convert_box *box, uint64_t dst_bits, uint64_t src_bits)
+{
+    bool is_big_endian = ndbuf__kernel_host_is_big_endian();
+    bool keeps = keeps_bits(box);
+    int32_t dst_nbytes = number_nbytes(box->dst_element.number);
+    int32_t src_nbytes = number_nbytes(box->src_element.number);
+    bool dst_is_aligned = dst_bits % (uint64_t)dst_nbytes == 0;
+    bool src_is_aligned = src_bits % (uint64_t)src_nbytes == 0;
+    int32_t as_bits = dst_nbytes == 1   ? NDK_UINT8
+                      : dst_nbytes == 2 ? NDK_UINT16
+                      : dst_nbytes == 4 ? NDK_UINT32
+                                        : NDK_UINT64;
+    params->dst_number = keeps ? as_bits : box->dst_element.number;
+    params->src_number = keeps ? as_bits : box->src_element.number;
+    params->dst_nbytes = box->dst_element.nbytes;
+    params->src_nbytes = box->src_element.nbytes;
+    params->dst_access = dst_is_aligned ? dst_nbytes : 1;
+    params->src_access = src_is_aligned ? src_nbytes : 1;
+    params->dst_swaps = (box->dst_element.is_swapped != 0) != (is_big_endian && !dst_is_aligned);
+    params->src_swaps = (box->src_element.is_swapped != 0) != (is_big_endian && !src_is_aligned);
+    params->saturates = (box->flags & NDBUF_CAST_SATURATE) != 0;
+}
+
+/* Which of the kernels that convert, from the first one: the pair's own one, or the one for all. */
+static int32_t choose_convert(const ndk_params *params)
+{
+    bool is_plain = params->dst_access == params->dst_nbytes && params->src_access == params->src_nbytes;
+    for (int32_t i = 0; is_plain && i < PLAN_NPAIRS; i++) {
+        if (convert_pairs[i][0] == params->dst_number && convert_pairs[i][1] == params->src_number) {
+            return 1 + i;
+        }
+    }
+    return 0;
+}
+
+bool ndbuf__kernel_plan_convert(const ndbuf_convert_box *box, uint64_t dst_address, uint64_t src_address,
+                                uint32_t group_nitems_limit, ndbuf__kernel_launch *out_launch)
+{
+    const ndbuf_element *dst = &box->dst_element;
+    const ndbuf_element *src = &box->src_element;
+    ndbuf__copy_axes axes;
+    if (!is_element(dst) || !is_element(src) || (src->is_complex && (dst->is_complex || dst->number != NDK_BOOL))) {
+        return false;
+    }
+    /* A copy of 16 axes may need one more for the bytes of an element, which a conversion does not. */
+    if (keeps_bits(box) && (dst->nbytes == 1 || (dst->is_swapped != 0) == (src->is_swapped != 0)) &&
+        plan_as_copy(box, dst_address, src_address, group_nitems_limit, out_launch)) {
+        return true;
+    }
+    /* Without a unit, no axis is folded into it. */
+    if (!axes_init(&axes, box->ndim, box->shape, 0, &box->dst, &box->src)) {
+        return false;
+    }
+    if (axes.ndim == 0) {
+        ndbuf__copy_axes_append(&axes, 1, dst->nbytes, src->nbytes);
+    }
+    if (axes.ndim > NDK_MAX_NDIM) {
+        return false;
+    }
+    params_init(&out_launch->params, &axes);
+    set_elements(&out_launch->params, box, dst_alignment_bits(&axes, dst_address),
+                 src_alignment_bits(&axes, src_address));
+    launch_init(out_launch, PLAN_CONVERT, group_nitems_limit);
+    out_launch->kernel += 2 * choose_convert(&out_launch->params);
     return true;
 }
 

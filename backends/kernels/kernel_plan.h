@@ -2,7 +2,7 @@
 #ifndef NDBUF_BACKENDS_KERNELS_KERNEL_PLAN_H
 #define NDBUF_BACKENDS_KERNELS_KERNEL_PLAN_H
 
-/* Which kernel does a strided copy or a fill, with which arguments. Pure arithmetic: knows no API. */
+/* Which kernel does a strided copy, a conversion or a fill, with which arguments. Pure arithmetic: knows no API. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +31,14 @@ typedef struct ndbuf__kernel_launch {
  * of extent 1, and axes that can be merged. False: the kernels cannot do it (more than 16 axes). */
 bool ndbuf__kernel_plan_copy(const ndbuf_strided *box, uint64_t dst_address, uint64_t src_address,
                              uint32_t group_nitems_limit, ndbuf__kernel_launch *out_launch);
+
+/* Plans a conversion, as a copy; where only bytes are moved, it is one. The device has the host's byte order. False:
+ * the kernels cannot do it (more than 16 axes, long double, complex to complex or to real numbers, no such element). */
+bool ndbuf__kernel_plan_convert(const ndbuf_convert_box *box, uint64_t dst_address, uint64_t src_address,
+                                uint32_t group_nitems_limit, ndbuf__kernel_launch *out_launch);
+
+/* The byte order that conversions count on. */
+bool ndbuf__kernel_host_is_big_endian(void);
 
 /* Plans a fill. False: the kernels cannot do it (more than 16 axes, or an item of more than NDK_MAX_ITEM bytes that
  * does not repeat). */

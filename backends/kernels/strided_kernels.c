@@ -1,18 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The kernels: strided copy, tiled transpose, fill. One text for CUDA C, OpenCL C 1.2 and C11, see kernel_dialect.h;
- * kernel_params.h says what they do, kernel_plan.c chooses among them. Right for any number of groups and of work items
- * in a group. Each is there for units of 1, 2, 4, 8 and 16 bytes, and with offsets in 32 and in 64 bits; they are
- * reckoned without sign, so that they wrap around where a work item has nothing to do. */
+/* The kernels: strided copy, tiled transpose, fill, conversion. One text for CUDA C, OpenCL C 1.2 and C11, see
+ * kernel_dialect.h; kernel_params.h says what they do, kernel_plan.c chooses among them. Right for any number of groups
+ * and of work items in a group. Each is there for units of 1, 2, 4, 8 and 16 bytes, or for certain pairs of numbers,
+ * and with offsets in 32 and in 64 bits; they are reckoned without sign, so that they wrap around where a work item has
+ * nothing to do. */
 
 #ifndef __OPENCL_VERSION__
 #include "backends/kernels/kernel_params.h"
 
+#include "backends/kernels/convert_element.h"
 #include "backends/kernels/kernel_dialect.h"
+#include "backends/kernels/kernel_list.h"
 #endif
 
+/* The places of the units `first`, `first` + step, ...: to_offset[batch] and from_offset[batch]. Where there are no
+ * more, they are those of the first one again. */
+#define NDK_PLACES(bits, batch)                                                                                        \
+    ndk_u##bits rest[batch];                                                                                           \
+    ndk_u##bits to_offset[batch];                                                                                      \
+    ndk_u##bits from_offset[batch];                                                                                    \
+    NDK_UNROLL(batch)                                                                                                  \
+    for (ndk_i32 i = 0; i < batch; i++) {                                                                              \
+        const ndk_u##bits number = first + (ndk_u##bits)i * step;                                                      \
+        rest[i] = number < count ? number : first;                                                                     \
+        to_offset[i] = 0;                                                                                              \
+        from_offset[i] = 0;                                                                                            \
+    }                                                                                                                  \
+    NDK_UNROLL(1)                                                                                                      \
+    for (ndk_i32 axis = NDK_PARAM(ndim) - 1; axis > 0; axis--) {                                                       \
+        const ndk_u##bits extent = (ndk_u##bits)NDK_PARAM(shape)[axis];                                                \
+        const ndk_u##bits to_stride = (ndk_u##bits)NDK_PARAM(dst_strides)[axis];                                       \
+        const ndk_u##bits from_stride = (ndk_u##bits)NDK_PARAM(src_strides)[axis];                                     \
+        NDK_UNROLL(batch)                                                                                              \
+        for (ndk_i32 i = 0; i < batch; i++) {                                                                          \
+            const ndk_u##bits quotient = NDK_QUOTIENT_##bits(rest[i], axis);                                           \
+            const ndk_u##bits index = rest[i] - quotient * extent;                                                     \
+            to_offset[i] += index * to_stride;                                                                         \
+            from_offset[i] += index * from_stride;                                                                     \
+            rest[i] = quotient;                                                                                        \
+        }                                                                                                              \
+    }                                                                                                                  \
+    NDK_UNROLL(batch)                                                                                                  \
+    for (ndk_i32 i = 0; i < batch; i++) {                                                                              \
+        to_offset[i] += rest[i] * (ndk_u##bits)NDK_PARAM(dst_strides)[0];                                              \
+        from_offset[i] += rest[i] * (ndk_u##bits)NDK_PARAM(src_strides)[0];                                            \
+    }
+
 /* Neighbouring work items have neighbouring units along the last axis, which is the destination's closest. A work item
- * reads several units before it writes them; where there are no more, it copies its first one again. */
+ * reads several units before it writes them. */
 #define NDK_COPY_KERNEL(unit, bits)                                                                                    \
     NDK_KERNEL(ndk_copy_##unit##_##bits)                                                                               \
     {                                                                                                                  \
@@ -23,36 +59,8 @@
         NDK_BEGIN                                                                                                      \
         for (ndk_u##bits first = (ndk_u##bits)NDK_GROUP * NDK_NITEMS + NDK_ITEM; first < count;                        \
              first += NDK_BATCH * step) {                                                                              \
-            ndk_u##bits rest[NDK_BATCH];                                                                               \
-            ndk_u##bits to_offset[NDK_BATCH];                                                                          \
-            ndk_u##bits from_offset[NDK_BATCH];                                                                        \
             ndk_unit_##unit value[NDK_BATCH];                                                                          \
-            NDK_UNROLL(NDK_BATCH)                                                                                      \
-            for (ndk_i32 i = 0; i < NDK_BATCH; i++) {                                                                  \
-                const ndk_u##bits number = first + (ndk_u##bits)i * step;                                              \
-                rest[i] = number < count ? number : first;                                                             \
-                to_offset[i] = 0;                                                                                      \
-                from_offset[i] = 0;                                                                                    \
-            }                                                                                                          \
-            NDK_UNROLL(1)                                                                                              \
-            for (ndk_i32 axis = NDK_PARAM(ndim) - 1; axis > 0; axis--) {                                               \
-                const ndk_u##bits extent = (ndk_u##bits)NDK_PARAM(shape)[axis];                                        \
-                const ndk_u##bits to_stride = (ndk_u##bits)NDK_PARAM(dst_strides)[axis];                               \
-                const ndk_u##bits from_stride = (ndk_u##bits)NDK_PARAM(src_strides)[axis];                             \
-                NDK_UNROLL(NDK_BATCH)                                                                                  \
-                for (ndk_i32 i = 0; i < NDK_BATCH; i++) {                                                              \
-                    const ndk_u##bits quotient = NDK_QUOTIENT_##bits(rest[i], axis);                                   \
-                    const ndk_u##bits index = rest[i] - quotient * extent;                                             \
-                    to_offset[i] += index * to_stride;                                                                 \
-                    from_offset[i] += index * from_stride;                                                             \
-                    rest[i] = quotient;                                                                                \
-                }                                                                                                      \
-            }                                                                                                          \
-            NDK_UNROLL(NDK_BATCH)                                                                                      \
-            for (ndk_i32 i = 0; i < NDK_BATCH; i++) {                                                                  \
-                to_offset[i] += rest[i] * (ndk_u##bits)NDK_PARAM(dst_strides)[0];                                      \
-                from_offset[i] += rest[i] * (ndk_u##bits)NDK_PARAM(src_strides)[0];                                    \
-            }                                                                                                          \
+            NDK_PLACES(bits, NDK_BATCH)                                                                                \
             NDK_UNROLL(NDK_BATCH)                                                                                      \
             for (ndk_i32 i = 0; i < NDK_BATCH; i++) {                                                                  \
                 value[i] = *(NDK_GLOBAL const ndk_unit_##unit *)(from + (ndk_i##bits)from_offset[i]);                  \
@@ -172,6 +180,110 @@
         NDK_END                                                                                                        \
     }
 
+/* ---- conversion ---- */
+
+/* A number of `nbytes` bytes, read `access` bytes at a time: all or one. */
+NDK_FUNCTION ndk_u64 ndk_load(NDK_GLOBAL const char *at, ndk_u32 nbytes, ndk_i32 access, ndk_i32 swaps)
+{
+    ndk_u64 bits = 0;
+    if (access == 1) {
+        NDK_UNROLL(1)
+        for (ndk_u32 i = 0; i < nbytes; i++) {
+            bits |= (ndk_u64) * (NDK_GLOBAL const ndk_unit_1 *)(at + i) << 8 * i;
+        }
+    } else if (access == 2) {
+        bits = *(NDK_GLOBAL const ndk_unit_2 *)at;
+    } else if (access == 4) {
+        bits = *(NDK_GLOBAL const ndk_unit_4 *)at;
+    } else {
+        bits = *(NDK_GLOBAL const ndk_unit_8 *)at;
+    }
+    return swaps ? ndk_swap_number(bits, nbytes) : bits;
+}
+
+NDK_FUNCTION void ndk_store(NDK_GLOBAL char *at, ndk_u64 bits, ndk_u32 nbytes, ndk_i32 access, ndk_i32 swaps)
+{
+    const ndk_u64 stored = swaps ? ndk_swap_number(bits, nbytes) : bits;
+    if (access == 1) {
+        NDK_UNROLL(1)
+        for (ndk_u32 i = 0; i < nbytes; i++) {
+            *(NDK_GLOBAL ndk_unit_1 *)(at + i) = (ndk_unit_1)(stored >> 8 * i);
+        }
+    } else if (access == 2) {
+        *(NDK_GLOBAL ndk_unit_2 *)at = (ndk_unit_2)stored;
+    } else if (access == 4) {
+        *(NDK_GLOBAL ndk_unit_4 *)at = (ndk_unit_4)stored;
+    } else {
+        *(NDK_GLOBAL ndk_unit_8 *)at = stored;
+    }
+}
+
+/* Any element to any other one, at any alignment. What differs between elements is in the parameters, so that all work
+ * items take the same branches. */
+#define NDK_CONVERT_KERNEL(bits)                                                                                       \
+    NDK_KERNEL(ndk_convert_any_##bits)                                                                                 \
+    {                                                                                                                  \
+        NDK_GLOBAL char *to = dst + NDK_PARAM(dst_offset);                                                             \
+        NDK_GLOBAL const char *from = src + NDK_PARAM(src_offset);                                                     \
+        const ndk_u##bits count = (ndk_u##bits)NDK_PARAM(nunits);                                                      \
+        const ndk_u##bits step = (ndk_u##bits)NDK_NGROUPS * NDK_NITEMS;                                                \
+        const ndk_i32 dst_number = NDK_PARAM(dst_number);                                                              \
+        const ndk_i32 src_number = NDK_PARAM(src_number);                                                              \
+        const ndk_u32 dst_nbytes = ndk_number_nbytes(dst_number);                                                      \
+        const ndk_u32 src_nbytes = ndk_number_nbytes(src_number);                                                      \
+        const ndk_i32 src_is_complex = NDK_PARAM(src_nbytes) > (ndk_i32)src_nbytes;                                    \
+        const ndk_i32 dst_is_complex = NDK_PARAM(dst_nbytes) > (ndk_i32)dst_nbytes;                                    \
+        NDK_BEGIN                                                                                                      \
+        for (ndk_u##bits first = (ndk_u##bits)NDK_GROUP * NDK_NITEMS + NDK_ITEM; first < count; first += step) {       \
+            NDK_PLACES(bits, 1)                                                                                        \
+            NDK_GLOBAL const char *at = from + (ndk_i##bits)from_offset[0];                                            \
+            NDK_GLOBAL char *place = to + (ndk_i##bits)to_offset[0];                                                   \
+            ndk_u64 value = ndk_load(at, src_nbytes, NDK_PARAM(src_access), NDK_PARAM(src_swaps));                     \
+            if (src_is_complex) {                                                                                      \
+                const ndk_u64 other =                                                                                  \
+                    ndk_load(at + src_nbytes, src_nbytes, NDK_PARAM(src_access), NDK_PARAM(src_swaps));                \
+                value = ndk_is_true(value, src_number) || ndk_is_true(other, src_number);                              \
+            } else {                                                                                                   \
+                value = ndk_convert_number(value, dst_number, src_number, NDK_PARAM(saturates));                       \
+            }                                                                                                          \
+            ndk_store(place, value, dst_nbytes, NDK_PARAM(dst_access), NDK_PARAM(dst_swaps));                          \
+            if (dst_is_complex) {                                                                                      \
+                ndk_store(place + dst_nbytes, 0, dst_nbytes, NDK_PARAM(dst_access), 0);                                \
+            }                                                                                                          \
+        }                                                                                                              \
+        NDK_END                                                                                                        \
+    }
+
+/* One number to another one, both aligned; several at a time, as copies. */
+#define NDK_CONVERT_PAIR_KERNEL(dst_name, src_name, bits)                                                              \
+    NDK_KERNEL(ndk_convert_##dst_name##_##src_name##_##bits)                                                           \
+    {                                                                                                                  \
+        NDK_GLOBAL char *to = dst + NDK_PARAM(dst_offset);                                                             \
+        NDK_GLOBAL const char *from = src + NDK_PARAM(src_offset);                                                     \
+        const ndk_u##bits count = (ndk_u##bits)NDK_PARAM(nunits);                                                      \
+        const ndk_u##bits step = (ndk_u##bits)NDK_NGROUPS * NDK_NITEMS;                                                \
+        const ndk_u32 dst_nbytes = ndk_number_nbytes(NDK_##dst_name);                                                  \
+        const ndk_u32 src_nbytes = ndk_number_nbytes(NDK_##src_name);                                                  \
+        NDK_BEGIN                                                                                                      \
+        for (ndk_u##bits first = (ndk_u##bits)NDK_GROUP * NDK_NITEMS + NDK_ITEM; first < count;                        \
+             first += NDK_BATCH * step) {                                                                              \
+            ndk_u64 value[NDK_BATCH];                                                                                  \
+            NDK_PLACES(bits, NDK_BATCH)                                                                                \
+            NDK_UNROLL(NDK_BATCH)                                                                                      \
+            for (ndk_i32 i = 0; i < NDK_BATCH; i++) {                                                                  \
+                value[i] = ndk_load(from + (ndk_i##bits)from_offset[i], src_nbytes, (ndk_i32)src_nbytes,               \
+                                    NDK_PARAM(src_swaps));                                                             \
+            }                                                                                                          \
+            NDK_UNROLL(NDK_BATCH)                                                                                      \
+            for (ndk_i32 i = 0; i < NDK_BATCH; i++) {                                                                  \
+                ndk_store(to + (ndk_i##bits)to_offset[i],                                                              \
+                          ndk_convert_number(value[i], NDK_##dst_name, NDK_##src_name, NDK_PARAM(saturates)),          \
+                          dst_nbytes, (ndk_i32)dst_nbytes, NDK_PARAM(dst_swaps));                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        NDK_END                                                                                                        \
+    }
+
 #define NDK_KERNELS(unit)                                                                                              \
     NDK_COPY_KERNEL(unit, 32)                                                                                          \
     NDK_COPY_KERNEL(unit, 64)                                                                                          \
@@ -185,3 +297,12 @@ NDK_KERNELS(2)
 NDK_KERNELS(4)
 NDK_KERNELS(8)
 NDK_KERNELS(16)
+
+NDK_CONVERT_KERNEL(32)
+NDK_CONVERT_KERNEL(64)
+
+#define NDK_NOTHING
+#define NDK_CONVERT_PAIR_KERNELS(x, dst_name, src_name)                                                                \
+    NDK_CONVERT_PAIR_KERNEL(dst_name, src_name, 32)                                                                    \
+    NDK_CONVERT_PAIR_KERNEL(dst_name, src_name, 64)
+NDBUF__CONVERT_PAIRS(NDK_CONVERT_PAIR_KERNELS, NDK_NOTHING)

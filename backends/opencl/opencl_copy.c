@@ -25,7 +25,9 @@ void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, n
         }
         const opencl_kernels *kernels = &((const opencl_device *)dst)->kernels;
         bool have_kernels = kernels->are_usable && ((const opencl_device *)src)->kernels.are_usable;
-        out_caps->flags = NDBUF_CAN_FILL | (have_kernels ? NDBUF_CAN_COPY_STRIDED : NDBUF_RECT_EQUAL_PITCHES);
+        bool can_convert = have_kernels && !kernels->swaps && !((const opencl_device *)src)->kernels.swaps;
+        out_caps->flags = NDBUF_CAN_FILL | (have_kernels ? NDBUF_CAN_COPY_STRIDED : NDBUF_RECT_EQUAL_PITCHES) |
+                          (can_convert ? NDBUF_CAN_CONVERT | NDBUF_CAN_CONVERT_FLOAT64 : 0u);
         ndbuf__link_costs_default(out_caps, kernels->on_cpu ? NDBUF__LINK_OPENCL_CPU_LOCAL : NDBUF__LINK_OPENCL_LOCAL);
     } else if (((dst_is_own ? src : dst)->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) == 0 || dst_is_own == src_is_own) {
         return;
@@ -178,6 +180,29 @@ ndbuf_status ndbuf_opencl__copy_strided(ndbuf_queue *queue, const ndbuf_strided 
                                  &launch)) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "a strided box of %d axes; the kernels take %d", (int)box->ndim,
                           NDK_MAX_NDIM);
+    }
+    return launch_planned(queue, box->dst.mem, box->src.mem, &launch, err);
+}
+
+ndbuf_status ndbuf_opencl__convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *box, ndbuf_error *err)
+{
+    const opencl_kernels *kernels = &((const opencl_device *)queue->device)->kernels;
+    opencl_direction direction = OPENCL_COPY;
+    ndbuf__kernel_launch launch;
+    ndbuf_status status = direction_of(queue, box->dst.mem, box->src.mem, &direction, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    bool can_convert = kernels->are_usable && !kernels->swaps;
+    if (direction != OPENCL_COPY || !can_convert) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "OpenCL converts only %s",
+                          can_convert ? "between its buffers"
+                                      : "on devices that can build its kernels and have the host's byte order");
+    }
+    if (!ndbuf__kernel_plan_convert(box, kernel_address(box->dst.mem), kernel_address(box->src.mem),
+                                    kernels->group_nitems, &launch)) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "no kernel converts %d axes of number %d to number %d",
+                          (int)box->ndim, (int)box->src_element.number, (int)box->dst_element.number);
     }
     return launch_planned(queue, box->dst.mem, box->src.mem, &launch, err);
 }

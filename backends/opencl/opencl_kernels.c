@@ -17,6 +17,7 @@ ndbuf_status ndbuf_opencl__kernels_init(opencl_device *device, ndbuf_error *err)
     opencl_kernels *kernels = &device->kernels;
     cl_device_type type = 0;
     cl_bool has_compiler = CL_FALSE;
+    cl_bool is_little_endian = CL_FALSE;
     cl_uint ncores = 0;
     cl_ulong local_nbytes = 0;
     size_t params_nbytes = 0;
@@ -25,6 +26,9 @@ ndbuf_status ndbuf_opencl__kernels_init(opencl_device *device, ndbuf_error *err)
     OPENCL_TRY(api->clGetDeviceInfo(device->id, CL_DEVICE_TYPE, sizeof(type), &type, NULL), err);
     OPENCL_TRY(
         api->clGetDeviceInfo(device->id, CL_DEVICE_COMPILER_AVAILABLE, sizeof(has_compiler), &has_compiler, NULL), err);
+    OPENCL_TRY(
+        api->clGetDeviceInfo(device->id, CL_DEVICE_ENDIAN_LITTLE, sizeof(is_little_endian), &is_little_endian, NULL),
+        err);
     OPENCL_TRY(api->clGetDeviceInfo(device->id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof(ncores), &ncores, NULL), err);
     OPENCL_TRY(api->clGetDeviceInfo(device->id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof(local_nbytes), &local_nbytes, NULL),
                err);
@@ -41,6 +45,7 @@ ndbuf_status ndbuf_opencl__kernels_init(opencl_device *device, ndbuf_error *err)
     kernels->group_nitems = group_nitems < UINT32_MAX ? (uint32_t)group_nitems : UINT32_MAX;
     kernels->are_usable = has_compiler && local_nbytes >= NDK_LOCAL_NBYTES && group_nitems > 0 &&
                           params_nbytes >= sizeof(ndk_params) + 2 * sizeof(cl_mem);
+    kernels->swaps = (is_little_endian != CL_FALSE) == ndbuf__kernel_host_is_big_endian();
     kernels->on_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
     /* A CPU needs few groups, and always as many: PoCL loads a kernel again for each larger number, and its assertions
      * fail when two such copies of one kernel are in flight (seen in 3.1). */

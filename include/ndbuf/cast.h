@@ -13,7 +13,7 @@ extern "C" {
 /* How far a copy may change what it copies: NumPy's rules, each allowing what the ones before it allow. */
 typedef enum ndbuf_casting {
     NDBUF_CASTING_NO = 0,        /* nothing: the formats are equal */
-    NDBUF_CASTING_EQUIV = 1,     /* byte order */
+    NDBUF_CASTING_EQUIV = 1,     /* byte order, and where fields lie in records */
     NDBUF_CASTING_SAFE = 2,      /* types that hold every value: i2 to i4, i4 to f8 */
     NDBUF_CASTING_SAME_KIND = 3, /* and within a kind: f8 to f4, i8 to i2 */
     NDBUF_CASTING_UNSAFE = 4     /* anything that there is a conversion for */
@@ -37,13 +37,18 @@ enum {
  *                   2^64, else 2^63.
  *   complex         halves as such; from a real number the imaginary part is 0; to a real number it is dropped; to BOOL
  *                   true if either half is
- *   same number     bits are kept, of NaN too; BOOL becomes 0 or 1
+ *   same number     bits are kept, of NaN and of BOOL too
  *
  * With NDBUF_CAST_SATURATE integers that do not fit, from integers and floats, become the nearest bound, and NaN 0. */
 
-/* Whether items of format `src` may be copied to items of format `dst` by a rule. Records are compared field by field:
- * by name, where both have names, else by position; a destination may have fewer fields than the source, not more.
- * Text, bytes, opaque items, pointers and objects go only to their own kind and size, text in either byte order.
+/* Whether items of format `src` may be copied to items of format `dst` by a rule. Numbers: as in NumPy, whose "safe"
+ * takes 64-bit integers to FLOAT64; bfloat16 is a float that holds integers of 8 bits. Text, bytes, opaque items,
+ * pointers and objects go only to their own kind and size, text in either byte order.
+ *
+ * Records are compared leaf by leaf, each by the rule: by the paths of names, where both formats have names, and then
+ * the destination may leave fields out, but not have others; else by position, and then there must be as many. Leaves
+ * of one path (unnamed ones) pair in their order, and there must be as many of them. Dimensions have to agree. All that
+ * is from EQUIV on: NO wants equal formats.
  *
  * NDBUF_OK
  * NDBUF_ERR_CAST     no; the text names both formats, the rule, and the field

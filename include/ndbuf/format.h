@@ -27,6 +27,7 @@ typedef enum ndbuf_kind {
     NDBUF_KIND_INT = 'i',     /* b h i l q n */
     NDBUF_KIND_UINT = 'u',    /* B H I L Q N */
     NDBUF_KIND_FLOAT = 'f',   /* e f d g */
+    NDBUF_KIND_BFLOAT = 'E',  /* bfloat16, which has no code of PEP 3118: T{2x:bfloat16:}, see docs/formats.md */
     NDBUF_KIND_COMPLEX = 'c', /* Zf Zd Zg F D; the byte order is that of each half */
     NDBUF_KIND_BYTES = 'S',   /* c s */
     NDBUF_KIND_PASCAL = 'p',  /* p */
@@ -58,7 +59,7 @@ typedef struct ndbuf_field {
     int64_t offset;         /* bytes, of the first element from the start of the item */
     int64_t size;           /* bytes of one element; "5s" is one element of 5 */
     int32_t kind;           /* an ndbuf_kind */
-    char code[4];           /* the type code as it is written back: "d", "Zf", "w"; terminated */
+    char code[4];           /* the type code as it is written back: "d", "Zf", "w", "T{}" (bfloat16); terminated */
     char byte_order;        /* '<', '>', or '|' where it has no meaning */
 } ndbuf_field;
 
@@ -79,8 +80,8 @@ NDBUF_API ndbuf_status ndbuf_format_parse(const char *text, int64_t itemsize, nd
 
 /* The format of one plain element, for importers whose types are not PEP 3118's.
  *
- * kind        BOOL (1), INT and UINT (1 2 4 8), FLOAT (2 4 8, and 16 for the host's long double), COMPLEX (8 16, 32),
- *             BYTES, OPAQUE (any size), TEXT (multiples of 4).
+ * kind        BOOL (1), INT and UINT (1 2 4 8), FLOAT (2 4 8, and 16 for the host's long double), BFLOAT (2), COMPLEX
+ *             (8 16, 32), BYTES, OPAQUE (any size), TEXT (multiples of 4).
  * size        bytes of the element, all of it.
  * byte_order  '<', '>', or '=' for the host's.
  *
@@ -108,8 +109,8 @@ NDBUF_API int32_t ndbuf_format_nfields(const ndbuf_format *format);   /* leaves,
 NDBUF_API ndbuf_status ndbuf_format_field(const ndbuf_format *format, int32_t index, ndbuf_field *out_field,
                                           ndbuf_error *err);
 
-/* Whether two formats lay out the same item: item size, and each leaf's names, kind, offset, size, dims and byte order.
- * The texts may differ ("l" and "q"). */
+/* Whether two formats lay out the same item: item size, and each leaf's names, kind, offset, size, dims, byte order
+ * and, of text, units. The texts may differ ("l" and "q"). */
 NDBUF_API int32_t ndbuf_format_equal(const ndbuf_format *a, const ndbuf_format *b);
 
 #ifdef __cplusplus

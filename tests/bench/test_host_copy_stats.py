@@ -11,6 +11,7 @@ import unittest
 
 BENCH = sys.argv.pop(1)
 sys.path.insert(0, BENCH)
+import host_convert_cases  # noqa: E402
 import host_copy_stats as stats  # noqa: E402
 
 
@@ -49,7 +50,12 @@ class Stats(unittest.TestCase):
         rounds = [{"memcpy": 10, "stream": 10, "x": 5}, {"memcpy": 1000, "stream": 10}]
         self.assertEqual(stats.of_way([rounds], "x")["ratio"], [2, 2, 2])
 
+    def test_what_is_compared_with_a_way_that_was_not_measured_is_left_out(self):
+        result = stats.of_way([[{"memcpy": 10, "x": 5}]], "x")
+        self.assertEqual(result["best"], {"ns": 5, "ratio": 2})
+
     def test_references_are_no_peers(self):
+        self.assertEqual(stats.best_peer(fast("a", plain=10.0, numpy=200.0)), ("numpy", 0.5))
         self.assertEqual(stats.best_peer(fast("a", numpy=160.0, torch=40.0)), ("torch", 2.5))
         self.assertEqual(stats.best_peer(fast("a")), (None, None))
         self.assertAlmostEqual(stats.over_best_peer(fast("a", numpy=160.0)), 2)
@@ -65,7 +71,8 @@ class Stats(unittest.TestCase):
 
 class Goals(unittest.TestCase):
     def judge(self, measured, results=None, **goal):
-        return stats.judge(dict({"threads": 1}, **goal), {1: {"cases": measured}, **(results or {})})
+        bench = goal.get("bench", "host_copy")
+        return stats.judge(dict({"threads": 1}, **goal), {bench: {1: {"cases": measured}, **(results or {})}})
 
     def test_a_ratio_is_that_of_the_worst_case_that_fits(self):
         cases = [fast("rows_a"), fast("rows_b", plan=200.0), fast("other", plan=1000.0)]
@@ -78,6 +85,16 @@ class Goals(unittest.TestCase):
         self.assertFalse(self.judge([fast("a")], **goal)[0])
         self.assertEqual(self.judge([fast("a")], or_of_stream=0.6, **goal),
                          (True, 0.625, "a, of memcpy past the caches", 0.6))
+
+    def test_a_ratio_can_be_one_to_the_copy_without_conversion(self):
+        cases = [case("swap", memcpy=50.0, plain=100.0, plan=125.0),
+                 case("swap_b", memcpy=50.0, plain=100.0, plan=80.0)]
+        goal = {"bench": "host_convert", "kind": "ratio", "cases": ["swap*"], "to": "of_plain", "at_least": 0.9}
+        self.assertEqual(self.judge(cases, **goal), (False, 0.8, "swap", 0.9))
+
+    def test_goals_of_one_benchmark_do_not_judge_another(self):
+        goal = {"bench": "host_convert", "kind": "ratio", "threads": 1, "cases": ["a"], "at_least": 1}
+        self.assertIsNone(stats.judge(goal, {"host_copy": {1: {"cases": [fast("a")]}}})[0])
 
     def test_what_was_not_measured_is_neither_met_nor_missed(self):
         self.assertIsNone(self.judge([fast("a")], kind="ratio", cases=["b"], at_least=1)[0])
@@ -112,10 +129,13 @@ class Goals(unittest.TestCase):
         self.assertEqual(len(set(names)), len(names))
         for name in names:
             stats.class_of(name, goals["classes"])
+        names_of = {"host_copy": names,
+                    "host_convert": [one["name"] for one in host_convert_cases.all_cases(lambda dtype: 4)]}
         for goal in goals["goals"]:
             self.assertIn(goal["kind"], stats.JUDGES)
             for pattern in goal.get("cases", []):
-                self.assertTrue(any(stats.fits(name, [pattern]) for name in names), pattern)
+                there = names_of[goal.get("bench", "host_copy")]
+                self.assertTrue(any(stats.fits(name, [pattern]) for name in there), pattern)
 
     def test_a_case_without_a_class_is_a_mistake(self):
         with self.assertRaises(ValueError):

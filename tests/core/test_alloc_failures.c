@@ -363,7 +363,7 @@ static void try_route(size_t route, uint64_t seed, bool with_queue, bool through
         test_alloc_fail_at(nth);
         ndbuf_status status;
         if (through_plan) {
-            status = ndbuf_copy_plan_create(&dst, &src, &plan, &error);
+            status = ndbuf_copy_plan_create(&dst, &src, NDBUF_CASTING_EQUIV, 0, &plan, &error);
             if (status == NDBUF_OK) {
                 status = ndbuf_copy_plan_run(plan, &dst, &src, queue, &error);
             }

@@ -50,7 +50,7 @@ static void assert_copy_fails(ndbuf_status status, const char *text, const ndbuf
     ASSERT_OK(ndbuf_queue_create(ndbuf_storage_device(ndbuf_view_storage(dst)), &queue, err));
     ASSERT_FAILS(status, text, ndbuf_copy(dst, src, NULL, err));
     ASSERT_FAILS(status, text, ndbuf_copy(dst, src, queue, err));
-    ASSERT_FAILS(status, text, ndbuf_copy_plan_create(dst, src, &plan, err));
+    ASSERT_FAILS(status, text, ndbuf_copy_plan_create(dst, src, NDBUF_CASTING_EQUIV, 0, &plan, err));
     assert_ptr_equal(plan, &fake0);
     ASSERT_OK(ndbuf_queue_wait(queue, err));
     ndbuf_queue_release(queue);
@@ -76,18 +76,18 @@ static void test_shapes_that_differ_are_named(void **state)
     ndbuf_view_release(&dst);
 }
 
-static void test_formats_that_differ_are_named_and_conversion_is_mentioned(void **state)
+static void test_formats_that_differ_are_named_with_the_rule(void **state)
 {
     (void)state;
     ndbuf_view dst, src;
     new_view(&dst, ndbuf_device_cpu(), "<f", 1, (int64_t[1]){2});
     new_view(&src, fake0, "<d", 1, (int64_t[1]){2});
-    assert_copy_fails(NDBUF_ERR_INVALID, "'<f'", &dst, &src);
-    assert_copy_fails(NDBUF_ERR_INVALID, "'<d'", &dst, &src);
-    assert_copy_fails(NDBUF_ERR_INVALID, "conversion", &dst, &src);
+    assert_copy_fails(NDBUF_ERR_CAST, "'<f'", &dst, &src);
+    assert_copy_fails(NDBUF_ERR_CAST, "'<d'", &dst, &src);
+    assert_copy_fails(NDBUF_ERR_CAST, "equiv", &dst, &src);
     ndbuf_view_release(&src);
     new_view(&src, ndbuf_device_cpu(), "<i", 1, (int64_t[1]){2}); /* of the same size */
-    assert_copy_fails(NDBUF_ERR_INVALID, "'<i'", &dst, &src);
+    assert_copy_fails(NDBUF_ERR_CAST, "'<i'", &dst, &src);
     ndbuf_view_release(&src);
     ndbuf_view_release(&dst);
 }
@@ -206,7 +206,7 @@ static void test_the_queue_of_a_third_device_is_refused(void **state)
     new_view(&src, ndbuf_device_cpu(), "B", 1, (int64_t[1]){4});
     ASSERT_FAILS(NDBUF_ERR_INVALID, "queue", ndbuf_copy(&dst, &src, queue, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "queue", ndbuf_fill(&dst, "x", 1, queue, err));
-    ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, &plan, err));
+    ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, NDBUF_CASTING_EQUIV, 0, &plan, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "queue", ndbuf_copy_plan_run(plan, &dst, &src, queue, err));
     ndbuf_copy_plan_destroy(plan);
     ndbuf_view_release(&dst);
@@ -239,7 +239,7 @@ static void test_empty_and_foreign_views_are_refused(void **state)
     ASSERT_FAILS(NDBUF_ERR_INVALID, "src", ndbuf_copy(&view, &empty, NULL, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "dst", ndbuf_copy(NULL, &view, NULL, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "src", ndbuf_copy(&view, NULL, NULL, err));
-    ASSERT_FAILS(NDBUF_ERR_INVALID, "dst", ndbuf_copy_plan_create(&empty, &view, &plan, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "dst", ndbuf_copy_plan_create(&empty, &view, NDBUF_CASTING_EQUIV, 0, &plan, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "dst", ndbuf_fill(&empty, "x", 1, NULL, err));
     ndbuf_owner foreign_owner = {.library = &other_library};
     ndbuf_view foreign = {.abi_version = NDBUF_ABI_VERSION,
@@ -263,7 +263,7 @@ static void test_a_plan_for_other_views_is_refused(void **state)
     ndbuf_copy_plan *plan = NULL;
     new_view(&dst, ndbuf_device_cpu(), "B", 2, (int64_t[2]){2, 3});
     new_view(&src, fake0, "B", 2, (int64_t[2]){2, 3});
-    ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, &plan, err));
+    ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, NDBUF_CASTING_EQUIV, 0, &plan, err));
     ASSERT_OK(ndbuf_copy_plan_run(plan, &dst, &src, NULL, err));
     new_view(&other, fake0, "B", 2, (int64_t[2]){2, 4});
     ASSERT_FAILS(NDBUF_ERR_INVALID, "src has another layout", ndbuf_copy_plan_run(plan, &dst, &other, NULL, err));
@@ -349,7 +349,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes_that_differ_are_named),
-        cmocka_unit_test(test_formats_that_differ_are_named_and_conversion_is_mentioned),
+        cmocka_unit_test(test_formats_that_differ_are_named_with_the_rule),
         cmocka_unit_test(test_formats_that_lay_out_the_same_are_equal),
         cmocka_unit_test(test_a_read_only_destination_is_refused),
         cmocka_unit_test(test_a_destination_that_overlaps_itself_is_refused),

@@ -55,12 +55,12 @@ static void test_more_buffers_than_are_kept_and_larger_ones_are_freed(void **sta
     for (int i = 0; i < COUNT; i++) {
         ndbuf__staging_give(device, &mems[i]);
     }
-    assert_int_equal(device->core->pool.nbuffers, NDBUF__POOL_NBUFFERS);
+    assert_int_equal(device->core->pool.staging.count, NDBUF__POOL_NBUFFERS);
     ASSERT_OK(ndbuf__staging_take(device, NDBUF__STAGING_NBYTES + 1, &large, err));
     assert_true(large.nbytes > (size_t)NDBUF__STAGING_NBYTES);
-    assert_int_equal(device->core->pool.nbuffers, NDBUF__POOL_NBUFFERS);
+    assert_int_equal(device->core->pool.staging.count, NDBUF__POOL_NBUFFERS);
     ndbuf__staging_give(device, &large);
-    assert_int_equal(device->core->pool.nbuffers, NDBUF__POOL_NBUFFERS);
+    assert_int_equal(device->core->pool.staging.count, NDBUF__POOL_NBUFFERS);
 }
 
 static void test_a_helper_queue_is_given_again_and_some_are_kept(void **state)

@@ -51,8 +51,9 @@ static void test_flags_tell_records_and_what_must_stay_on_the_host(void **state)
 static void test_plain_formats_are_shared_and_take_no_memory(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"?", "b",   "<B", ">h", "@i", "=l", "^L", "!q", "Q", "n", "N",  "e", "f", "d",
-                                        "g", ">Zf", "Zd", "Zg", "F",  "D",  "s",  "c",  "p", "u", ">w", "O", "P"};
+    static const char *const texts[] = {"?", "b", "<B", ">h", "@i", "=l",  "^L", "!q", "Q", "n",
+                                        "N", "e", "f",  "d",  "g",  ">Zf", "Zd", "Zg", "F", "[numpy$bfloat16]",
+                                        "D", "s", "c",  "p",  "u",  ">w",  "O",  "P"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         ndbuf_format *one = NULL;
         test_alloc_fail_at(1);
@@ -106,6 +107,10 @@ static void test_formats_are_equal_if_they_lay_out_the_same_item(void **state)
                  {"b", ">b", 1},
                  {"i", "I", 0},
                  {"i", "f", 0},
+                 {"e", "T{2x:bfloat16:}", 0},
+                 {"T{2x:bfloat16:}", "[numpy$bfloat16]", 1},
+                 {"T{<2x:bfloat16:}", "T{>2x:bfloat16:}", 0},
+                 {"2u", "w", 0},
                  {"i", "i:a:", 0},
                  {"i:a:", "i:b:", 0},
                  {"T{i:a:}:b:", "T{i:b:}:a:", 0},
@@ -137,18 +142,32 @@ static void test_create_gives_the_format_of_kind_and_size(void **state)
         int64_t size;
         char byte_order;
         const char *text;
-    } cases[] = {{NDBUF_KIND_BOOL, 1, '=', "<?"},        {NDBUF_KIND_INT, 1, '>', "<b"},
-                 {NDBUF_KIND_INT, 2, '>', ">h"},         {NDBUF_KIND_INT, 4, '<', "<i"},
-                 {NDBUF_KIND_INT, 8, '=', "<q"},         {NDBUF_KIND_UINT, 1, '<', "<B"},
-                 {NDBUF_KIND_UINT, 2, '<', "<H"},        {NDBUF_KIND_UINT, 4, '>', ">I"},
-                 {NDBUF_KIND_UINT, 8, '>', ">Q"},        {NDBUF_KIND_FLOAT, 2, '=', "<e"},
-                 {NDBUF_KIND_FLOAT, 4, '>', ">f"},       {NDBUF_KIND_FLOAT, 8, '<', "<d"},
-                 {NDBUF_KIND_FLOAT, 16, '=', "^g"},      {NDBUF_KIND_COMPLEX, 8, '<', "<Zf"},
-                 {NDBUF_KIND_COMPLEX, 16, '>', ">Zd"},   {NDBUF_KIND_COMPLEX, 32, '<', "^Zg"},
-                 {NDBUF_KIND_BYTES, 0, '=', ""},         {NDBUF_KIND_BYTES, 1, '=', "<s"},
-                 {NDBUF_KIND_BYTES, 77, '=', "<77s"},    {NDBUF_KIND_BYTES, INT64_MAX, '=', "<9223372036854775807s"},
-                 {NDBUF_KIND_TEXT, 4, '=', "<w"},        {NDBUF_KIND_TEXT, 20, '>', ">5w"},
-                 {NDBUF_KIND_OPAQUE, 12, '=', "<12x::"}, {NDBUF_KIND_OPAQUE, 0, '=', ""}};
+    } cases[] = {{NDBUF_KIND_BOOL, 1, '=', "<?"},
+                 {NDBUF_KIND_INT, 1, '>', "<b"},
+                 {NDBUF_KIND_INT, 2, '>', ">h"},
+                 {NDBUF_KIND_INT, 4, '<', "<i"},
+                 {NDBUF_KIND_INT, 8, '=', "<q"},
+                 {NDBUF_KIND_UINT, 1, '<', "<B"},
+                 {NDBUF_KIND_UINT, 2, '<', "<H"},
+                 {NDBUF_KIND_UINT, 4, '>', ">I"},
+                 {NDBUF_KIND_UINT, 8, '>', ">Q"},
+                 {NDBUF_KIND_FLOAT, 2, '=', "<e"},
+                 {NDBUF_KIND_FLOAT, 4, '>', ">f"},
+                 {NDBUF_KIND_FLOAT, 8, '<', "<d"},
+                 {NDBUF_KIND_BFLOAT, 2, '=', "T{<2x:bfloat16:}"},
+                 {NDBUF_KIND_BFLOAT, 2, '>', "T{>2x:bfloat16:}"},
+                 {NDBUF_KIND_FLOAT, 16, '=', "^g"},
+                 {NDBUF_KIND_COMPLEX, 8, '<', "<Zf"},
+                 {NDBUF_KIND_COMPLEX, 16, '>', ">Zd"},
+                 {NDBUF_KIND_COMPLEX, 32, '<', "^Zg"},
+                 {NDBUF_KIND_BYTES, 0, '=', ""},
+                 {NDBUF_KIND_BYTES, 1, '=', "<s"},
+                 {NDBUF_KIND_BYTES, 77, '=', "<77s"},
+                 {NDBUF_KIND_BYTES, INT64_MAX, '=', "<9223372036854775807s"},
+                 {NDBUF_KIND_TEXT, 4, '=', "<w"},
+                 {NDBUF_KIND_TEXT, 20, '>', ">5w"},
+                 {NDBUF_KIND_OPAQUE, 12, '=', "<12x::"},
+                 {NDBUF_KIND_OPAQUE, 0, '=', ""}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ndbuf_format *format = NULL;
         ASSERT_OK(ndbuf_format_create(cases[i].kind, cases[i].size, cases[i].byte_order, &format, err));
@@ -178,6 +197,8 @@ static void test_create_refuses_what_has_no_code(void **state)
     ndbuf_format *format = NULL;
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "kind 'i' of 3 bytes",
                  ndbuf_format_create(NDBUF_KIND_INT, 3, '<', &format, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "kind 'E' of 4 bytes",
+                 ndbuf_format_create(NDBUF_KIND_BFLOAT, 4, '<', &format, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "kind 'b' of 2 bytes",
                  ndbuf_format_create(NDBUF_KIND_BOOL, 2, '<', &format, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "kind 'f' of 16 bytes in byte order '>'",

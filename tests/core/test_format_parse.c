@@ -170,7 +170,37 @@ static void test_named_padding_is_an_opaque_leaf(void **state)
     (void)state;
     CHECK_GOOD({"3x:a:", 3, 1, "a~V~0~3~~|", "<3x:a:"}, {"(2)x:a:", 2, 1, "a~V~0~1~2@1~|", "(2)<x:a:"},
                {"i3x::", 7, 4, "~i~0~4~~<;~V~4~3~~|", "<i<3x::"},
-               {"T{2x:bfloat16:}", 2, 1, "bfloat16~V~0~2~~|", "T{<2x:bfloat16:}"});
+               {"T{2x:float8:}", 2, 1, "float8~V~0~2~~|", "T{<2x:float8:}"});
+}
+
+static void test_bfloat16_is_known_by_its_name(void **state)
+{
+    (void)state;
+    CHECK_GOOD({"T{2x:bfloat16:}", 2, 1, "~E~0~2~~<", "T{<2x:bfloat16:}"},
+               {">T{2x:bfloat16:}i", 6, 1, "~E~0~2~~>;~i~2~4~~>", "T{>2x:bfloat16:}>i"},
+               {"T{2x:ml_dtypes.bfloat16:}:w:", 2, 1, "w~E~0~2~~<", "T{<2x:bfloat16:}:w:"},
+               {"3T{2x:bfloat16:}", 6, 1, "~E~0~2~3@2~<", "(3)T{<2x:bfloat16:}"},
+               {"bT{2x:bfloat16:}", 3, 1, "~i~0~1~~|;~E~1~2~~<", "<bT{<2x:bfloat16:}"},
+               {"T{b:a:(2,3)T{>2x:bfloat16:}:w:h:n:}", 15, 1, "a~i~0~1~~|;w~E~1~2~2@6,3@2~>;n~i~13~2~~>",
+                "T{<b:a:(2,3)T{>2x:bfloat16:}:w:>h:n:}"},
+               {"&T{2x:bfloat16:}", 8, 8, "~P~0~8~~|", "^&T{<2x:bfloat16:}"},
+               {"[numpy$bfloat16]", 2, 2, "~E~0~2~~<", "T{<2x:bfloat16:}"},
+               {"b[bfloat16]:w:", 4, 2, "~i~0~1~~|;w~E~2~2~~<", "<bxT{<2x:bfloat16:}:w:"},
+               {">3[numpy$x;numpy$ml_dtypes:bfloat16]", 6, 1, "~E~0~2~3@2~>", "(3)T{>2x:bfloat16:}"});
+}
+
+static void test_what_only_looks_like_bfloat16_is_opaque(void **state)
+{
+    (void)state;
+    CHECK_GOOD({"2x:bfloat16:", 2, 1, "bfloat16~V~0~2~~|", "<2x:bfloat16:"},
+               {"T{3x:bfloat16:}", 3, 1, "bfloat16~V~0~3~~|", "T{<3x:bfloat16:}"},
+               {"T{2x:bfloat16:x}", 3, 1, "bfloat16~V~0~2~~|", "T{<2x:bfloat16:x}"},
+               {"T{x2x:bfloat16:}", 3, 1, "bfloat16~V~1~2~~|", "T{x<2x:bfloat16:}"},
+               {"T{(2)2x:bfloat16:}", 4, 1, "bfloat16~V~0~2~2@2~|", "T{(2)<2x:bfloat16:}"},
+               {"T{2x:bfloat16:b:n:}", 3, 1, "bfloat16~V~0~2~~|;n~i~2~1~~|", "T{<2x:bfloat16:<b:n:}"},
+               {"T{2x:xbfloat16:}", 2, 1, "xbfloat16~V~0~2~~|", "T{<2x:xbfloat16:}"},
+               {"T{2s:bfloat16:}", 2, 1, "bfloat16~S~0~2~~|", "T{<2s:bfloat16:}"},
+               {"T{T{2x:bfloat16:}:bfloat16:}", 2, 1, "bfloat16~E~0~2~~<", "T{T{<2x:bfloat16:}:bfloat16:}"});
 }
 
 static void test_pointers_keep_what_they_lead_to(void **state)
@@ -217,6 +247,10 @@ static void test_malformed_texts_are_refused_with_the_position(void **state)
         {"Z<f", NDBUF_ERR_FORMAT, "at 0: 'Z' must be followed by f, d or g, found '<'"},
         {"Zi", NDBUF_ERR_FORMAT, "at 0: 'Z' must be followed by f, d or g, found 'i'"},
         {"Ze", NDBUF_ERR_FORMAT, "at 0: 'Z' must be followed by f, d or g, found 'e'"},
+        {"i[numpy$float8]", NDBUF_ERR_FORMAT, "at 1: no type that is known, or no ']': '[numpy$float8]'"},
+        {"[bfloat16", NDBUF_ERR_FORMAT, "at 0: no type that is known, or no ']': '[bfloat16'"},
+        {"[]", NDBUF_ERR_FORMAT, "at 0: no type that is known, or no ']': '[]'"},
+        {"E", NDBUF_ERR_FORMAT, "at 0: expected a type code, found 'E'"},
         {"<><i", NDBUF_ERR_FORMAT, "at 1: a second byte order before the type code"},
         {"<(2)>i", NDBUF_ERR_FORMAT, "at 4: a second byte order before the type code"},
         {"3<i", NDBUF_ERR_FORMAT, "at 1: a byte order between a count and its type code"},
@@ -423,6 +457,8 @@ int main(void)
         cmocka_unit_test(test_white_space_may_stand_between_tokens),
         cmocka_unit_test(test_names_may_hold_anything_but_a_colon),
         cmocka_unit_test(test_named_padding_is_an_opaque_leaf),
+        cmocka_unit_test(test_bfloat16_is_known_by_its_name),
+        cmocka_unit_test(test_what_only_looks_like_bfloat16_is_opaque),
         cmocka_unit_test(test_pointers_keep_what_they_lead_to),
         cmocka_unit_test(test_runs_of_bit_fields_are_leaves_of_whole_bytes),
         cmocka_unit_test(test_malformed_texts_are_refused_with_the_position),

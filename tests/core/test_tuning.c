@@ -149,7 +149,7 @@ static void test_costs_of_a_link_choose_the_route(void **state)
         ASSERT_OK(ndbuf_tuning_set("link.cpu.fake.call_ns", 1e6, err));
         ASSERT_OK(ndbuf_tuning_set("link.cpu.fake.element_ns", 1e9, err));
         ASSERT_OK(ndbuf_tuning_set("link.cpu.fake.row_ns", cases[k].row_ns, err));
-        ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, &plan, err));
+        ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, NDBUF_CASTING_EQUIV, 0, &plan, err));
         ndbuf_copy_plan_info_get(plan, &info);
         assert_int_equal(info.route, cases[k].route);
         ndbuf_copy_plan_destroy(plan);

@@ -24,7 +24,7 @@ static kernel_library *kernel_libraries[64];
 
 /* The names of all kernels that were ever found: work that is pending tells them. */
 static struct {
-    char *all[64];
+    char *all[128];
     size_t n;
 } kernel_names;
 
@@ -130,23 +130,44 @@ cudaError_t cudaLibraryGetKernel(cudaKernel_t *pKernel, cudaLibrary_t library, c
 
 /* ---- a launch ---- */
 
+/* What is read or written at each index: bytes, and how many of them at a time. */
+typedef struct kernel_operand {
+    int nbytes;
+    int access;
+} kernel_operand;
+
+/* 0: of the destination, 1: of the source. */
+static kernel_operand kernel_operand_of(const ndk_params *params, int i)
+{
+    if (params->dst_number == 0) {
+        return (kernel_operand){params->unit_nbytes, params->unit_nbytes};
+    }
+    return i == 0 ? (kernel_operand){params->dst_nbytes, params->dst_access}
+                  : (kernel_operand){params->src_nbytes, params->src_access};
+}
+
 static bool kernel_good_params(const ndk_params *params)
 {
-    bool good = params->ndim > 0 && params->ndim <= NDK_MAX_NDIM && params->unit_nbytes > 0 &&
-                params->unit_nbytes <= 16 && (params->unit_nbytes & (params->unit_nbytes - 1)) == 0;
+    bool good = params->ndim > 0 && params->ndim <= NDK_MAX_NDIM;
+    for (int i = 0; good && i < 2; i++) {
+        const kernel_operand operand = kernel_operand_of(params, i);
+        good = operand.nbytes > 0 && operand.nbytes <= 16 && operand.access > 0 && operand.access <= operand.nbytes &&
+               (operand.nbytes & (operand.nbytes - 1)) == 0 && (operand.access & (operand.access - 1)) == 0;
+    }
     for (int i = 0; good && i < params->ndim; i++) {
         good = params->shape[i] > 0;
     }
     return good;
 }
 
-static bool kernel_is_aligned(uint64_t address, int64_t offset, const int64_t *strides, const ndk_params *params)
+static bool kernel_is_aligned(uint64_t address, int64_t offset, const int64_t *strides, const ndk_params *params,
+                              int access)
 {
     uint64_t bits = address + (uint64_t)offset;
     for (int i = 0; i < params->ndim; i++) {
         bits |= params->shape[i] > 1 ? (uint64_t)strides[i] : 0;
     }
-    return bits % (uint64_t)params->unit_nbytes == 0;
+    return bits % (uint64_t)access == 0;
 }
 
 /* One side of the launch: where its bytes are, and whether the device may touch them. */
@@ -154,13 +175,14 @@ static void kernel_side(sim_work *work, int i, const sim_side *side, int64_t off
 {
     const ndk_params *params = &work->params;
     const uint64_t first = side->address + (uint64_t)offset;
+    const kernel_operand operand = kernel_operand_of(params, i);
     sim_region *region = &work->regions[i];
     bool good = true;
-    sim_region_set(region, i == 0, first, params->ndim, params->shape, strides, (uint64_t)params->unit_nbytes);
+    sim_region_set(region, i == 0, first, params->ndim, params->shape, strides, (uint64_t)operand.nbytes);
     work->nregions = i + 1;
-    if (!kernel_is_aligned(side->address, offset, strides, params)) {
+    if (!kernel_is_aligned(side->address, offset, strides, params, operand.access)) {
         sim_violate("%s: " SIM_ADDRESS_FORMAT " or a stride is not a multiple of the unit, %d bytes", work->what,
-                    (unsigned long long)first, (int)params->unit_nbytes);
+                    (unsigned long long)first, operand.access);
         work->fault = cudaErrorMisalignedAddress;
     }
     if (sim_region_resolve(region, work->what) != cudaSuccess) {
@@ -212,7 +234,7 @@ cudaError_t cudaLaunchKernel(const void *func, dim3 gridDim, dim3 blockDim, void
     }
     if (!kernel_good_params(&work.params)) {
         sim_violate("%s has impossible arguments: %d axes, units of %d bytes", work.what, (int)work.params.ndim,
-                    (int)work.params.unit_nbytes);
+                    kernel_operand_of(&work.params, 0).nbytes);
         return sim_leave(cudaErrorInvalidValue);
     }
     kernel_side(&work, 0, &work.dst, work.params.dst_offset, work.params.dst_strides, s->device);

@@ -46,6 +46,7 @@ INCLUDABLE = [
     ("include/ndbuf", ("ndbuf/",)),
     ("core", ("ndbuf/", "core/")),
     ("backends/null", ("ndbuf/", "null_backend.h")),  # stands for a backend outside the library
+    ("backends/cpu", ("ndbuf/", "core/", "backends/cpu/", "backends/kernels/")),
     ("backends/cuda", ("ndbuf/", "core/", "backends/cuda/", "backends/kernels/")),
     ("backends/opencl", ("ndbuf/", "core/", "backends/opencl/", "backends/kernels/")),
     ("backends", ("ndbuf/", "core/", "backends/{1}/")),

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "core/storage_core.h"
+#include "tests/support/random_types.h"
+
+#define MAX_FORMAT 4096 /* bytes of text */
 
 ndbuf_mem test_host_mem(void *address, size_t nbytes)
 {
@@ -46,16 +49,23 @@ ndbuf_format *test_format(int64_t itemsize)
     return format;
 }
 
-void test_layout_view(const test_layout *layout, ndbuf_storage *storage, ndbuf_view *out_view)
+/* Takes over the reference to the format. */
+static void view_with_format(const test_layout *layout, ndbuf_format *format, ndbuf_storage *storage,
+                             ndbuf_view *out_view)
 {
-    ndbuf_view_spec spec = {.format = test_format(layout->itemsize),
+    ndbuf_view_spec spec = {.format = format,
                             .byte_offset = layout->offset,
                             .ndim = layout->ndim,
                             .shape = layout->shape,
                             .strides = layout->strides,
                             .suboffsets = layout->has_suboffsets ? layout->suboffsets : NULL};
     ASSERT_OK(ndbuf_view_init(out_view, storage, &spec, err));
-    ndbuf_format_release(spec.format);
+    ndbuf_format_release(format);
+}
+
+void test_layout_view(const test_layout *layout, ndbuf_storage *storage, ndbuf_view *out_view)
+{
+    view_with_format(layout, test_format(layout->itemsize), storage, out_view);
 }
 
 /* One side of a copy under test. */
@@ -86,9 +96,41 @@ static void side_released(void *context, void *handle)
     atomic_fetch_add(&side->nreleased, 1);
 }
 
-/* Memory of `nbytes` random bytes; on the host adopted memory. */
+/* Where items lie, and what they are. */
+typedef struct copy_items {
+    test_layout layout;
+    test_type type;
+} copy_items;
+
+static test_type opaque_type(int64_t itemsize)
+{
+    return (test_type){.kind = TEST_TYPE_BYTES, .code = 's', .nbytes = itemsize};
+}
+
+static void items_view(const copy_items *items, ndbuf_storage *storage, ndbuf_view *out_view)
+{
+    char text[MAX_FORMAT];
+    ndbuf_format *format = NULL;
+    test_type_print(&items->type, text, sizeof(text));
+    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
+    view_with_format(&items->layout, format, storage, out_view);
+}
+
+static void items_randomize(const copy_items *items, test_random *random, char *buffer)
+{
+    int64_t index[TEST_LAYOUT_MAX_NDIM] = {0};
+    if (test_layout_nitems(&items->layout) == 0) {
+        return;
+    }
+    do {
+        test_random_item(random, &items->type, test_layout_item(&items->layout, buffer, index));
+    } while (test_layout_next(&items->layout, index));
+}
+
+/* Memory of `nbytes` random bytes, with values to be read by `src_items` among them, unless that is NULL; on the host
+ * adopted memory. The view is of `items`. */
 static void side_init(copy_side *side, test_random *random, ndbuf_device *device, size_t nbytes,
-                      const test_layout *layout)
+                      const copy_items *items, const copy_items *src_items)
 {
     memset(side, 0, sizeof(*side));
     side->device = device;
@@ -99,14 +141,19 @@ static void side_init(copy_side *side, test_random *random, ndbuf_device *device
         side->buffer = new_bytes(nbytes);
         side->at_end = new_bytes(nbytes);
         memcpy(side->buffer, side->start, nbytes);
-        test_layout_link(layout, side->buffer);
+        test_layout_link(&items->layout, side->buffer);
+    }
+    if (src_items != NULL) {
+        items_randomize(src_items, random, side->buffer != NULL ? side->buffer : side->start);
+    }
+    if (side->buffer != NULL) {
         memcpy(side->start, side->buffer, nbytes);
         ASSERT_OK(ndbuf_storage_adopt(device, side->buffer, nbytes, 0, side_released, side, &side->storage, err));
     } else {
         ASSERT_OK(ndbuf_storage_create(device, nbytes, &side->storage, err));
         test_upload(&side->storage->mem, 0, side->start, nbytes);
     }
-    test_layout_view(layout, side->storage, &side->view);
+    items_view(items, side->storage, &side->view);
 }
 
 static void side_free(copy_side *side)
@@ -152,13 +199,15 @@ static void let_go(copy_side *side, bool is_dst)
 }
 
 static ndbuf_status run_copy(const test_copy_case *copy_case, const ndbuf_view *dst, const ndbuf_view *src,
-                             ndbuf_error *err)
+                             uint32_t cast_flags, ndbuf_error *err)
 {
+    ndbuf_casting casting = copy_case->converts ? NDBUF_CASTING_UNSAFE : NDBUF_CASTING_EQUIV;
     if (!copy_case->through_plan) {
-        return ndbuf_copy(dst, src, copy_case->queue, err);
+        return copy_case->converts ? ndbuf_copy_cast(dst, src, casting, cast_flags, copy_case->queue, err)
+                                   : ndbuf_copy(dst, src, copy_case->queue, err);
     }
     ndbuf_copy_plan *plan = NULL;
-    ndbuf_status status = ndbuf_copy_plan_create(dst, src, &plan, err);
+    ndbuf_status status = ndbuf_copy_plan_create(dst, src, casting, cast_flags, &plan, err);
     /* A second run changes nothing, unless the first one has overwritten the source. */
     for (int run = copy_case->in_one_storage ? 1 : 0; run < 2 && status == NDBUF_OK; run++) {
         status = ndbuf_copy_plan_run(plan, dst, src, copy_case->queue, err);
@@ -167,50 +216,77 @@ static ndbuf_status run_copy(const test_copy_case *copy_case, const ndbuf_view *
     return status;
 }
 
-void test_copy_try(const char *what, test_random *random, const test_copy_case *copy_case)
+/* Random layouts and types of the two sides. */
+static void random_items(test_random *random, const test_copy_case *copy_case, copy_items *dst, copy_items *src)
 {
-    static const uint32_t indirect = TEST_LAYOUT_INDIRECT;
-    bool one_storage = copy_case->in_one_storage;
-    test_layout dst_layout;
-    test_layout_random_shape(random, copy_case->shape_flags, &dst_layout);
-    test_layout src_layout = dst_layout;
-    bool suboffsets = copy_case->with_suboffsets && !one_storage;
+    bool suboffsets = copy_case->with_suboffsets && !copy_case->in_one_storage;
+    test_layout_random_shape(random, copy_case->shape_flags, &dst->layout);
+    dst->type = opaque_type(dst->layout.itemsize);
+    src->type = dst->type;
+    if (copy_case->converts) {
+        test_random_types(random, &dst->type, &src->type);
+    }
+    dst->layout.itemsize = test_type_nbytes(&dst->type);
+    src->layout = dst->layout;
+    src->layout.itemsize = test_type_nbytes(&src->type);
     bool dst_indirect = suboffsets && copy_case->dst == ndbuf_device_cpu() && test_random_range(random, 0, 1) == 1;
     bool src_indirect = suboffsets && copy_case->src == ndbuf_device_cpu() && test_random_range(random, 0, 1) == 1;
-    test_layout_random_strides(random, dst_indirect ? indirect : 0, &dst_layout);
-    test_layout_random_strides(random, TEST_LAYOUT_OVERLAPS | (src_indirect ? indirect : 0), &src_layout);
+    /* Items that overlap would make of long doubles what is none. */
+    uint32_t src_flags = test_type_has(&src->type, NDBUF_NUMBER_LONG_DOUBLE) ? 0 : TEST_LAYOUT_OVERLAPS;
+    test_layout_random_strides(random, dst_indirect ? TEST_LAYOUT_INDIRECT : 0, &dst->layout);
+    test_layout_random_strides(random, src_flags | (src_indirect ? TEST_LAYOUT_INDIRECT : 0), &src->layout);
+}
 
-    char text[2048];
-    size_t length = (size_t)snprintf(text, sizeof(text), "%s: to ", what);
-    test_layout_print(&dst_layout, text + length, sizeof(text) - length);
+static void print_items(const copy_items *items, const char *before, char *text, size_t size)
+{
+    size_t length = strlen(text);
+    length += (size_t)snprintf(text + length, size - length, "%s", before);
+    test_type_print(&items->type, text + length, size - length);
     length = strlen(text);
-    length += (size_t)snprintf(text + length, sizeof(text) - length, " from ");
-    test_layout_print(&src_layout, text + length, sizeof(text) - length);
+    length += (size_t)snprintf(text + length, size - length, " ");
+    test_layout_print(&items->layout, text + length, size - length);
+}
+
+void test_copy_try(const char *what, test_random *random, const test_copy_case *copy_case)
+{
+    bool one_storage = copy_case->in_one_storage;
+    copy_items dst_items;
+    copy_items src_items;
+    random_items(random, copy_case, &dst_items, &src_items);
+    uint32_t cast_flags = 0;
+    if (copy_case->converts) {
+        cast_flags = test_random_range(random, 0, 3) == 0 ? NDBUF_CAST_SATURATE : 0;
+    }
+
+    char text[4 * MAX_FORMAT];
+    snprintf(text, sizeof(text), "%s:%s", what, cast_flags != 0 ? " saturating" : "");
+    print_items(&dst_items, " to ", text, sizeof(text));
+    print_items(&src_items, " from ", text, sizeof(text));
 
     copy_side dst;
     copy_side src;
     if (one_storage) {
         if (test_random_range(random, 0, 2) == 0) { /* side by side */
-            src_layout.offset += dst_layout.nbytes;
-            src_layout.nbytes += dst_layout.nbytes;
+            src_items.layout.offset += dst_items.layout.nbytes;
+            src_items.layout.nbytes += dst_items.layout.nbytes;
         }
-        int64_t nbytes = dst_layout.nbytes > src_layout.nbytes ? dst_layout.nbytes : src_layout.nbytes;
-        side_init(&dst, random, copy_case->dst, (size_t)nbytes, &dst_layout);
+        int64_t nbytes =
+            dst_items.layout.nbytes > src_items.layout.nbytes ? dst_items.layout.nbytes : src_items.layout.nbytes;
+        side_init(&dst, random, copy_case->dst, (size_t)nbytes, &dst_items, &src_items);
         src = (copy_side){.start = dst.start};
-        test_layout_view(&src_layout, dst.storage, &src.view);
+        items_view(&src_items, dst.storage, &src.view);
     } else {
-        side_init(&dst, random, copy_case->dst, (size_t)dst_layout.nbytes, &dst_layout);
-        side_init(&src, random, copy_case->src, (size_t)src_layout.nbytes, &src_layout);
+        side_init(&dst, random, copy_case->dst, (size_t)dst_items.layout.nbytes, &dst_items, NULL);
+        side_init(&src, random, copy_case->src, (size_t)src_items.layout.nbytes, &src_items, &src_items);
     }
-    size_t packed_nbytes = (size_t)(test_layout_nitems(&src_layout) * src_layout.itemsize);
-    char *packed = new_bytes(packed_nbytes > 0 ? packed_nbytes : 1);
     char *expected = new_bytes(dst.nbytes);
-    test_layout_pack(&src_layout, src.buffer != NULL ? src.buffer : src.start, packed);
     memcpy(expected, dst.start, dst.nbytes);
-    test_layout_unpack(&dst_layout, dst.buffer != NULL ? dst.buffer : dst.start, packed, expected);
+    test_convert_view(&dst_items.layout, &dst_items.type, dst.buffer != NULL ? dst.buffer : dst.start,
+                      &src_items.layout, &src_items.type, src.buffer != NULL ? src.buffer : src.start, cast_flags,
+                      expected);
 
     ndbuf_error error = {0};
-    if (run_copy(copy_case, &dst.view, &src.view, &error) != NDBUF_OK) {
+    if (run_copy(copy_case, &dst.view, &src.view, cast_flags, &error) != NDBUF_OK) {
         fail_msg("%s: %s", text, error.message);
     }
     if (copy_case->queue != NULL) {
@@ -235,8 +311,9 @@ void test_copy_try(const char *what, test_random *random, const test_copy_case *
         side_release_storage(&src, text);
         side_free(&src);
     }
-    free(packed);
     free(expected);
+    test_type_clear(&dst_items.type);
+    test_type_clear(&src_items.type);
 }
 
 void test_fill_try(const char *what, test_random *random, ndbuf_device *device, ndbuf_queue *queue)
@@ -255,7 +332,8 @@ void test_fill_try(const char *what, test_random *random, ndbuf_device *device, 
     test_layout_print(&layout, text + length, sizeof(text) - length);
 
     copy_side side;
-    side_init(&side, random, device, (size_t)layout.nbytes, &layout);
+    const copy_items items = {layout, opaque_type(layout.itemsize)};
+    side_init(&side, random, device, (size_t)layout.nbytes, &items, NULL);
     char item[24];
     test_random_fill(random, item, sizeof(item));
     size_t nitems = (size_t)test_layout_nitems(&layout);

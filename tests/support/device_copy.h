@@ -31,6 +31,7 @@ typedef struct test_copy_case {
     bool in_one_storage;  /* both views in one storage of `dst`, so that they may overlap; src is ignored */
     bool with_suboffsets; /* where a side is on the host */
     bool through_plan;    /* by ndbuf_copy_plan_create and _run, twice */
+    bool converts;        /* the formats differ: see random_types.h */
     uint32_t shape_flags; /* for test_layout_random_shape */
 } test_copy_case;
 

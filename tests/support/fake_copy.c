@@ -4,10 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/reference_number.h"
+
 static bool is_reachable(const ndbuf_device *device)
 {
     return fake_is_own(device) || (device->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0;
 }
+
+/* What is possible within one device only. */
+#define LOCAL_FLAGS (NDBUF_CAN_FILL | NDBUF_CAN_CONVERT | NDBUF_CAN_CONVERT_FLOAT64)
 
 static uint32_t flags_between(const fake_config *config, const ndbuf_device *dst, const ndbuf_device *src)
 {
@@ -15,9 +20,9 @@ static uint32_t flags_between(const fake_config *config, const ndbuf_device *dst
         return 0;
     }
     if (fake_is_own(dst) && fake_is_own(src) && dst != src) {
-        return config->peer_flags & ~(uint32_t)NDBUF_CAN_FILL;
+        return config->peer_flags & ~(uint32_t)LOCAL_FLAGS;
     }
-    return dst == src ? config->copy_flags : config->copy_flags & ~(uint32_t)NDBUF_CAN_FILL;
+    return dst == src ? config->copy_flags : config->copy_flags & ~(uint32_t)LOCAL_FLAGS;
 }
 
 void fake_copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps)
@@ -38,11 +43,22 @@ void fake_copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy
 
 /* ---- what the core promises ---- */
 
+static bool converts(const fake_box *box)
+{
+    return box->dst_element.number != 0;
+}
+
+static int64_t src_unit(const fake_box *box)
+{
+    return converts(box) ? box->src_element.nbytes : box->unit_nbytes;
+}
+
 /* A side of a box lies in its memory. */
-static bool is_in_bounds(const ndbuf_mem *mem, int64_t offset, const fake_box *box, const int64_t *strides)
+static bool is_in_bounds(const ndbuf_mem *mem, int64_t offset, const fake_box *box, int64_t unit_nbytes,
+                         const int64_t *strides)
 {
     int64_t lo = offset;
-    int64_t hi = offset + box->unit_nbytes;
+    int64_t hi = offset + unit_nbytes;
     for (int32_t k = 0; k < box->ndim; k++) {
         int64_t reach = (box->shape[k] - 1) * strides[k];
         lo += reach < 0 ? reach : 0;
@@ -52,12 +68,12 @@ static bool is_in_bounds(const ndbuf_mem *mem, int64_t offset, const fake_box *b
 }
 
 static ndbuf_status check_side(const char *name, const ndbuf_mem *mem, int64_t offset, const fake_box *box,
-                               const int64_t *strides, ndbuf_error *err)
+                               int64_t unit_nbytes, const int64_t *strides, ndbuf_error *err)
 {
     if (mem == NULL || mem->device == NULL || fake_address(mem, 0) == NULL) {
         return fake_violated(err, "the %s is no memory that fake can reach", name);
     }
-    if (!is_in_bounds(mem, offset, box, strides)) {
+    if (!is_in_bounds(mem, offset, box, unit_nbytes, strides)) {
         return fake_violated(err, "the %s of %d axes at offset %lld leaves its memory of %zu bytes", name,
                              (int)box->ndim, (long long)offset, mem->nbytes);
     }
@@ -80,9 +96,10 @@ static ndbuf_status submit(fake_slot slot, uint32_t needed, ndbuf_queue *queue, 
     if (queue->device != dst && queue->device != src) {
         return fake_violated(err, "%s in a queue of a third device", fake_slot_name(slot));
     }
-    ndbuf_status status = check_side("destination", &box->dst, box->dst_offset, box, box->dst_strides, err);
+    ndbuf_status status =
+        check_side("destination", &box->dst, box->dst_offset, box, box->unit_nbytes, box->dst_strides, err);
     if (status == NDBUF_OK && slot != FAKE_fill_strided) {
-        status = check_side("source", &box->src, box->src_offset, box, box->src_strides, err);
+        status = check_side("source", &box->src, box->src_offset, box, src_unit(box), box->src_strides, err);
     }
     if (status != NDBUF_OK) {
         return status;
@@ -175,12 +192,12 @@ static ndbuf_status check_axes(const fake_box *box, bool is_fill, ndbuf_error *e
         }
         bool is_last = k == box->ndim - 1;
         int64_t dst_inner = is_last ? box->unit_nbytes : box->dst_strides[k + 1] * box->shape[k + 1];
-        int64_t src_inner = is_last ? box->unit_nbytes : box->src_strides[k + 1] * box->shape[k + 1];
+        int64_t src_inner = is_last ? src_unit(box) : box->src_strides[k + 1] * box->shape[k + 1];
         if (box->dst_strides[k] <= 0 || (!is_last && box->dst_strides[k] < box->dst_strides[k + 1])) {
             return fake_violated(err, "axis %d has destination stride %lld, out of order", (int)k,
                                  (long long)box->dst_strides[k]);
         }
-        if (box->dst_strides[k] == dst_inner && box->src_strides[k] == src_inner) {
+        if (!(is_last && converts(box)) && box->dst_strides[k] == dst_inner && box->src_strides[k] == src_inner) {
             return fake_violated(err, "axis %d could have been merged with what is inside it", (int)k);
         }
     }
@@ -220,9 +237,45 @@ ndbuf_status fake_copy_strided(ndbuf_queue *queue, const ndbuf_strided *strided,
                               : status;
 }
 
-ndbuf_status fake_convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *box, ndbuf_error *err)
+/* Elements that the contract lets through: as complex as it says, and of the size that they have. */
+static bool is_element_pair(const ndbuf_convert_box *box)
 {
-    return ndbuf_unsupported_convert_strided(queue, box, err);
+    const ndbuf_element *to = &box->dst_element;
+    const ndbuf_element *from = &box->src_element;
+    bool sizes = to->nbytes == test_number_nbytes(to->number) * (to->is_complex ? 2 : 1) &&
+                 from->nbytes == test_number_nbytes(from->number) * (from->is_complex ? 2 : 1);
+    return sizes && !(to->is_complex && from->is_complex) && (!from->is_complex || to->number == NDBUF_NUMBER_BOOL);
+}
+
+ndbuf_status fake_convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *convert, ndbuf_error *err)
+{
+    if (fake_call_fails(FAKE_convert_strided, err)) {
+        return NDBUF_ERR_DEVICE;
+    }
+    if (convert->ndim < 0 || convert->ndim > NDBUF_MAX_NDIM || !is_element_pair(convert)) {
+        return fake_violated(err, "a conversion of %d axes from number %d to number %d", (int)convert->ndim,
+                             (int)convert->src_element.number, (int)convert->dst_element.number);
+    }
+    uint32_t needed = NDBUF_CAN_CONVERT;
+    if (convert->dst_element.number == NDBUF_NUMBER_FLOAT64 || convert->src_element.number == NDBUF_NUMBER_FLOAT64) {
+        needed |= NDBUF_CAN_CONVERT_FLOAT64;
+    }
+    fake_box box = {.dst = *convert->dst.mem,
+                    .src = *convert->src.mem,
+                    .dst_offset = convert->dst.offset,
+                    .src_offset = convert->src.offset,
+                    .ndim = convert->ndim,
+                    .unit_nbytes = convert->dst_element.nbytes,
+                    .dst_element = convert->dst_element,
+                    .src_element = convert->src_element,
+                    .cast_flags = convert->flags};
+    for (int32_t k = 0; k < convert->ndim; k++) {
+        box.shape[k] = convert->shape[k];
+        box.dst_strides[k] = convert->dst.strides[k];
+        box.src_strides[k] = convert->src.strides[k];
+    }
+    ndbuf_status status = check_axes(&box, false, err);
+    return status == NDBUF_OK ? submit(FAKE_convert_strided, needed, queue, &box, count_units(&box), err) : status;
 }
 
 ndbuf_status fake_fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *fill, ndbuf_error *err)
@@ -291,7 +344,7 @@ static bool sides_overlap(const fake_box *box)
     bool overlap = false;
     do {
         const char *read = written + box_offset(box, box->src_offset, box->src_strides, index);
-        overlap = overlap || memchr(read, 1, (size_t)box->unit_nbytes) != NULL;
+        overlap = overlap || memchr(read, 1, (size_t)src_unit(box)) != NULL;
     } while (box_next(box, index));
     free(written);
     return overlap;
@@ -309,7 +362,11 @@ ndbuf_status fake_box_run(const fake_box *box, ndbuf_error *err)
         char *to = fake_address(&box->dst, box_offset(box, box->dst_offset, box->dst_strides, index));
         const char *from =
             is_fill ? box->item : fake_address(&box->src, box_offset(box, box->src_offset, box->src_strides, index));
-        memcpy(to, from, (size_t)box->unit_nbytes);
+        if (converts(box)) {
+            test_convert_element(to, &box->dst_element, from, &box->src_element, box->cast_flags);
+        } else {
+            memcpy(to, from, (size_t)box->unit_nbytes);
+        }
     } while (box_next(box, index));
     return NDBUF_OK;
 }

@@ -38,7 +38,10 @@ typedef struct fake_box {
     int64_t shape[NDBUF_MAX_NDIM];
     int64_t dst_strides[NDBUF_MAX_NDIM];
     int64_t src_strides[NDBUF_MAX_NDIM];
-    char *item; /* of a fill: unit_nbytes bytes */
+    char *item;                /* of a fill: unit_nbytes bytes */
+    ndbuf_element dst_element; /* of a conversion; number 0: none */
+    ndbuf_element src_element;
+    uint32_t cast_flags;
 } fake_box;
 
 /* One lock for all that the fake device keeps; never held while work runs. */
@@ -87,12 +90,13 @@ ndbuf_status fake_copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t d
                              int64_t src_offset, int64_t nbytes, ndbuf_error *err);
 ndbuf_status fake_copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err);
 ndbuf_status fake_copy_strided(ndbuf_queue *queue, const ndbuf_strided *strided, ndbuf_error *err);
-ndbuf_status fake_convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *box, ndbuf_error *err);
+ndbuf_status fake_convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *convert, ndbuf_error *err);
 ndbuf_status fake_fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *fill, ndbuf_error *err);
 ndbuf_status fake_queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err);
 void fake_queue_destroy(ndbuf_queue *queue);
 ndbuf_status fake_queue_wait(ndbuf_queue *base, ndbuf_error *err);
 ndbuf_status fake_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
+ndbuf_status fake_queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err);
 ndbuf_status fake_queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
 ndbuf_status fake_queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges, int32_t nranges,
                                     ndbuf_mapped_fn fn, void *context, ndbuf_error *err);

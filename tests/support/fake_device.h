@@ -39,6 +39,7 @@
     X(queue_destroy)                                                                                                   \
     X(queue_wait)                                                                                                      \
     X(queue_wait_event)                                                                                                \
+    X(queue_wait_native)                                                                                               \
     X(queue_host_call)                                                                                                 \
     X(queue_mapped_call)                                                                                               \
     X(queue_is_capturing)                                                                                              \
@@ -62,8 +63,9 @@ void fake_register(void);
 
 /* What the devices can do. */
 typedef struct fake_config {
-    uint32_t copy_flags;  /* NDBUF_CAN_... bits and their like, within a device and between it and the host */
-    uint32_t peer_flags;  /* between the two devices; 0: only through the host */
+    uint32_t copy_flags;  /* NDBUF_CAN_... bits and their like, within a device and between it and the host; the latter
+                           * without those to fill and to convert */
+    uint32_t peer_flags;  /* between the two devices, likewise; 0: only through the host */
     int64_t max_pitch;    /* of rectangles, bytes; 0: no limit */
     size_t memory_nbytes; /* of each device */
     uint32_t

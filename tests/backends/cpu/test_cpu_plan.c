@@ -41,22 +41,24 @@ static void no_shuffle(const cpu_shuffle *shuffle, char *dst, const char *src, i
 }
 
 static void no_stream(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
-                      int64_t prefetch_nbytes, cpu_twin twin)
+                      int64_t prefetch_nbytes, cpu_twin twin, int32_t swap_nbytes)
 {
     (void)dst, (void)dst_stride, (void)src, (void)src_stride, (void)count, (void)nbytes, (void)prefetch_nbytes,
-        (void)twin;
+        (void)twin, (void)swap_nbytes;
 }
 
 static void no_transpose(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
-                         int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)
+                         int64_t nlines, int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes)
 {
-    (void)dst, (void)dst_offsets, (void)src, (void)src_offsets, (void)nlines, (void)nrows, (void)prefetch_nbytes;
+    (void)dst, (void)dst_offsets, (void)src, (void)src_offsets, (void)nlines, (void)nrows, (void)prefetch_nbytes,
+        (void)swap_nbytes;
 }
 
 static void no_paced(char *stage, const int64_t *stage_offsets, const char *src, const int64_t *src_offsets,
-                     int64_t nlines, int64_t nrows, const cpu_pace *pace)
+                     int64_t nlines, int64_t nrows, const cpu_pace *pace, int32_t swap_nbytes)
 {
-    (void)stage, (void)stage_offsets, (void)src, (void)src_offsets, (void)nlines, (void)nrows, (void)pace;
+    (void)stage, (void)stage_offsets, (void)src, (void)src_offsets, (void)nlines, (void)nrows, (void)pace,
+        (void)swap_nbytes;
 }
 
 /* Kernels with vectors of 64 bytes, for planning only. */

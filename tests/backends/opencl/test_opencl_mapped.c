@@ -111,7 +111,7 @@ static void case_open(way_case *self, ndbuf_route route, bool to_device, int64_t
     make_view(device, to_device ? packed : strided, &self->there);
     ndbuf__closed_routes = ALL_ROUTES & ~(1u << route);
     ASSERT_OK(ndbuf_copy_plan_create(to_device ? &self->there : &self->host, to_device ? &self->host : &self->there,
-                                     &self->plan, err));
+                                     NDBUF_CASTING_EQUIV, 0, &self->plan, err));
     ndbuf__closed_routes = 0;
     ndbuf_copy_plan_info_get(self->plan, &info);
     assert_int_equal(info.route, route);
@@ -344,7 +344,7 @@ static void test_unified_memory_is_mapped_where_that_pays(void **state)
     way_case self;
     case_open(&self, NDBUF_ROUTE_MAPPED, true, 8);
     ndbuf_copy_plan_destroy(self.plan);
-    ASSERT_OK(ndbuf_copy_plan_create(&self.there, &self.host, &self.plan, err));
+    ASSERT_OK(ndbuf_copy_plan_create(&self.there, &self.host, NDBUF_CASTING_EQUIV, 0, &self.plan, err));
     ndbuf_copy_plan_info_get(self.plan, &info);
     assert_int_equal(info.route, NDBUF_ROUTE_MAPPED);
     assert_int_equal(info.ncalls, 1);
@@ -356,7 +356,7 @@ static void test_unified_memory_is_mapped_where_that_pays(void **state)
     case_close(&self);
     ASSERT_OK(ndbuf_view_create(&host, ndbuf_device_cpu(), NULL, 1, &few, err));
     ASSERT_OK(ndbuf_view_create(&there, device, NULL, 1, &few, err));
-    ASSERT_OK(ndbuf_copy_plan_create(&there, &host, &plan, err));
+    ASSERT_OK(ndbuf_copy_plan_create(&there, &host, NDBUF_CASTING_EQUIV, 0, &plan, err));
     ndbuf_copy_plan_info_get(plan, &info);
     assert_int_equal(info.route, NDBUF_ROUTE_BYTES);
     ndbuf_copy_plan_destroy(plan);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/conversion.h"
+
+#include <stddef.h>
+
+#include "core/compiler.h"
+#include "core/host_alloc.h"
+#include "core/ref_count.h"
+
+struct ndbuf__record {
+    ndbuf__ref_count refs;
+    ndbuf__conversion conversion;
+};
+
+ndbuf_status ndbuf__record_create(ndbuf__record **out_record, const ndbuf_format *dst, const ndbuf_format *src,
+                                  ndbuf_casting casting, uint32_t flags, ndbuf_error *err)
+{
+    ndbuf__record *record = ndbuf__calloc(1, sizeof(*record));
+    if (record == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for the conversion of records");
+    }
+    ndbuf__ref_init(&record->refs);
+    ndbuf_status status = ndbuf__conversion_init(&record->conversion, dst, src, casting, flags, err);
+    if (status != NDBUF_OK) {
+        ndbuf__free(record);
+        return status;
+    }
+    *out_record = record;
+    return NDBUF_OK;
+}
+
+void ndbuf__record_retain(ndbuf__record *record)
+{
+    if (record != NULL) {
+        ndbuf__ref_retain(&record->refs);
+    }
+}
+
+void ndbuf__record_release(ndbuf__record *record)
+{
+    if (record != NULL && ndbuf__ref_release(&record->refs)) {
+        ndbuf__conversion_clear(&record->conversion);
+        ndbuf__free(record);
+    }
+}
+
+const ndbuf__conversion *ndbuf__record_conversion(const ndbuf__record *record)
+{
+    return &record->conversion;
+}
+
+/* Whether a conversion is that of the whole item as one element. */
+static bool is_of_elements(const ndbuf__conversion *conversion, const ndbuf_format *dst, const ndbuf_format *src)
+{
+    const ndbuf__conversion_part *part = conversion->parts;
+    return conversion->nparts == 1 && part->ndim == 0 && part->dst_offset == 0 && part->src_offset == 0 &&
+           part->dst.nbytes == ndbuf_format_itemsize(dst) && part->src.nbytes == ndbuf_format_itemsize(src);
+}
+
+static NDBUF__NOINLINE ndbuf_status cast_differing(ndbuf__cast *out_cast, const ndbuf_format *dst,
+                                                   const ndbuf_format *src, ndbuf_casting casting, uint32_t flags,
+                                                   ndbuf_error *err)
+{
+    ndbuf__cast cast = {.record = NULL};
+    ndbuf__conversion conversion = {0};
+    ndbuf_status status = ndbuf__conversion_init(&conversion, dst, src, casting, flags, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    cast.moves_nothing = conversion.nparts == 0;
+    bool of_elements = !cast.moves_nothing && is_of_elements(&conversion, dst, src);
+    if (of_elements && conversion.parts->dst.number != 0) {
+        cast.convert = (ndbuf__convert){conversion.parts->dst, conversion.parts->src, flags};
+    }
+    ndbuf__conversion_clear(&conversion);
+    if (!of_elements && !cast.moves_nothing) {
+        if (ndbuf_format_itemsize(dst) > INT32_MAX || ndbuf_format_itemsize(src) > INT32_MAX) {
+            return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
+                              "records of %lld and %lld bytes are too large to be converted",
+                              (long long)ndbuf_format_itemsize(dst), (long long)ndbuf_format_itemsize(src));
+        }
+        cast.convert.dst.nbytes = (int32_t)ndbuf_format_itemsize(dst);
+        cast.convert.src.nbytes = (int32_t)ndbuf_format_itemsize(src);
+        status = ndbuf__record_create(&cast.record, dst, src, casting, flags, err);
+    }
+    if (status == NDBUF_OK) {
+        *out_cast = cast;
+    }
+    return status;
+}
+
+ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, const ndbuf_format *src,
+                              ndbuf_casting casting, uint32_t flags, ndbuf_error *err)
+{
+    bool is_known = casting >= NDBUF_CASTING_NO && casting <= NDBUF_CASTING_UNSAFE &&
+                    (flags & ~(uint32_t)NDBUF_CAST_SATURATE) == 0;
+    if (!is_known || !ndbuf_format_equal(dst, src)) {
+        return cast_differing(out_cast, dst, src, casting, flags, err);
+    }
+    *out_cast = (ndbuf__cast){.record = NULL};
+    return NDBUF_OK;
+}
