@@ -196,6 +196,8 @@ DEFINE_STREAM_TRANSPOSE(16)
 #define STREAM_TRANSPOSE
 #endif
 
+#include "backends/cpu/cpu_simd_paced.h"
+
 /* -- shuffles -- */
 
 /* For constant counts only. With `streams`, the first output goes past the caches. */
@@ -516,7 +518,7 @@ static void stream_staged_rows(char *stage, int64_t pitch, int64_t *places, char
 
 #define STREAM_KERNELS                                                                                                 \
     .stream = stream_rows, .stream_shuffle = stream_shuffle_any, .stream_staged = stream_staged_rows,                  \
-    STREAM_TRANSPOSE.stream_end = stream_fence,
+    STREAM_TRANSPOSE PACED_TRANSPOSE.stream_end = stream_fence,
 #else
 #define STREAM_KERNELS
 #endif
