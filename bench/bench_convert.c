@@ -186,12 +186,13 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* A view of a new storage of at least least_nbytes bytes. */
+/* A view of `shared`, or where that is NULL, of a new storage of at least least_nbytes bytes. */
 static ndbuf_status view_make(const layout *of, bool is_dst, const char *format_text, int64_t itemsize,
-                              int64_t least_nbytes, ndbuf_device *device, ndbuf_view *out_view, ndbuf_error *err)
+                              int64_t least_nbytes, ndbuf_device *device, ndbuf_storage *shared, ndbuf_view *out_view,
+                              ndbuf_error *err)
 {
     ndbuf_format *format = NULL;
-    ndbuf_storage *storage = NULL;
+    ndbuf_storage *storage = shared;
     int64_t strides[MAX_NDIM];
     int64_t reach = itemsize;
     for (int32_t k = 0; k < of->ndim; k++) {
@@ -200,7 +201,7 @@ static ndbuf_status view_make(const layout *of, bool is_dst, const char *format_
     }
     const int64_t offset = is_dst ? of->dst_misalignment : of->src_offset * itemsize;
     ndbuf_status status = ndbuf_format_parse(format_text, 0, &format, err);
-    if (status == NDBUF_OK) {
+    if (status == NDBUF_OK && shared == NULL) {
         status =
             ndbuf_storage_create(device, (size_t)larger(reach + of->dst_misalignment, least_nbytes), &storage, err);
     }
@@ -209,7 +210,9 @@ static ndbuf_status view_make(const layout *of, bool is_dst, const char *format_
             .format = format, .byte_offset = offset, .ndim = of->ndim, .shape = of->shape, .strides = strides};
         status = ndbuf_view_init(out_view, storage, &spec, err);
     }
-    ndbuf_storage_release(storage);
+    if (shared == NULL) {
+        ndbuf_storage_release(storage);
+    }
     ndbuf_format_release(format);
     return status;
 }
@@ -233,15 +236,16 @@ static ndbuf_status work_make(work *made, const layout *of, const char *dst_form
         nelements *= of->shape[k];
     }
     made->nbytes = nelements * (dst_nbytes + src_nbytes) / 2;
-    ndbuf_status status = view_make(of, true, dst_format, dst_nbytes, made->nbytes, device, &made->dst, err);
+    ndbuf_status status = view_make(of, true, dst_format, dst_nbytes, made->nbytes, device, NULL, &made->dst, err);
     if (status == NDBUF_OK) {
-        status = view_make(of, false, src_format, src_nbytes, made->nbytes, device, &made->src, err);
+        status = view_make(of, false, src_format, src_nbytes, made->nbytes, device, NULL, &made->src, err);
     }
     if (status == NDBUF_OK) {
         status = ndbuf_copy_plan_create(&made->dst, &made->src, NDBUF_CASTING_UNSAFE, 0, &made->plan, err);
     }
     if (status == NDBUF_OK && peer_format != NULL) {
-        status = view_make(of, false, peer_format, src_nbytes, made->nbytes, device, &made->peer_src, err);
+        status = view_make(of, false, peer_format, src_nbytes, made->nbytes, device, made->src.storage, &made->peer_src,
+                           err);
     }
     if (status == NDBUF_OK && peer_format != NULL) {
         status = ndbuf_copy_plan_create(&made->dst, &made->peer_src, NDBUF_CASTING_NO, 0, &made->peer_plan, err);
@@ -255,9 +259,6 @@ static ndbuf_status work_make(work *made, const layout *of, const char *dst_form
             src_bytes[i] = (char)(i * 11 + i / 251);
         }
         made->src_bytes = src_bytes;
-        if (peer_format != NULL) {
-            memcpy(ndbuf_storage_host_address(made->peer_src.storage), src_bytes, nbytes);
-        }
     }
     return status;
 }
