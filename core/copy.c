@@ -95,6 +95,10 @@ void ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, const ndb
     input->dst = ndbuf__view_layout(dst);
     input->src = ndbuf__view_layout(src);
     input->cast = *cast;
+    if (cast->part != NULL && (input->dst.suboffsets != NULL || input->src.suboffsets != NULL ||
+                               input->dst.ndim + cast->part->ndim > NDBUF__MAX_AXES)) {
+        input->cast.part = NULL;
+    }
     ndbuf_device *host = ndbuf_device_cpu();
     ndbuf_device *dst_device = dst->storage->mem.device;
     ndbuf_device *src_device = src->storage->mem.device;

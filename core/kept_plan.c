@@ -35,7 +35,7 @@ static void prepare_at_once(ndbuf_copy_plan *kept)
     const ndbuf__plan *plan = &kept->plan;
     bool overflow = false;
     kept->runs_at_once =
-        kept->direct == ndbuf_device_cpu() && !plan->indirect && plan->cast.record == NULL &&
+        kept->direct == ndbuf_device_cpu() && !plan->indirect && ndbuf__cast_parts(&plan->cast) == NULL &&
         (plan->route == NDBUF_ROUTE_STRIDED || (plan->route == NDBUF_ROUTE_BYTES && plan->axes.ndim == 0));
     if (kept->runs_at_once) {
         ndbuf__layout_range(&kept->input.dst, &kept->dst_lo, &kept->dst_hi, &overflow);
@@ -43,7 +43,7 @@ static void prepare_at_once(ndbuf_copy_plan *kept)
         kept->runs_at_once = !overflow;
     }
     kept->moves_nbytes = 0;
-    if (plan->axes.ndim == 0 && !ndbuf__casts(&plan->cast) && plan->axes.unit_nbytes <= MOVED_NBYTES) {
+    if (plan->axes.ndim == 0 && !ndbuf__converts(&plan->axes.convert) && plan->axes.unit_nbytes <= MOVED_NBYTES) {
         kept->moves_nbytes = plan->axes.unit_nbytes;
     }
 }

@@ -49,6 +49,15 @@ const ndbuf__conversion *ndbuf__record_conversion(const ndbuf__record *record)
     return &record->conversion;
 }
 
+ndbuf__convert ndbuf__part_convert(const ndbuf__conversion_part *part, uint32_t flags)
+{
+    ndbuf__convert convert = {.flags = 0};
+    if (part->dst.number != 0) {
+        convert = (ndbuf__convert){part->dst, part->src, flags};
+    }
+    return convert;
+}
+
 /* Whether a conversion is that of the whole item as one element. */
 static bool is_of_elements(const ndbuf__conversion *conversion, const ndbuf_format *dst, const ndbuf_format *src)
 {
@@ -82,6 +91,9 @@ static NDBUF__NOINLINE ndbuf_status cast_differing(ndbuf__cast *out_cast, const 
         cast.convert.dst.nbytes = (int32_t)ndbuf_format_itemsize(dst);
         cast.convert.src.nbytes = (int32_t)ndbuf_format_itemsize(src);
         status = ndbuf__record_create(&cast.record, dst, src, casting, flags, err);
+        if (status == NDBUF_OK && cast.record->conversion.nparts == 1) {
+            cast.part = cast.record->conversion.parts;
+        }
     }
     if (status == NDBUF_OK) {
         *out_cast = cast;
@@ -92,8 +104,8 @@ static NDBUF__NOINLINE ndbuf_status cast_differing(ndbuf__cast *out_cast, const 
 ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, const ndbuf_format *src,
                               ndbuf_casting casting, uint32_t flags, ndbuf_error *err)
 {
-    bool is_known = casting >= NDBUF_CASTING_NO && casting <= NDBUF_CASTING_UNSAFE &&
-                    (flags & ~(uint32_t)NDBUF_CAST_SATURATE) == 0;
+    bool is_known =
+        casting >= NDBUF_CASTING_NO && casting <= NDBUF_CASTING_UNSAFE && (flags & ~(uint32_t)NDBUF_CAST_SATURATE) == 0;
     if (!is_known || !ndbuf_format_equal(dst, src)) {
         return cast_differing(out_cast, dst, src, casting, flags, err);
     }
