@@ -69,9 +69,9 @@ static ndbuf_status copy_axes(const ndbuf__copy_axes *axes, char *dst, const cha
     return ndbuf__transfer_strided(axes, host->ops, host->default_queue, &ends, err);
 }
 
-/* -- records: blocks of items that the first cache level holds, all parts of one after the other -- */
+/* -- records: blocks of items that the second cache level holds, all parts of one after the other -- */
 
-#define BLOCK_NBYTES ((int64_t)24 << 10)
+#define BLOCK_NBYTES ((int64_t)128 << 10)
 
 /* One part of a block of items. */
 static ndbuf_status copy_part(const ndbuf__copy_axes *items, const ndbuf__conversion_part *part, uint32_t flags,
