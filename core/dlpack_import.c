@@ -17,6 +17,11 @@ typedef struct tensor_reach {
     int64_t byte_offset; /* of item 0..0 in it */
 } tensor_reach;
 
+static ndbuf_device_tag tag_of(const DLTensor *tensor)
+{
+    return (ndbuf_device_tag){(int32_t)tensor->device.device_type, tensor->device.device_id};
+}
+
 /* Fills shape and strides in bytes: ndim entries each. */
 static ndbuf_status read_dims(const DLTensor *tensor, int64_t itemsize, int64_t *shape, int64_t *strides,
                               ndbuf_error *err)
@@ -62,7 +67,7 @@ static ndbuf_status find_reach(const DLTensor *tensor, tensor_reach *reach, ndbu
         return ndbuf_fail(err, NDBUF_ERR_OVERFLOW, "shape times strides, from byte offset %llu on, exceeds 63 bits",
                           (unsigned long long)tensor->byte_offset);
     }
-    if (!ndbuf__dlpack_has_addresses((int32_t)tensor->device.device_type)) {
+    if (!ndbuf__device_has_addresses(tag_of(tensor))) {
         if (first < 0) {
             return ndbuf_fail(err, NDBUF_ERR_BOUNDS, "the tensor begins %lld bytes before its buffer",
                               (long long)-first);
@@ -87,7 +92,7 @@ static ndbuf_status find_reach(const DLTensor *tensor, tensor_reach *reach, ndbu
 static ndbuf_status find_device(const DLTensor *tensor, const ndbuf_dlpack_import_options *options,
                                 const ndbuf_view *own, ndbuf_device **out_device, ndbuf_error *err)
 {
-    ndbuf_device_tag tag = {(int32_t)tensor->device.device_type, tensor->device.device_id};
+    ndbuf_device_tag tag = tag_of(tensor);
     if (tag.type == NDBUF_DEVICE_CUDA_HOST || tag.type == NDBUF_DEVICE_CUDA_MANAGED) {
         tag.id = 0; /* some give the number of the current device */
     }
@@ -107,13 +112,13 @@ static ndbuf_status find_device(const DLTensor *tensor, const ndbuf_dlpack_impor
     return NDBUF_OK;
 }
 
-static ndbuf_status check_alignment(const tensor_reach *reach, int32_t device_type, int64_t wanted, int64_t natural,
+static ndbuf_status check_alignment(const tensor_reach *reach, ndbuf_device_tag tag, int64_t wanted, int64_t natural,
                                     ndbuf__losses *losses, ndbuf_error *err)
 {
     if (reach->nbytes == 0) {
         return NDBUF_OK;
     }
-    uintptr_t address = ndbuf__dlpack_has_addresses(device_type) ? (uintptr_t)reach->handle : 0;
+    uintptr_t address = ndbuf__device_has_addresses(tag) ? (uintptr_t)reach->handle : 0;
     if (((address + (uint64_t)reach->byte_offset) & (uint64_t)(wanted - 1)) != 0 && wanted > 0) {
         return ndbuf_fail(err, NDBUF_ERR_REQUEST, "the tensor's data is not aligned to %lld bytes", (long long)wanted);
     }
@@ -189,8 +194,7 @@ static ndbuf_status import_tensor(const DLTensor *tensor, uint64_t flags, const 
         status = find_reach(tensor, &reach, err);
     }
     if (status == NDBUF_OK) {
-        status =
-            check_alignment(&reach, (int32_t)tensor->device.device_type, options->alignment, natural, &losses, err);
+        status = check_alignment(&reach, tag_of(tensor), options->alignment, natural, &losses, err);
     }
     if (status == NDBUF_OK) {
         status = find_device(tensor, options, own, &device, err);
