@@ -407,9 +407,9 @@ int main(int argc, char **argv)
     ndbuf_error err = {0};
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 < argc && strcmp(argv[i], "--size") == 0) {
-            wanted.nbytes = atoll(argv[i + 1]);
+            wanted.nbytes = strtoll(argv[i + 1], NULL, 10);
         } else if (i + 1 < argc && strcmp(argv[i], "--threads") == 0) {
-            nthreads = (int32_t)atoi(argv[i + 1]);
+            nthreads = (int32_t)strtol(argv[i + 1], NULL, 10);
         } else if (i + 1 < argc && strcmp(argv[i], "--only") == 0) {
             wanted.only = argv[i + 1];
         } else {

@@ -118,9 +118,9 @@ static void block_grow_dst(convert_plan *plan, int64_t target, int64_t most)
 static int32_t fastest_src_axis(const cpu_box *box, const bool *is_taken)
 {
     int32_t best = -1;
-    for (int32_t k = box->ndim - 1; k >= 0; k--) {
+    for (int32_t k = 0; k < box->ndim; k++) {
         int64_t stride = ndbuf__stride_magnitude(box->src_strides[k]);
-        if (!is_taken[k] && stride != 0 && (best < 0 || stride < ndbuf__stride_magnitude(box->src_strides[best]))) {
+        if (!is_taken[k] && stride != 0 && (best < 0 || stride <= ndbuf__stride_magnitude(box->src_strides[best]))) {
             best = k;
         }
     }
@@ -298,38 +298,34 @@ static void stream_row(const convert_plan *plan, cpu_writer *writer, char *dst, 
     }
 }
 
-/* The rows of a block; src_strides are those of the block as it is read. */
-static void convert_rows(const convert_plan *plan, convert_buffers *buffers, char *dst, const char *src,
+/* The rows of a block; src_strides are those of the block as it is read. writer NULL: none goes past the caches. */
+static void convert_rows(const convert_plan *plan, cpu_writer *writer, char *dst, const char *src,
                          const int64_t *src_strides, const int64_t *extents)
 {
     const cpu_box *box = &plan->box->box;
-    int64_t index[NDBUF__MAX_AXES];
+    int64_t index[NDBUF__MAX_AXES] = {0};
     int64_t run = 1;
+    bool is_done = false;
     for (int32_t k = plan->run_axis; k < box->ndim; k++) {
         run *= extents[k];
     }
-    for (int32_t k = 0; k < plan->run_axis; k++) {
-        index[k] = 0;
-    }
-    for (;;) {
-        if (plan->streams && run * plan->converter.dst_nbytes >= STREAMED_RUN_NBYTES) {
-            stream_row(plan, &buffers->writer, dst, src, run);
+    while (!is_done) {
+        if (writer != NULL && run * plan->converter.dst_nbytes >= STREAMED_RUN_NBYTES) {
+            stream_row(plan, writer, dst, src, run);
         } else {
             ndbuf_cpu__convert_row(&plan->converter, dst, src, run);
         }
-        int32_t k = plan->run_axis - 1;
-        for (; k >= 0; k--) {
+        is_done = true;
+        for (int32_t k = plan->run_axis; k > 0 && is_done;) {
+            k--;
             dst += box->dst_strides[k];
             src += src_strides[k];
-            if (++index[k] < extents[k]) {
-                break;
+            is_done = ++index[k] == extents[k];
+            if (is_done) {
+                dst -= box->dst_strides[k] * extents[k];
+                src -= src_strides[k] * extents[k];
+                index[k] = 0;
             }
-            dst -= box->dst_strides[k] * extents[k];
-            src -= src_strides[k] * extents[k];
-            index[k] = 0;
-        }
-        if (k < 0) {
-            return;
         }
     }
 }
@@ -356,7 +352,7 @@ static void convert_block(const convert_plan *plan, convert_buffers *buffers, ch
         ndbuf_cpu__convert_row(&plan->converter, buffers->converted, src, nelements);
         block_copy(plan, is_whole ? &plan->spread : NULL, plan_spread, extents, dst, buffers->converted);
     } else {
-        convert_rows(plan, buffers, dst, src, src_strides, extents);
+        convert_rows(plan, plan->streams ? &buffers->writer : NULL, dst, src, src_strides, extents);
     }
 }
 
@@ -365,7 +361,8 @@ static void run_part(void *context, int64_t part)
     const convert_plan *plan = context;
     const cpu_box *box = &plan->box->box;
     convert_buffers buffers;
-    int64_t index[NDBUF__MAX_AXES];
+    int64_t index[NDBUF__MAX_AXES] = {0};
+    int64_t extents[NDBUF__MAX_AXES] = {0};
     int64_t first;
     int64_t last;
     const uint64_t mode = cpu_float_mode_begin();
@@ -377,7 +374,6 @@ static void run_part(void *context, int64_t part)
     }
     cpu_writer_init(&buffers.writer);
     for (int64_t task = first; task < last; task++) {
-        int64_t extents[NDBUF__MAX_AXES];
         char *dst = box->dst;
         const char *src = box->src;
         for (int32_t k = 0; k < box->ndim; k++) {
@@ -500,7 +496,6 @@ void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
     } else if (nbytes / 2 < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
                nbytes / 2 < NDBUF_CPU__TUNING_PEEK(thread_nbytes) && has_direct_rows(&plan)) {
         const uint64_t mode = cpu_float_mode_begin();
-        plan.streams = false;
         plan.run_axis = last;
         convert_rows(&plan, NULL, box->dst, box->src, box->src_strides, box->shape);
         cpu_float_mode_end(mode);
