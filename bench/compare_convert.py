@@ -8,8 +8,8 @@ usage: compare_convert.py --library-folder FOLDER [--only PART_OF_NAME]... [--ro
 FOLDER holds libbench_host_convert_ways.so: build/release/bench. Each contender converts between the same buffers, with
 one thread, and what ndbuf made is compared with what NumPy made before anything is timed. memcpy copies half of the
 bytes that a conversion reads and writes together, so that it reads and writes as many. In each round each contender is
-timed once, in random order. Progress goes to stderr, the result, as JSON, to FILE or stdout; with --keep, cases that are
-in FILE already and are not measured again stay there. Exit status: 0 done; 1 ndbuf and NumPy differ; 2 no such case.
+timed once, in random order. Progress goes to stderr, the result, as JSON, to FILE or stdout; with --keep, cases in FILE
+that are not measured again stay there. Exit status: 0 done; 1 ndbuf and NumPy differ; 2 no such case; 77 no NumPy.
 """
 import argparse
 import ctypes
@@ -26,7 +26,8 @@ import host_copy_stats
 try:
     import numpy
 except ImportError as missing:
-    sys.exit("compare_convert: %s" % missing)
+    print("compare_convert: %s" % missing, file=sys.stderr)
+    sys.exit(77)
 
 WAYS = ("memcpy", "plain", "copy", "plan")  # as in host_convert_run.h
 CODES = {"b1": "?", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q",

@@ -11,7 +11,7 @@
 static const struct {
     char text;
     char kind;
-    int8_t size;
+    uint8_t size;
 } numbers[] = {
     {'c', NDBUF_KIND_INT, 1},   {'C', NDBUF_KIND_UINT, 1},  {'s', NDBUF_KIND_INT, 2},   {'S', NDBUF_KIND_UINT, 2},
     {'i', NDBUF_KIND_INT, 4},   {'I', NDBUF_KIND_UINT, 4},  {'l', NDBUF_KIND_INT, 8},   {'L', NDBUF_KIND_UINT, 8},

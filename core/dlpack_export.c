@@ -45,7 +45,7 @@ const ndbuf_view *ndbuf_dlpack_view_legacy(const struct DLManagedTensor *tensor)
 /* Whether axis `k` is walked along: only then does its stride mean anything. */
 static inline bool is_walked(const ndbuf_view *view, const ndbuf__layout *layout, int32_t k)
 {
-    return layout->shape[k] > 1 && view->nbytes > 0;
+    return layout->strides != NULL && layout->shape[k] > 1 && view->nbytes > 0;
 }
 
 /* Notes strides that are no multiples of the item size: then the items go out as bytes. */

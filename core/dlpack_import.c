@@ -67,10 +67,11 @@ static ndbuf_status find_reach(const DLTensor *tensor, tensor_reach *reach, ndbu
         return ndbuf_fail(err, NDBUF_ERR_OVERFLOW, "shape times strides, from byte offset %llu on, exceeds 63 bits",
                           (unsigned long long)tensor->byte_offset);
     }
+    const uint64_t before = first < 0 ? 0 - (uint64_t)first : 0; /* bytes before data */
     if (!ndbuf__device_has_addresses(tag_of(tensor))) {
         if (first < 0) {
-            return ndbuf_fail(err, NDBUF_ERR_BOUNDS, "the tensor begins %lld bytes before its buffer",
-                              (long long)-first);
+            return ndbuf_fail(err, NDBUF_ERR_BOUNDS, "the tensor begins %llu bytes before its buffer",
+                              (unsigned long long)before);
         }
         reach->handle = tensor->data;
         reach->nbytes = end;
@@ -78,7 +79,7 @@ static ndbuf_status find_reach(const DLTensor *tensor, tensor_reach *reach, ndbu
         return NDBUF_OK;
     }
     uintptr_t data = (uintptr_t)tensor->data;
-    if (first < 0 ? (uint64_t)-first > data : (uint64_t)first > UINTPTR_MAX - data) {
+    if (first < 0 ? before > data : (uint64_t)first > UINTPTR_MAX - data) {
         return ndbuf_fail(err, NDBUF_ERR_BOUNDS, "the tensor begins %lld bytes from %p: outside the address space",
                           (long long)first, tensor->data);
     }

@@ -95,9 +95,7 @@ static ndbuf_status fill_view(const ndbuf_view *dst, const void *item, ndbuf_que
     ndbuf_status status = repeat_item(&source, dst, item, err);
     if (status == NDBUF_OK) {
         static const ndbuf__cast bytes = {0};
-        status = ndbuf__copy_prepare(dst, &source, &bytes, &input, &direct, err);
-    }
-    if (status == NDBUF_OK) {
+        ndbuf__copy_prepare(dst, &source, &bytes, &input, &direct);
         status = ndbuf__plan_make(&plan, &input, err);
     }
     int32_t is_capturing = 0;
@@ -145,5 +143,30 @@ ndbuf_status ndbuf_fill(const ndbuf_view *dst, const void *item, int64_t itemsiz
         status = fill_view(&target, item, queue, err);
     }
     ndbuf_view_release(&target);
+    return status;
+}
+
+/* Items of no more bytes are packed without allocating. */
+#define SMALL_ITEM_NBYTES 64
+
+ndbuf_status ndbuf_fill_value(const ndbuf_view *dst, const ndbuf_value *values, int64_t nvalues, ndbuf_queue *queue,
+                              ndbuf_error *err)
+{
+    unsigned char small[SMALL_ITEM_NBYTES];
+    ndbuf_status status = ndbuf__view_check(dst, "dst", err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    unsigned char *item = dst->itemsize <= SMALL_ITEM_NBYTES ? small : ndbuf__malloc((size_t)dst->itemsize);
+    if (item == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "an item of %lld bytes", (long long)dst->itemsize);
+    }
+    status = ndbuf_item_pack(ndbuf_view_format(dst), values, nvalues, item, dst->itemsize, err);
+    if (status == NDBUF_OK) {
+        status = ndbuf_fill(dst, item, dst->itemsize, queue, err);
+    }
+    if (item != small) {
+        ndbuf__free(item);
+    }
     return status;
 }

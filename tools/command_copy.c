@@ -5,26 +5,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cast_options.h"
 #include "ndbuf/ndbuf.h"
 #include "npy.h"
+#include "npy_descr.h"
 #include "npy_output.h"
 #include "report.h"
 #include "view_ops.h"
 
 static const char help[] =
-    "usage: ndbuf copy IN.npy OUT.npy [VIEW OPTIONS] --through DEVICE\n"
+    "usage: ndbuf copy IN.npy OUT.npy [VIEW OPTIONS] --through DEVICE [--as FORMAT]\n"
     "\n"
     "Maps the file, copies a view of its array into a packed array on the device, brings that back, writes it\n"
-    "as .npy, and compares every item of the new file with the old one.\n"
+    "as .npy, and compares every item of the new file with the old one, or with what the host makes of it.\n"
     "\n"
-    "  --through DEVICE   cpu, opencl:0, ... (see 'ndbuf devices')\n" VIEW_OPS_HELP;
+    "  --through DEVICE   cpu, opencl:0, ... (see 'ndbuf devices')\n" CAST_OPTIONS_HELP VIEW_OPS_HELP;
 
 #define PART_NBYTES ((int64_t)64 << 20) /* of long work, between two looks at the progress */
+
+/* A copy that converts nothing. */
+static const cast_options as_it_is = {.casting = NDBUF_CASTING_EQUIV};
 
 typedef struct copy_request {
     const char *in;
     const char *out;
     const char *through;
+    cast_options cast;
     view_ops ops;
 } copy_request;
 
@@ -32,26 +38,32 @@ typedef struct copy_request {
 typedef struct copy_state {
     npy_file file;
     const npy_dtype *dtype; /* of `src` */
+    char *descr;            /* of what is written, if that is another one; else NULL */
     ndbuf_device *device;
-    ndbuf_view src;   /* the view of the file */
-    ndbuf_view there; /* on the device */
+    ndbuf_format *format; /* of all views but `src` */
+    ndbuf_view src;       /* the view of the file */
+    ndbuf_view there;     /* on the device */
     ndbuf_view back;
+    ndbuf_view expected; /* the view of the file as it is to be written: `src`, or converted on the host */
     npy_output output;
 } copy_state;
 
 static void clear(copy_state *state)
 {
     npy_output_close(&state->output);
+    ndbuf_view_release(&state->expected);
     ndbuf_view_release(&state->back);
     ndbuf_view_release(&state->there);
     ndbuf_view_release(&state->src);
+    ndbuf_format_release(state->format);
     ndbuf_device_close(state->device);
+    free(state->descr);
     npy_file_close(&state->file);
 }
 
 /* Copies in parts along the first axis, so that a watcher sees it move. */
-static ndbuf_status copy_in_parts(const ndbuf_view *dst, const ndbuf_view *src, report_progress *progress,
-                                  ndbuf_error *err)
+static ndbuf_status copy_in_parts(const ndbuf_view *dst, const ndbuf_view *src, const cast_options *cast,
+                                  report_progress *progress, ndbuf_error *err)
 {
     int64_t row_nbytes = src->nbytes / src->shape[0];
     int64_t step = row_nbytes < PART_NBYTES ? PART_NBYTES / row_nbytes : 1;
@@ -66,7 +78,7 @@ static ndbuf_status copy_in_parts(const ndbuf_view *dst, const ndbuf_view *src, 
             status = ndbuf_view_slice(src, 0, &slice, &src_part, err);
         }
         if (status == NDBUF_OK) {
-            status = ndbuf_copy(&dst_part, &src_part, NULL, err);
+            status = ndbuf_copy_cast(&dst_part, &src_part, cast->casting, cast->flags, NULL, err);
         }
         ndbuf_view_release(&dst_part);
         ndbuf_view_release(&src_part);
@@ -76,10 +88,10 @@ static ndbuf_status copy_in_parts(const ndbuf_view *dst, const ndbuf_view *src, 
 
 /* One leg of the journey: tells the plan, copies, tells the speed. */
 static ndbuf_status copy_leg(const char *from, const char *to, const ndbuf_view *dst, const ndbuf_view *src,
-                             ndbuf_error *err)
+                             const cast_options *cast, ndbuf_error *err)
 {
     ndbuf_copy_plan *plan = NULL;
-    ndbuf_status status = ndbuf_copy_plan_create(dst, src, NDBUF_CASTING_EQUIV, 0, &plan, err);
+    ndbuf_status status = ndbuf_copy_plan_create(dst, src, cast->casting, cast->flags, &plan, err);
     if (status != NDBUF_OK) {
         return status;
     }
@@ -94,7 +106,7 @@ static ndbuf_status copy_leg(const char *from, const char *to, const ndbuf_view 
     report_progress_begin(&progress, what, src->nbytes);
     int64_t start_ns = report_clock_ns();
     if (progress.enabled && src->ndim > 0 && src->nbytes >= 4 * PART_NBYTES) {
-        status = copy_in_parts(dst, src, &progress, err);
+        status = copy_in_parts(dst, src, cast, &progress, err);
     } else {
         status = ndbuf_copy_plan_run(plan, dst, src, NULL, err);
     }
@@ -108,13 +120,21 @@ static ndbuf_status copy_leg(const char *from, const char *to, const ndbuf_view 
     return status;
 }
 
+/* The descr of the file that is written. */
+static const char *written_descr(const copy_state *state, size_t *out_nbytes)
+{
+    *out_nbytes = state->descr != NULL ? strlen(state->descr) : state->dtype->text_nbytes;
+    return state->descr != NULL ? state->descr : state->dtype->text;
+}
+
 static ndbuf_status write_output(copy_state *state, const char *path, ndbuf_error *err)
 {
     const ndbuf_view *back = &state->back;
     char *header = NULL;
     size_t header_nbytes = 0;
-    ndbuf_status status = npy_header_make(state->dtype->text, state->dtype->text_nbytes, back->ndim, back->shape,
-                                          &header, &header_nbytes, err);
+    size_t descr_nbytes = 0;
+    const char *descr = written_descr(state, &descr_nbytes);
+    ndbuf_status status = npy_header_make(descr, descr_nbytes, back->ndim, back->shape, &header, &header_nbytes, err);
     if (status == NDBUF_OK) {
         status = npy_output_open(path, &state->output, err);
     }
@@ -169,7 +189,9 @@ static int64_t find_difference(const ndbuf_view *view, const char *packed)
 /* Reads the written file again, before it gets its name, and holds it against the view. */
 static ndbuf_status verify_output(const copy_state *state, ndbuf_error *err)
 {
-    const ndbuf_view *src = &state->src;
+    const ndbuf_view *src = &state->expected;
+    size_t descr_nbytes = 0;
+    const char *descr = written_descr(state, &descr_nbytes);
     npy_file written;
     ndbuf_status status = npy_file_open(state->output.temporary, &written, err);
     if (status != NDBUF_OK) {
@@ -177,8 +199,8 @@ static ndbuf_status verify_output(const copy_state *state, ndbuf_error *err)
     }
     const ndbuf_view *view = &written.view;
     int same = view->ndim == src->ndim && view->itemsize == src->itemsize && ndbuf_view_is_contiguous(view, 'C') &&
-               written.header.dtype->text_nbytes == state->dtype->text_nbytes &&
-               memcmp(written.header.dtype->text, state->dtype->text, state->dtype->text_nbytes) == 0;
+               written.header.dtype->text_nbytes == descr_nbytes &&
+               memcmp(written.header.dtype->text, descr, descr_nbytes) == 0;
     for (int32_t axis = 0; same && axis < src->ndim; axis++) {
         same = view->shape[axis] == src->shape[axis];
     }
@@ -190,6 +212,42 @@ static ndbuf_status verify_output(const copy_state *state, ndbuf_error *err)
                             (long long)difference, (long long)ndbuf_view_nitems(src));
     }
     npy_file_close(&written);
+    return status;
+}
+
+/* Conversion leaves padding alone: what is to be written must not have what memory had there before. */
+static ndbuf_status zero_padding(const copy_state *state, const ndbuf_view *view, ndbuf_error *err)
+{
+    if (state->descr == NULL || (ndbuf_format_flags(state->format) & NDBUF_FORMAT_RECORD) == 0) {
+        return NDBUF_OK;
+    }
+    void *zeros = calloc(1, (size_t)view->itemsize);
+    if (zeros == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "an item of %lld bytes", (long long)view->itemsize);
+    }
+    ndbuf_status status = ndbuf_fill(view, zeros, view->itemsize, NULL, err);
+    free(zeros);
+    return status;
+}
+
+/* What is to be written: its format and descr, and what the host makes of the view. */
+static ndbuf_status expect(const copy_request *request, copy_state *state, ndbuf_error *err)
+{
+    const ndbuf_view *src = &state->src;
+    ndbuf_status status = cast_options_format(&request->cast, ndbuf_view_format(src), &state->format, err);
+    if (status != NDBUF_OK || request->cast.format == NULL) {
+        return status != NDBUF_OK ? status : ndbuf_view_copy(&state->expected, src, err);
+    }
+    status = npy_descr_make(state->format, &state->descr, err);
+    if (status == NDBUF_OK) {
+        status = ndbuf_view_create(&state->expected, ndbuf_device_cpu(), state->format, src->ndim, src->shape, err);
+    }
+    if (status == NDBUF_OK) {
+        status = zero_padding(state, &state->expected, err);
+    }
+    if (status == NDBUF_OK) {
+        status = ndbuf_copy_cast(&state->expected, src, request->cast.casting, request->cast.flags, NULL, err);
+    }
     return status;
 }
 
@@ -208,20 +266,25 @@ static ndbuf_status run(const copy_request *request, copy_state *state, ndbuf_er
     }
     const ndbuf_view *src = &state->src;
     if (status == NDBUF_OK) {
-        status = ndbuf_view_create(&state->there, state->device, ndbuf_view_format(src), src->ndim, src->shape, err);
+        status = expect(request, state, err);
     }
     if (status == NDBUF_OK) {
-        status =
-            ndbuf_view_create(&state->back, ndbuf_device_cpu(), ndbuf_view_format(src), src->ndim, src->shape, err);
+        status = ndbuf_view_create(&state->there, state->device, state->format, src->ndim, src->shape, err);
+    }
+    if (status == NDBUF_OK) {
+        status = ndbuf_view_create(&state->back, ndbuf_device_cpu(), state->format, src->ndim, src->shape, err);
     }
     if (status != NDBUF_OK) {
         return status;
     }
     report_file(request->in, &state->file);
     report_view(src);
-    status = copy_leg("file", request->through, &state->there, src, err);
+    status = zero_padding(state, &state->there, err);
     if (status == NDBUF_OK) {
-        status = copy_leg(request->through, "host", &state->back, &state->there, err);
+        status = copy_leg("file", request->through, &state->there, src, &request->cast, err);
+    }
+    if (status == NDBUF_OK) {
+        status = copy_leg(request->through, "host", &state->back, &state->there, &as_it_is, err);
     }
     if (status == NDBUF_OK) {
         status = write_output(state, request->out, err);
@@ -233,17 +296,18 @@ static ndbuf_status run(const copy_request *request, copy_state *state, ndbuf_er
         status = npy_output_commit(&state->output, err);
     }
     if (status == NDBUF_OK) {
-        printf("%s\n  written, and equal to the view item by item: %lld items, %lld bytes\n", request->out,
-               (long long)ndbuf_view_nitems(src), (long long)src->nbytes);
+        printf("%s\n  written, and equal to %s item by item: %lld items, %lld bytes\n", request->out,
+               state->descr != NULL ? "what the host makes of the view" : "the view", (long long)ndbuf_view_nitems(src),
+               (long long)state->back.nbytes);
     }
     return status;
 }
 
 int command_copy(args_reader *args)
 {
-    enum { OPTION_THROUGH = VIEW_OPS_NOPTIONS };
-    static const args_option options[] = {VIEW_OPS_OPTIONS, {"--through", 1}, {NULL, 0}};
-    copy_request request = {0};
+    enum { OPTION_THROUGH = CAST_NOPTIONS };
+    static const args_option options[] = {VIEW_OPS_OPTIONS, CAST_OPTIONS, {"--through", 1}, {NULL, 0}};
+    copy_request request = {.cast = as_it_is};
     ndbuf_error err = {0};
     const char *value = NULL;
     for (int option; (option = args_next(args, options, &value)) != ARGS_END;) {
@@ -254,6 +318,10 @@ int command_copy(args_reader *args)
             return EXIT_DONE;
         } else if (option == ARGS_BAD) {
             return EXIT_USAGE;
+        } else if (option >= VIEW_OPS_NOPTIONS) {
+            if (cast_options_add(&request.cast, option, value, &err) != NDBUF_OK) {
+                return args_usage(args, "%s: %s", options[option].name, err.message);
+            }
         } else if (option != ARGS_OPERAND) {
             if (view_ops_add(&request.ops, option, value, &err) != NDBUF_OK) {
                 return args_usage(args, "%s: %s", options[option].name, err.message);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cast_options.h"
 #include "json_writer.h"
 #include "ndbuf/ndbuf.h"
 #include "npy.h"
@@ -11,7 +12,7 @@
 #include "view_ops.h"
 
 static const char help[] =
-    "usage: ndbuf explain IN.npy [VIEW OPTIONS] --to DEVICE [--from DEVICE] [--json]\n"
+    "usage: ndbuf explain IN.npy [VIEW OPTIONS] --to DEVICE [--from DEVICE] [--as FORMAT] [--json]\n"
     "\n"
     "How a view of the array would be copied into a packed array on a device. Nothing is copied; "
     "memory is\n"
@@ -19,13 +20,14 @@ static const char help[] =
     "\n"
     "  --to DEVICE        where to: cpu, opencl:0, ... (see 'ndbuf devices')\n"
     "  --from DEVICE      where the array is, as it is in the file; cpu if not given\n"
-    "  --json             the same as JSON\n" VIEW_OPS_HELP;
+    "  --json             the same as JSON\n" CAST_OPTIONS_HELP VIEW_OPS_HELP;
 
 typedef struct explain_request {
     const char *path;
     const char *from;
     const char *to;
     int is_json;
+    cast_options cast;
     view_ops ops;
 } explain_request;
 
@@ -36,6 +38,7 @@ typedef struct explain_state {
     ndbuf_device *to;
     ndbuf_view src;
     ndbuf_view dst;
+    ndbuf_format *format; /* of dst */
     const npy_dtype *dtype;
     ndbuf_copy_plan *plan;
 } explain_state;
@@ -45,6 +48,7 @@ static void clear(explain_state *state)
     ndbuf_copy_plan_destroy(state->plan);
     ndbuf_view_release(&state->dst);
     ndbuf_view_release(&state->src);
+    ndbuf_format_release(state->format);
     ndbuf_device_close(state->from);
     ndbuf_device_close(state->to);
     npy_file_close(&state->file);
@@ -91,11 +95,14 @@ static ndbuf_status make_plan(const explain_request *request, explain_state *sta
         status = view_ops_apply(&request->ops, &state->src, &state->dtype, err);
     }
     if (status == NDBUF_OK) {
-        status = ndbuf_view_create(&state->dst, state->to, ndbuf_view_format(&state->src), state->src.ndim,
-                                   state->src.shape, err);
+        status = cast_options_format(&request->cast, ndbuf_view_format(&state->src), &state->format, err);
     }
     if (status == NDBUF_OK) {
-        status = ndbuf_copy_plan_create(&state->dst, &state->src, NDBUF_CASTING_EQUIV, 0, &state->plan, err);
+        status = ndbuf_view_create(&state->dst, state->to, state->format, state->src.ndim, state->src.shape, err);
+    }
+    if (status == NDBUF_OK) {
+        status = ndbuf_copy_plan_create(&state->dst, &state->src, request->cast.casting, request->cast.flags,
+                                        &state->plan, err);
     }
     return status;
 }
@@ -117,6 +124,8 @@ static void put_json(const explain_request *request, const explain_state *state,
     json_close(&json, '}');
     json_string(&json, "from", request->from != NULL ? request->from : "cpu");
     json_string(&json, "to", request->to);
+    json_string(&json, "as", ndbuf_format_text(state->format));
+    json_string(&json, "casting", ndbuf_casting_name(request->cast.casting));
     json_open(&json, "view", '{');
     json_integers(&json, "shape", src->shape, src->ndim);
     json_integers(&json, "strides", src->strides, src->ndim);
@@ -169,9 +178,10 @@ static int explain(const explain_request *request)
 
 int command_explain(args_reader *args)
 {
-    enum { OPTION_TO = VIEW_OPS_NOPTIONS, OPTION_FROM, OPTION_JSON };
-    static const args_option options[] = {VIEW_OPS_OPTIONS, {"--to", 1}, {"--from", 1}, {"--json", 0}, {NULL, 0}};
-    explain_request request = {0};
+    enum { OPTION_TO = CAST_NOPTIONS, OPTION_FROM, OPTION_JSON };
+    static const args_option options[] = {VIEW_OPS_OPTIONS, CAST_OPTIONS,  {"--to", 1},
+                                          {"--from", 1},    {"--json", 0}, {NULL, 0}};
+    explain_request request = {.cast = {.casting = NDBUF_CASTING_EQUIV}};
     ndbuf_error err = {0};
     const char *value = NULL;
     for (int option; (option = args_next(args, options, &value)) != ARGS_END;) {
@@ -195,6 +205,13 @@ int command_explain(args_reader *args)
                 return args_usage(args, "'%.128s' is one argument too many", value);
             }
             request.path = value;
+            break;
+        case CAST_AS:
+        case CAST_RULE:
+        case CAST_SATURATE:
+            if (cast_options_add(&request.cast, option, value, &err) != NDBUF_OK) {
+                return args_usage(args, "%s: %s", options[option].name, err.message);
+            }
             break;
         default:
             if (view_ops_add(&request.ops, option, value, &err) != NDBUF_OK) {

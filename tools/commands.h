@@ -10,6 +10,7 @@ int command_devices(args_reader *args);
 int command_format(args_reader *args);
 int command_explain(args_reader *args);
 int command_copy(args_reader *args);
+int command_show(args_reader *args);
 int command_bench(args_reader *args);
 
 #endif

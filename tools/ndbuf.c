@@ -11,6 +11,7 @@ static const char help[] = "usage: ndbuf COMMAND [ARGUMENTS]\n"
                            "\n"
                            "  devices   what is here, and why something is not\n"
                            "  format    a PEP 3118 format laid out: offsets, sizes, padding\n"
+                           "  show      the first items of a view of a .npy file, from any device\n"
                            "  explain   how a view of a .npy file would be copied to a device, without doing it\n"
                            "  copy      a view of a .npy file to a device and back into another file, verified\n"
                            "  bench     transfers between the devices here, against memcpy and hand-written calls\n"
@@ -25,7 +26,7 @@ static const struct {
     int (*run)(args_reader *args);
 } commands[] = {
     {"devices", command_devices}, {"format", command_format}, {"explain", command_explain},
-    {"copy", command_copy},       {"bench", command_bench},
+    {"copy", command_copy},       {"show", command_show},     {"bench", command_bench},
 };
 
 static int run(int argc, char **argv)

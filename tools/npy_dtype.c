@@ -395,6 +395,9 @@ ndbuf_status npy_dtype_format(const npy_dtype *dtype, char **out_format, ndbuf_e
 {
     text_builder builder = {NULL, 0, 0, NDBUF_OK};
     add_dtype(&builder, dtype);
+    if (!dtype->is_record && strchr(dtype->code, 'x') != NULL) {
+        add_text(&builder, "::"); /* opaque, not padding */
+    }
     if (builder.failed != NDBUF_OK) {
         free(builder.text);
         return builder.failed == NDBUF_ERR_NOMEM

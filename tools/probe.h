@@ -59,7 +59,12 @@ ndbuf_status probe_get_text(const probe_request *request, const char *key, const
 ndbuf_status probe_get_int(const probe_request *request, const char *key, int64_t *out_value, ndbuf_error *err);
 ndbuf_status probe_get_list(probe_request *request, const char *key, probe_list *out_list, ndbuf_error *err);
 
+/* Bytes written as hexadecimal digits; "-" is none. Memory of the request. */
+ndbuf_status probe_get_bytes(probe_request *request, const char *key, unsigned char **out_bytes, size_t *out_nbytes,
+                             ndbuf_error *err);
+
 /* The same of a part of a value. */
+bool probe_read_hex(const char *text, size_t length, unsigned char *out_bytes); /* length / 2 of them */
 bool probe_read_int(const char *text, size_t length, int64_t *out_value);
 ndbuf_status probe_read_list(probe_request *request, const char *text, size_t length, probe_list *out_list,
                              ndbuf_error *err);
@@ -70,6 +75,7 @@ void probe_put(probe_answer *answer, const char *format, ...) NDBUF_PRINTF(2, 3)
 void probe_put_int(probe_answer *answer, const char *key, int64_t value);
 void probe_put_list(probe_answer *answer, const char *key, int64_t count, const int64_t *values);
 void probe_put_text(probe_answer *answer, const char *key, const char *text);
+void probe_put_hex(probe_answer *answer, const char *key, const void *bytes, size_t nbytes);
 
 /* An open device by name, borrowed: the probe keeps every device that it has opened. Statuses of ndbuf_device_open. */
 ndbuf_status probe_device(const char *name, ndbuf_device **out_device, ndbuf_error *err);
@@ -84,6 +90,8 @@ ndbuf_status probe_imaginary_storage(int64_t nbytes, ndbuf_storage **out_storage
 /* The handlers, one for each command. */
 typedef ndbuf_status (*probe_handler)(probe_request *request, probe_answer *answer, ndbuf_error *err);
 
+ndbuf_status probe_can_cast(probe_request *request, probe_answer *answer, ndbuf_error *err);
+ndbuf_status probe_convert(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_copy(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_dlpack(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_format(probe_request *request, probe_answer *answer, ndbuf_error *err);
@@ -92,10 +100,13 @@ ndbuf_status probe_gather(probe_request *request, probe_answer *answer, ndbuf_er
 ndbuf_status probe_hello(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_move(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_overlap(probe_request *request, probe_answer *answer, ndbuf_error *err);
+ndbuf_status probe_pack(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_request_view(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_scatter(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_self_overlap(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_slice(probe_request *request, probe_answer *answer, ndbuf_error *err);
+ndbuf_status probe_strided_convert(probe_request *request, probe_answer *answer, ndbuf_error *err);
+ndbuf_status probe_unpack(probe_request *request, probe_answer *answer, ndbuf_error *err);
 ndbuf_status probe_view(probe_request *request, probe_answer *answer, ndbuf_error *err);
 
 #endif

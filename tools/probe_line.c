@@ -161,6 +161,40 @@ ndbuf_status probe_get_list(probe_request *request, const char *key, probe_list 
     return status == NDBUF_OK ? probe_read_list(request, field->value, field->length, out_list, err) : status;
 }
 
+ndbuf_status probe_get_bytes(probe_request *request, const char *key, unsigned char **out_bytes, size_t *out_nbytes,
+                             ndbuf_error *err)
+{
+    const probe_field *field;
+    void *block = NULL;
+    ndbuf_status status = get(request, key, &field, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    size_t length = strcmp(field->value, "-") == 0 ? 0 : field->length;
+    status = probe_alloc(request, length / 2, &block, err);
+    if (status == NDBUF_OK && !probe_read_hex(field->value, length, block)) {
+        status = ndbuf_fail(err, NDBUF_ERR_INVALID, "%s is not bytes as hexadecimal digits", key);
+    }
+    if (status == NDBUF_OK) {
+        *out_bytes = block;
+        *out_nbytes = length / 2;
+    }
+    return status;
+}
+
+bool probe_read_hex(const char *text, size_t length, unsigned char *out_bytes)
+{
+    for (size_t i = 0; i + 1 < length; i += 2) {
+        int high = hex_digit(text[i]);
+        int low = hex_digit(text[i + 1]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        out_bytes[i / 2] = (unsigned char)(high * 16 + low);
+    }
+    return length % 2 == 0;
+}
+
 bool probe_read_int(const char *text, size_t length, int64_t *out_value)
 {
     bool negative = length > 0 && text[0] == '-';
@@ -252,5 +286,13 @@ void probe_put_text(probe_answer *answer, const char *key, const char *text)
         unsigned char byte = (unsigned char)*c;
         bool plain = byte > 0x20 && byte < 0x7F && byte != '%' && byte != '=';
         probe_put(answer, plain ? "%c" : "%%%02X", byte);
+    }
+}
+
+void probe_put_hex(probe_answer *answer, const char *key, const void *bytes, size_t nbytes)
+{
+    probe_put(answer, " %s=%s", key, nbytes == 0 ? "-" : "");
+    for (size_t i = 0; i < nbytes && !answer->is_cut; i++) {
+        probe_put(answer, "%02x", ((const unsigned char *)bytes)[i]);
     }
 }

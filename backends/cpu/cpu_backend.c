@@ -42,14 +42,15 @@ static void cpu_device_describe(const ndbuf_device *device, ndbuf_device_info *i
     ndbuf_cpu__describe(info->description, sizeof(info->description));
 }
 
-/* The host moves bytes between host memory of any device, and nothing else. */
+/* The host moves and converts between host memory of any device, and nothing else. */
 static void cpu_copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps)
 {
     memset(out_caps, 0, sizeof(*out_caps));
     if ((dst->flags & src->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) == 0) {
         return;
     }
-    out_caps->flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_FILL;
+    out_caps->flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_FILL |
+                      NDBUF_CAN_CONVERT | NDBUF_CAN_CONVERT_FLOAT64 | NDBUF_CAN_CONVERT_LONG_DOUBLE;
     ndbuf__link_costs_default(out_caps, NDBUF__LINK_HOST);
 }
 
@@ -70,7 +71,7 @@ const ndbuf_backend_ops ndbuf_cpu__ops = {
     .copy_bytes = ndbuf_cpu__copy_bytes,
     .copy_rect = ndbuf_cpu__copy_rect,
     .copy_strided = ndbuf_cpu__copy_strided,
-    .convert_strided = ndbuf_unsupported_convert_strided,
+    .convert_strided = ndbuf_cpu__convert_strided,
     .fill_strided = ndbuf_cpu__fill_strided,
     .queue_create = ndbuf_cpu__queue_create,
     .queue_destroy = ndbuf_cpu__queue_destroy,

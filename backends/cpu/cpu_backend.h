@@ -12,13 +12,25 @@ typedef struct cpu_box {
     const char *src;
     int32_t ndim;
     int64_t unit_nbytes;
+    int32_t swap_nbytes; /* of which units consist: each has its bytes reversed; 2, 4 or 8. 0: they stay as they are */
     const int64_t *shape;
     const int64_t *dst_strides;
     const int64_t *src_strides;
 } cpu_box;
 
+/* A box whose elements are converted: its unit is not used, and its last axis may be dense on both sides. */
+typedef struct cpu_convert_box {
+    cpu_box box; /* comes first */
+    ndbuf_element dst_element;
+    ndbuf_element src_element;
+    uint32_t flags; /* NDBUF_CAST_... bits */
+} cpu_convert_box;
+
 /* Moves the bytes in the calling thread. */
 void ndbuf_cpu__copy_box(const cpu_box *box);
+
+/* Converts the elements; there is a conversion between them (backends/kernels/convert_host.h). */
+void ndbuf_cpu__convert_box(const cpu_convert_box *convert);
 
 /* Writes src, unit_nbytes bytes, to every element of the box; its src_strides are not used. */
 void ndbuf_cpu__fill_box(const cpu_box *box);
@@ -43,6 +55,7 @@ ndbuf_status ndbuf_cpu__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int
                                    int64_t src_offset, int64_t nbytes, ndbuf_error *err);
 ndbuf_status ndbuf_cpu__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err);
 ndbuf_status ndbuf_cpu__copy_strided(ndbuf_queue *queue, const ndbuf_strided *strided, ndbuf_error *err);
+ndbuf_status ndbuf_cpu__convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *convert, ndbuf_error *err);
 ndbuf_status ndbuf_cpu__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *fill, ndbuf_error *err);
 
 ndbuf_status ndbuf_cpu__queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err);

@@ -7,44 +7,47 @@
 #include "core/compiler.h"
 #include "core/host_alloc.h"
 
+#include "backends/kernels/convert_host.h"
+
 /* Work for later, in one block: the box, its arrays, and for a fill the item. */
 typedef struct cpu_copy_job {
     void (*run)(const cpu_box *box);
-    cpu_box box;
+    cpu_convert_box box; /* of a plain copy, its box alone */
 } cpu_copy_job;
 
 static ndbuf_status job_run(void *context, ndbuf_error *err)
 {
     (void)err;
     cpu_copy_job *job = context;
-    job->run(&job->box);
+    job->run(&job->box.box);
     ndbuf__free(job);
     return NDBUF_OK;
 }
 
-/* Puts a copy of a box into a queue. `item_nbytes` > 0: box->src is an item to be copied along. */
+/* Puts a copy of a box, box_nbytes bytes, into a queue. `item_nbytes` > 0: box->src is an item to be copied along. */
 static NDBUF__NOINLINE ndbuf_status box_enqueue(ndbuf_queue *queue, void (*run)(const cpu_box *box), const cpu_box *box,
-                                                int64_t item_nbytes, ndbuf_error *err)
+                                                size_t box_nbytes, int64_t item_nbytes, ndbuf_error *err)
 {
     size_t ndim = (size_t)box->ndim;
     cpu_copy_job *job = ndbuf__malloc(sizeof(*job) + 3 * ndim * sizeof(int64_t) + (size_t)item_nbytes);
     if (job == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy in a host queue");
     }
-    *job = (cpu_copy_job){.run = run, .box = *box};
+    job->run = run;
+    memcpy(&job->box, box, box_nbytes);
     if (ndim > 0) {
         int64_t *arrays = (int64_t *)(job + 1);
         memcpy(arrays, box->shape, ndim * sizeof(int64_t));
         memcpy(arrays + ndim, box->dst_strides, ndim * sizeof(int64_t));
         memcpy(arrays + 2 * ndim, box->src_strides, ndim * sizeof(int64_t));
-        job->box.shape = arrays;
-        job->box.dst_strides = arrays + ndim;
-        job->box.src_strides = arrays + 2 * ndim;
+        job->box.box.shape = arrays;
+        job->box.box.dst_strides = arrays + ndim;
+        job->box.box.src_strides = arrays + 2 * ndim;
     }
     if (item_nbytes > 0) {
         char *item = (char *)(job + 1) + 3 * ndim * sizeof(int64_t);
         memcpy(item, box->src, (size_t)item_nbytes);
-        job->box.src = item;
+        job->box.box.src = item;
     }
     ndbuf_status status = ndbuf_cpu__queue_host_call(queue, job_run, job, err);
     if (status != NDBUF_OK) {
@@ -55,13 +58,13 @@ static NDBUF__NOINLINE ndbuf_status box_enqueue(ndbuf_queue *queue, void (*run)(
 
 /* Runs a box at once in the immediate queue, else puts a copy of it into the queue. */
 static inline ndbuf_status box_submit(ndbuf_queue *queue, void (*run)(const cpu_box *box), const cpu_box *box,
-                                      int64_t item_nbytes, ndbuf_error *err)
+                                      size_t box_nbytes, int64_t item_nbytes, ndbuf_error *err)
 {
     if (queue == &ndbuf_cpu__immediate_queue) {
         run(box);
         return NDBUF_OK;
     }
-    return box_enqueue(queue, run, box, item_nbytes, err);
+    return box_enqueue(queue, run, box, box_nbytes, item_nbytes, err);
 }
 
 ndbuf_status ndbuf_cpu__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t dst_offset, const ndbuf_mem *src,
@@ -70,7 +73,7 @@ ndbuf_status ndbuf_cpu__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int
     cpu_box box = {.dst = (char *)dst->host_address + dst_offset,
                    .src = (const char *)src->host_address + src_offset,
                    .unit_nbytes = nbytes};
-    return box_submit(queue, ndbuf_cpu__copy_box, &box, 0, err);
+    return box_submit(queue, ndbuf_cpu__copy_box, &box, sizeof(box), 0, err);
 }
 
 ndbuf_status ndbuf_cpu__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err)
@@ -85,7 +88,7 @@ ndbuf_status ndbuf_cpu__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, nd
                    .shape = shape,
                    .dst_strides = dst_strides,
                    .src_strides = src_strides};
-    return box_submit(queue, ndbuf_cpu__copy_box, &box, 0, err);
+    return box_submit(queue, ndbuf_cpu__copy_box, &box, sizeof(box), 0, err);
 }
 
 ndbuf_status ndbuf_cpu__copy_strided(ndbuf_queue *queue, const ndbuf_strided *strided, ndbuf_error *err)
@@ -97,7 +100,32 @@ ndbuf_status ndbuf_cpu__copy_strided(ndbuf_queue *queue, const ndbuf_strided *st
                    .shape = strided->shape,
                    .dst_strides = strided->dst.strides,
                    .src_strides = strided->src.strides};
-    return box_submit(queue, ndbuf_cpu__copy_box, &box, 0, err);
+    return box_submit(queue, ndbuf_cpu__copy_box, &box, sizeof(box), 0, err);
+}
+
+static void convert_run(const cpu_box *box)
+{
+    ndbuf_cpu__convert_box((const cpu_convert_box *)box);
+}
+
+ndbuf_status ndbuf_cpu__convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *convert, ndbuf_error *err)
+{
+    ndbuf__converter converter;
+    if (!ndbuf__converter_init(&converter, &convert->dst_element, &convert->src_element, convert->flags)) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "no conversion from number %d of %d bytes to number %d of %d bytes",
+                          (int)convert->src_element.number, (int)convert->src_element.nbytes,
+                          (int)convert->dst_element.number, (int)convert->dst_element.nbytes);
+    }
+    cpu_convert_box box = {.box = {.dst = (char *)convert->dst.mem->host_address + convert->dst.offset,
+                                   .src = (const char *)convert->src.mem->host_address + convert->src.offset,
+                                   .ndim = convert->ndim,
+                                   .shape = convert->shape,
+                                   .dst_strides = convert->dst.strides,
+                                   .src_strides = convert->src.strides},
+                           .dst_element = convert->dst_element,
+                           .src_element = convert->src_element,
+                           .flags = convert->flags};
+    return box_submit(queue, convert_run, &box.box, sizeof(box), 0, err);
 }
 
 ndbuf_status ndbuf_cpu__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *fill, ndbuf_error *err)
@@ -109,5 +137,5 @@ ndbuf_status ndbuf_cpu__fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *f
                    .shape = fill->shape,
                    .dst_strides = fill->dst.strides,
                    .src_strides = fill->dst.strides};
-    return box_submit(queue, ndbuf_cpu__fill_box, &box, fill->item_nbytes, err);
+    return box_submit(queue, ndbuf_cpu__fill_box, &box, sizeof(box), fill->item_nbytes, err);
 }

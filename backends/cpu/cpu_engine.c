@@ -10,6 +10,8 @@
 
 /* Transposes are divided from so many times the size on that others are: threads share what they read. */
 #define TRANSPOSE_THREAD_FACTOR 2
+/* Contiguous bytes whose order changes are planned from here on. */
+#define SWAPPED_AT_ONCE_NBYTES 16384
 
 typedef struct divided_copy {
     cpu_plan plan;
@@ -55,8 +57,10 @@ void ndbuf_cpu__copy_box(const cpu_box *box)
     for (int32_t k = 0; k < box->ndim; k++) {
         nbytes *= box->shape[k];
     }
-    if (box->ndim == 0 && nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
-        nbytes < NDBUF_CPU__TUNING_PEEK(thread_nbytes)) {
+    if (box->ndim == 0 && box->swap_nbytes != 0 && nbytes < SWAPPED_AT_ONCE_NBYTES) {
+        ndbuf_cpu__kernels_get()->rows(box->dst, 0, box->src, 0, 1, nbytes, 0, box->swap_nbytes);
+    } else if (box->ndim == 0 && box->swap_nbytes == 0 && nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
+               nbytes < NDBUF_CPU__TUNING_PEEK(thread_nbytes)) {
         memcpy(box->dst, box->src, (size_t)nbytes);
     } else if (nbytes <= NDBUF_CPU__TUNING_PEEK(small_nbytes) && box->ndim > 0) {
         ndbuf_cpu__copy_small(box, ndbuf_cpu__kernels_get());

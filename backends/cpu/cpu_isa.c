@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "core/compiler.h"
 #include "core/environment.h"
@@ -24,12 +27,16 @@ static bool runs_ssse3(void)
 
 static bool runs_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") != 0;
+    unsigned int eax;
+    unsigned int ebx;
+    unsigned int ecx = 0;
+    unsigned int edx;
+    return __builtin_cpu_supports("avx2") && __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
 }
 
 static bool runs_avx512(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vbmi");
 }

@@ -6,9 +6,8 @@
  * bytes. A kernel reads whole vectors, also the gaps between units, but never outside of the first and the last byte
  * that it is to copy; it writes nothing but the units.
  *
- * A change of each unit on its way (byte order, conversion) belongs between the loads and the stores of these kernels:
- * in `shuffle`, a reversed byte order is another index table; in `transpose`, one more step on the loaded vectors; the
- * scalar rows of cpu_strided.c take another copy of one unit. */
+ * Where they take `swap_nbytes`, the bytes of each 2, 4 or 8 bytes of a unit are reversed on the way; 0: not. In a
+ * shuffle that is just another index table. */
 
 #include <stdint.h>
 
@@ -34,7 +33,7 @@ typedef struct cpu_shuffle {
  * src + src_offsets[a] + b * unit to dst + dst_offsets[b] + a * unit, for all a < nlines, b < nrows. Both counts are at
  * least a block's side. What lies `prefetch_nbytes` from each line, before or behind it, is prefetched; 0: not. */
 typedef void (*cpu_transpose_fn)(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
-                                 int64_t nlines, int64_t nrows, int64_t prefetch_nbytes);
+                                 int64_t nlines, int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes);
 
 /* A second copy beside the first one, a line of each in turn: two streams come faster from memory than one. It is of
  * the same form, at these distances from the first; both 0: there is none. */
@@ -42,6 +41,24 @@ typedef struct cpu_twin {
     int64_t dst;
     int64_t src;
 } cpu_twin;
+
+/* What goes on beside a transpose into the stage, as many cache lines of each as it reads: the next tile's lines are
+ * prefetched, and the rows of the tile before, staged elsewhere, leave past the caches. */
+typedef struct cpu_pace {
+    const char *ahead; /* the next tile, whose lines lie as this one's; NULL: nothing is prefetched */
+    int64_t ahead_nlines;
+    int64_t ahead_nbytes; /* of each */
+    const char *staged;   /* the first row of the tile before */
+    int64_t staged_pitch;
+    int64_t staged_nrows;  /* 0: nothing leaves */
+    int64_t staged_nbytes; /* of each: whole cache lines */
+    char *dst;             /* aligned, as are the offsets, where the rows go */
+    const int64_t *dst_offsets;
+} cpu_pace;
+
+/* As cpu_transpose_fn, for whole blocks. When it returns, the rows of the tile before have left. */
+typedef void (*cpu_paced_fn)(char *stage, const int64_t *stage_offsets, const char *src, const int64_t *src_offsets,
+                             int64_t nlines, int64_t nrows, const cpu_pace *pace, int32_t swap_nbytes);
 
 #define CPU_TRANSPOSE_SIZES 5 /* units of 1, 2, 4, 8 and 16 bytes */
 
@@ -82,10 +99,10 @@ struct cpu_kernels {
     /* `count` contiguous rows of `nbytes` > 0. What lies `prefetch_nbytes` from each, before or behind it, is
      * prefetched; 0: not. */
     void (*rows)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
-                 int64_t prefetch_nbytes);
+                 int64_t prefetch_nbytes, int32_t swap_nbytes);
     /* The same past the caches: rows of whole aligned lines of dst. NULL: there is none, nor are the next ones. */
     void (*stream)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
-                   int64_t prefetch_nbytes, cpu_twin twin);
+                   int64_t prefetch_nbytes, cpu_twin twin, int32_t swap_nbytes);
     /* A shuffle past the caches: each output goes to whole aligned lines of dst. With a twin it has one output. */
     void (*stream_shuffle)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps,
                            int64_t prefetch_nbytes, cpu_twin twin);
@@ -96,7 +113,9 @@ struct cpu_kernels {
                           int64_t staged);
     /* A transpose to aligned lines of dst, of whole ones and whole blocks of rows. NULL: there is none. */
     cpu_transpose_fn stream_transpose[CPU_TRANSPOSE_SIZES];
-    void (*stream_end)(void); /* after the last one of a thread: other threads see it */
+    cpu_paced_fn paced_transpose[CPU_TRANSPOSE_SIZES]; /* NULL: there is none */
+    const struct cpu_conversions *conversions;         /* NULL: there are none, but perhaps narrower ones */
+    void (*stream_end)(void);                          /* after the last one of a thread: other threads see it */
 };
 
 extern const cpu_kernels ndbuf_cpu__kernels_portable;

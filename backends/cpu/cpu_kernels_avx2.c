@@ -3,11 +3,14 @@
 
 #include <immintrin.h>
 
+#include "backends/cpu/cpu_conversions.h"
+
 /* Kernels for vectors of 32 bytes. Shuffles take 16: there is no shuffle of bytes across the halves. */
 
 #define KERNELS ndbuf_cpu__kernels_avx2
 #define KERNELS_NAME "avx2"
 #define KERNELS_NARROWER ndbuf_cpu__kernels_ssse3
+#define KERNELS_CONVERSIONS &ndbuf_cpu__conversions_avx2
 #define SCATTER NULL
 
 #define LANES 2
@@ -29,6 +32,13 @@ static inline void line_stream(char *dst, const char *src)
     _mm256_stream_si256((__m256i *)dst, lo);
     _mm256_stream_si256((__m256i *)(dst + CPU_LINE_NBYTES / 2), hi);
 }
+static inline void line_stream_swapped(char *dst, const char *src, lanes order)
+{
+    __m256i lo = _mm256_loadu_si256((const __m256i *)src);
+    __m256i hi = _mm256_loadu_si256((const __m256i *)(src + CPU_LINE_NBYTES / 2));
+    _mm256_stream_si256((__m256i *)dst, _mm256_shuffle_epi8(lo, order));
+    _mm256_stream_si256((__m256i *)(dst + CPU_LINE_NBYTES / 2), _mm256_shuffle_epi8(hi, order));
+}
 
 static void stream_fence(void)
 {
@@ -39,6 +49,11 @@ static inline void lanes_exchange(lanes *v)
     __m256i lo = _mm256_permute2x128_si256(v[0], v[1], 0x20);
     v[1] = _mm256_permute2x128_si256(v[0], v[1], 0x31);
     v[0] = lo;
+}
+#define lanes_pick _mm256_shuffle_epi8
+static inline lanes lanes_repeat(const uint8_t *p)
+{
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p));
 }
 #define lanes_unpack_lo(unit, a, b) LANES_UNPACK_LO_##unit(a, b)
 #define lanes_unpack_hi(unit, a, b) LANES_UNPACK_HI_##unit(a, b)

@@ -4,12 +4,15 @@
 #include <immintrin.h>
 #include <stddef.h>
 
+#include "backends/cpu/cpu_conversions.h"
+
 /* Kernels for vectors of 64 bytes, a whole line, with shuffles of bytes across all of it (AVX-512 VBMI) and stores that
  * leave bytes out. */
 
 #define KERNELS ndbuf_cpu__kernels_avx512
 #define KERNELS_NAME "avx512"
 #define KERNELS_NARROWER ndbuf_cpu__kernels_avx2
+#define KERNELS_CONVERSIONS &ndbuf_cpu__conversions_avx512
 #define SCATTER scatter_masked
 
 #define LANES 4
@@ -38,6 +41,13 @@ static inline void line_stream(char *dst, const char *src)
     _mm256_stream_si256((__m256i *)dst, lo);
     _mm256_stream_si256((__m256i *)(dst + CPU_LINE_NBYTES / 2), hi);
 }
+static inline void line_stream_swapped(char *dst, const char *src, lanes order)
+{
+    __m256i lo = _mm256_loadu_si256((const __m256i *)src);
+    __m256i hi = _mm256_loadu_si256((const __m256i *)(src + CPU_LINE_NBYTES / 2));
+    _mm256_stream_si256((__m256i *)dst, _mm256_shuffle_epi8(lo, _mm512_castsi512_si256(order)));
+    _mm256_stream_si256((__m256i *)(dst + CPU_LINE_NBYTES / 2), _mm256_shuffle_epi8(hi, _mm512_castsi512_si256(order)));
+}
 
 static void stream_fence(void)
 {
@@ -53,6 +63,11 @@ static inline void lanes_exchange(lanes *v)
     v[1] = _mm512_shuffle_i32x4(a, c, 0xdd);
     v[2] = _mm512_shuffle_i32x4(b, d, 0x88);
     v[3] = _mm512_shuffle_i32x4(b, d, 0xdd);
+}
+#define lanes_pick _mm512_shuffle_epi8
+static inline lanes lanes_repeat(const uint8_t *p)
+{
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p));
 }
 #define lanes_unpack_lo(unit, a, b) LANES_UNPACK_LO_##unit(a, b)
 #define lanes_unpack_hi(unit, a, b) LANES_UNPACK_HI_##unit(a, b)

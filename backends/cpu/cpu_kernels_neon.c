@@ -9,6 +9,7 @@
 #define KERNELS ndbuf_cpu__kernels_neon
 #define KERNELS_NAME "neon"
 #define KERNELS_NARROWER ndbuf_cpu__kernels_portable
+#define KERNELS_CONVERSIONS NULL
 #define SCATTER NULL
 
 #define LANES 1
@@ -23,6 +24,11 @@ static inline void wide_store(char *dst, lanes v)
     vst1q_u8((uint8_t *)dst, v);
 }
 #define lanes_exchange(v) ((void)(v)) /* there is one lane */
+#define lanes_pick vqtbl1q_u8
+static inline lanes lanes_repeat(const uint8_t *p)
+{
+    return vld1q_u8(p);
+}
 #define lanes_unpack_lo(unit, a, b) LANES_UNPACK_LO_##unit(a, b)
 #define lanes_unpack_hi(unit, a, b) LANES_UNPACK_HI_##unit(a, b)
 #define LANES_UNPACK_LO_1(a, b) vzip1q_u8(a, b)

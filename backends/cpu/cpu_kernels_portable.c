@@ -8,18 +8,18 @@
 /* C alone: for processors without kernels of their own, and for the tests of the others. */
 
 static void rows_any(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
-                     int64_t prefetch_nbytes)
+                     int64_t prefetch_nbytes, int32_t swap_nbytes)
 {
     (void)prefetch_nbytes;
-    ndbuf_cpu__row_fn(nbytes)(dst, dst_stride, src, src_stride, count, nbytes);
+    ndbuf_cpu__row_fn(nbytes, swap_nbytes)(dst, dst_stride, src, src_stride, count, nbytes);
 }
 
 #define DEFINE_TRANSPOSE(nbytes)                                                                                       \
     static void transpose_##nbytes(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, \
-                                   int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)                             \
+                                   int64_t nlines, int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes)        \
     {                                                                                                                  \
         (void)prefetch_nbytes;                                                                                         \
-        ndbuf_cpu__transpose_any(dst, dst_offsets, src, src_offsets, nlines, nrows, nbytes);                           \
+        ndbuf_cpu__transpose_any(dst, dst_offsets, src, src_offsets, nlines, nrows, nbytes, swap_nbytes);              \
     }
 
 DEFINE_TRANSPOSE(1)

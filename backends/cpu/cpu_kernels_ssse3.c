@@ -8,6 +8,7 @@
 #define KERNELS ndbuf_cpu__kernels_ssse3
 #define KERNELS_NAME "ssse3"
 #define KERNELS_NARROWER ndbuf_cpu__kernels_portable
+#define KERNELS_CONVERSIONS NULL
 #define SCATTER NULL
 
 #define LANES 1
@@ -28,12 +29,23 @@ static inline void line_stream(char *dst, const char *src)
         wide_stream(dst + at, wide_load(src + at));
     }
 }
+static inline void line_stream_swapped(char *dst, const char *src, lanes order)
+{
+    for (int at = 0; at < CPU_LINE_NBYTES; at += 16) {
+        wide_stream(dst + at, _mm_shuffle_epi8(wide_load(src + at), order));
+    }
+}
 
 static void stream_fence(void)
 {
     _mm_sfence();
 }
 #define lanes_exchange(v) ((void)(v)) /* there is one lane */
+#define lanes_pick _mm_shuffle_epi8
+static inline lanes lanes_repeat(const uint8_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)p);
+}
 #define lanes_unpack_lo(unit, a, b) LANES_UNPACK_LO_##unit(a, b)
 #define lanes_unpack_hi(unit, a, b) LANES_UNPACK_HI_##unit(a, b)
 #define LANES_UNPACK_LO_1(a, b) _mm_unpacklo_epi8(a, b)

@@ -87,7 +87,7 @@ static void plan_repeat(cpu_plan *plan)
 static void plan_strided(cpu_plan *plan, int32_t column)
 {
     plan->kind = CPU_PLAN_STRIDED;
-    plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes);
+    plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes, plan->swap_nbytes);
     plan->row = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
     plan->row_piece = units_of_task(plan);
     if (column >= 0) {
@@ -106,12 +106,12 @@ static bool plan_gather(cpu_plan *plan, const cpu_kernels *kernels, int64_t grou
     plan->group_units = group_units;
     plan->group_stride = group_units > 1 ? last->src_stride : 0;
     plan->row = *row;
-    if (kernels->shuffle == NULL || !ndbuf_cpu__shuffle_gather(plan, kernels->shuffle_nbytes)) {
+    if (kernels->shuffle == NULL || !ndbuf_cpu__shuffle_gather(plan, kernels->shuffle_nbytes, plan->swap_nbytes)) {
         plan->group_units = 1;
         return false;
     }
     plan->kind = CPU_PLAN_GATHER;
-    plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes);
+    plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes, plan->swap_nbytes);
     plan->nloops -= group_units > 1 ? 2 : 1;
     plan->row_piece = at_least_1(units_of_task(plan) / group_units);
     return true;
@@ -135,7 +135,7 @@ static bool plan_scatter(cpu_plan *plan, const cpu_kernels *kernels)
         return false;
     }
     plan->kind = CPU_PLAN_SCATTER;
-    plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes);
+    plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes, plan->swap_nbytes);
     plan->row = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
     plan->row_piece = units_of_task(plan);
     return true;
@@ -157,7 +157,7 @@ static bool plan_weave(cpu_plan *plan, const cpu_kernels *kernels, int32_t colum
         return false;
     }
     plan->kind = CPU_PLAN_WEAVE;
-    plan->row_fn = ndbuf_cpu__row_fn(unit);
+    plan->row_fn = ndbuf_cpu__row_fn(unit, plan->swap_nbytes);
     ndbuf_cpu__plan_take(plan, last);
     ndbuf_cpu__plan_take(plan, column);
     plan->row = row;
@@ -292,6 +292,7 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
 {
     cpu_plan *plan = out_plan;
     plan->unit_nbytes = box->unit_nbytes;
+    plan->swap_nbytes = box->swap_nbytes;
     plan->dst_offset = 0;
     plan->src_offset = 0;
     plan->nloops = box->ndim;

@@ -36,7 +36,7 @@ typedef struct cpu_axis {
 /* Of the offsets of a transpose's tile, in each direction. */
 #define CPU_PLAN_MAX_LINES 1152
 #define CPU_PLAN_MAX_ROWS 1536
-#define CPU_PLAN_MAX_STAGE_NBYTES (48 * 1024)
+#define CPU_PLAN_MAX_STAGE_NBYTES (64 * 1024)
 #define CPU_PLAN_MAX_STAGED_ROWS 256
 #define CPU_PLAN_MAX_PANEL_NBYTES 512
 #define CPU_PLAN_MAX_SENT_NBYTES 128
@@ -54,6 +54,7 @@ typedef struct cpu_transpose {
     int64_t panels_sent; /* past the caches: row pieces after which whole lines leave the stage */
     int64_t prefetch_nbytes; /* as usual: from each line to the next strip of it; 0: not */
     int64_t dst_alignment;   /* of the box's address within a cache line */
+    bool paced;              /* past the caches: tiles leave while the next ones are made; `stage_pitch` is of each */
     bool packs_lines;        /* units of lines with gaps are first brought together */
     int64_t src_offsets[CPU_PLAN_MAX_LINES];
     int64_t dst_offsets[CPU_PLAN_MAX_ROWS];
@@ -65,6 +66,7 @@ typedef struct cpu_plan {
     bool whole_lines;        /* ROWS: each starts and ends with a cache line of the destination */
     int64_t prefetch_nbytes; /* how far from where it is read the source is prefetched; 0: not */
     int64_t unit_nbytes;
+    int32_t swap_nbytes; /* as in cpu_box */
     int64_t nbytes;
     int64_t dst_offset; /* where axes were turned round: of the first unit, from the box's address */
     int64_t src_offset;
@@ -74,8 +76,8 @@ typedef struct cpu_plan {
     int64_t row_piece; /* indices of the row axis in one task */
     cpu_axis column;   /* extent 1: none */
     int64_t column_piece;
-    int64_t ntasks; /* pieces in all loops together, row pieces fastest */
-    cpu_row_fn row_fn;
+    int64_t ntasks;        /* pieces in all loops together, row pieces fastest */
+    cpu_row_fn row_fn;     /* TRANSPOSE: as they are, to bring lines with gaps together */
     int64_t group_units;   /* GATHER: dense units of the destination at each index of the row axis */
     int64_t group_stride;  /* between them in the source */
     int64_t shuffle_reach; /* bytes of the source that a step reads, from in_offsets[0] on */
@@ -88,7 +90,7 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
                           const ndbuf_cpu__tuning *tuning);
 
 /* Fills the shuffle of a GATHER; false: its window is too wide. */
-bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes);
+bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes, int32_t swap_nbytes);
 
 /* Fills the shuffle of a SCATTER; false: its window is too wide. */
 bool ndbuf_cpu__shuffle_scatter(cpu_plan *plan, int32_t vector_nbytes, int64_t dst_stride);

@@ -120,7 +120,7 @@ static void copy_far(const rows_copy *copy, int64_t first, int64_t last, bool fe
             line_walk_prefetch(&to, count * nbytes, true);
             line_walk_prefetch(&from, count * nbytes, false);
             if (streams) {
-                kernels->stream(dst + at, 0, src + at, 0, 1, nbytes, 0, twin);
+                kernels->stream(dst + at, 0, src + at, 0, 1, nbytes, 0, twin, 0);
             } else {
                 copy_piece(dst + at, src + at, nbytes);
             }

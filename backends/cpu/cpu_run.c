@@ -77,8 +77,21 @@ static void strided(const cpu_run *run, char *dst, const char *src, int64_t coun
     }
 }
 
+const char *ndbuf_cpu__repeated_item(const cpu_plan *plan, const char *src, char *room)
+{
+    if (plan->swap_nbytes == 0) {
+        return src;
+    }
+    ndbuf_cpu__row_fn(plan->unit_nbytes, plan->swap_nbytes)(room, 0, src, 0, 1, plan->unit_nbytes);
+    return room;
+}
+
 static void copy_bytes(const cpu_run *run, char *dst, const char *src, int64_t nbytes)
 {
+    if (run->plan->swap_nbytes != 0) {
+        run->kernels->rows(dst, 0, src, 0, 1, nbytes, 0, run->plan->swap_nbytes);
+        return;
+    }
 #if defined(__x86_64__) && defined(__GNUC__)
     if (nbytes >= run->tuning->rep_movsb_nbytes) {
         __asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(nbytes) : : "memory");
@@ -93,13 +106,14 @@ static void copy_bytes(const cpu_run *run, char *dst, const char *src, int64_t n
 static void run_cached(const cpu_run *run, const cpu_piece *piece)
 {
     const cpu_plan *plan = run->plan;
+    char item[CPU_REPEAT_MAX_NBYTES];
     switch (plan->kind) {
     case CPU_PLAN_BYTES:
         copy_bytes(run, piece->dst, piece->src, piece->count);
         break;
     case CPU_PLAN_ROWS:
         run->kernels->rows(piece->dst, plan->row.dst_stride, piece->src, plan->row.src_stride, piece->count,
-                           plan->unit_nbytes, plan->prefetch_nbytes);
+                           plan->unit_nbytes, plan->prefetch_nbytes, plan->swap_nbytes);
         break;
     case CPU_PLAN_GATHER:
         ndbuf_cpu__run_gather(run, piece, 0);
@@ -111,7 +125,8 @@ static void run_cached(const cpu_run *run, const cpu_piece *piece)
         ndbuf_cpu__run_weave(run, &plan->shuffle, &plan->column, piece->dst, piece->src, piece->count);
         break;
     case CPU_PLAN_REPEAT:
-        ndbuf_cpu__repeat(piece->dst, piece->src, plan->unit_nbytes, piece->count);
+        ndbuf_cpu__repeat(piece->dst, ndbuf_cpu__repeated_item(plan, piece->src, item), plan->unit_nbytes,
+                          piece->count);
         break;
     default:
         strided(run, piece->dst, piece->src, piece->count, piece->ncolumns);
@@ -196,6 +211,7 @@ static void run_tiles(cpu_run *run, cursor *at, int64_t ntasks)
 {
     const cpu_plan *plan = run->plan;
     int64_t nrow_pieces = pieces_of(plan->row.extent, plan->row_piece);
+    ndbuf_cpu__transpose_begin(&run->memory.tile);
     while (ntasks > 0) {
         cpu_piece piece = cursor_piece(at, plan);
         int64_t count = cpu_smaller(nrow_pieces - at->row, ntasks);
@@ -209,6 +225,7 @@ static void run_tiles(cpu_run *run, cursor *at, int64_t ntasks)
         tiles.next = ntasks > 0 ? cursor_piece(at, plan).src : NULL;
         ndbuf_cpu__transpose_run(plan, run->kernels, &run->memory.tile, &tiles);
     }
+    ndbuf_cpu__transpose_end(&run->memory.tile, run->kernels);
 }
 
 /* Past the caches: the first half of the tasks beside the second one, where that is faster. */

@@ -36,6 +36,10 @@ void ndbuf_cpu__run_gather(const cpu_run *run, const cpu_piece *piece, int64_t s
 void ndbuf_cpu__run_weave(const cpu_run *run, const cpu_shuffle *shuffle, const cpu_axis *streams, char *dst,
                           const char *src, int64_t count);
 
+/* The unit that a REPEAT writes: src, or what becomes of it, in `room`. */
+#define CPU_REPEAT_MAX_NBYTES 16
+const char *ndbuf_cpu__repeated_item(const cpu_plan *plan, const char *src, char *room);
+
 /* One piece past the caches; `twin`, unless NULL, is another one, and is copied beside it. */
 void ndbuf_cpu__run_streamed(cpu_run *run, const cpu_piece *piece, const cpu_piece *twin);
 

@@ -23,30 +23,60 @@ static cpu_twin twin_of(const cpu_piece *piece, const cpu_piece *twin)
     return (cpu_twin){twin->dst - piece->dst, twin->src - piece->src};
 }
 
-/* Contiguous bytes; what is not whole lines of the destination goes as usual. */
-static void stream_bytes(const cpu_kernels *kernels, char *dst, const char *src, int64_t nbytes,
-                         int64_t prefetch_nbytes, cpu_twin twin)
+/* Bytes to be reversed in numbers that reach over the ends of lines. */
+static void stream_cut_numbers(cpu_run *run, char *dst, const char *src, int64_t nbytes)
 {
+    const int32_t swap = run->plan->swap_nbytes;
+    cpu_writer *writer = &run->memory.writers[0];
+    cpu_writer_seek(writer, run->kernels, dst);
+    while (nbytes > 0) {
+        int64_t count = cpu_smaller(nbytes, cpu_writer_room(writer) / swap * swap);
+        run->kernels->rows(cpu_writer_place(writer), 0, src, 0, 1, count, 0, swap);
+        cpu_writer_commit(writer, count);
+        cpu_writer_flush(writer, run->kernels);
+        src += count;
+        nbytes -= count;
+    }
+}
+
+/* Less than a line, as usual. */
+static void copy_edge(const cpu_run *run, char *dst, const char *src, int64_t nbytes)
+{
+    if (run->plan->swap_nbytes == 0) {
+        memcpy(dst, src, (size_t)nbytes);
+    } else if (nbytes > 0) {
+        run->kernels->rows(dst, 0, src, 0, 1, nbytes, 0, run->plan->swap_nbytes);
+    }
+}
+
+/* Contiguous bytes; what is not whole lines of the destination goes as usual. */
+static void stream_bytes(cpu_run *run, char *dst, const char *src, int64_t nbytes, int64_t prefetch_nbytes,
+                         cpu_twin twin)
+{
+    const int32_t swap = run->plan->swap_nbytes;
     int64_t head = cpu_smaller(cpu_line_rest(dst), nbytes);
     int64_t body = (nbytes - head) / CPU_LINE_NBYTES * CPU_LINE_NBYTES;
     int64_t tail = nbytes - head - body;
     for (int way = 0; way < (twin.dst != 0 ? 2 : 1); way++) {
         char *to = dst + way * twin.dst;
         const char *from = src + way * twin.src;
-        memcpy(to, from, (size_t)head);
-        memcpy(to + head + body, from + head + body, (size_t)tail);
+        if (swap != 0 && head % swap != 0) {
+            stream_cut_numbers(run, to, from, nbytes);
+            continue;
+        }
+        copy_edge(run, to, from, head);
+        copy_edge(run, to + head + body, from + head + body, tail);
     }
-    if (body > 0) {
-        kernels->stream(dst + head, 0, src + head, 0, 1, body, prefetch_nbytes, twin);
+    if (body > 0 && (swap == 0 || head % swap == 0)) {
+        run->kernels->stream(dst + head, 0, src + head, 0, 1, body, prefetch_nbytes, twin, swap);
     }
 }
 
-static void stream_row(const cpu_run *run, const cpu_piece *piece, cpu_twin twin)
+static void stream_row(cpu_run *run, const cpu_piece *piece, cpu_twin twin)
 {
     int64_t nbytes = piece->count;
     int64_t distance = run->tuning->stream_prefetch_nbytes;
-    stream_bytes(run->kernels, piece->dst, piece->src, nbytes,
-                 nbytes / PREFETCHED_ROW_FACTOR >= distance ? distance : 0, twin);
+    stream_bytes(run, piece->dst, piece->src, nbytes, nbytes / PREFETCHED_ROW_FACTOR >= distance ? distance : 0, twin);
 }
 
 /* The steps of a shuffle, the last one first. */
@@ -97,8 +127,10 @@ static void stream_gather(const cpu_run *run, const cpu_piece *piece, int64_t nh
     }
 }
 
-static void stream_repeat(const cpu_run *run, char *dst, const char *item, int64_t count)
+static void stream_repeat(const cpu_run *run, char *dst, const char *src, int64_t count)
 {
+    char room[CPU_REPEAT_MAX_NBYTES];
+    const char *item = ndbuf_cpu__repeated_item(run->plan, src, room);
     int64_t unit = run->plan->unit_nbytes;
     int64_t left = count * unit;
     char pattern[PATTERN_NBYTES + 2 * CPU_LINE_NBYTES];
@@ -117,11 +149,11 @@ static void stream_repeat(const cpu_run *run, char *dst, const char *item, int64
     const char *phase = pattern + head % unit;
     int64_t nlines = left / CPU_LINE_NBYTES;
     if (is_in_line) {
-        run->kernels->stream(dst, CPU_LINE_NBYTES, phase, 0, nlines, CPU_LINE_NBYTES, 0, no_twin);
+        run->kernels->stream(dst, CPU_LINE_NBYTES, phase, 0, nlines, CPU_LINE_NBYTES, 0, no_twin, 0);
     } else {
         for (int64_t done = 0; done < nlines * CPU_LINE_NBYTES; done += period) {
             int64_t nbytes = cpu_smaller(period, nlines * CPU_LINE_NBYTES - done);
-            run->kernels->stream(dst + done, 0, phase, 0, 1, nbytes, 0, no_twin);
+            run->kernels->stream(dst + done, 0, phase, 0, 1, nbytes, 0, no_twin, 0);
         }
     }
     dst += nlines * CPU_LINE_NBYTES;
@@ -211,7 +243,7 @@ static void dense_step(const cpu_run *run, cpu_writer *writer, cpu_piece *rest, 
         ndbuf_cpu__run_gather(run, &part, CPU_VECTOR_MAX);
     } else if (plan->kind == CPU_PLAN_ROWS) {
         run->kernels->rows(place, plan->unit_nbytes, rest->src, plan->row.src_stride, n, plan->unit_nbytes,
-                           plan->prefetch_nbytes);
+                           plan->prefetch_nbytes, plan->swap_nbytes);
     } else {
         plan->row_fn(place, plan->unit_nbytes, rest->src, plan->row.src_stride, n, plan->unit_nbytes);
     }
@@ -251,7 +283,7 @@ static bool has_short_rows(const cpu_plan *plan)
 }
 
 /* The kinds that go by lines take two pieces side by side; returns false where they cannot, and nothing was done. */
-static bool run_beside(const cpu_run *run, const cpu_piece *piece, const cpu_piece *twin)
+static bool run_beside(cpu_run *run, const cpu_piece *piece, const cpu_piece *twin)
 {
     const cpu_plan *plan = run->plan;
     cpu_twin beside = twin_of(piece, twin);
@@ -267,7 +299,7 @@ static bool run_beside(const cpu_run *run, const cpu_piece *piece, const cpu_pie
             return false;
         }
         run->kernels->stream(piece->dst, plan->row.dst_stride, piece->src, plan->row.src_stride, piece->count,
-                             plan->unit_nbytes, plan->prefetch_nbytes, beside);
+                             plan->unit_nbytes, plan->prefetch_nbytes, beside, plan->swap_nbytes);
         return true;
     case CPU_PLAN_GATHER: {
         int64_t index_nbytes = plan->group_units * plan->unit_nbytes;
@@ -308,7 +340,7 @@ static void run_alone(cpu_run *run, const cpu_piece *piece)
             break;
         }
         for (int64_t i = 0; i < piece->count; i++) {
-            stream_bytes(run->kernels, piece->dst + i * plan->row.dst_stride, piece->src + i * plan->row.src_stride,
+            stream_bytes(run, piece->dst + i * plan->row.dst_stride, piece->src + i * plan->row.src_stride,
                          plan->unit_nbytes, plan->prefetch_nbytes, no_twin);
         }
         break;

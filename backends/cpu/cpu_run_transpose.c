@@ -8,8 +8,9 @@
 /* Tiles are turned a strip after the other: a strip is a piece of each line of the source, a cache line or two long,
  * and becomes some rows of the destination. A destination that is written as usual gets them at once, or, where lines
  * are shorter than a vector, by way of the stage. Past the caches, rows that begin with a cache line get whole ones
- * right from the kernels. Others are staged: tiles that follow each other along the row axis each add a piece to every
- * row, and whole lines leave. */
+ * right from the kernels, or, where rows share cache sets, by way of a stage that fills while another one leaves.
+ * Others are staged: tiles that follow each other along the row axis each add a piece to every row, and whole lines
+ * leave. */
 
 /* A tile in progress. */
 typedef struct cpu_tile {
@@ -18,6 +19,7 @@ typedef struct cpu_tile {
     int size; /* of units, as the kernels count them; -1: it is another one */
     int64_t block_side;
     int64_t unit;
+    int32_t swap; /* numbers of so many bytes are reversed; 0: not */
     int64_t nlines;
     int64_t nahead;          /* units of each line from the strip on, also in tiles that follow */
     int64_t prefetch_nbytes; /* from each line to what is wanted next; 0: nothing */
@@ -47,14 +49,15 @@ static void tile_turn_few(const cpu_tile *tile, const cpu_kernels *kernels, char
     const int64_t side = kernels->block_side[tile->size];
     const int64_t pitch = side * tile->unit;
     const int64_t nbytes = nlines * tile->unit;
-    const cpu_row_fn copy_rows = ndbuf_cpu__row_fn(nbytes);
+    const cpu_row_fn copy_rows = ndbuf_cpu__row_fn(nbytes, 0);
     for (int64_t i = 0; i < side; i++) {
         block_offsets[i] = i * pitch;
         line_offsets[i] = src_offsets[i < nlines ? i : 0];
     }
     for (int64_t b = 0; b < nrows; b += side) {
         b = cpu_smaller(b, nrows - side);
-        kernels->transpose[tile->size](block, block_offsets, src + b * tile->unit, line_offsets, side, side, 0);
+        kernels->transpose[tile->size](block, block_offsets, src + b * tile->unit, line_offsets, side, side, 0,
+                                       tile->swap);
         if (tile->plan->transpose.rows_per_index == 1 && tile->plan->transpose.stage_pitch == 0) {
             copy_rows(dst + dst_offsets[b], tile->plan->column.dst_stride, block, pitch, side, nbytes);
             continue;
@@ -74,7 +77,7 @@ static void tile_turn(const cpu_tile *tile, char *dst, const int64_t *dst_offset
         kernels = kernels->narrower;
     }
     if (kernels != NULL && kernels->block_side[tile->size] > 1) {
-        kernels->transpose[tile->size](dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+        kernels->transpose[tile->size](dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, tile->swap);
         return;
     }
     kernels = narrowest_kernels(tile);
@@ -82,7 +85,7 @@ static void tile_turn(const cpu_tile *tile, char *dst, const int64_t *dst_offset
         nrows >= kernels->block_side[tile->size]) {
         tile_turn_few(tile, kernels, dst, dst_offsets, src, src_offsets, nlines, nrows);
     } else {
-        ndbuf_cpu__transpose_any(dst, dst_offsets, src, src_offsets, nlines, nrows, tile->unit);
+        ndbuf_cpu__transpose_any(dst, dst_offsets, src, src_offsets, nlines, nrows, tile->unit, tile->swap);
     }
 }
 
@@ -97,7 +100,7 @@ static void tile_turn_short(const cpu_tile *tile, const cpu_kernels *kernels, ch
     int64_t nbytes = nrows * tile->unit;
     int64_t side = kernels->block_side[tile->size];
     int64_t slot = side * tile->unit;
-    cpu_row_fn copy_line = ndbuf_cpu__row_fn(nbytes);
+    cpu_row_fn copy_line = ndbuf_cpu__row_fn(nbytes, 0);
     for (int64_t b = 0; b < side; b++) {
         row_offsets[b] = b < nrows ? dst_offsets[b] : CPU_PLAN_MAX_STAGE_NBYTES - transpose->stage_pitch;
         packed_offsets[b] = b * slot;
@@ -111,7 +114,8 @@ static void tile_turn_short(const cpu_tile *tile, const cpu_kernels *kernels, ch
                 memcpy(packed + i * slot, src + transpose->src_offsets[a + i], (size_t)nbytes);
             }
         }
-        kernels->transpose[tile->size](dst + a * tile->unit, row_offsets, packed, packed_offsets, side, side, 0);
+        kernels->transpose[tile->size](dst + a * tile->unit, row_offsets, packed, packed_offsets, side, side, 0,
+                                       tile->swap);
     }
 }
 
@@ -253,7 +257,8 @@ static void rows_send_first(const cpu_tile *tile, cpu_tile_memory *memory, int64
             begin = CPU_LINE_NBYTES;
         }
         if (begin < whole) {
-            tile->kernels->stream(memory->lines[r] + begin, 0, row + begin, 0, 1, whole - begin, 0, (cpu_twin){0, 0});
+            tile->kernels->stream(memory->lines[r] + begin, 0, row + begin, 0, 1, whole - begin, 0, (cpu_twin){0, 0},
+                                  0);
         }
         memmove(row, row + whole, CPU_LINE_NBYTES);
         memory->lines[r] += whole;
@@ -327,7 +332,7 @@ static void run_direct(cpu_tile *tile, const cpu_tile_run *tiles, int64_t nrows)
                         : tiles->next != NULL   ? tiles->next - src
                                                 : 0;
         stream(dst, transpose->dst_offsets, src, transpose->src_offsets, whole_lines, whole_rows,
-               transpose->prefetch_nbytes != 0 ? transpose->prefetch_nbytes : ahead);
+               transpose->prefetch_nbytes != 0 ? transpose->prefetch_nbytes : ahead, tile->swap);
         if (whole_lines < nlines) {
             tile_turn(tile, dst + whole_lines * tile->unit, transpose->dst_offsets, src,
                       transpose->src_offsets + whole_lines, nlines - whole_lines, nrows, 0);
@@ -336,6 +341,63 @@ static void run_direct(cpu_tile *tile, const cpu_tile_run *tiles, int64_t nrows)
             tile_turn(tile, dst, transpose->dst_offsets + whole_rows, src + whole_rows * tile->unit,
                       transpose->src_offsets, whole_lines, nrows - whole_rows, 0);
         }
+    }
+}
+
+/* Whole lines of whole blocks go by way of one half of the stage while the other one leaves; what is left over at the
+ * edges goes as usual. */
+static void run_paced(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_run *tiles, int64_t nrows)
+{
+    const cpu_plan *plan = tile->plan;
+    const cpu_transpose *transpose = &plan->transpose;
+    const cpu_paced_fn turn = tile->kernels->paced_transpose[tile->size];
+    const int64_t pitch = transpose->stage_pitch;
+    int64_t whole_rows = nrows - nrows % tile->block_side;
+    for (int64_t r = 0; r < whole_rows; r++) {
+        memory->places[r] = r * pitch;
+    }
+    for (int64_t at = 0; at < tiles->nrow; at += plan->row_piece) {
+        int64_t nrow = cpu_smaller(plan->row_piece, tiles->nrow - at);
+        int64_t nlines = nrow * transpose->lines_per_index;
+        int64_t whole_lines = nlines - nlines % (CPU_LINE_NBYTES / tile->unit);
+        char *dst = tiles->dst + at * plan->row.dst_stride;
+        const char *src = tiles->src + at * plan->row.src_stride;
+        if (whole_lines > 0 && whole_rows > 0) {
+            cpu_pace pace = memory->pace;
+            pace.ahead = at + nrow < tiles->nrow ? src + nrow * plan->row.src_stride : tiles->next;
+            pace.ahead_nlines = whole_lines;
+            pace.ahead_nbytes = whole_rows * tile->unit;
+            char *stage = memory->stage + (memory->pace.staged == memory->stage ? CPU_PLAN_MAX_STAGE_NBYTES / 2 : 0);
+            turn(stage, memory->places, src, transpose->src_offsets, whole_lines, whole_rows, &pace, tile->swap);
+            memory->pace = (cpu_pace){.staged = stage,
+                                      .staged_pitch = pitch,
+                                      .staged_nrows = whole_rows,
+                                      .staged_nbytes = whole_lines * tile->unit,
+                                      .dst = dst,
+                                      .dst_offsets = transpose->dst_offsets};
+        }
+        if (whole_lines < nlines) {
+            tile_turn(tile, dst + whole_lines * tile->unit, transpose->dst_offsets, src,
+                      transpose->src_offsets + whole_lines, nlines - whole_lines, nrows, 0);
+        }
+        if (whole_rows < nrows) {
+            tile_turn(tile, dst, transpose->dst_offsets + whole_rows, src + whole_rows * tile->unit,
+                      transpose->src_offsets, whole_lines, nrows - whole_rows, 0);
+        }
+    }
+}
+
+void ndbuf_cpu__transpose_begin(cpu_tile_memory *memory)
+{
+    memory->pace = (cpu_pace){.staged_nrows = 0};
+}
+
+void ndbuf_cpu__transpose_end(cpu_tile_memory *memory, const cpu_kernels *kernels)
+{
+    const cpu_pace *pace = &memory->pace;
+    for (int64_t r = 0; r < pace->staged_nrows; r++) {
+        kernels->stream(pace->dst + pace->dst_offsets[r], 0, pace->staged + r * pace->staged_pitch, 0, 1,
+                        pace->staged_nbytes, 0, (cpu_twin){0, 0}, 0);
     }
 }
 
@@ -348,8 +410,11 @@ void ndbuf_cpu__transpose_run(const cpu_plan *plan, const cpu_kernels *kernels, 
                      .kernels = kernels,
                      .size = size,
                      .block_side = size >= 0 ? kernels->block_side[size] : 1,
-                     .unit = plan->unit_nbytes};
-    if (plan->streams && plan->transpose.stage_pitch == 0) {
+                     .unit = plan->unit_nbytes,
+                     .swap = plan->swap_nbytes};
+    if (plan->transpose.paced) {
+        run_paced(&tile, memory, tiles, nrows);
+    } else if (plan->streams && plan->transpose.stage_pitch == 0) {
         run_direct(&tile, tiles, nrows);
     } else if (plan->streams) {
         run_streamed(&tile, memory, tiles, nrows);

@@ -15,15 +15,18 @@ static void shuffle_clear(cpu_shuffle *shuffle, int32_t nin, int32_t nout)
 }
 
 /* Unit `x` of the vectors written, all taken as one, comes from bytes `at` and following of those read. */
-static void shuffle_put(cpu_shuffle *shuffle, int64_t x, int64_t at, int64_t unit, int32_t vector_nbytes)
+static void shuffle_put(cpu_shuffle *shuffle, int64_t x, int64_t at, int64_t unit, int32_t vector_nbytes,
+                        int32_t swap_nbytes)
 {
     int shift = vector_nbytes == 64 ? 6 : 4;
-    for (int64_t byte = 0; byte < unit; byte++, x++, at++) {
-        shuffle->index[x >> shift][at >> shift][x & (vector_nbytes - 1)] = (uint8_t)(at & (vector_nbytes - 1));
+    const int64_t reversed = swap_nbytes != 0 ? swap_nbytes - 1 : 0;
+    for (int64_t byte = 0; byte < unit; byte++, x++) {
+        int64_t from = at + (byte ^ reversed);
+        shuffle->index[x >> shift][from >> shift][x & (vector_nbytes - 1)] = (uint8_t)(from & (vector_nbytes - 1));
     }
 }
 
-bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes)
+bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes, int32_t swap_nbytes)
 {
     cpu_shuffle *shuffle = &plan->shuffle;
     const int64_t unit = plan->unit_nbytes;
@@ -58,7 +61,7 @@ bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes)
     int64_t x = 0;
     for (int64_t group = 0; group < ngroups; group++) {
         for (int64_t k = 0; k < plan->group_units; k++) {
-            shuffle_put(shuffle, x, group * stride + k * plan->group_stride - base, unit, vector_nbytes);
+            shuffle_put(shuffle, x, group * stride + k * plan->group_stride - base, unit, vector_nbytes, swap_nbytes);
             x += unit;
         }
     }
@@ -72,7 +75,7 @@ bool ndbuf_cpu__shuffle_scatter(cpu_plan *plan, int32_t vector_nbytes, int64_t d
     int64_t by_source = vector_nbytes / unit;
     int64_t by_window = (int64_t)CPU_SHUFFLE_MAX * vector_nbytes / dst_stride;
     int64_t nunits = by_source < by_window ? by_source : by_window;
-    if (nunits * unit * 4 < vector_nbytes) {
+    if (nunits * unit * 4 < vector_nbytes || dst_stride >= CPU_LINE_NBYTES) { /* a unit in a line is a store */
         return false;
     }
     shuffle_clear(shuffle, 1, (int32_t)((nunits * dst_stride + vector_nbytes - 1) / vector_nbytes));
@@ -81,7 +84,7 @@ bool ndbuf_cpu__shuffle_scatter(cpu_plan *plan, int32_t vector_nbytes, int64_t d
     shuffle->out_step = nunits * dst_stride;
     plan->shuffle_reach = vector_nbytes;
     for (int64_t i = 0; i < nunits; i++) {
-        shuffle_put(shuffle, i * dst_stride, i * unit, unit, vector_nbytes);
+        shuffle_put(shuffle, i * dst_stride, i * unit, unit, vector_nbytes, plan->swap_nbytes);
     }
     return true;
 }
@@ -105,7 +108,8 @@ void ndbuf_cpu__shuffle_weave(cpu_plan *plan, int32_t vector_nbytes, const cpu_a
         for (int64_t k = 0; k < count; k++) {
             int64_t woven = (i * count + k) * unit;       /* where unit i of stream k is on the one side */
             int64_t apart = k * vector_nbytes + i * unit; /* and on the other */
-            shuffle_put(shuffle, to_one ? woven : apart, to_one ? apart : woven, unit, vector_nbytes);
+            shuffle_put(shuffle, to_one ? woven : apart, to_one ? apart : woven, unit, vector_nbytes,
+                        plan->swap_nbytes);
         }
     }
 }

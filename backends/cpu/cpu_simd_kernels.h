@@ -3,13 +3,15 @@
 /* The kernels for vectors of any width, included once by the file of each instruction set, which defines before:
  *
  *   KERNELS               the table's name, KERNELS_NAME its text, KERNELS_NARROWER the table below it
+ *   KERNELS_CONVERSIONS   the table of cpu_conversions.h, or NULL
  *   LANES                 16-byte lanes in a vector: 1, 2 or 4
  *   lanes                 the type of such a vector
  *   lanes_unpack_lo/hi(unit_nbytes, a, b)   in each lane, units of both in turn: of the low, of the high halves
  *   lanes_exchange(v)     lane k of v[l] and lane l of v[k], of LANES vectors, change places
+ *   lanes_repeat(p)       16 bytes in each lane; lanes_pick(v, i): those bytes of each lane of v, in that order
  *   wide_load(src), wide_store(dst, v)   LANES * 16 bytes; of `lanes` again
  *   wide_stream(dst, v)   a macro, where there are stores past the caches; line_stream(dst, src), which moves a line
- *                         to an aligned one, and stream_fence behind the last one
+ *                         to an aligned one, line_stream_swapped(dst, src, order), and stream_fence behind the last one
  *   bytes                 the type of a vector of shuffles, BYTES_NBYTES wide
  *   bytes_load, bytes_store, and bytes_stream(dst, v), a macro, where there is wide_stream
  *   pick, pick_load(p)    an index vector
@@ -35,6 +37,17 @@
 #define HAS_STREAM
 #endif
 
+/* -- byte order -- */
+
+/* For lanes_pick. */
+static inline lanes swap_order(int32_t swap_nbytes)
+{
+    static const uint8_t orders[][16] = {{1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14},
+                                         {3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12},
+                                         {7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8}};
+    return lanes_repeat(orders[swap_nbytes >> 2]);
+}
+
 /* -- transposes -- */
 
 /* For the second cache: the next lines are needed soon, and the first one is busy. */
@@ -53,8 +66,9 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
 /* A block is a square with sides of a vector of units. R of its lines have R units in each lane, and log2(R) rounds of
  * the same perfect shuffle transpose them there; vectors of LANES such groups then exchange their lanes. */
 #define DEFINE_TRANSPOSE(UNIT, R)                                                                                      \
-    __attribute__((always_inline)) static inline void block_##UNIT(                                                    \
-        char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, const int streams)         \
+    __attribute__((always_inline)) static inline void block_##UNIT(char *dst, const int64_t *dst_offsets,              \
+                                                                   const char *src, const int64_t *src_offsets,        \
+                                                                   lanes order, const int swaps, const int streams)    \
     {                                                                                                                  \
         ADDRESS_ANEW(src_offsets);                                                                                     \
         ADDRESS_ANEW(dst_offsets);                                                                                     \
@@ -65,6 +79,9 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
             UNROLL for (int i = 0; i < (R); i++)                                                                       \
             {                                                                                                          \
                 x[g][i] = wide_load(src + src_offsets[g * (R) + i]);                                                   \
+                if (swaps) {                                                                                           \
+                    x[g][i] = lanes_pick(x[g][i], order);                                                              \
+                }                                                                                                      \
             }                                                                                                          \
             UNROLL for (int round = 1; round < (R); round *= 2)                                                        \
             {                                                                                                          \
@@ -97,8 +114,9 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
             }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
-    static void transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,   \
-                                 int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)                               \
+    __attribute__((always_inline)) static inline void turn_##UNIT(                                                     \
+        char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, int64_t nlines,            \
+        int64_t nrows, int64_t prefetch_nbytes, lanes order, const int swaps)                                          \
     {                                                                                                                  \
         const int64_t side = (int64_t)(R)*LANES;                                                                       \
         for (int64_t a = 0;;) {                                                                                        \
@@ -106,7 +124,7 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
                 prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * (UNIT));                          \
             }                                                                                                          \
             for (int64_t b = 0;;) {                                                                                    \
-                block_##UNIT(dst + a * (UNIT), dst_offsets + b, src + b * (UNIT), src_offsets + a, 0);                 \
+                block_##UNIT(dst + a * (UNIT), dst_offsets + b, src + b * (UNIT), src_offsets + a, order, swaps, 0);   \
                 if (b + side >= nrows) {                                                                               \
                     break;                                                                                             \
                 }                                                                                                      \
@@ -116,6 +134,16 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
                 break;                                                                                                 \
             }                                                                                                          \
             a = a + 2 * side <= nlines ? a + side : nlines - side;                                                     \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,   \
+                                 int64_t nlines, int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes)          \
+    {                                                                                                                  \
+        if ((UNIT) > 1 && swap_nbytes != 0) {                                                                          \
+            turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, swap_order(swap_nbytes),   \
+                        1);                                                                                            \
+        } else {                                                                                                       \
+            turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, swap_order(0), 0);         \
         }                                                                                                              \
     }
 
@@ -128,9 +156,9 @@ DEFINE_TRANSPOSE(16, 1)
 #if LANES > 1
 /* Neighbouring lines of a row leave one after the other. */
 #define DEFINE_STREAM_TRANSPOSE(UNIT)                                                                                  \
-    static void stream_transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src,                        \
-                                        const int64_t *src_offsets, int64_t nlines, int64_t nrows,                     \
-                                        int64_t prefetch_nbytes)                                                       \
+    __attribute__((always_inline)) static inline void stream_turn_##UNIT(                                              \
+        char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, int64_t nlines,            \
+        int64_t nrows, int64_t prefetch_nbytes, lanes order, const int swaps)                                          \
     {                                                                                                                  \
         const int64_t side = LANES * 16 / (UNIT);                                                                      \
         for (int64_t b = 0; b < nrows; b += side) {                                                                    \
@@ -139,8 +167,19 @@ DEFINE_TRANSPOSE(16, 1)
                 for (int64_t i = a; prefetch_nbytes != 0 && i < a + side; i++) {                                       \
                     __builtin_prefetch(column + src_offsets[i] + prefetch_nbytes, 0, 3);                               \
                 }                                                                                                      \
-                block_##UNIT(dst + a * (UNIT), dst_offsets + b, column, src_offsets + a, 1);                           \
+                block_##UNIT(dst + a * (UNIT), dst_offsets + b, column, src_offsets + a, order, swaps, 1);             \
             }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void stream_transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src,                        \
+                                        const int64_t *src_offsets, int64_t nlines, int64_t nrows,                     \
+                                        int64_t prefetch_nbytes, int32_t swap_nbytes)                                  \
+    {                                                                                                                  \
+        if ((UNIT) > 1 && swap_nbytes != 0) {                                                                          \
+            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes,                     \
+                               swap_order(swap_nbytes), 1);                                                            \
+        } else {                                                                                                       \
+            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, swap_order(0), 0);  \
         }                                                                                                              \
     }
 
@@ -156,6 +195,8 @@ DEFINE_STREAM_TRANSPOSE(16)
 #else
 #define STREAM_TRANSPOSE
 #endif
+
+#include "backends/cpu/cpu_simd_paced.h"
 
 /* -- shuffles -- */
 
@@ -302,26 +343,62 @@ __attribute__((always_inline)) static inline void rows_fixed(char *dst, int64_t 
     }
 }
 
+/* Rows from here on are worth having their vectors aligned in the destination. */
+#define LONG_ROW_NBYTES 1024
+
 /* At least one vector each; the last one overlaps the one before. */
-static inline void rows_wide(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,
-                             int64_t nbytes, int64_t prefetch_nbytes)
+__attribute__((always_inline)) static inline void rows_wide(char *dst, int64_t dst_stride, const char *src,
+                                                            int64_t src_stride, int64_t count, int64_t nbytes,
+                                                            int64_t prefetch_nbytes, int32_t swap_nbytes)
 {
+    const lanes order = swap_order(swap_nbytes);
     int64_t last = nbytes - WIDE_NBYTES;
     for (int64_t i = 0; i < count; i++) {
         lanes end = wide_load(src + last);
+        int64_t at = 0;
         rows_prefetch(src, nbytes, prefetch_nbytes);
-        for (int64_t at = 0; at < last; at += WIDE_NBYTES) {
-            wide_store(dst + at, wide_load(src + at));
+        if (swap_nbytes != 0 && nbytes >= LONG_ROW_NBYTES) {
+            wide_store(dst, lanes_pick(wide_load(src), order));
+            at = (int64_t)(-(uintptr_t)dst % WIDE_NBYTES);
+            at = at % swap_nbytes == 0 ? at : 0;
         }
-        wide_store(dst + last, end);
+        for (; at < last; at += WIDE_NBYTES) {
+            lanes v = wide_load(src + at);
+            wide_store(dst + at, swap_nbytes != 0 ? lanes_pick(v, order) : v);
+        }
+        wide_store(dst + last, swap_nbytes != 0 ? lanes_pick(end, order) : end);
         dst += dst_stride;
         src += src_stride;
     }
 }
 
-static void rows_any(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
-                     int64_t prefetch_nbytes)
+static void rows_swapped(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,
+                         int64_t nbytes, int64_t prefetch_nbytes, int32_t swap_nbytes)
 {
+    if (nbytes < WIDE_NBYTES) {
+        KERNELS_NARROWER.rows(dst, dst_stride, src, src_stride, count, nbytes, prefetch_nbytes, swap_nbytes);
+        return;
+    }
+    if (nbytes == WIDE_NBYTES) { /* no loop over the bytes */
+        const lanes order = swap_order(swap_nbytes);
+        for (int64_t i = 0; i < count; i++) {
+            rows_prefetch(src, WIDE_NBYTES, prefetch_nbytes);
+            wide_store(dst, lanes_pick(wide_load(src), order));
+            dst += dst_stride;
+            src += src_stride;
+        }
+        return;
+    }
+    rows_wide(dst, dst_stride, src, src_stride, count, nbytes, prefetch_nbytes, swap_nbytes);
+}
+
+static void rows_any(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
+                     int64_t prefetch_nbytes, int32_t swap_nbytes)
+{
+    if (swap_nbytes != 0) {
+        rows_swapped(dst, dst_stride, src, src_stride, count, nbytes, prefetch_nbytes, swap_nbytes);
+        return;
+    }
     switch (nbytes) {
     case 16:
         rows_fixed(dst, dst_stride, src, src_stride, count, prefetch_nbytes, 16);
@@ -337,9 +414,9 @@ static void rows_any(char *dst, int64_t dst_stride, const char *src, int64_t src
         break;
     default:
         if (nbytes >= WIDE_NBYTES) {
-            rows_wide(dst, dst_stride, src, src_stride, count, nbytes, prefetch_nbytes);
+            rows_wide(dst, dst_stride, src, src_stride, count, nbytes, prefetch_nbytes, 0);
         } else {
-            ndbuf_cpu__row_fn(nbytes)(dst, dst_stride, src, src_stride, count, nbytes);
+            ndbuf_cpu__row_fn(nbytes, 0)(dst, dst_stride, src, src_stride, count, nbytes);
         }
         break;
     }
@@ -348,9 +425,10 @@ static void rows_any(char *dst, int64_t dst_stride, const char *src, int64_t src
 /* -- past the caches -- */
 
 #if defined(HAS_STREAM)
-/* For constant numbers of ways only. */
+/* For constant numbers of ways and constant `swaps` only. */
 __attribute__((always_inline)) static inline void stream_lines(char *dst, const char *src, int64_t nbytes,
-                                                               int64_t prefetch_nbytes, cpu_twin twin, const int nways)
+                                                               int64_t prefetch_nbytes, cpu_twin twin, lanes order,
+                                                               const int nways, const int swaps)
 {
     for (int64_t at = 0; at < nbytes; at += CPU_LINE_NBYTES) {
         UNROLL for (int way = 0; way < nways; way++)
@@ -360,22 +438,43 @@ __attribute__((always_inline)) static inline void stream_lines(char *dst, const 
             if (prefetch_nbytes != 0) {
                 __builtin_prefetch(from + prefetch_nbytes, 0, 2);
             }
-            line_stream(to, from);
+            if (swaps) {
+                line_stream_swapped(to, from, order);
+            } else {
+                line_stream(to, from);
+            }
         }
     }
 }
 
-static void stream_rows(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,
-                        int64_t nbytes, int64_t prefetch_nbytes, cpu_twin twin)
+/* For constant numbers of ways and constant `swaps` only. */
+__attribute__((always_inline)) static inline void stream_rows_as(char *dst, int64_t dst_stride, const char *src,
+                                                                 int64_t src_stride, int64_t count, int64_t nbytes,
+                                                                 int64_t prefetch_nbytes, cpu_twin twin, lanes order,
+                                                                 const int nways, const int swaps)
 {
     for (int64_t i = 0; i < count; i++) {
-        if (twin.dst != 0) {
-            stream_lines(dst, src, nbytes, prefetch_nbytes, twin, 2);
-        } else {
-            stream_lines(dst, src, nbytes, prefetch_nbytes, twin, 1);
-        }
+        stream_lines(dst, src, nbytes, prefetch_nbytes, twin, order, nways, swaps);
         dst += dst_stride;
         src += src_stride;
+    }
+}
+
+#define STREAM_ROWS(nways, swaps)                                                                                      \
+    stream_rows_as(dst, dst_stride, src, src_stride, count, nbytes, prefetch_nbytes, twin, swap_order(swap_nbytes),    \
+                   nways, swaps)
+
+static void stream_rows(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,
+                        int64_t nbytes, int64_t prefetch_nbytes, cpu_twin twin, int32_t swap_nbytes)
+{
+    if (twin.dst != 0 && swap_nbytes != 0) {
+        STREAM_ROWS(2, 1);
+    } else if (twin.dst != 0) {
+        STREAM_ROWS(2, 0);
+    } else if (swap_nbytes != 0) {
+        STREAM_ROWS(1, 1);
+    } else {
+        STREAM_ROWS(1, 0);
     }
 }
 
@@ -431,7 +530,7 @@ static void stream_staged_rows(char *stage, int64_t pitch, int64_t *places, char
         char *line = lines[r];
         int64_t whole = (places[r] + staged - r * pitch) / CPU_LINE_NBYTES * CPU_LINE_NBYTES;
         if (whole > 0) {
-            stream_lines(line, row, whole, 0, (cpu_twin){0, 0}, 1);
+            stream_lines(line, row, whole, 0, (cpu_twin){0, 0}, swap_order(0), 1, 0);
             memcpy(row, row + whole, CPU_LINE_NBYTES);
         }
         lines[r] = line + whole;
@@ -441,7 +540,7 @@ static void stream_staged_rows(char *stage, int64_t pitch, int64_t *places, char
 
 #define STREAM_KERNELS                                                                                                 \
     .stream = stream_rows, .stream_shuffle = stream_shuffle_any, .stream_staged = stream_staged_rows,                  \
-    STREAM_TRANSPOSE.stream_end = stream_fence,
+    STREAM_TRANSPOSE PACED_TRANSPOSE.stream_end = stream_fence,
 #else
 #define STREAM_KERNELS
 #endif
@@ -455,4 +554,5 @@ const cpu_kernels KERNELS = {.name = KERNELS_NAME,
                              .gather_lines = gather_lines_any,
                              .scatter = SCATTER,
                              .rows = rows_any,
+                             .conversions = KERNELS_CONVERSIONS,
                              STREAM_KERNELS};

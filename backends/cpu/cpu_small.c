@@ -15,6 +15,7 @@
 /* The two last axes. */
 typedef struct cpu_plane {
     int64_t unit;
+    int32_t swap;                             /* numbers of so many bytes are reversed; 0: not */
     int64_t nrows, row_dst, row_src;          /* the axis before the last one */
     int64_t ncolumns, column_dst, column_src; /* the last one */
     const cpu_kernels *kernels;
@@ -49,7 +50,19 @@ static void plane_rows(const cpu_plane *plane, const void *context, char *dst, c
 {
     (void)context;
     for (int64_t i = 0; i < plane->nrows; i++) {
-        plane->kernels->rows(dst, plane->column_dst, src, plane->column_src, plane->ncolumns, plane->unit, 0);
+        plane->kernels->rows(dst, plane->column_dst, src, plane->column_src, plane->ncolumns, plane->unit, 0,
+                             plane->swap);
+        dst += plane->row_dst;
+        src += plane->row_src;
+    }
+}
+
+static void plane_swapped(const cpu_plane *plane, const void *context, char *dst, const char *src)
+{
+    (void)context;
+    cpu_row_fn row_fn = ndbuf_cpu__row_fn(plane->unit, plane->swap);
+    for (int64_t i = 0; i < plane->nrows; i++) {
+        row_fn(dst, plane->column_dst, src, plane->column_src, plane->ncolumns, plane->unit);
         dst += plane->row_dst;
         src += plane->row_src;
     }
@@ -65,7 +78,7 @@ typedef struct cpu_turn {
 static void plane_turn(const cpu_plane *plane, const void *context, char *dst, const char *src)
 {
     const cpu_turn *turn = context;
-    turn->fn(dst, turn->dst_offsets, src, turn->src_offsets, plane->ncolumns, plane->nrows, 0);
+    turn->fn(dst, turn->dst_offsets, src, turn->src_offsets, plane->ncolumns, plane->nrows, 0, plane->swap);
 }
 
 /* The kernel that turns the plane, where it is dense on both sides and not too small for its blocks. */
@@ -156,6 +169,7 @@ static NDBUF__NOINLINE void copy_planes(const cpu_box *box, const cpu_kernels *k
 {
     int32_t last = box->ndim - 1;
     cpu_plane plane = {.unit = box->unit_nbytes,
+                       .swap = box->swap_nbytes,
                        .nrows = box->shape[last - 1],
                        .row_dst = box->dst_strides[last - 1],
                        .row_src = box->src_strides[last - 1],
@@ -168,8 +182,8 @@ static NDBUF__NOINLINE void copy_planes(const cpu_box *box, const cpu_kernels *k
         turn_planes(box, &plane, turn);
         return;
     }
-    cpu_plane_fn copy = plane_rows;
-    switch (box->unit_nbytes) {
+    cpu_plane_fn copy = NULL;
+    switch (box->swap_nbytes == 0 ? box->unit_nbytes : 0) {
     case 1:
         copy = plane_1;
         break;
@@ -183,6 +197,7 @@ static NDBUF__NOINLINE void copy_planes(const cpu_box *box, const cpu_kernels *k
         copy = plane_8;
         break;
     default:
+        copy = box->swap_nbytes != 0 && box->unit_nbytes <= 8 ? plane_swapped : plane_rows;
         break;
     }
     walk(box, &plane, copy, NULL);
@@ -193,9 +208,10 @@ void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels)
     if (box->ndim > 1) {
         copy_planes(box, kernels);
     } else if (box->unit_nbytes > 8) {
-        kernels->rows(box->dst, box->dst_strides[0], box->src, box->src_strides[0], box->shape[0], box->unit_nbytes, 0);
+        kernels->rows(box->dst, box->dst_strides[0], box->src, box->src_strides[0], box->shape[0], box->unit_nbytes, 0,
+                      box->swap_nbytes);
     } else {
-        ndbuf_cpu__row_fn(box->unit_nbytes)(box->dst, box->dst_strides[0], box->src, box->src_strides[0], box->shape[0],
-                                            box->unit_nbytes);
+        ndbuf_cpu__row_fn(box->unit_nbytes, box->swap_nbytes)(box->dst, box->dst_strides[0], box->src,
+                                                              box->src_strides[0], box->shape[0], box->unit_nbytes);
     }
 }

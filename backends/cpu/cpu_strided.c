@@ -47,8 +47,40 @@ static void row_any(char *dst, int64_t dst_stride, const char *src, int64_t src_
     }
 }
 
-cpu_row_fn ndbuf_cpu__row_fn(int64_t unit_nbytes)
+/* Units of numbers whose bytes are reversed. */
+#define DEFINE_SWAPPED_LOOPS(nbytes, bits)                                                                             \
+    static inline void swap_##nbytes(char *dst, const char *src)                                                       \
+    {                                                                                                                  \
+        uint##bits##_t number;                                                                                         \
+        memcpy(&number, src, nbytes);                                                                                  \
+        number = __builtin_bswap##bits(number);                                                                        \
+        memcpy(dst, &number, nbytes);                                                                                  \
+    }                                                                                                                  \
+    static void row_swapped_##nbytes(char *dst, int64_t dst_stride, const char *src, int64_t src_stride,               \
+                                     int64_t count, int64_t unit_nbytes)                                               \
+    {                                                                                                                  \
+        for (int64_t i = 0; i < count; i++) {                                                                          \
+            swap_##nbytes(dst + i * dst_stride, src + i * src_stride);                                                 \
+            for (int64_t at = (nbytes); at < unit_nbytes; at += (nbytes)) {                                            \
+                swap_##nbytes(dst + i * dst_stride + at, src + i * src_stride + at);                                   \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+DEFINE_SWAPPED_LOOPS(2, 16)
+DEFINE_SWAPPED_LOOPS(4, 32)
+DEFINE_SWAPPED_LOOPS(8, 64)
+
+static cpu_row_fn row_swapped(int32_t swap_nbytes)
 {
+    return swap_nbytes == 2 ? row_swapped_2 : swap_nbytes == 4 ? row_swapped_4 : row_swapped_8;
+}
+
+cpu_row_fn ndbuf_cpu__row_fn(int64_t unit_nbytes, int32_t swap_nbytes)
+{
+    if (swap_nbytes != 0) {
+        return row_swapped(swap_nbytes);
+    }
 #define CASE_ROW(nbytes)                                                                                               \
     case nbytes:                                                                                                       \
         return row_##nbytes;
@@ -59,9 +91,24 @@ cpu_row_fn ndbuf_cpu__row_fn(int64_t unit_nbytes)
     }
 }
 
-void ndbuf_cpu__transpose_any(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
-                              int64_t nlines, int64_t nrows, int64_t unit_nbytes)
+static void transpose_swapped(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
+                              int64_t nlines, int64_t nrows, int64_t unit_nbytes, int32_t swap_nbytes)
 {
+    const cpu_row_fn swap = row_swapped(swap_nbytes);
+    for (int64_t a = 0; a < nlines; a++) {
+        for (int64_t b = 0; b < nrows; b++) {
+            swap(dst + dst_offsets[b] + a * unit_nbytes, 0, src + src_offsets[a] + b * unit_nbytes, 0, 1, unit_nbytes);
+        }
+    }
+}
+
+void ndbuf_cpu__transpose_any(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
+                              int64_t nlines, int64_t nrows, int64_t unit_nbytes, int32_t swap_nbytes)
+{
+    if (swap_nbytes != 0) {
+        transpose_swapped(dst, dst_offsets, src, src_offsets, nlines, nrows, unit_nbytes, swap_nbytes);
+        return;
+    }
 #define CASE_TRANSPOSE(nbytes)                                                                                         \
     case nbytes:                                                                                                       \
         transpose_##nbytes(dst, dst_offsets, src, src_offsets, nlines, nrows);                                         \

@@ -11,12 +11,13 @@
 typedef void (*cpu_row_fn)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,
                            int64_t unit_nbytes);
 
-/* The loop for units of this size. */
-cpu_row_fn ndbuf_cpu__row_fn(int64_t unit_nbytes);
+/* The loop for units of this size, which consist of numbers of swap_nbytes (2, 4, 8) with their bytes to be reversed;
+ * 0: they stay as they are. */
+cpu_row_fn ndbuf_cpu__row_fn(int64_t unit_nbytes, int32_t swap_nbytes);
 
 /* As a cpu_transpose_fn, for units of any size and any counts. */
 void ndbuf_cpu__transpose_any(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
-                              int64_t nlines, int64_t nrows, int64_t unit_nbytes);
+                              int64_t nlines, int64_t nrows, int64_t unit_nbytes, int32_t swap_nbytes);
 
 /* Fills dst with whole copies of an item. */
 void ndbuf_cpu__repeat(char *dst, const char *item, int64_t item_nbytes, int64_t count);

@@ -40,7 +40,7 @@ static inline void cpu_writer_flush(cpu_writer *writer, const cpu_kernels *kerne
         begin = CPU_LINE_NBYTES;
     }
     if (whole > begin) {
-        kernels->stream(writer->line + begin, 0, writer->buffer + begin, 0, 1, whole - begin, 0, (cpu_twin){0, 0});
+        kernels->stream(writer->line + begin, 0, writer->buffer + begin, 0, 1, whole - begin, 0, (cpu_twin){0, 0}, 0);
     }
     memcpy(writer->buffer, writer->buffer + whole, (size_t)(writer->end - whole));
     writer->line += whole;

@@ -71,28 +71,32 @@ NDK_FUNCTION ndk_u32 ndk_number_nbytes(ndk_i32 number)
                                                            : 2u;
 }
 
+NDK_FUNCTION ndk_u32 ndk_swap_32(ndk_u32 bits)
+{
+    return bits >> 24 | (bits >> 8 & 0xFF00u) | (bits & 0xFF00u) << 8 | bits << 24;
+}
+
 /* The bytes of a number in the other order. */
 NDK_FUNCTION ndk_u64 ndk_swap_number(ndk_u64 bits, ndk_u32 nbytes)
 {
-    const ndk_u64 pairs = (bits >> 8 & 0x00FF00FF00FF00FFu) | (bits & 0x00FF00FF00FF00FFu) << 8;
-    const ndk_u64 quads = (pairs >> 16 & 0x0000FFFF0000FFFFu) | (pairs & 0x0000FFFF0000FFFFu) << 16;
-    return nbytes == 1 ? bits : nbytes == 2 ? pairs : nbytes == 4 ? quads : quads >> 32 | quads << 32;
+    const ndk_u32 low = ndk_swap_32((ndk_u32)bits);
+    return nbytes == 1   ? bits
+           : nbytes == 2 ? low >> 16
+           : nbytes == 4 ? low
+                         : (ndk_u64)low << 32 | ndk_swap_32((ndk_u32)(bits >> 32));
 }
 
 /* ---- floats to wider floats: exact; a NaN becomes quiet ---- */
 
-NDK_FUNCTION ndk_u32 ndk_half_to_single(ndk_u32 half)
+NDK_FUNCTION ndk_u32 ndk_half_to_single(ndk_u32 bits)
 {
-    const ndk_u32 sign = (half & 0x8000u) << 16;
-    const ndk_u32 rest = half & 0x7FFFu;
+    const ndk_u32 sign = (bits & 0x8000u) << 16;
+    const ndk_u32 rest = bits & 0x7FFFu;
     if (rest - 0x0400u < 0x7800u) {
         return sign | ((rest << 13) + (112u << 23));
     }
-    if (rest > 0x7C00u) {
-        return sign | 0x7FC00000u | rest << 13;
-    }
-    if (rest == 0x7C00u) {
-        return sign | 0x7F800000u;
+    if (rest >= 0x7C00u) {
+        return sign | 0x7F800000u | rest << 13 | (ndk_u32)(rest > 0x7C00u) << 22;
     }
     if (rest == 0) {
         return sign;
@@ -343,7 +347,7 @@ NDK_FUNCTION ndk_u64 ndk_from_integer(ndk_u64 value, ndk_i32 dst_number, ndk_i32
 
 NDK_FUNCTION ndk_u64 ndk_convert_number(ndk_u64 bits, ndk_i32 dst_number, ndk_i32 src_number, ndk_i32 saturates)
 {
-    if (dst_number == src_number && src_number != NDK_BOOL) {
+    if (dst_number == src_number) {
         return bits;
     }
     switch (src_number) {

@@ -272,8 +272,7 @@ static bool keeps_bits(const ndbuf_convert_box *box)
     const ndbuf_element *dst = &box->dst_element;
     const ndbuf_element *src = &box->src_element;
     bool wraps = is_integer(dst) && is_integer(src) && (box->flags & NDBUF_CAST_SATURATE) == 0;
-    return !dst->is_complex && !src->is_complex && dst->nbytes == src->nbytes &&
-           (wraps || (dst->number == src->number && dst->number != NDK_BOOL));
+    return !dst->is_complex && !src->is_complex && dst->nbytes == src->nbytes && (wraps || dst->number == src->number);
 }
 
 static bool plan_as_copy(const ndbuf_convert_box *box, uint64_t dst_address, uint64_t src_address,
@@ -304,7 +303,10 @@ static void set_elements(ndk_params *params, const ndbuf_convert_box *box, uint6
     int32_t src_nbytes = number_nbytes(box->src_element.number);
     bool dst_is_aligned = dst_bits % (uint64_t)dst_nbytes == 0;
     bool src_is_aligned = src_bits % (uint64_t)src_nbytes == 0;
-    int32_t as_bits = dst_nbytes == 2 ? NDK_UINT16 : dst_nbytes == 4 ? NDK_UINT32 : NDK_UINT64;
+    int32_t as_bits = dst_nbytes == 1   ? NDK_UINT8
+                      : dst_nbytes == 2 ? NDK_UINT16
+                      : dst_nbytes == 4 ? NDK_UINT32
+                                        : NDK_UINT64;
     params->dst_number = keeps ? as_bits : box->dst_element.number;
     params->src_number = keeps ? as_bits : box->src_element.number;
     params->dst_nbytes = box->dst_element.nbytes;
@@ -337,8 +339,10 @@ bool ndbuf__kernel_plan_convert(const ndbuf_convert_box *box, uint64_t dst_addre
     if (!is_element(dst) || !is_element(src) || (src->is_complex && (dst->is_complex || dst->number != NDK_BOOL))) {
         return false;
     }
-    if (keeps_bits(box) && (dst->nbytes == 1 || (dst->is_swapped != 0) == (src->is_swapped != 0))) {
-        return plan_as_copy(box, dst_address, src_address, group_nitems_limit, out_launch);
+    /* A copy of 16 axes may need one more for the bytes of an element, which a conversion does not. */
+    if (keeps_bits(box) && (dst->nbytes == 1 || (dst->is_swapped != 0) == (src->is_swapped != 0)) &&
+        plan_as_copy(box, dst_address, src_address, group_nitems_limit, out_launch)) {
+        return true;
     }
     /* Without a unit, no axis is folded into it. */
     if (!axes_init(&axes, box->ndim, box->shape, 0, &box->dst, &box->src)) {

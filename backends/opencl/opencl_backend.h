@@ -30,7 +30,7 @@ struct opencl_context {
 /* The kernels of backends/kernels on one device. */
 typedef struct opencl_kernels {
     bool are_usable;       /* the device has a compiler, and enough of what they need */
-    bool can_convert;      /* and has the host's byte order */
+    bool swaps;            /* its byte order is not the host's */
     bool on_cpu;           /* the device is one: for the cost model */
     uint32_t group_nitems; /* the most work items in a group */
     uint32_t ngroups;      /* of every launch; 0: as planned */

@@ -118,10 +118,12 @@ typedef struct ndbuf_arrow_import_options {
  * out_loss               written also where the loss is the reason of the failure; may be NULL.
  *
  * NDBUF_ERR_COPY_NEEDED  not C-contiguous, suboffsets, or OpenCL memory from a byte offset that is no multiple of the
- * item size: whatever is accepted NDBUF_ERR_UNSUPPORTED  type, fields, byte order or shape would be lost; objects and
- * pointers, whatever is accepted NDBUF_ERR_OVERFLOW     an inner extent or an item beyond 31 bits, which Arrow's lists
- * have; lengths beyond 63 bits NDBUF_ERR_INVALID      unknown flags NDBUF_ERR_ABI          not a view of this library:
- * import it first NDBUF_ERR_NOMEM, and what waiting returns */
+ *                        item size: whatever is accepted
+ * NDBUF_ERR_UNSUPPORTED  type, fields, byte order or shape would be lost; objects and pointers, whatever is accepted
+ * NDBUF_ERR_OVERFLOW     an inner extent or an item beyond 31 bits, which Arrow's lists have; lengths beyond 63 bits
+ * NDBUF_ERR_INVALID      unknown flags
+ * NDBUF_ERR_ABI          not a view of this library: import it first
+ * NDBUF_ERR_NOMEM, and what waiting returns */
 NDBUF_API ndbuf_status ndbuf_arrow_export(const ndbuf_view *view, const ndbuf_arrow_export_options *options,
                                           struct ArrowSchema *out_schema, struct ArrowDeviceArray *out_array,
                                           ndbuf_loss *out_loss, ndbuf_error *err);
@@ -137,9 +139,10 @@ NDBUF_API ndbuf_status ndbuf_arrow_export(const ndbuf_view *view, const ndbuf_ar
  * out_loss       written also where the loss is the reason of the failure; may be NULL.
  *
  * NDBUF_ERR_INVALID      already released; lengths or offsets < 0, children or buffers missing, a sync_event on the
- * host, reserved bytes that are not zero, unknown flags of the caller's NDBUF_ERR_UNSUPPORTED  another type, a
- * dictionary, or items that may be null and NDBUF_LOSS_NULLS is not accepted NDBUF_ERR_BOUNDS       a child is shorter
- * than its lists, or the memory than the array NDBUF_ERR_OVERFLOW     sizes beyond 63 bits, more than 64 dimensions
+ *                        host, reserved bytes that are not zero, unknown flags of the caller's
+ * NDBUF_ERR_UNSUPPORTED  another type, a dictionary, or items that may be null and NDBUF_LOSS_NULLS is not accepted
+ * NDBUF_ERR_BOUNDS       a child is shorter than its lists, or the memory than the array
+ * NDBUF_ERR_OVERFLOW     sizes beyond 63 bits, more than 64 dimensions
  * NDBUF_ERR_UNAVAILABLE  no such device here
  * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
 NDBUF_API ndbuf_status ndbuf_arrow_import(struct ArrowSchema *schema, struct ArrowDeviceArray *array,

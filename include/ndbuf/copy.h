@@ -7,6 +7,7 @@
 
 #include "ndbuf/cast.h"
 #include "ndbuf/export.h"
+#include "ndbuf/item.h"
 #include "ndbuf/queue.h"
 #include "ndbuf/status.h"
 #include "ndbuf/view.h"
@@ -37,8 +38,8 @@ extern "C" {
 NDBUF_API ndbuf_status ndbuf_copy(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err);
 
 /* The same for formats that differ, as far as a rule allows (ndbuf_format_can_cast): numbers are converted on the way,
- * records field by field, and what no field of `dst` covers keeps its bytes. Where it is converted is planned so that
- * the fewest bytes travel between devices.
+ * records field by field, and what no field of `dst` covers keeps its bytes; but items of equal formats are copied
+ * whole, their padding, too. Where it is converted is planned so that the fewest bytes travel between devices.
  *
  * casting  a rule. ndbuf_copy is NDBUF_CASTING_EQUIV.
  * flags    NDBUF_CAST_... bits, or 0.
@@ -60,6 +61,15 @@ NDBUF_API ndbuf_status ndbuf_copy_cast(const ndbuf_view *dst, const ndbuf_view *
  * refused, as by ndbuf_copy. */
 NDBUF_API ndbuf_status ndbuf_fill(const ndbuf_view *dst, const void *item, int64_t itemsize, ndbuf_queue *queue,
                                   ndbuf_error *err);
+
+/* The same with values: an item of dst's format is packed from them, with its padding zeroed.
+ *
+ * values, nvalues  as ndbuf_item_pack takes them, and may refuse them; read before the call returns.
+ *
+ * NDBUF_ERR_OVERFLOW, NDBUF_ERR_INVALID  of ndbuf_item_pack; `dst` is unchanged
+ * Statuses of ndbuf_fill. */
+NDBUF_API ndbuf_status ndbuf_fill_value(const ndbuf_view *dst, const ndbuf_value *values, int64_t nvalues,
+                                        ndbuf_queue *queue, ndbuf_error *err);
 
 /* How a copy goes from memory to memory. */
 typedef enum ndbuf_route {

@@ -12,6 +12,7 @@
 #include "ndbuf/device.h"
 #include "ndbuf/exporter.h"
 #include "ndbuf/format.h"
+#include "ndbuf/item.h"
 #include "ndbuf/loss.h"
 #include "ndbuf/queue.h"
 #include "ndbuf/status.h"

@@ -87,7 +87,8 @@ class Goals(unittest.TestCase):
                          (True, 0.625, "a, of memcpy past the caches", 0.6))
 
     def test_a_ratio_can_be_one_to_the_copy_without_conversion(self):
-        cases = [case("swap", memcpy=50.0, plain=100.0, plan=125.0), case("swap_b", memcpy=50.0, plain=100.0, plan=80.0)]
+        cases = [case("swap", memcpy=50.0, plain=100.0, plan=125.0),
+                 case("swap_b", memcpy=50.0, plain=100.0, plan=80.0)]
         goal = {"bench": "host_convert", "kind": "ratio", "cases": ["swap*"], "to": "of_plain", "at_least": 0.9}
         self.assertEqual(self.judge(cases, **goal), (False, 0.8, "swap", 0.9))
 

@@ -9,8 +9,8 @@
 
 conf_subject conf;
 
-static const conf_topic *const topics[] = {&conf_device, &conf_memory,    &conf_map,     &conf_copy, &conf_queue,
-                                           &conf_event,  &conf_host_call, &conf_threads, &conf_views};
+static const conf_topic *const topics[] = {&conf_device, &conf_memory, &conf_map,       &conf_copy,    &conf_convert,
+                                           &conf_queue,  &conf_event,  &conf_host_call, &conf_threads, &conf_views};
 
 #define MAX_TESTS 64
 

@@ -41,6 +41,7 @@ extern const conf_topic conf_device;
 extern const conf_topic conf_memory;
 extern const conf_topic conf_map;
 extern const conf_topic conf_copy;
+extern const conf_topic conf_convert;
 extern const conf_topic conf_queue;
 extern const conf_topic conf_event;
 extern const conf_topic conf_host_call;

@@ -56,7 +56,10 @@ static void test_random_triples_are_converted_as_the_reference_does_it(void **st
                                     .shape_flags = one_in(&random, 50) ? TEST_LAYOUT_MANY_ITEMS : 0};
         ndbuf__staging_nbytes = one_in(&random, 3) ? SMALL_STAGING_NBYTES : NDBUF__STAGING_NBYTES;
         char what[120];
-        snprintf(what, sizeof(what), "NDBUF_TEST_FIRST=%lld, %s to %s", (long long)i, names[from], names[to]);
+        snprintf(what, sizeof(what), "NDBUF_TEST_FIRST=%lld, %s to %s%s%s%s%s", (long long)i, names[from], names[to],
+                 queue != NULL ? ", queue" : "", copy_case.in_one_storage ? ", one storage" : "",
+                 copy_case.through_plan ? ", plan" : "",
+                 ndbuf__staging_nbytes == SMALL_STAGING_NBYTES ? ", small staging" : "");
         test_copy_try(what, &random, &copy_case);
         ndbuf_queue_release(queue);
         fake_assert_no_violation();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stddef.h>
 
+#include "backends/kernels/convert_element.h"
 #include "backends/kernels/kernel_params.h"
 #include "tests/cudasim/cudasim_test.h"
 
@@ -169,6 +170,70 @@ static void test_a_kernel_that_goes_astray_breaks_the_device(void **state)
     }
 }
 
+/* Elements of 2 bytes become elements of 8, each read and written as a whole. */
+static ndk_params widening(int64_t count)
+{
+    return (ndk_params){.nunits = count,
+                        .ndim = 1,
+                        .shape = {count},
+                        .dst_strides = {8},
+                        .src_strides = {2},
+                        .dst_number = NDK_INT64,
+                        .src_number = NDK_INT16,
+                        .dst_nbytes = 8,
+                        .src_nbytes = 2,
+                        .dst_access = 8,
+                        .src_access = 2};
+}
+
+static void test_each_side_of_a_conversion_has_its_own_elements(void **state)
+{
+    enum { COUNT = NROWS * NCOLUMNS * 4 / 8 }; /* that fill a block */
+    int16_t in[NROWS * NCOLUMNS * 2];
+    int64_t out[COUNT];
+    cudaKernel_t convert = NULL;
+    (void)state;
+    kernel_fixture f = fixture_make();
+    char *src = device_make();
+    char *dst = device_make();
+    ndk_params params = widening(COUNT);
+    ASSERT_CUDA_OK(cudaLibraryGetKernel(&convert, f.library, "ndk_convert_any_32"));
+    for (int i = 0; i < NROWS * NCOLUMNS * 2; i++) {
+        in[i] = (int16_t)(i * 311);
+    }
+    ASSERT_CUDA_OK(cudaMemcpy(src, in, sizeof(in), cudaMemcpyDefault));
+    ASSERT_CUDA_OK(launch(convert, dst, src, &params, 32, NULL));
+    ASSERT_CUDA_OK(cudaMemcpy(out, dst, sizeof(out), cudaMemcpyDefault));
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(out[i], in[i]);
+    }
+    params.dst_nbytes = 0;
+    ASSERT_CUDA(cudaErrorInvalidValue, launch(convert, dst, src, &params, 32, NULL));
+    ASSERT_VIOLATION("impossible arguments");
+    params = widening(COUNT);
+    params.dst_offset = 8;
+    ASSERT_CUDA_OK(launch(convert, dst, src, &params, 32, NULL));
+    ASSERT_VIOLATION("8 bytes past");
+    ASSERT_CUDA(cudaErrorIllegalAddress, cudaDeviceSynchronize());
+    (void)cudaFree(src);
+    (void)cudaFree(dst);
+    (void)cudaLibraryUnload(f.library);
+    cudasim_repair();
+    f = fixture_make();
+    src = device_make();
+    dst = device_make();
+    ASSERT_CUDA_OK(cudaLibraryGetKernel(&convert, f.library, "ndk_convert_any_32"));
+    params = widening(4);
+    params.dst_offset = 4;
+    ASSERT_CUDA_OK(launch(convert, dst, src, &params, 32, NULL));
+    ASSERT_VIOLATION("not a multiple of the unit, 8 bytes");
+    ASSERT_CUDA(cudaErrorMisalignedAddress, cudaDeviceSynchronize());
+    (void)cudaFree(src);
+    (void)cudaFree(dst);
+    (void)cudaLibraryUnload(f.library);
+    cudasim_repair();
+}
+
 static void test_peer_memory_needs_access(void **state)
 {
     (void)state;
@@ -238,6 +303,7 @@ int main(void)
         CUDASIM_TEST(test_operands_of_kernels_are_checked_for_races),
         CUDASIM_TEST(test_launches_with_bad_arguments_are_refused),
         CUDASIM_TEST(test_a_kernel_that_goes_astray_breaks_the_device),
+        CUDASIM_TEST(test_each_side_of_a_conversion_has_its_own_elements),
         CUDASIM_TEST(test_peer_memory_needs_access),
         CUDASIM_TEST(test_memory_of_pools_needs_access_of_its_own),
     };

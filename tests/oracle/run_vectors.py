@@ -17,7 +17,7 @@ import threading
 from urllib.parse import unquote_to_bytes
 
 ANSWER_TIMEOUT_S = 60
-TWO_SIDED = ("copy", "gather", "scatter")
+TWO_SIDED = ("copy", "gather", "scatter", "sconvert")
 
 
 def read_vectors(path):

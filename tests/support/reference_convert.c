@@ -50,6 +50,29 @@ bool test_type_has(const test_type *type, ndbuf_number number)
     return false;
 }
 
+static bool equal_at(const test_type *a, int64_t a_offset, const test_type *b, int64_t b_offset)
+{
+    bool equal = a->kind == b->kind && a->ndim == b->ndim && strcmp(a->name, b->name) == 0;
+    for (int32_t k = 0; k < a->ndim && equal; k++) {
+        equal = a->extents[k] == b->extents[k];
+    }
+    equal = equal && (a->ndim == 0 || a->nbytes == b->nbytes);
+    if (!equal || a->kind != TEST_TYPE_RECORD) {
+        return equal && a_offset == b_offset && a->nbytes == b->nbytes && a->code == b->code &&
+               a->is_swapped == b->is_swapped && memcmp(&a->element, &b->element, sizeof(a->element)) == 0;
+    }
+    equal = a->nfields == b->nfields && a->is_named == b->is_named;
+    for (int32_t i = 0; i < a->nfields && equal; i++) {
+        equal = equal_at(&a->fields[i], a_offset + a->fields[i].offset, &b->fields[i], b_offset + b->fields[i].offset);
+    }
+    return equal;
+}
+
+bool test_types_equal(const test_type *a, const test_type *b)
+{
+    return test_type_nbytes(a) == test_type_nbytes(b) && equal_at(a, 0, b, 0);
+}
+
 /* -- text -- */
 
 typedef struct writer {
@@ -220,8 +243,14 @@ void test_convert_view(const test_layout *dst, const test_type *to, char *dst_bu
     test_layout_pack(src, src_buffer, packed);
     int64_t index[TEST_LAYOUT_MAX_NDIM] = {0};
     const char *item = packed;
+    bool whole = test_types_equal(to, from);
     do {
-        test_convert_item(out_buffer + (test_layout_item(dst, dst_buffer, index) - dst_buffer), to, item, from, flags);
+        char *at = out_buffer + (test_layout_item(dst, dst_buffer, index) - dst_buffer);
+        if (whole) {
+            memcpy(at, item, (size_t)src->itemsize);
+        } else {
+            test_convert_item(at, to, item, from, flags);
+        }
         item += src->itemsize;
     } while (test_layout_next(dst, index));
     free(packed);

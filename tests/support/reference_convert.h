@@ -44,6 +44,9 @@ int64_t test_type_nbytes(const test_type *type); /* of all of it */
 /* Whether any number in it is this one. */
 bool test_type_has(const test_type *type, ndbuf_number number);
 
+/* Whether both lay out the same item: fields of the same names, kinds and byte orders at the same places. */
+bool test_types_equal(const test_type *a, const test_type *b);
+
 /* As PEP 3118 writes it: "T{<h:a:3x(2,3)>d:b:}". */
 void test_type_print(const test_type *type, char *out_text, size_t size);
 
@@ -51,8 +54,9 @@ void test_type_print(const test_type *type, char *out_text, size_t size);
  * field covers are left as they are. */
 void test_convert_item(char *dst, const test_type *to, const char *src, const test_type *from, uint32_t flags);
 
-/* A whole view converted: `out_buffer` is a copy of `dst`'s buffer, in which items are written, while pointers are
- * followed in `dst_buffer`. All of `src` is read first, so that both may share their memory. */
+/* A whole view converted; items of equal types are copied with their padding. `out_buffer` is a copy of `dst`'s buffer,
+ * in which items are written, while pointers are followed in `dst_buffer`. All of `src` is read first, so that both may
+ * share their memory. */
 void test_convert_view(const test_layout *dst, const test_type *to, char *dst_buffer, const test_layout *src,
                        const test_type *from, char *src_buffer, uint32_t flags, char *out_buffer);
 

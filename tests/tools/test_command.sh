@@ -71,7 +71,7 @@ grep -qE '^ndbuf [0-9]+\.[0-9]+\.[0-9]+$' out || fails "ndbuf --version"
 run 2 frobnicate
 prints err "ndbuf: no command 'frobnicate'
 ndbuf: see 'ndbuf --help'"
-for command in devices format explain copy bench; do
+for command in devices format explain copy show bench; do
     run 0 "$command" --help
     has out "usage: ndbuf $command"
     prints err ''
@@ -220,7 +220,87 @@ refuses 'cuda:999999' in.npy target.npy --through cuda:999999
 refuses 'cannot create' in.npy missing/target.npy --through cpu
 refuses 'is not a regular file' in.npy /dev/null --through cpu
 
+# --- conversion ---
+zeros='\x00\x00\x00\x00\x00'
+npy doubles.npy "'<f8'" False '(2, 2)' \
+    "$zeros"'\x00\xf8\x3f'"$zeros"'\x00\x00\xc0'"$zeros"'\xc0\x72\x40'"$zeros"'\x00\xf0\x7f'
+npy halves.npy "'<f2'" False '(2, 2)' '\x00\x3e\x00\xc0\xb0\x5c\x00\x7c'
+npy bfloats.npy "'<V2'" False '(2, 2)' '\xc0\x3f\x00\xc0\x96\x43\x80\x7f'
+npy bytes.npy "'|u1'" False '(2, 2)' '\x01\x00\xff\xff'
+npy subset.npy "[('b', '<u2'), ('', '|V1'), ('a', '>f4')]" False '(2,)' \
+    '\x62\x63\x00\x42\xc2\x00\x00\x65\x66\x00\x42\xc8\x00\x00'
+npy pairs.npy "[('a', '|u1'), ('b', '<u2')]" False '(2,)' 'abcdef'
+for device in $devices; do
+    run 0 copy doubles.npy got.npy --as e --through "$device"
+    same got.npy halves.npy
+    has out 'written, and equal to what the host makes of the view item by item: 4 items, 8 bytes'
+    run 0 copy doubles.npy got.npy --as bfloat16 --through "$device"
+    same got.npy bfloats.npy
+    run 0 copy doubles.npy got.npy --as B --casting unsafe --saturate --through "$device"
+    same got.npy bytes.npy
+    run 0 copy pairs.npy got.npy --as 'T{<H:b:x>f:a:}' --through "$device"
+    same got.npy subset.npy
+    run 0 copy halves.npy got.npy --as e --casting no --through "$device"
+    same got.npy halves.npy
+done
+refuses "by rule 'same_kind': field 0: <d to B takes 'unsafe'" doubles.npy target.npy --as B --through cpu
+refuses "by rule 'safe': field 0: <d to <f takes 'same_kind'" doubles.npy target.npy --casting safe --as f --through cpu
+refuses "--as 'Y': at 0: " doubles.npy target.npy --as Y --through cpu
+refuses "a .npy file cannot hold items of '^P'" in.npy target.npy --as P --through cpu
+run 2 copy in.npy got.npy --through cpu --as f --casting loose
+has err "ndbuf: copy: --casting: 'loose' is not a casting rule"
+
+# --- show ---
+run 0 show in.npy
+prints out "in.npy
+  shape (2, 3), type '<i2', C order, 12 bytes
+view of it
+  shape (2, 3), strides (6, 2), items of 2 bytes, 12 bytes
+items of format '<h'
+  [0, 0]  4096
+  [0, 1]  4353
+  [0, 2]  4610
+  [1, 0]  4867
+  [1, 1]  5124
+  [1, 2]  5381"
+for device in $devices; do
+    run 0 show records.npy --field p --slice '1' -n 1 --on "$device"
+    prints out "records.npy
+  shape (2,), type [('x', '>f4'), ('p', [('a', '|u1'), ('b', '<u2')], (2,))], C order, 20 bytes
+view of it
+  shape (2,), strides (3,), items of 3 bytes, 6 bytes
+items on $device of format 'T{<B:a:<H:b:}'
+  [0]  {a: 103, b: 26984}
+  and 1 more"
+    run 0 show doubles.npy --as bfloat16 --on "$device" --slice '...,::-1'
+    has out "items on $device of format 'T{<2x:bfloat16:}'"
+    has out '  [0, 0]  -2.0'
+    has out '  [1, 0]  inf'
+    has out '  [1, 1]  300.0'
+done
+run 0 show item.npy
+has out '  5381'
+run 0 show none.npy
+has out "items of format '<h'"
+run 2 show
+has err 'ndbuf: show: no .npy file'
+run 2 show in.npy more.npy
+has err "'more.npy' is one argument too many"
+run 2 show in.npy -n none
+has err "'none' is not a number of items"
+run 2 show in.npy --casting loose
+has err "--casting: 'loose' is not a casting rule"
+run 1 show in.npy --on nowhere:0
+has err 'nowhere'
+
 # --- explain ---
+run 0 explain doubles.npy --to cpu --as f
+has out "converts: from items of 8 bytes '<d', casting same_kind"
+run 0 explain doubles.npy --to cpu --as B --casting unsafe --json
+has out '"as": "<B"'
+has out '"casting": "unsafe"'
+run 1 explain doubles.npy --to cpu --as B
+has err "by rule 'same_kind'"
 run 0 explain in.npy --slice ':,::-2' --to cpu
 has out 'shape (2, 2), strides (6, -4)'
 has out 'cpu to cpu, packed there'

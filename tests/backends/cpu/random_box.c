@@ -5,17 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_AXES 6
-
 static bool one_in(test_random *random, int64_t n)
 {
     return test_random_range(random, 1, n) == 1;
 }
 
-/* Extents whose product times the item size stays below max_nbytes. */
-static int32_t random_shape(int64_t *shape, test_random *random, int64_t item_nbytes, int64_t max_nbytes)
+int32_t random_box_shape(int64_t *shape, test_random *random, int64_t item_nbytes, int64_t max_nbytes)
 {
-    int32_t ndim = (int32_t)test_random_range(random, 1, MAX_AXES);
+    int32_t ndim = (int32_t)test_random_range(random, 1, RANDOM_BOX_MAX_AXES);
     int64_t left = max_nbytes > item_nbytes ? max_nbytes / item_nbytes : 1;
     bool tiny = one_in(random, 4);
     for (int32_t k = 0; k < ndim; k++) {
@@ -33,12 +30,10 @@ static int32_t random_shape(int64_t *shape, test_random *random, int64_t item_nb
     return ndim;
 }
 
-/* Strides that lay the axes out in a random order; returns the offset of item 0..0, *out_nbytes is what it all takes.
- */
-static int64_t random_strides(int64_t *strides, test_random *random, int32_t ndim, const int64_t *shape,
-                              int64_t item_nbytes, bool is_dst, int64_t *out_nbytes)
+int64_t random_box_strides(int64_t *strides, test_random *random, int32_t ndim, const int64_t *shape,
+                           int64_t item_nbytes, bool is_dst, int64_t *out_nbytes)
 {
-    int32_t order[MAX_AXES];
+    int32_t order[RANDOM_BOX_MAX_AXES];
     bool shuffled = one_in(random, 2);
     bool gaps = one_in(random, 2);
     for (int32_t k = 0; k < ndim; k++) {
@@ -77,7 +72,7 @@ static void append_text(random_box *box, const char *name, int64_t value)
     snprintf(box->text + used, sizeof(box->text) - used, "%s%lld", name, (long long)value);
 }
 
-static void copy_by_definition(const ndbuf__copy_axes *axes, char *dst, const char *src)
+static void copy_by_definition(const ndbuf__copy_axes *axes, int32_t swap, char *dst, const char *src)
 {
     int64_t index[NDBUF__MAX_AXES] = {0};
     for (;;) {
@@ -87,7 +82,9 @@ static void copy_by_definition(const ndbuf__copy_axes *axes, char *dst, const ch
             to += index[k] * axes->dst_strides[k];
             from += index[k] * axes->src_strides[k];
         }
-        memcpy(to, from, (size_t)axes->unit_nbytes);
+        for (int64_t i = 0; i < axes->unit_nbytes; i++) {
+            to[i] = from[swap == 0 ? i : i ^ (swap - 1)];
+        }
         int32_t k = axes->ndim - 1;
         for (; k >= 0 && ++index[k] == axes->shape[k]; k--) {
             index[k] = 0;
@@ -101,23 +98,26 @@ static void copy_by_definition(const ndbuf__copy_axes *axes, char *dst, const ch
 void random_box_make(random_box *out_box, test_random *random, int64_t max_nbytes)
 {
     static const int64_t items[] = {1, 1, 2, 2, 4, 4, 4, 8, 8, 16, 3, 5, 6, 7, 12, 20, 24, 32, 40, 64, 100};
-    int64_t shape[MAX_AXES];
-    int64_t dst_strides[MAX_AXES] = {0};
-    int64_t src_strides[MAX_AXES] = {0};
+    int64_t shape[RANDOM_BOX_MAX_AXES];
+    int64_t dst_strides[RANDOM_BOX_MAX_AXES] = {0};
+    int64_t src_strides[RANDOM_BOX_MAX_AXES] = {0};
     int64_t src_nbytes;
     random_box *box = out_box;
     memset(box, 0, sizeof(*box));
     int64_t item = items[test_random_range(random, 0, (int64_t)(sizeof(items) / sizeof(items[0])) - 1)];
-    int32_t ndim = random_shape(shape, random, item, max_nbytes);
-    int64_t dst_offset = random_strides(dst_strides, random, ndim, shape, item, true, &box->dst_nbytes);
-    int64_t src_offset = random_strides(src_strides, random, ndim, shape, item, one_in(random, 2), &src_nbytes);
+    int32_t ndim = random_box_shape(shape, random, item, max_nbytes);
+    int64_t dst_offset = random_box_strides(dst_strides, random, ndim, shape, item, true, &box->dst_nbytes);
+    int64_t src_offset = random_box_strides(src_strides, random, ndim, shape, item, one_in(random, 2), &src_nbytes);
     if (box->dst_nbytes > 16 * max_nbytes || src_nbytes > 16 * max_nbytes) {
         random_box_make(out_box, random, max_nbytes); /* gaps in gaps in gaps */
         return;
     }
     box->axes.convert = (ndbuf__convert){0};
     box->axes.unit_nbytes = item;
-    append_text(box, "item ", item);
+    int32_t swap = (int32_t)1 << test_random_range(random, 1, 3);
+    swap = item % swap == 0 && one_in(random, 2) ? swap : 0;
+    append_text(box, "reversed in ", swap);
+    append_text(box, ", item ", item);
     for (int32_t k = 0; k < ndim; k++) {
         ndbuf__copy_axes_append(&box->axes, shape[k], dst_strides[k], src_strides[k]);
         append_text(box, ", ", shape[k]);
@@ -139,12 +139,13 @@ void random_box_make(random_box *out_box, test_random *random, int64_t max_nbyte
     }
     memset(box->untouched, 0x5a, (size_t)box->dst_nbytes);
     memcpy(box->expected, box->untouched, (size_t)box->dst_nbytes);
-    copy_by_definition(&box->axes, box->expected + dst_lead + dst_offset, box->src_block + src_lead + src_offset);
+    copy_by_definition(&box->axes, swap, box->expected + dst_lead + dst_offset, box->src_block + src_lead + src_offset);
     ndbuf__copy_axes_merge(&box->axes);
     box->box = (cpu_box){.dst = box->dst_block + dst_lead + dst_offset + box->axes.dst_offset,
                          .src = box->src_block + src_lead + src_offset + box->axes.src_offset,
                          .ndim = box->axes.ndim,
                          .unit_nbytes = box->axes.unit_nbytes,
+                         .swap_nbytes = swap,
                          .shape = box->axes.shape,
                          .dst_strides = box->axes.dst_strides,
                          .src_strides = box->axes.src_strides};

@@ -18,8 +18,19 @@ typedef struct random_box {
     char text[512]; /* the layout before it was merged */
 } random_box;
 
+#define RANDOM_BOX_MAX_AXES 6
+
+/* Fills up to RANDOM_BOX_MAX_AXES extents, whose product times the item's size is about max_nbytes at most; returns how
+ * many. */
+int32_t random_box_shape(int64_t *shape, test_random *random, int64_t item_nbytes, int64_t max_nbytes);
+
+/* Strides that lay the axes out in a random order, with or without gaps; not all upwards, and those of a source may
+ * be 0. Returns the offset of item 0..0, *out_nbytes is what it all takes. */
+int64_t random_box_strides(int64_t *strides, test_random *random, int32_t ndim, const int64_t *shape,
+                           int64_t item_nbytes, bool is_dst, int64_t *out_nbytes);
+
 /* Makes one of up to about max_nbytes: a permuted destination with or without gaps, and a source with axes in any
- * order, reversed, repeated or with gaps. */
+ * order, reversed, repeated or with gaps; of some the bytes of numbers are reversed. */
 void random_box_make(random_box *out_box, test_random *random, int64_t max_nbytes);
 
 /* The destination as it was. */

@@ -107,6 +107,7 @@ static void any_constants_give_right_copies(void **state)
             .tile_rows = test_random_range(&random, 1, 2000),
             .tile_stream_nbytes = test_random_range(&random, 1, 4096),
             .tile_direct_nbytes = test_random_range(&random, 1, 4096),
+            .tile_paced_nbytes = test_random_range(&random, 1, 4096),
             .line_prefetch_nbytes = test_random_range(&random, 0, 512),
             .strip_prefetch_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .conflict_nbytes = test_random_range(&random, 1, 64),
@@ -123,11 +124,11 @@ static void any_constants_give_right_copies(void **state)
 #define BLOCK_NBYTES (1 << 18)
 
 /* Shapes that meet certain kernels, with every number of units left over behind whole vectors. */
-static void check_2d(int64_t item, int64_t nrows, int64_t ncolumns, const int64_t *dst_strides,
+static void check_2d(int64_t item, int32_t swap, int64_t nrows, int64_t ncolumns, const int64_t *dst_strides,
                      const int64_t *src_strides, int64_t src_nbytes, int64_t src_offset)
 {
     static char src_block[BLOCK_NBYTES];
-    static char dst_block[BLOCK_NBYTES];
+    static _Alignas(64) char dst_block[BLOCK_NBYTES];
     static char expected[BLOCK_NBYTES];
     int64_t dst_nbytes = dst_strides[0] * (nrows - 1) + dst_strides[1] * (ncolumns - 1) + item;
     assert_true(src_nbytes <= (int64_t)sizeof(src_block) && dst_nbytes + 64 <= (int64_t)sizeof(dst_block));
@@ -140,8 +141,11 @@ static void check_2d(int64_t item, int64_t nrows, int64_t ncolumns, const int64_
     ndbuf__copy_axes_append(&axes, ncolumns, dst_strides[1], src_strides[1]);
     for (int64_t i = 0; i < nrows; i++) {
         for (int64_t j = 0; j < ncolumns; j++) {
-            memcpy(expected + i * dst_strides[0] + j * dst_strides[1],
-                   src_block + src_offset + i * src_strides[0] + j * src_strides[1], (size_t)item);
+            char *to = expected + i * dst_strides[0] + j * dst_strides[1];
+            const char *from = src_block + src_offset + i * src_strides[0] + j * src_strides[1];
+            for (int64_t byte = 0; byte < item; byte++) {
+                to[byte] = from[swap == 0 ? byte : byte ^ (swap - 1)];
+            }
         }
     }
     ndbuf__copy_axes_merge(&axes);
@@ -149,6 +153,7 @@ static void check_2d(int64_t item, int64_t nrows, int64_t ncolumns, const int64_
                    .src = src_block + src_offset + axes.src_offset,
                    .ndim = axes.ndim,
                    .unit_nbytes = axes.unit_nbytes,
+                   .swap_nbytes = swap,
                    .shape = axes.shape,
                    .dst_strides = axes.dst_strides,
                    .src_strides = axes.src_strides};
@@ -158,9 +163,10 @@ static void check_2d(int64_t item, int64_t nrows, int64_t ncolumns, const int64_
             memset(dst_block, 1, sizeof(dst_block));
             ndbuf_cpu__copy_box(&box);
             if (memcmp(dst_block, expected, sizeof(expected)) != 0) {
-                fail_msg("%s: %lld x %lld items of %lld bytes, strides %lld %lld <- %lld %lld", names[i],
-                         (long long)nrows, (long long)ncolumns, (long long)item, (long long)dst_strides[0],
-                         (long long)dst_strides[1], (long long)src_strides[0], (long long)src_strides[1]);
+                fail_msg("%s: %lld x %lld items of %lld bytes, reversed in %d, strides %lld %lld <- %lld %lld",
+                         names[i], (long long)nrows, (long long)ncolumns, (long long)item, (int)swap,
+                         (long long)dst_strides[0], (long long)dst_strides[1], (long long)src_strides[0],
+                         (long long)src_strides[1]);
             }
         }
     }
@@ -170,13 +176,17 @@ static void slices_weaves_and_transposes_of_every_length_are_right(void **state)
 {
     (void)state;
     static const int64_t items[] = {1, 2, 3, 4, 6, 8, 12, 16, 24};
-    for (int streamed = 0; streamed < 2; streamed++) {
+    for (int variant = 0; variant < 4; variant++) {
         ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
         tuning.small_nbytes = 0;
-        tuning.stream_nbytes = streamed != 0 ? 1 : INT64_MAX;
+        tuning.stream_nbytes = variant % 2 != 0 ? 1 : INT64_MAX;
         ndbuf_cpu__tuning_set(&tuning);
         for (size_t k = 0; k < sizeof(items) / sizeof(items[0]); k++) {
             int64_t item = items[k];
+            int32_t swap = variant < 2 ? 0 : item % 8 == 0 ? 8 : item % 4 == 0 ? 4 : 2;
+            if (swap != 0 && item % 2 != 0) {
+                continue;
+            }
             for (int64_t n = 2; n < NBOXES(300); n += n < 80 ? 1 : 37) {
                 for (int64_t factor = 2; factor <= 5; factor++) {
                     int64_t dense[2] = {n * item, item};
@@ -187,21 +197,49 @@ static void slices_weaves_and_transposes_of_every_length_are_right(void **state)
                     int64_t dst_planes[2] = {item * n, item};
                     int64_t src_woven[2] = {item, item * factor};
                     int64_t span = 2 * (n * item * factor + 8);
-                    check_2d(item, 2, n, dense, every, span, 0);
-                    check_2d(item, 2, n, dense, backwards, span, (n - 1) * item * factor);
-                    check_2d(item, 2, n, every, dense, 2 * n * item, 0);
-                    check_2d(item, n, factor, dst_woven, src_planes, n * factor * item, 0);
-                    check_2d(item, factor, n, dst_planes, src_woven, n * factor * item, 0);
+                    check_2d(item, swap, 2, n, dense, every, span, 0);
+                    check_2d(item, swap, 2, n, dense, backwards, span, (n - 1) * item * factor);
+                    check_2d(item, swap, 2, n, every, dense, 2 * n * item, 0);
+                    check_2d(item, swap, n, factor, dst_woven, src_planes, n * factor * item, 0);
+                    check_2d(item, swap, factor, n, dst_planes, src_woven, n * factor * item, 0);
                 }
                 for (int64_t m = 2; m < 40; m += 5) {
                     int64_t rows[2] = {m * item, item};
                     int64_t columns[2] = {item, n * item};
-                    check_2d(item, n, m, rows, columns, n * m * item, 0);
+                    check_2d(item, swap, n, m, rows, columns, n * m * item, 0);
                     int64_t gaps = 2 + m % 4;
                     int64_t with_gaps[2] = {item * gaps, n * item * gaps};
                     if (n * m * item * gaps <= BLOCK_NBYTES) {
-                        check_2d(item, n, m, rows, with_gaps, n * m * item * gaps, 0);
+                        check_2d(item, swap, n, m, rows, with_gaps, n * m * item * gaps, 0);
                     }
+                }
+            }
+        }
+    }
+}
+
+static void transposes_to_whole_lines_that_share_cache_sets_are_right(void **state)
+{
+    (void)state;
+    static const int64_t more_rows[] = {0, 1, 5, 17, 63, 130};
+    test_random random = test_random_make("transposes_to_whole_lines_that_share_cache_sets_are_right", 5);
+    for (int64_t item = 1; item <= 16; item *= 2) {
+        for (int64_t nlines = 2; nlines < 7; nlines++) { /* cache lines of a row */
+            for (size_t i = 0; i < sizeof(more_rows) / sizeof(more_rows[0]); i++) {
+                ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+                tuning.small_nbytes = 0;
+                tuning.stream_nbytes = 1;
+                tuning.conflict_nbytes = 64;
+                tuning.tile_paced_nbytes = test_random_range(&random, 1, 600);
+                tuning.send_nbytes = test_random_range(&random, 1, 200);
+                ndbuf_cpu__tuning_set(&tuning);
+                int64_t m = nlines * 64 / item;
+                int64_t n = 256 / item + more_rows[i];
+                int64_t rows[2] = {m * item, item};
+                int64_t columns[2] = {item, n * item};
+                check_2d(item, 0, n, m, rows, columns, n * m * item, 0);
+                if (item > 1) {
+                    check_2d(item, item < 8 ? (int32_t)item : 8, n, m, rows, columns, n * m * item, 0);
                 }
             }
         }
@@ -252,6 +290,7 @@ int main(void)
         cmocka_unit_test_teardown(streamed_copies_are_right_at_any_size, teardown),
         cmocka_unit_test_teardown(any_constants_give_right_copies, teardown),
         cmocka_unit_test_teardown(slices_weaves_and_transposes_of_every_length_are_right, teardown),
+        cmocka_unit_test_teardown(transposes_to_whole_lines_that_share_cache_sets_are_right, teardown),
         cmocka_unit_test_teardown(a_fill_repeats_items_of_any_size, teardown),
     };
     return cmocka_run_group_tests_name("cpu_engine", tests, NULL, NULL);

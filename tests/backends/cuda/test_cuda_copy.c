@@ -166,14 +166,43 @@ static void test_memory_that_kernels_do_not_reach_is_left_to_others(void **state
                              .ndim = 1,
                              .shape = shape,
                              .unit_nbytes = 1};
+        const ndbuf_convert_box convert = {.dst = box.dst,
+                                           .src = box.src,
+                                           .dst_element = {.number = NDBUF_NUMBER_INT8, .nbytes = 1},
+                                           .src_element = {.number = NDBUF_NUMBER_INT16, .nbytes = 2},
+                                           .ndim = 1,
+                                           .shape = shape};
         ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "no kernel of CUDA device 0 reaches",
                      device->ops->copy_strided(device->default_queue, &box, err));
+        ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "no kernel of CUDA device 0 reaches",
+                     device->ops->convert_strided(device->default_queue, &convert, err));
     }
     device->ops->mem_free(&here);
     other->ops->mem_free(&there);
     ndbuf_device_close(device);
     ndbuf_device_close(other);
     cudasim_set_peer_access(true);
+}
+
+static void test_numbers_that_kernels_do_not_know_are_left_to_others(void **state)
+{
+    (void)state;
+    ndbuf_device *device = cuda_fixture_open("cuda:0");
+    char bytes[64] = {0};
+    ndbuf_mem a = cuda_fixture_mem(device, bytes, sizeof(bytes));
+    ndbuf_mem b = cuda_fixture_mem(device, bytes, sizeof(bytes));
+    const ndbuf_convert_box box = {
+        .dst = {&a, 0, NULL},
+        .src = {&b, 0, NULL},
+        .dst_element = {.number = NDBUF_NUMBER_LONG_DOUBLE, .nbytes = (int32_t)sizeof(long double)},
+        .src_element = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4}};
+    int64_t nlaunches = cudasim_ncalls("cudaLaunchKernel");
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "no kernel converts 0 axes of number 12 to number 14",
+                 device->ops->convert_strided(device->default_queue, &box, err));
+    assert_int_equal(cudasim_ncalls("cudaLaunchKernel"), nlaunches);
+    device->ops->mem_free(&a);
+    device->ops->mem_free(&b);
+    ndbuf_device_close(device);
 }
 
 /* Views of any layout, between all kinds of memory: with peer access and pools, and without either. */
@@ -223,6 +252,7 @@ int main(void)
         CUDA_TEST(test_pinned_memory_in_several_runs_is_read_where_it_is),
         CUDA_TEST(test_without_code_for_the_device_copies_go_through_the_host),
         CUDA_TEST(test_memory_that_kernels_do_not_reach_is_left_to_others),
+        CUDA_TEST(test_numbers_that_kernels_do_not_know_are_left_to_others),
         CUDA_TEST(test_views_of_any_layout_arrive_from_anywhere),
     };
     return cmocka_run_group_tests(tests, cuda_fixture_start, NULL);

@@ -98,6 +98,9 @@ static uint32_t flags_between(const ndbuf_device *dst, const ndbuf_device *src)
     return caps.flags;
 }
 
+/* What kernels do. */
+#define KERNEL_FLAGS (NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_CONVERT | NDBUF_CAN_CONVERT_FLOAT64)
+
 static void test_kernels_reach_the_memory_of_peers_that_are_open(void **state)
 {
     (void)state;
@@ -106,12 +109,12 @@ static void test_kernels_reach_the_memory_of_peers_that_are_open(void **state)
         cudasim_set_peer_access(possible);
         ndbuf_device *first = cuda_fixture_open("cuda:0");
         ndbuf_device *second = cuda_fixture_open("cuda:1");
-        assert_int_equal(flags_between(first, second), direct | (possible ? NDBUF_CAN_COPY_STRIDED : 0));
-        assert_int_equal(flags_between(second, first), direct | (possible ? NDBUF_CAN_COPY_STRIDED : 0));
+        assert_int_equal(flags_between(first, second), direct | (possible ? KERNEL_FLAGS : 0u));
+        assert_int_equal(flags_between(second, first), direct | (possible ? KERNEL_FLAGS : 0u));
         ndbuf_device_close(first);
         assert_int_equal(((cuda_device *)second)->peers, 0);
         first = cuda_fixture_open("cuda:0");
-        assert_int_equal(flags_between(first, second), direct | (possible ? NDBUF_CAN_COPY_STRIDED : 0));
+        assert_int_equal(flags_between(first, second), direct | (possible ? KERNEL_FLAGS : 0u));
         ndbuf_device_close(first);
         ndbuf_device_close(second);
     }
@@ -121,7 +124,7 @@ static void test_what_can_be_copied_between_kinds_of_memory(void **state)
 {
     (void)state;
     const uint32_t direct = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT;
-    const uint32_t kernel = NDBUF_CAN_COPY_STRIDED;
+    const uint32_t kernel = KERNEL_FLAGS;
     ndbuf_device *device = cuda_fixture_open("cuda:0");
     ndbuf_device *other = cuda_fixture_open("cuda:1");
     ndbuf_device *pinned = cuda_fixture_open("cuda_host:0");

@@ -165,6 +165,45 @@ static ndbuf_status op_managed(fault_fixture *self, ndbuf_error *err)
     return copy_and_check(self, &self->turned, &self->pages, err);
 }
 
+/* The byte order is changed on the way there, and back on the way to a turned view. */
+static ndbuf_status op_convert(fault_fixture *self, ndbuf_error *err)
+{
+    const int64_t shape[2] = {COLUMNS, ROWS};
+    const int64_t rows[2] = {4, (int64_t)4 * COLUMNS};
+    const int64_t columns[2] = {(int64_t)4 * ROWS, 4};
+    const int64_t length = (int64_t)ROWS * COLUMNS;
+    const int64_t dense = 4;
+    const ndbuf_element plain = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
+    const ndbuf_element swapped = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4, .is_swapped = 1};
+    const ndbuf_convert_box there = {.dst = {&self->second.storage->mem, 0, &dense},
+                                     .src = {&self->first.storage->mem, 0, &dense},
+                                     .dst_element = swapped,
+                                     .src_element = plain,
+                                     .ndim = 1,
+                                     .shape = &length};
+    const ndbuf_convert_box back = {.dst = {&self->turned.storage->mem, 0, columns},
+                                    .src = {&self->second.storage->mem, 0, rows},
+                                    .dst_element = plain,
+                                    .src_element = swapped,
+                                    .ndim = 2,
+                                    .shape = shape};
+    ndbuf_queue *queue = self->device->default_queue;
+    ndbuf_status status = queue->device->ops->convert_strided(queue, &there, err);
+    if (status == NDBUF_OK) {
+        status = queue->device->ops->convert_strided(queue, &back, err);
+    }
+    ndbuf_error wait_error = {0};
+    ndbuf_status wait_status = queue->device->ops->queue_wait(queue, &wait_error);
+    if (status == NDBUF_OK && wait_status != NDBUF_OK) {
+        *err = wait_error;
+        status = wait_status;
+    }
+    if (status == NDBUF_OK) {
+        check_view(self, &self->turned);
+    }
+    return status;
+}
+
 static ndbuf_status op_enqueue_turn(fault_fixture *self, ndbuf_error *err)
 {
     return enqueue_and_check(self, &self->turned, &self->first, err);
@@ -489,6 +528,7 @@ static const struct {
     {"download turned", op_download_turned, true},
     {"distant", op_distant, true},
     {"managed", op_managed, true},
+    {"convert", op_convert, true},
     {"enqueue turn", op_enqueue_turn, true},
     {"enqueue upload", op_enqueue_upload, true},
     {"enqueue upload turned", op_enqueue_upload_turned, true},

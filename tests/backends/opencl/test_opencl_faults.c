@@ -80,6 +80,12 @@ static ndbuf_status work_all(scenario *s, ndbuf_error *err)
         .dst = {&s->b, 0, dst_strides}, .src = {&s->a, 4, src_strides}, .ndim = 2, .shape = shape, .unit_nbytes = 4};
     const ndbuf_fill_box gaps = {
         .dst = {&s->a, 0, src_strides + 1}, .ndim = 1, .shape = shape, .item = "abc", .item_nbytes = 3};
+    const ndbuf_convert_box wider = {.dst = {&s->b, 0, dst_strides},
+                                     .src = {&s->a, 4, src_strides},
+                                     .dst_element = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4},
+                                     .src_element = {.number = NDBUF_NUMBER_INT16, .nbytes = 2, .is_swapped = 1},
+                                     .ndim = 2,
+                                     .shape = shape};
     int32_t complete = 0;
     STEP(OPS->copy_bytes(s->queue, &s->a, 0, &host, 0, 256, err));
     STEP(OPS->copy_bytes(s->queue, &s->b, 0, &s->a, 0, 256, err));
@@ -91,6 +97,7 @@ static ndbuf_status work_all(scenario *s, ndbuf_error *err)
     STEP(OPS->fill_strided(s->queue, &box, err));
     STEP(OPS->fill_strided(s->queue, &gaps, err));
     STEP(OPS->copy_strided(s->queue, &permuted, err));
+    STEP(OPS->convert_strided(s->queue, &wider, err));
     STEP(OPS->queue_host_call(s->queue, host_step, &s->runs, err));
     s->accepted++;
     const ndbuf_mapped_range ranges[2] = {{.mem = &s->a, .nbytes = 100, .map_flags = NDBUF_MAP_WRITE},

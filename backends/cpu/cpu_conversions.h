@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_BACKENDS_CPU_CPU_CONVERSIONS_H
+#define NDBUF_BACKENDS_CPU_CPU_CONVERSIONS_H
+
+/* Conversions of dense numbers by vectors, a table for each instruction set that has them. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ndbuf/backend.h"
+
+/* Converts `nsteps` times as many numbers as a step has. Where a side has its bytes in the other order, its `swap` is
+ * the size of a number, else 1. With `streams` it writes past the caches: dst begins with a line. */
+typedef void (*cpu_convert_fn)(char *dst, const char *src, int64_t nsteps, int32_t dst_swap, int32_t src_swap,
+                               bool streams);
+
+#define CPU_CONVERT_STEP_MAX 16 /* numbers */
+#define CPU_NUMBERS (NDBUF_NUMBER_LONG_DOUBLE + 1)
+
+/* By the ndbuf_number of the destination, then of the source; NULL: there is none. Where the sign of the destination
+ * makes no difference, the signed one has it. `saturated` has those alone where bounds count. */
+typedef struct cpu_conversions {
+    int32_t step;
+    cpu_convert_fn plain[CPU_NUMBERS][CPU_NUMBERS];
+    cpu_convert_fn saturated[CPU_NUMBERS][CPU_NUMBERS];
+} cpu_conversions;
+
+#if defined(__x86_64__)
+extern const cpu_conversions ndbuf_cpu__conversions_avx2;
+extern const cpu_conversions ndbuf_cpu__conversions_avx512;
+#endif
+
+/* The places of 16 bytes with each 1, 2, 4 or 8 reversed: by that number. */
+extern const uint8_t ndbuf_cpu__swap_orders[9][16];
+
+#endif

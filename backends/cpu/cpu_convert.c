@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/cpu/cpu_convert.h"
+
+#include <string.h>
+
+const uint8_t ndbuf_cpu__swap_orders[9][16] = {
+    [1] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
+    [2] = {1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14},
+    [4] = {3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12},
+    [8] = {7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8},
+};
+
+bool ndbuf_cpu__is_integer(int32_t number)
+{
+    return number >= NDBUF_NUMBER_INT8 && number <= NDBUF_NUMBER_UINT64;
+}
+
+/* The signed integer of the same size, where the bits of a result are the same for both: those of other integers are
+ * cut, and those of floats are cut from an INT32 up to 16 bits. */
+static int32_t number_by_bits(int32_t number, int32_t src_number)
+{
+    switch (number) {
+    case NDBUF_NUMBER_UINT8:
+        return NDBUF_NUMBER_INT8;
+    case NDBUF_NUMBER_UINT16:
+        return NDBUF_NUMBER_INT16;
+    case NDBUF_NUMBER_UINT32:
+        return src_number <= NDBUF_NUMBER_UINT64 ? NDBUF_NUMBER_INT32 : number;
+    case NDBUF_NUMBER_UINT64:
+        return src_number <= NDBUF_NUMBER_UINT64 ? NDBUF_NUMBER_INT64 : number;
+    default:
+        return number;
+    }
+}
+
+/* Whether an integer has all values of another type. */
+static bool holds_all(int32_t dst_number, const ndbuf_element *src, int32_t dst_nbytes)
+{
+    bool is_signed = dst_number % 2 == 0;
+    if (src->number == NDBUF_NUMBER_BOOL) {
+        return true;
+    }
+    if (!ndbuf_cpu__is_integer(src->number)) {
+        return false;
+    }
+    bool src_is_signed = src->number % 2 == 0;
+    return is_signed == src_is_signed ? src->nbytes <= dst_nbytes : is_signed && src->nbytes < dst_nbytes;
+}
+
+static cpu_convert_fn find_steps(const cpu_conversions *conversions, const ndbuf_element *dst, const ndbuf_element *src,
+                                 uint32_t flags)
+{
+    if (dst->is_complex != 0 || src->is_complex != 0) {
+        return NULL;
+    }
+    if ((flags & NDBUF_CAST_SATURATE) != 0 && ndbuf_cpu__is_integer(dst->number) &&
+        !holds_all(dst->number, src, dst->nbytes)) {
+        return conversions->saturated[dst->number][src->number];
+    }
+    return conversions->plain[number_by_bits(dst->number, src->number)][src->number];
+}
+
+bool ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf_element *dst, const ndbuf_element *src,
+                                   uint32_t flags, const cpu_kernels *kernels)
+{
+    cpu_row_converter converter = {.dst_nbytes = dst->nbytes,
+                                   .src_nbytes = src->nbytes,
+                                   .dst_swap = dst->is_swapped ? dst->nbytes : 1,
+                                   .src_swap = src->is_swapped ? src->nbytes : 1};
+    if (!ndbuf__converter_init(&converter.scalar, dst, src, flags)) {
+        return false;
+    }
+    for (const cpu_kernels *k = kernels; k != NULL && converter.by_steps == NULL; k = k->narrower) {
+        if (k->conversions != NULL) {
+            converter.by_steps = find_steps(k->conversions, dst, src, flags);
+            converter.step = k->conversions->step;
+        }
+    }
+    *out_converter = converter;
+    return true;
+}
+
+/* Fewer than a step. */
+static void convert_few(const cpu_row_converter *converter, char *dst, const char *src, int64_t count)
+{
+    char from[CPU_CONVERT_STEP_MAX * sizeof(int64_t)] = {0};
+    char to[CPU_CONVERT_STEP_MAX * sizeof(int64_t)];
+    memcpy(from, src, (size_t)(count * converter->src_nbytes));
+    converter->by_steps(to, from, 1, converter->dst_swap, converter->src_swap, false);
+    memcpy(dst, to, (size_t)(count * converter->dst_nbytes));
+}
+
+void ndbuf_cpu__convert_row(const cpu_row_converter *converter, char *dst, const char *src, int64_t count)
+{
+    if (converter->by_steps == NULL) {
+        ndbuf__convert_row(&converter->scalar, dst, converter->dst_nbytes, src, converter->src_nbytes, count);
+        return;
+    }
+    int64_t nsteps = count / converter->step;
+    int64_t rest = count % converter->step;
+    if (nsteps == 0) {
+        convert_few(converter, dst, src, count);
+        return;
+    }
+    converter->by_steps(dst, src, nsteps, converter->dst_swap, converter->src_swap, false);
+    if (rest > 0) { /* the last step takes some numbers once more */
+        int64_t first = count - converter->step;
+        converter->by_steps(dst + first * converter->dst_nbytes, src + first * converter->src_nbytes, 1,
+                            converter->dst_swap, converter->src_swap, false);
+    }
+}
+
+bool ndbuf_cpu__streams_row(const cpu_row_converter *converter, const char *dst)
+{
+    return converter->by_steps != NULL && (uintptr_t)dst % (uintptr_t)converter->dst_nbytes == 0;
+}
+
+/* What is not whole steps that begin with a line goes as usual. */
+void ndbuf_cpu__convert_row_streamed(const cpu_row_converter *converter, char *dst, const char *src, int64_t count)
+{
+    int64_t head = (int64_t)(-(uintptr_t)dst % CPU_LINE_NBYTES) / converter->dst_nbytes;
+    head = head < count ? head : count;
+    ndbuf_cpu__convert_row(converter, dst, src, head);
+    dst += head * converter->dst_nbytes;
+    src += head * converter->src_nbytes;
+    count -= head;
+    int64_t nsteps = count / converter->step;
+    int64_t done = nsteps * converter->step;
+    converter->by_steps(dst, src, nsteps, converter->dst_swap, converter->src_swap, true);
+    if (done < count) {
+        convert_few(converter, dst + done * converter->dst_nbytes, src + done * converter->src_nbytes, count - done);
+    }
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_BACKENDS_CPU_CPU_CONVERT_H
+#define NDBUF_BACKENDS_CPU_CPU_CONVERT_H
+
+/* Conversion of dense rows on the host: by the vectors of an instruction set, else by plain C. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ndbuf/backend.h"
+
+#include "backends/cpu/cpu_conversions.h"
+#include "backends/cpu/cpu_kernels.h"
+#include "backends/kernels/convert_host.h"
+
+typedef struct cpu_row_converter {
+    ndbuf__converter scalar;
+    cpu_convert_fn by_steps; /* NULL: there are no vectors for these numbers */
+    int32_t step;
+    int32_t dst_nbytes; /* of an element */
+    int32_t src_nbytes;
+    int32_t dst_swap; /* as cpu_convert_fn takes them */
+    int32_t src_swap;
+} cpu_row_converter;
+
+/* Whether an ndbuf_number is one, and not BOOL. */
+bool ndbuf_cpu__is_integer(int32_t number);
+
+/* False: there is no such conversion. */
+bool ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf_element *dst, const ndbuf_element *src,
+                                   uint32_t flags, const cpu_kernels *kernels);
+
+/* Converts `count` dense elements, in the default floating-point mode. */
+void ndbuf_cpu__convert_row(const cpu_row_converter *converter, char *dst, const char *src, int64_t count);
+
+/* The same past the caches, where ndbuf_cpu__streams_row says that it can; cpu_kernels' stream_end comes behind. */
+bool ndbuf_cpu__streams_row(const cpu_row_converter *converter, const char *dst);
+void ndbuf_cpu__convert_row_streamed(const cpu_row_converter *converter, char *dst, const char *src, int64_t count);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/cpu/cpu_conversions.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+/* With F16C. Between numbers of 64 bits and floats the processor has only scalar conversions. */
+
+#define CONVERSIONS ndbuf_cpu__conversions_avx2
+#define STEP 8
+
+typedef __m128i q; /* the lower half */
+typedef __m128i h;
+typedef __m256i vi;
+typedef __m256 vf;
+typedef __m256d vd;
+typedef struct vi2 {
+    __m256i lo, hi;
+} vi2;
+typedef struct vd2 {
+    __m256d lo, hi;
+} vd2;
+
+#define q_load(src) _mm_loadl_epi64((const __m128i *)(src))
+#define q_store(dst, v) _mm_storel_epi64((__m128i *)(dst), v)
+#define q_stream(dst, v) _mm_stream_si64((long long *)(dst), _mm_cvtsi128_si64(v))
+#define q_widen_signed _mm256_cvtepi8_epi32
+#define q_widen_unsigned _mm256_cvtepu8_epi32
+#define h_load(src) _mm_loadu_si128((const __m128i *)(src))
+#define h_store(dst, v) _mm_storeu_si128((__m128i *)(dst), v)
+#define h_stream(dst, v) _mm_stream_si128((__m128i *)(dst), v)
+#define h_pick(v, order) _mm_shuffle_epi8(v, _mm256_castsi256_si128(order))
+#define h_widen_signed _mm256_cvtepi16_epi32
+#define h_widen_unsigned _mm256_cvtepu16_epi32
+#define h_to_vf _mm256_cvtph_ps
+#define vf_to_h(v) _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT)
+#define vi_load(src) _mm256_loadu_si256((const __m256i *)(src))
+#define vi_store(dst, v) _mm256_storeu_si256((__m256i *)(dst), v)
+#define vi_stream(dst, v) _mm256_stream_si256((__m256i *)(dst), v)
+#define vi_repeat(p) _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(p)))
+#define vi_pick _mm256_shuffle_epi8
+#define vi_set _mm256_set1_epi32
+#define vi_and _mm256_and_si256
+#define vi_or _mm256_or_si256
+#define vi_add _mm256_add_epi32
+#define vi_min _mm256_min_epi32
+#define vi_max _mm256_max_epi32
+#define vi_min_unsigned _mm256_min_epu32
+#define vi_shift_left _mm256_slli_epi32
+#define vi_shift_right _mm256_srli_epi32
+#define vi_as_vf _mm256_castsi256_ps
+#define vi_as_vd _mm256_castsi256_pd
+#define vf_as_vi _mm256_castps_si256
+#define vd_as_vi _mm256_castpd_si256
+#define vi_lo(v) _mm256_castsi256_si128(v)
+#define vi_hi(v) _mm256_extracti128_si256(v, 1)
+#define vi_lo_signed(v) _mm256_cvtepi32_epi64(vi_lo(v))
+#define vi_hi_signed(v) _mm256_cvtepi32_epi64(vi_hi(v))
+#define vi_lo_unsigned(v) _mm256_cvtepu32_epi64(vi_lo(v))
+#define vi_hi_unsigned(v) _mm256_cvtepu32_epi64(vi_hi(v))
+#define vi_select_greater(a, b, x, y) _mm256_blendv_epi8(y, x, _mm256_cmpgt_epi32(a, b))
+#define vi_to_vf _mm256_cvtepi32_ps
+#define vi_to_vd2(v) ((vd2){_mm256_cvtepi32_pd(vi_lo(v)), _mm256_cvtepi32_pd(vi_hi(v))})
+#define vf_truncate _mm256_cvttps_epi32
+#define vf_lo(v) _mm256_castps256_ps128(v)
+#define vf_hi(v) _mm256_extractf128_ps(v, 1)
+#define vf_to_vd2(v) ((vd2){_mm256_cvtps_pd(vf_lo(v)), _mm256_cvtps_pd(vf_hi(v))})
+
+/* The bounds are in order, and 0 between them. */
+#define vf_clamp(v, least, greatest)                                                                                   \
+    _mm256_min_ps(_mm256_max_ps(_mm256_and_ps(_mm256_cmp_ps(v, v, _CMP_ORD_Q), v), _mm256_set1_ps(least)),             \
+                  _mm256_set1_ps(greatest))
+#define vd_clamp(v, least, greatest)                                                                                   \
+    _mm256_min_pd(_mm256_max_pd(_mm256_and_pd(_mm256_cmp_pd(v, v, _CMP_ORD_Q), v), _mm256_set1_pd(least)),             \
+                  _mm256_set1_pd(greatest))
+
+static inline __m256i vl_least(__m256i a, __m256i b)
+{
+    return _mm256_blendv_epi8(a, b, _mm256_cmpgt_epi64(a, b));
+}
+static inline __m256i vl_greatest(__m256i a, __m256i b)
+{
+    return _mm256_blendv_epi8(b, a, _mm256_cmpgt_epi64(a, b));
+}
+#define vl_clamp(v, least, greatest) vl_least(vl_greatest(v, _mm256_set1_epi64x(least)), _mm256_set1_epi64x(greatest))
+
+/* Of a bound without the sign's bit. */
+static inline __m256i vl_min_unsigned(__m256i v, int64_t greatest)
+{
+    const __m256i bound = _mm256_set1_epi64x(greatest);
+    const __m256i is_large = _mm256_cmpgt_epi64(_mm256_setzero_si256(), v);
+    return _mm256_blendv_epi8(vl_least(v, bound), bound, is_large);
+}
+
+static inline __m128i vi_to_h(__m256i v)
+{
+    const __m256i low = _mm256_and_si256(v, _mm256_set1_epi32(0xFFFF));
+    return _mm_packus_epi32(vi_lo(low), vi_hi(low));
+}
+static inline __m128i vi_to_q(__m256i v)
+{
+    const __m256i low = _mm256_and_si256(v, _mm256_set1_epi32(0xFF));
+    const __m128i words = _mm_packus_epi32(vi_lo(low), vi_hi(low));
+    return _mm_packus_epi16(words, words);
+}
+static inline __m256i vi_is_nonzero(__m256i v)
+{
+    return _mm256_andnot_si256(_mm256_cmpeq_epi32(v, _mm256_setzero_si256()), _mm256_set1_epi32(1));
+}
+static inline __m256i vf_is_nonzero(__m256 v)
+{
+    const __m256 is_nonzero = _mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+    return _mm256_and_si256(_mm256_castps_si256(is_nonzero), _mm256_set1_epi32(1));
+}
+
+/* The lower halves of numbers of 64 bits. */
+static inline __m256i vi_low_halves(__m256i lo, __m256i hi)
+{
+    const __m256 halves = _mm256_shuffle_ps(_mm256_castsi256_ps(lo), _mm256_castsi256_ps(hi), 0x88);
+    return _mm256_permute4x64_epi64(_mm256_castps_si256(halves), 0xD8);
+}
+static inline __m256i vi_low_masks(__m256d lo, __m256d hi)
+{
+    return vi_low_halves(_mm256_castpd_si256(lo), _mm256_castpd_si256(hi));
+}
+static inline __m256i nonzero_of(__m256i lo, __m256i hi)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i is_zero = vi_low_halves(_mm256_cmpeq_epi64(lo, zero), _mm256_cmpeq_epi64(hi, zero));
+    return _mm256_andnot_si256(is_zero, _mm256_set1_epi32(1));
+}
+static inline __m256i nonzero_halves(__m256d lo, __m256d hi)
+{
+    const __m256d zero = _mm256_setzero_pd();
+    const __m256i is_nonzero = vi_low_masks(_mm256_cmp_pd(lo, zero, _CMP_NEQ_UQ), _mm256_cmp_pd(hi, zero, _CMP_NEQ_UQ));
+    return _mm256_and_si256(is_nonzero, _mm256_set1_epi32(1));
+}
+static inline __m256d unsigned_to_vd(__m128i v)
+{
+    const __m256d moved = _mm256_cvtepi32_pd(_mm_xor_si128(v, _mm_set1_epi32(INT32_MIN)));
+    return _mm256_add_pd(moved, _mm256_set1_pd(0x1p31));
+}
+
+/* The next FLOAT32 toward zero; it is made odd where it is not exact. */
+static inline __m256 odd_of(__m256d lo, __m256d hi)
+{
+    const __m256d magnitude = _mm256_castsi256_pd(_mm256_set1_epi64x(INT64_MAX));
+    const __m128 near_lo = _mm256_cvtpd_ps(lo);
+    const __m128 near_hi = _mm256_cvtpd_ps(hi);
+    const __m256d back_lo = _mm256_cvtps_pd(near_lo);
+    const __m256d back_hi = _mm256_cvtps_pd(near_hi);
+    const __m256i is_inexact =
+        vi_low_masks(_mm256_cmp_pd(back_lo, lo, _CMP_NEQ_OQ), _mm256_cmp_pd(back_hi, hi, _CMP_NEQ_OQ));
+    const __m256i is_beyond =
+        vi_low_masks(_mm256_cmp_pd(_mm256_and_pd(back_lo, magnitude), _mm256_and_pd(lo, magnitude), _CMP_GT_OQ),
+                     _mm256_cmp_pd(_mm256_and_pd(back_hi, magnitude), _mm256_and_pd(hi, magnitude), _CMP_GT_OQ));
+    const __m256i near = _mm256_castps_si256(_mm256_set_m128(near_hi, near_lo));
+    const __m256i cut = _mm256_add_epi32(near, is_beyond);
+    return _mm256_castsi256_ps(_mm256_or_si256(cut, _mm256_and_si256(is_inexact, _mm256_set1_epi32(1))));
+}
+
+static inline __m256i truncate_half(__m256d v)
+{
+    double numbers[4];
+    _mm256_storeu_pd(numbers, v);
+    return _mm256_set_epi64x(_mm_cvttsd_si64(_mm_set_sd(numbers[3])), _mm_cvttsd_si64(_mm_set_sd(numbers[2])),
+                             _mm_cvttsd_si64(_mm_set_sd(numbers[1])), _mm_cvttsd_si64(_mm_set_sd(numbers[0])));
+}
+static inline __m256d double_half(__m256i v)
+{
+    int64_t numbers[4];
+    _mm256_storeu_si256((__m256i *)numbers, v);
+    return _mm256_set_pd((double)numbers[3], (double)numbers[2], (double)numbers[1], (double)numbers[0]);
+}
+static inline __m128 single_half(__m256i v)
+{
+    int64_t numbers[4];
+    _mm256_storeu_si256((__m256i *)numbers, v);
+    return _mm_set_ps((float)numbers[3], (float)numbers[2], (float)numbers[1], (float)numbers[0]);
+}
+
+static inline __m256i vi2_to_vi(vi2 v)
+{
+    return vi_low_halves(v.lo, v.hi);
+}
+#define vi2_is_nonzero(v) nonzero_of((v).lo, (v).hi)
+#define vd2_is_nonzero(v) nonzero_halves((v).lo, (v).hi)
+#define vd2_to_vf(v) _mm256_set_m128(_mm256_cvtpd_ps((v).hi), _mm256_cvtpd_ps((v).lo))
+#define vd2_to_odd_vf(v) odd_of((v).lo, (v).hi)
+static inline __m256i vd2_truncate(vd2 v)
+{
+    return _mm256_set_m128i(_mm256_cvttpd_epi32(v.hi), _mm256_cvttpd_epi32(v.lo));
+}
+static inline vi2 vd2_truncate_to_vl2(vd2 v)
+{
+    return ((vi2){truncate_half(v.lo), truncate_half(v.hi)});
+}
+#define vl2_to_vf(v) _mm256_set_m128(single_half((v).hi), single_half((v).lo))
+#define vl2_to_vd2(v) ((vd2){double_half((v).lo), double_half((v).hi)})
+#define vi_unsigned_to_vd2(v) ((vd2){unsigned_to_vd(vi_lo(v)), unsigned_to_vd(vi_hi(v))})
+#define vi_unsigned_to_vf(v)                                                                                           \
+    _mm256_set_m128(_mm256_cvtpd_ps(unsigned_to_vd(vi_hi(v))), _mm256_cvtpd_ps(unsigned_to_vd(vi_lo(v))))
+
+#define WIDE_PLAIN(X)
+#define WIDE_SATURATED(X)
+
+static inline __m256i vi_swap_order(int32_t swap_nbytes)
+{
+    return vi_repeat(ndbuf_cpu__swap_orders[swap_nbytes]);
+}
+
+#include "backends/cpu/cpu_convert_simd.h"

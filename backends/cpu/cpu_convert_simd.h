@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Conversions of dense numbers by vectors of any width, included once by the file of each instruction set. It makes of
+ * every pair of numbers one loop; what it has to give is what backends/kernels/convert_element.h says, bit for bit, in
+ * the processor's default floating-point mode (cpu_float_mode.h).
+ *
+ * A step takes STEP numbers, of which a number of 4 bytes fills a vector. Before, the file defines:
+ *
+ *   CONVERSIONS, STEP
+ *   q, h, vi, vf       vectors of STEP numbers of 1, 2 and 4 bytes, and of FLOAT32
+ *   vd                 half as many FLOAT64
+ *   vi2, vd2           two vectors of 8-byte numbers: {lo, hi}, the first half of a step and the second one
+ *   q_load ... vi_store, h_order, h_pick ...    see there */
+
+#include <stddef.h>
+
+#define INLINE __attribute__((always_inline)) static inline
+
+/* ---- numbers to what they are converted from, by way of the order of their bytes ----
+ *
+ *   S   integers that FLOAT32 holds, I and U those of 32 bits, as vi
+ *   L, M   INT64 and UINT64 as vi2
+ *   F   floats that FLOAT32 holds, as vf; D   FLOAT64 as vd2 */
+
+INLINE vi load_BOOL(const char *src, vi order)
+{
+    (void)order;
+    return vi_is_nonzero(q_widen_unsigned(q_load(src)));
+}
+INLINE vi load_INT8(const char *src, vi order)
+{
+    (void)order;
+    return q_widen_signed(q_load(src));
+}
+INLINE vi load_UINT8(const char *src, vi order)
+{
+    (void)order;
+    return q_widen_unsigned(q_load(src));
+}
+INLINE vi load_INT16(const char *src, vi order)
+{
+    return h_widen_signed(h_pick(h_load(src), order));
+}
+INLINE vi load_UINT16(const char *src, vi order)
+{
+    return h_widen_unsigned(h_pick(h_load(src), order));
+}
+INLINE vi load_INT32(const char *src, vi order)
+{
+    return vi_pick(vi_load(src), order);
+}
+INLINE vi2 load_INT64(const char *src, vi order)
+{
+    return (vi2){vi_pick(vi_load(src), order), vi_pick(vi_load(src + sizeof(vi)), order)};
+}
+INLINE vf load_FLOAT16(const char *src, vi order)
+{
+    return h_to_vf(h_pick(h_load(src), order));
+}
+INLINE vf load_BFLOAT16(const char *src, vi order)
+{
+    const vi nan = vi_set(0x7F800000);
+    vi bits = vi_shift_left(h_widen_unsigned(h_pick(h_load(src), order)), 16);
+    vi quiet = vi_or(bits, vi_set(0x00400000));
+    return vi_as_vf(vi_select_greater(vi_and(bits, vi_set(0x7FFFFFFF)), nan, quiet, bits));
+}
+INLINE vf load_FLOAT32(const char *src, vi order)
+{
+    return vi_as_vf(vi_pick(vi_load(src), order));
+}
+INLINE vd2 load_FLOAT64(const char *src, vi order)
+{
+    vi2 bits = load_INT64(src, order);
+    return (vd2){vi_as_vd(bits.lo), vi_as_vd(bits.hi)};
+}
+#define load_UINT32 load_INT32
+#define load_UINT64 load_INT64
+
+/* ---- and the other way round, of what they were converted to ---- */
+
+INLINE void put_4(char *dst, vi v, bool streams)
+{
+    if (streams) {
+        vi_stream(dst, v);
+    } else {
+        vi_store(dst, v);
+    }
+}
+INLINE void put_2(char *dst, h v, bool streams)
+{
+    if (streams) {
+        h_stream(dst, v);
+    } else {
+        h_store(dst, v);
+    }
+}
+INLINE void store_1(char *dst, vi v, vi order, bool streams)
+{
+    (void)order;
+    if (streams) {
+        q_stream(dst, vi_to_q(v));
+    } else {
+        q_store(dst, vi_to_q(v));
+    }
+}
+INLINE void store_2(char *dst, vi v, vi order, bool streams)
+{
+    put_2(dst, h_pick(vi_to_h(v), order), streams);
+}
+INLINE void store_4(char *dst, vi v, vi order, bool streams)
+{
+    put_4(dst, vi_pick(v, order), streams);
+}
+INLINE void store_8(char *dst, vi2 v, vi order, bool streams)
+{
+    put_4(dst, vi_pick(v.lo, order), streams);
+    put_4(dst + sizeof(vi), vi_pick(v.hi, order), streams);
+}
+INLINE void store_FLOAT16(char *dst, vf v, vi order, bool streams)
+{
+    put_2(dst, h_pick(vf_to_h(v), order), streams);
+}
+INLINE void store_BFLOAT16(char *dst, vf v, vi order, bool streams)
+{
+    vi bits = vf_as_vi(v);
+    vi high = vi_shift_right(bits, 16);
+    vi half = vi_add(vi_set(0x7FFF), vi_and(high, vi_set(1)));
+    vi rounded = vi_shift_right(vi_add(bits, half), 16);
+    vi quiet = vi_or(high, vi_set(0x0040));
+    store_2(dst, vi_select_greater(vi_and(bits, vi_set(0x7FFFFFFF)), vi_set(0x7F800000), quiet, rounded), order,
+            streams);
+}
+INLINE void store_FLOAT32(char *dst, vf v, vi order, bool streams)
+{
+    store_4(dst, vf_as_vi(v), order, streams);
+}
+INLINE void store_FLOAT64(char *dst, vd2 v, vi order, bool streams)
+{
+    store_8(dst, (vi2){vd_as_vi(v.lo), vd_as_vi(v.hi)}, order, streams);
+}
+#define store_BOOL store_1
+#define store_INT8 store_1
+#define store_UINT8 store_1
+#define store_INT16 store_2
+#define store_UINT16 store_2
+#define store_INT32 store_4
+#define store_UINT32 store_4
+#define store_INT64 store_8
+#define store_UINT64 store_8
+
+/* ---- integers ---- */
+
+#define S_to_BOOL vi_is_nonzero
+#define I_to_BOOL vi_is_nonzero
+#define U_to_BOOL vi_is_nonzero
+#define L_to_BOOL vi2_is_nonzero
+#define M_to_BOOL vi2_is_nonzero
+
+/* The bits of integers are cut. */
+#define S_to_bits(v) (v)
+#define I_to_bits(v) (v)
+#define U_to_bits(v) (v)
+#define L_to_bits vi2_to_vi
+#define M_to_bits vi2_to_vi
+INLINE vi2 S_to_INT64(vi v)
+{
+    return (vi2){vi_lo_signed(v), vi_hi_signed(v)};
+}
+#define I_to_INT64 S_to_INT64
+INLINE vi2 U_to_INT64(vi v)
+{
+    return (vi2){vi_lo_unsigned(v), vi_hi_unsigned(v)};
+}
+#define L_to_INT64(v) (v)
+#define M_to_INT64(v) (v)
+
+/* What does not fit becomes the nearest bound. */
+INLINE vi S_clamped(vi v, int32_t least, int32_t greatest)
+{
+    return vi_min(vi_max(v, vi_set(least)), vi_set(greatest));
+}
+#define I_clamped S_clamped
+INLINE vi U_clamped(vi v, int32_t least, int32_t greatest)
+{
+    (void)least;
+    return vi_min_unsigned(v, vi_set(greatest));
+}
+INLINE vi L_clamped(vi2 v, int32_t least, int32_t greatest)
+{
+    return vi2_to_vi((vi2){vl_clamp(v.lo, least, greatest), vl_clamp(v.hi, least, greatest)});
+}
+INLINE vi M_clamped(vi2 v, int32_t least, int32_t greatest)
+{
+    (void)least;
+    return vi2_to_vi((vi2){vl_min_unsigned(v.lo, greatest), vl_min_unsigned(v.hi, greatest)});
+}
+INLINE vi S_clamped_UINT32(vi v)
+{
+    return vi_max(v, vi_set(0));
+}
+#define I_clamped_UINT32 S_clamped_UINT32
+#define U_clamped_UINT32(v) (v)
+INLINE vi L_clamped_UINT32(vi2 v)
+{
+    return vi2_to_vi((vi2){vl_clamp(v.lo, 0, UINT32_MAX), vl_clamp(v.hi, 0, UINT32_MAX)});
+}
+INLINE vi M_clamped_UINT32(vi2 v)
+{
+    return vi2_to_vi((vi2){vl_min_unsigned(v.lo, UINT32_MAX), vl_min_unsigned(v.hi, UINT32_MAX)});
+}
+INLINE vi2 M_clamped_INT64(vi2 v)
+{
+    return (vi2){vl_min_unsigned(v.lo, INT64_MAX), vl_min_unsigned(v.hi, INT64_MAX)};
+}
+INLINE vi2 S_clamped_UINT64(vi v)
+{
+    return S_to_INT64(vi_max(v, vi_set(0)));
+}
+#define I_clamped_UINT64 S_clamped_UINT64
+INLINE vi2 L_clamped_UINT64(vi2 v)
+{
+    return (vi2){vl_clamp(v.lo, 0, INT64_MAX), vl_clamp(v.hi, 0, INT64_MAX)};
+}
+
+/* ---- integers to floats ----
+ *
+ * FLOAT16 by way of FLOAT32: integers that this does not hold are far beyond the range of the other one. BFLOAT16 by
+ * way of a FLOAT32 that is made odd where it is not exact, so that it is rounded once. */
+
+#define S_to_FLOAT32 vi_to_vf
+#define I_to_FLOAT32 vi_to_vf
+#define U_to_FLOAT32 vi_unsigned_to_vf
+#define S_to_FLOAT64 vi_to_vd2
+#define I_to_FLOAT64 vi_to_vd2
+#define U_to_FLOAT64 vi_unsigned_to_vd2
+#define S_to_FLOAT16 vi_to_vf
+#define I_to_FLOAT16 vi_to_vf
+#define U_to_FLOAT16 vi_unsigned_to_vf
+#define S_to_BFLOAT16 vi_to_vf
+#define I_to_BFLOAT16(v) vd2_to_odd_vf(vi_to_vd2(v))
+#define U_to_BFLOAT16(v) vd2_to_odd_vf(vi_unsigned_to_vd2(v))
+#define L_to_FLOAT32 vl2_to_vf
+#define L_to_FLOAT64 vl2_to_vd2
+#define L_to_FLOAT16 vl2_to_vf
+
+/* ---- floats ---- */
+
+#define F_to_BOOL vf_is_nonzero
+#define D_to_BOOL vd2_is_nonzero
+#define F_to_FLOAT16(v) (v)
+#define F_to_BFLOAT16(v) (v)
+#define F_to_FLOAT32(v) (v)
+#define F_to_FLOAT64 vf_to_vd2
+#define D_to_FLOAT16 vd2_to_odd_vf
+#define D_to_BFLOAT16 vd2_to_odd_vf
+#define D_to_FLOAT32 vd2_to_vf
+#define D_to_FLOAT64(v) (v)
+
+/* What an INT32 cannot hold is its most negative value. */
+#define F_to_bits vf_truncate
+#define D_to_bits vd2_truncate
+#define F_to_UINT32(v) vi2_to_vi(vd2_truncate_to_vl2(vf_to_vd2(v)))
+#define D_to_UINT32(v) vi2_to_vi(vd2_truncate_to_vl2(v))
+#define F_to_INT64(v) vd2_truncate_to_vl2(vf_to_vd2(v))
+#define D_to_INT64 vd2_truncate_to_vl2
+
+INLINE vi D_clamped(vd2 v, double least, double greatest)
+{
+    return vd2_truncate((vd2){vd_clamp(v.lo, least, greatest), vd_clamp(v.hi, least, greatest)});
+}
+INLINE vi F_clamped(vf v, float least, float greatest)
+{
+    return vf_truncate(vf_clamp(v, least, greatest));
+}
+INLINE vi F_clamped_INT32(vf v) /* its greatest value is no FLOAT32 */
+{
+    return D_clamped(vf_to_vd2(v), INT32_MIN, INT32_MAX);
+}
+INLINE vi D_clamped_UINT32(vd2 v)
+{
+    return vi2_to_vi(vd2_truncate_to_vl2((vd2){vd_clamp(v.lo, 0, UINT32_MAX), vd_clamp(v.hi, 0, UINT32_MAX)}));
+}
+#define F_clamped_UINT32(v) D_clamped_UINT32(vf_to_vd2(v))
+
+/* ---- the loops ---- */
+
+#define DEFINE_CONVERSION(name, dst_name, dst_nbytes, src_name, src_nbytes, how)                                       \
+    static void name(char *dst, const char *src, int64_t nsteps, int32_t dst_swap, int32_t src_swap, bool streams)     \
+    {                                                                                                                  \
+        const vi dst_order = vi_swap_order(dst_swap);                                                                  \
+        const vi src_order = vi_swap_order(src_swap);                                                                  \
+        for (int64_t i = 0; i < nsteps; i++) {                                                                         \
+            store_##dst_name(dst, how(load_##src_name(src, src_order)), dst_order, streams);                           \
+            dst += STEP * (ptrdiff_t)(dst_nbytes);                                                                     \
+            src += STEP * (ptrdiff_t)(src_nbytes);                                                                     \
+        }                                                                                                              \
+    }
+
+/* X(destination, its size, source, its size, what the source is converted from) */
+#define FROM_INTEGERS(X, dst, n)                                                                                       \
+    X(dst, n, BOOL, 1, S)                                                                                              \
+    X(dst, n, INT8, 1, S)                                                                                              \
+    X(dst, n, UINT8, 1, S)                                                                                             \
+    X(dst, n, INT16, 2, S)                                                                                             \
+    X(dst, n, UINT16, 2, S)                                                                                            \
+    X(dst, n, INT32, 4, I)                                                                                             \
+    X(dst, n, UINT32, 4, U)                                                                                            \
+    X(dst, n, INT64, 8, L)
+#define FROM_FLOATS(X, dst, n)                                                                                         \
+    X(dst, n, FLOAT16, 2, F)                                                                                           \
+    X(dst, n, BFLOAT16, 2, F)                                                                                          \
+    X(dst, n, FLOAT32, 4, F)                                                                                           \
+    X(dst, n, FLOAT64, 8, D)
+#define FROM_UINT64(X, dst, n) X(dst, n, UINT64, 8, M)
+
+/* Destinations whose conversions have a name of their own; of all others the bits are cut. */
+#define ALL_PLAIN(X, X_CUT)                                                                                            \
+    FROM_INTEGERS(X, BOOL, 1)                                                                                          \
+    FROM_UINT64(X, BOOL, 1)                                                                                            \
+    FROM_FLOATS(X, BOOL, 1)                                                                                            \
+    FROM_INTEGERS(X_CUT, INT8, 1)                                                                                      \
+    FROM_UINT64(X_CUT, INT8, 1)                                                                                        \
+    FROM_FLOATS(X_CUT, INT8, 1)                                                                                        \
+    FROM_INTEGERS(X_CUT, INT16, 2)                                                                                     \
+    FROM_UINT64(X_CUT, INT16, 2)                                                                                       \
+    FROM_FLOATS(X_CUT, INT16, 2)                                                                                       \
+    FROM_INTEGERS(X_CUT, INT32, 4)                                                                                     \
+    FROM_UINT64(X_CUT, INT32, 4)                                                                                       \
+    FROM_FLOATS(X_CUT, INT32, 4)                                                                                       \
+    FROM_FLOATS(X, UINT32, 4)                                                                                          \
+    FROM_INTEGERS(X, INT64, 8)                                                                                         \
+    FROM_FLOATS(X, INT64, 8)                                                                                           \
+    FROM_INTEGERS(X, FLOAT16, 2)                                                                                       \
+    FROM_FLOATS(X, FLOAT16, 2)                                                                                         \
+    FROM_SMALL_INTEGERS(X, BFLOAT16, 2)                                                                                \
+    FROM_FLOATS(X, BFLOAT16, 2)                                                                                        \
+    FROM_INTEGERS(X, FLOAT32, 4)                                                                                       \
+    FROM_FLOATS(X, FLOAT32, 4)                                                                                         \
+    FROM_INTEGERS(X, FLOAT64, 8)                                                                                       \
+    FROM_FLOATS(X, FLOAT64, 8)                                                                                         \
+    WIDE_PLAIN(X)
+#define FROM_SMALL_INTEGERS(X, dst, n)                                                                                 \
+    X(dst, n, BOOL, 1, S)                                                                                              \
+    X(dst, n, INT8, 1, S)                                                                                              \
+    X(dst, n, UINT8, 1, S)                                                                                             \
+    X(dst, n, INT16, 2, S)                                                                                             \
+    X(dst, n, UINT16, 2, S)                                                                                            \
+    X(dst, n, INT32, 4, I)                                                                                             \
+    X(dst, n, UINT32, 4, U)
+
+#define PLAIN(dst, n, src, m, from) DEFINE_CONVERSION(dst##_of_##src, dst, n, src, m, from##_to_##dst)
+#define CUT(dst, n, src, m, from) DEFINE_CONVERSION(dst##_of_##src, dst, n, src, m, from##_to_bits)
+ALL_PLAIN(PLAIN, CUT)
+
+/* With bounds; the integers that hold all values of the source are not among them. */
+#define ALL_SATURATED(X_RANGE, X)                                                                                      \
+    X_RANGE(INT8, 1, UINT8, 1, S, INT8_MIN, INT8_MAX)                                                                  \
+    FROM_WIDE(X_RANGE, INT8, 1, INT8_MIN, INT8_MAX)                                                                    \
+    X_RANGE(INT8, 1, INT16, 2, S, INT8_MIN, INT8_MAX)                                                                  \
+    X_RANGE(INT8, 1, UINT16, 2, S, INT8_MIN, INT8_MAX)                                                                 \
+    X_RANGE(UINT8, 1, INT8, 1, S, 0, UINT8_MAX)                                                                        \
+    FROM_WIDE(X_RANGE, UINT8, 1, 0, UINT8_MAX)                                                                         \
+    X_RANGE(UINT8, 1, INT16, 2, S, 0, UINT8_MAX)                                                                       \
+    X_RANGE(UINT8, 1, UINT16, 2, S, 0, UINT8_MAX)                                                                      \
+    X_RANGE(INT16, 2, UINT16, 2, S, INT16_MIN, INT16_MAX)                                                              \
+    FROM_WIDE(X_RANGE, INT16, 2, INT16_MIN, INT16_MAX)                                                                 \
+    X_RANGE(UINT16, 2, INT8, 1, S, 0, UINT16_MAX)                                                                      \
+    X_RANGE(UINT16, 2, INT16, 2, S, 0, UINT16_MAX)                                                                     \
+    FROM_WIDE(X_RANGE, UINT16, 2, 0, UINT16_MAX)                                                                       \
+    X_RANGE(INT32, 4, UINT32, 4, U, 0, INT32_MAX)                                                                      \
+    X_RANGE(INT32, 4, INT64, 8, L, INT32_MIN, INT32_MAX)                                                               \
+    X_RANGE(INT32, 4, UINT64, 8, M, 0, INT32_MAX)                                                                      \
+    X(INT32, 4, FLOAT16, 2, F)                                                                                         \
+    X(INT32, 4, BFLOAT16, 2, F)                                                                                        \
+    X(INT32, 4, FLOAT32, 4, F)                                                                                         \
+    X_RANGE(INT32, 4, FLOAT64, 8, D, INT32_MIN, INT32_MAX)                                                             \
+    X(UINT32, 4, INT8, 1, S)                                                                                           \
+    X(UINT32, 4, INT16, 2, S)                                                                                          \
+    X(UINT32, 4, INT32, 4, I)                                                                                          \
+    X(UINT32, 4, INT64, 8, L)                                                                                          \
+    X(UINT32, 4, UINT64, 8, M)                                                                                         \
+    FROM_FLOATS(X, UINT32, 4)                                                                                          \
+    X(INT64, 8, UINT64, 8, M)                                                                                          \
+    X(UINT64, 8, INT8, 1, S)                                                                                           \
+    X(UINT64, 8, INT16, 2, S)                                                                                          \
+    X(UINT64, 8, INT32, 4, I)                                                                                          \
+    X(UINT64, 8, INT64, 8, L)                                                                                          \
+    WIDE_SATURATED(X)
+#define FROM_WIDE(X_RANGE, dst, n, least, greatest)                                                                    \
+    X_RANGE(dst, n, INT32, 4, I, least, greatest)                                                                      \
+    X_RANGE(dst, n, UINT32, 4, U, least, greatest)                                                                     \
+    X_RANGE(dst, n, INT64, 8, L, least, greatest)                                                                      \
+    X_RANGE(dst, n, UINT64, 8, M, least, greatest)                                                                     \
+    X_RANGE(dst, n, FLOAT16, 2, F, least, greatest)                                                                    \
+    X_RANGE(dst, n, BFLOAT16, 2, F, least, greatest)                                                                   \
+    X_RANGE(dst, n, FLOAT32, 4, F, least, greatest)                                                                    \
+    X_RANGE(dst, n, FLOAT64, 8, D, least, greatest)
+
+#define IN_RANGE(dst, n, src, m, from, least, greatest)                                                                \
+    __attribute__((always_inline)) static inline vi dst##_in_range_of_##src(SOURCE_##from v)                           \
+    {                                                                                                                  \
+        return from##_clamped(v, least, greatest);                                                                     \
+    }                                                                                                                  \
+    DEFINE_CONVERSION(dst##_bounds_##src, dst, n, src, m, dst##_in_range_of_##src)
+#define SATURATED(dst, n, src, m, from) DEFINE_CONVERSION(dst##_bounds_##src, dst, n, src, m, from##_clamped_##dst)
+#define SOURCE_S vi
+#define SOURCE_I vi
+#define SOURCE_U vi
+#define SOURCE_L vi2
+#define SOURCE_M vi2
+#define SOURCE_F vf
+#define SOURCE_D vd2
+ALL_SATURATED(IN_RANGE, SATURATED)
+
+#define PLAIN_ENTRY(dst, n, src, m, from) [NDBUF_NUMBER_##dst][NDBUF_NUMBER_##src] = dst##_of_##src,
+#define SATURATED_ENTRY(dst, n, src, m, from) [NDBUF_NUMBER_##dst][NDBUF_NUMBER_##src] = dst##_bounds_##src,
+#define IN_RANGE_ENTRY(dst, n, src, m, from, ...) SATURATED_ENTRY(dst, n, src, m, from)
+
+const cpu_conversions CONVERSIONS = {.step = STEP,
+                                     .plain = {ALL_PLAIN(PLAIN_ENTRY, PLAIN_ENTRY)},
+                                     .saturated = {ALL_SATURATED(IN_RANGE_ENTRY, SATURATED_ENTRY)}};

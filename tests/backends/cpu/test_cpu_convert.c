@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Conversion by the host engine against the conversion of each element by itself (backends/kernels/convert_host.h), by
+ * all kernels that this processor runs. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ndbuf/cpu.h"
+
+#include "core/copy_axes.h"
+
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/cpu_float_mode.h"
+#include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu/cpu_tuning.h"
+#include "backends/kernels/convert_host.h"
+#include "tests/backends/cpu/random_box.h"
+#include "tests/support/test.h"
+
+/* Fewer under the thread sanitizer, which makes each byte take its time. */
+#if defined(__SANITIZE_THREAD__)
+#define NBOXES(count) ((count) / 20)
+#else
+#define NBOXES(count) (count)
+#endif
+
+static const char *const names[] = {"portable", "ssse3", "avx2", "avx512", "neon"};
+#define NNAMES (sizeof(names) / sizeof(names[0]))
+
+static int teardown(void **state)
+{
+    (void)state;
+    ndbuf_cpu__kernels_set(NULL);
+    ndbuf_cpu__tuning_set(NULL);
+    ndbuf_cpu_threads_set(0, NULL);
+    return 0;
+}
+
+static ndbuf_element element_of(int32_t number, bool is_swapped)
+{
+    static const int32_t sizes[] = {0, 1, 1, 1, 2, 2, 4, 4, 8, 8, 2, 2, 4, 8, (int32_t)sizeof(long double)};
+    return (ndbuf_element){.number = number, .nbytes = sizes[number], .is_swapped = is_swapped};
+}
+
+/* ---- numbers worth converting ---- */
+
+/* Powers of two and their neighbours, also halfway to the next integer. */
+static double random_edge(test_random *random)
+{
+    double value = (double)((uint64_t)1 << test_random_range(random, 0, 33)) *
+                   (double)((uint64_t)1 << test_random_range(random, 0, 33));
+    value += (double)test_random_range(random, -4, 4) / 2;
+    value *= test_random_range(random, 0, 7) == 0 ? 1 - 0x1p-53 : 1;
+    return test_random_range(random, 0, 1) == 0 ? value : -value;
+}
+
+/* Any bits, but with exponents near 1 half the time, and, for ties, with zeros at the end. */
+static uint64_t random_double_bits(test_random *random)
+{
+    uint64_t bits = test_random_next(random) & (UINT64_MAX << test_random_range(random, 0, 52));
+    if (test_random_range(random, 0, 1) == 0) {
+        uint64_t exponent = (uint64_t)test_random_range(random, 1023 - 160, 1023 + 160);
+        bits = (bits & ~((uint64_t)0x7FF << 52)) | exponent << 52;
+    }
+    return bits;
+}
+
+static uint64_t random_bits(test_random *random, int32_t number)
+{
+    static const uint64_t singles[] = {0,          0x80000000, 0x7F800000, 0xFF800000, 0x7F800001, 0xFFBFFFFF,
+                                       0x7FC12345, 0xFFC00000, 0x7F812000, 1,          0x80000001, 0x007FFFFF,
+                                       0x7F7FFFFF, 0x477FE000, 0x477FF000, 0x477FEFFF, 0x33000000, 0x33000001};
+    static const uint64_t doubles[] = {0,
+                                       (uint64_t)1 << 63,
+                                       0x7FF0000000000000,
+                                       0xFFF0000000000000,
+                                       0x7FF0000000000001,
+                                       0xFFF7FFFFFFFFFFFF,
+                                       0x7FF8123456789ABC,
+                                       0x7FF0000020000000,
+                                       1,
+                                       0x800FFFFFFFFFFFFF,
+                                       0x7FEFFFFFFFFFFFFF,
+                                       0x40EFFDFFFFFFFFFF,
+                                       0x40EFFE0000000000,
+                                       0x47EFFFFFE0000000,
+                                       0x47EFFFFFF0000000,
+                                       0x36A0000000000000,
+                                       0x3690000000000001};
+    if (test_random_range(random, 0, 3) == 0) {
+        return test_random_next(random);
+    }
+    bool is_special = test_random_range(random, 0, 2) == 0;
+    if (number == NDBUF_NUMBER_FLOAT32 && is_special) {
+        return singles[test_random_range(random, 0, (int64_t)(sizeof(singles) / sizeof(singles[0])) - 1)];
+    }
+    if (number == NDBUF_NUMBER_FLOAT64 && is_special) {
+        return doubles[test_random_range(random, 0, (int64_t)(sizeof(doubles) / sizeof(doubles[0])) - 1)];
+    }
+    if (number < NDBUF_NUMBER_FLOAT16) {
+        uint64_t value = ((uint64_t)1 << test_random_range(random, 0, 63)) + (uint64_t)test_random_range(random, -2, 2);
+        return test_random_range(random, 0, 1) == 0 ? value : 0 - value;
+    }
+    uint64_t bits = random_double_bits(random);
+    double edge = random_edge(random);
+    if (test_random_range(random, 0, 1) == 0) {
+        memcpy(&bits, &edge, sizeof(bits));
+    }
+    if (number != NDBUF_NUMBER_FLOAT64) {
+        ndbuf__converter converter;
+        ndbuf_element dst = element_of(number, false);
+        ndbuf_element src = element_of(NDBUF_NUMBER_FLOAT64, false);
+        uint64_t converted = 0;
+        assert_true(ndbuf__converter_init(&converter, &dst, &src, 0));
+        ndbuf__convert_row(&converter, (char *)&converted, 0, (const char *)&bits, 0, 1);
+        bits = converted;
+    }
+    return bits;
+}
+
+/* Numbers one behind the other; a long double that is one. */
+static void random_numbers(test_random *random, const ndbuf_element *element, char *dst, int64_t count)
+{
+    int64_t nbytes = element->is_complex != 0 ? element->nbytes / 2 : element->nbytes;
+    for (int64_t i = 0; i < count; i++) {
+        if (element->number == NDBUF_NUMBER_LONG_DOUBLE) {
+            long double value = (long double)random_edge(random) / (long double)test_random_range(random, 1, 3);
+            memset(dst + i * nbytes, 0, (size_t)nbytes);
+            memcpy(dst + i * nbytes, &value, sizeof(value));
+            continue;
+        }
+        uint64_t bits = random_bits(random, element->number); /* the bytes of it that count come first */
+        for (int64_t byte = 0; byte < nbytes; byte++) {
+            dst[i * nbytes + (element->is_swapped != 0 ? nbytes - 1 - byte : byte)] = (char)(bits >> 8 * byte);
+        }
+    }
+}
+
+/* ---- dense rows ---- */
+
+#define ROW_MAX 1200
+
+/* The floating-point mode of a program that calls. */
+#if defined(__x86_64__)
+#define DEFAULT_MODE 0x1F80
+#define ODD_MODE 0xFFC0 /* toward zero, no subnormals */
+#define MODE_GET(mode) ((mode) = _mm_getcsr())
+#define MODE_SET(mode) _mm_setcsr((uint32_t)(mode))
+#elif defined(__aarch64__)
+#define DEFAULT_MODE 0
+#define ODD_MODE 0x1C00000
+#define MODE_GET(mode) __asm__ volatile("mrs %0, fpcr" : "=r"(mode))
+#define MODE_SET(mode) __asm__ volatile("msr fpcr, %0" : : "r"(mode))
+#else
+#define DEFAULT_MODE 0
+#define ODD_MODE 0
+#define MODE_GET(mode) ((mode) = 0)
+#define MODE_SET(mode) ((void)(mode))
+#endif
+
+static uint64_t program_mode = DEFAULT_MODE;
+
+static void convert_in_mode(const cpu_convert_box *convert)
+{
+    uint64_t before;
+    uint64_t after;
+    MODE_GET(before);
+    MODE_SET(program_mode);
+    ndbuf_cpu__convert_box(convert);
+    MODE_GET(after);
+    MODE_SET(before);
+    assert_int_equal(after, program_mode);
+}
+
+static void check_dense(test_random *random, const ndbuf_element *dst, const ndbuf_element *src, uint32_t flags,
+                        int64_t count)
+{
+    static char block[ROW_MAX * 32 + 256];
+    static char expected[ROW_MAX * 32 + 256];
+    static char numbers[ROW_MAX * 32 + 64];
+    const int64_t lead = test_random_range(random, 0, 2) == 0 ? test_random_range(random, 0, 63) : 0;
+    char *from = numbers + test_random_range(random, 0, 1) * test_random_range(random, 0, 63);
+    ndbuf__converter converter;
+    assert_true(ndbuf__converter_init(&converter, dst, src, flags));
+    random_numbers(random, src, from, src->is_complex != 0 ? 2 * count : count);
+    memset(expected, 0x5A, sizeof(expected));
+    for (int64_t i = 0; i < count; i++) {
+        ndbuf__convert_row(&converter, expected + 64 + lead + i * dst->nbytes, 0, from + i * src->nbytes, 0, 1);
+    }
+    const int64_t dst_stride = dst->nbytes;
+    const int64_t src_stride = src->nbytes;
+    const cpu_convert_box convert = {.box = {.dst = block + 64 + lead,
+                                             .src = from,
+                                             .ndim = count > 1 ? 1 : 0,
+                                             .shape = &count,
+                                             .dst_strides = &dst_stride,
+                                             .src_strides = &src_stride},
+                                     .dst_element = *dst,
+                                     .src_element = *src,
+                                     .flags = flags};
+    for (size_t i = 0; i < NNAMES; i++) {
+        const cpu_kernels *kernels = ndbuf_cpu__kernels_find(names[i]);
+        if (kernels == NULL) {
+            continue;
+        }
+        ndbuf_cpu__kernels_set(kernels);
+        memset(block, 0x5A, sizeof(block));
+        convert_in_mode(&convert);
+        for (int64_t at = 0; at < (int64_t)sizeof(block); at++) {
+            if (block[at] != expected[at]) {
+                int64_t k = (at - 64 - lead) / dst->nbytes;
+                unsigned long long bits = 0;
+                memcpy(&bits, from + k * src->nbytes, src->nbytes < 8 ? (size_t)src->nbytes : 8);
+                fail_msg("%s: number %d to %d, swapped %d %d, flags %u: element %lld of %lld (0x%llx) byte %lld is "
+                         "0x%02x, not 0x%02x",
+                         names[i], src->number, dst->number, src->is_swapped, dst->is_swapped, flags, (long long)k,
+                         (long long)count, bits, (long long)((at - 64 - lead) % dst->nbytes), (unsigned char)block[at],
+                         (unsigned char)expected[at]);
+            }
+        }
+    }
+}
+
+static void check_pairs(test_random *random, int64_t (*count_of)(test_random *random), int nrounds)
+{
+    for (int32_t dst_number = 1; dst_number <= NDBUF_NUMBER_LONG_DOUBLE; dst_number++) {
+        for (int32_t src_number = 1; src_number <= NDBUF_NUMBER_LONG_DOUBLE; src_number++) {
+            for (int variant = 0; variant < 8 * nrounds; variant++) {
+                ndbuf_element dst = element_of(dst_number, variant % 2 != 0 && dst_number < NDBUF_NUMBER_LONG_DOUBLE);
+                ndbuf_element src =
+                    element_of(src_number, variant / 2 % 2 != 0 && src_number < NDBUF_NUMBER_LONG_DOUBLE);
+                check_dense(random, &dst, &src, variant / 4 % 2 != 0 ? NDBUF_CAST_SATURATE : 0, count_of(random));
+            }
+        }
+    }
+}
+
+static int64_t few(test_random *random)
+{
+    return test_random_range(random, 1, 70);
+}
+
+static int64_t many(test_random *random)
+{
+    return test_random_range(random, ROW_MAX / 2, ROW_MAX);
+}
+
+static void every_pair_of_numbers_is_converted_as_one_by_one(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("every_pair_of_numbers_is_converted_as_one_by_one", 11);
+    check_pairs(&random, few, NBOXES(20) / 5 + 1);
+    check_pairs(&random, many, 1);
+}
+
+static void rows_past_the_caches_are_converted_alike(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("rows_past_the_caches_are_converted_alike", 12);
+    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+    tuning.stream_nbytes = 1;
+    tuning.small_nbytes = 0;
+    ndbuf_cpu__tuning_set(&tuning);
+    check_pairs(&random, many, 1);
+}
+
+static void complex_numbers_are_converted_by_halves(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("complex_numbers_are_converted_by_halves", 13);
+    for (int32_t number = NDBUF_NUMBER_FLOAT16; number <= NDBUF_NUMBER_LONG_DOUBLE; number++) {
+        for (int32_t other = 1; other <= NDBUF_NUMBER_LONG_DOUBLE; other++) {
+            bool swaps = number < NDBUF_NUMBER_LONG_DOUBLE && test_random_range(&random, 0, 1) != 0;
+            ndbuf_element halves = element_of(number, swaps);
+            ndbuf_element truth = element_of(NDBUF_NUMBER_BOOL, false);
+            ndbuf_element real = element_of(other, other < NDBUF_NUMBER_LONG_DOUBLE && !swaps);
+            halves.is_complex = 1;
+            halves.nbytes *= 2;
+            check_dense(&random, &truth, &halves, 0, few(&random));
+            check_dense(&random, &halves, &real, 0, few(&random));
+        }
+    }
+}
+
+/* The modes that a program may have set make no difference, and stay. */
+static void the_floating_point_mode_of_the_program_does_not_matter(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("the_floating_point_mode_of_the_program_does_not_matter", 14);
+    program_mode = ODD_MODE;
+    check_pairs(&random, few, 1);
+    program_mode = DEFAULT_MODE;
+}
+
+/* ---- layouts ---- */
+
+static int64_t place_of(const int64_t *index, const int64_t *strides, int32_t ndim)
+{
+    int64_t place = 0;
+    for (int32_t k = 0; k < ndim; k++) {
+        place += index[k] * strides[k];
+    }
+    return place;
+}
+
+/* False behind the last index, and it is the first one again. */
+static bool index_next(int64_t *index, const int64_t *shape, int32_t ndim)
+{
+    int32_t k = ndim - 1;
+    for (; k >= 0 && ++index[k] == shape[k]; k--) {
+        index[k] = 0;
+    }
+    return k >= 0;
+}
+
+/* One random layout, with the result that is expected. */
+static void check_layout(test_random *random, int64_t max_nbytes)
+{
+    int64_t shape[RANDOM_BOX_MAX_AXES];
+    int64_t dst_strides[RANDOM_BOX_MAX_AXES] = {0};
+    int64_t src_strides[RANDOM_BOX_MAX_AXES] = {0};
+    int64_t dst_nbytes;
+    int64_t src_nbytes;
+    ndbuf_element dst = element_of((int32_t)test_random_range(random, 1, 14), false);
+    ndbuf_element src = element_of((int32_t)test_random_range(random, 1, 14), false);
+    dst.is_swapped = dst.number < 14 && test_random_range(random, 0, 1) != 0;
+    src.is_swapped = src.number < 14 && test_random_range(random, 0, 1) != 0;
+    uint32_t flags = test_random_range(random, 0, 1) != 0 ? NDBUF_CAST_SATURATE : 0;
+    int64_t item = dst.nbytes > src.nbytes ? dst.nbytes : src.nbytes;
+    int32_t ndim = random_box_shape(shape, random, item, max_nbytes);
+    int64_t dst_offset = random_box_strides(dst_strides, random, ndim, shape, dst.nbytes, true, &dst_nbytes);
+    int64_t src_offset = random_box_strides(src_strides, random, ndim, shape, src.nbytes,
+                                            test_random_range(random, 0, 1) != 0, &src_nbytes);
+    if (dst_nbytes > 16 * max_nbytes || src_nbytes > 16 * max_nbytes) {
+        return; /* gaps in gaps in gaps */
+    }
+    const int64_t dst_lead =
+        test_random_range(random, 0, 3) * 16 + test_random_range(random, 0, 1) * test_random_range(random, 0, 15);
+    char *block = malloc((size_t)(dst_lead + dst_nbytes));
+    char *expected = malloc((size_t)(dst_lead + dst_nbytes));
+    char *numbers = malloc((size_t)src_nbytes);
+    assert_true(block != NULL && expected != NULL && numbers != NULL);
+    for (int64_t i = 0; i < src_nbytes; i++) {
+        numbers[i] = (char)test_random_next(random);
+    }
+    memset(expected, 0x5A, (size_t)(dst_lead + dst_nbytes));
+    ndbuf__converter converter;
+    assert_true(ndbuf__converter_init(&converter, &dst, &src, flags));
+    int64_t index[RANDOM_BOX_MAX_AXES] = {0};
+    do {
+        if (src.number == NDBUF_NUMBER_LONG_DOUBLE) { /* not any bits are one */
+            random_numbers(random, &src, numbers + src_offset + place_of(index, src_strides, ndim), 1);
+        }
+    } while (index_next(index, shape, ndim));
+    do {
+        ndbuf__convert_row(&converter, expected + dst_lead + dst_offset + place_of(index, dst_strides, ndim), 0,
+                           numbers + src_offset + place_of(index, src_strides, ndim), 0, 1);
+    } while (index_next(index, shape, ndim));
+    ndbuf__copy_axes axes = {.unit_nbytes = 1}; /* so that no axis becomes a unit, unless of bytes on both sides */
+    for (int32_t k = 0; k < ndim; k++) {
+        ndbuf__copy_axes_append(&axes, shape[k], dst_strides[k], src_strides[k]);
+    }
+    ndbuf__copy_axes_merge(&axes);
+    if (axes.unit_nbytes > 1) {
+        ndbuf__copy_axes_append(&axes, axes.unit_nbytes, 1, 1);
+    }
+    const cpu_convert_box convert = {.box = {.dst = block + dst_lead + dst_offset + axes.dst_offset,
+                                             .src = numbers + src_offset + axes.src_offset,
+                                             .ndim = axes.ndim,
+                                             .shape = axes.shape,
+                                             .dst_strides = axes.dst_strides,
+                                             .src_strides = axes.src_strides},
+                                     .dst_element = dst,
+                                     .src_element = src,
+                                     .flags = flags};
+    for (size_t i = 0; i < NNAMES; i++) {
+        const cpu_kernels *kernels = ndbuf_cpu__kernels_find(names[i]);
+        if (kernels == NULL) {
+            continue;
+        }
+        ndbuf_cpu__kernels_set(kernels);
+        memset(block, 0x5A, (size_t)(dst_lead + dst_nbytes));
+        ndbuf_cpu__convert_box(&convert);
+        if (memcmp(block, expected, (size_t)(dst_lead + dst_nbytes)) != 0) {
+            char text[400] = "";
+            for (int32_t k = 0; k < axes.ndim; k++) {
+                size_t used = strlen(text);
+                snprintf(text + used, sizeof(text) - used, ", %lld: %lld <- %lld", (long long)axes.shape[k],
+                         (long long)axes.dst_strides[k], (long long)axes.src_strides[k]);
+            }
+            fail_msg("%s: number %d to %d, swapped %d %d, flags %u%s", names[i], src.number, dst.number, src.is_swapped,
+                     dst.is_swapped, flags, text);
+        }
+    }
+    free(block);
+    free(expected);
+    free(numbers);
+}
+
+static void all_kernels_convert_random_layouts_alike(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("all_kernels_convert_random_layouts_alike", 15);
+    for (int i = 0; i < NBOXES(4000); i++) {
+        check_layout(&random, (int64_t)1 << test_random_range(&random, 4, 16));
+    }
+}
+
+static void any_constants_give_right_conversions(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("any_constants_give_right_conversions", 16);
+    for (int i = 0; i < NBOXES(1500); i++) {
+        ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+        tuning.stream_nbytes = test_random_range(&random, 0, 2) != 0 ? 1 : 1 << 30;
+        tuning.stream_ways = test_random_range(&random, 1, 2);
+        tuning.small_nbytes = test_random_range(&random, 0, 4096);
+        tuning.thread_nbytes = test_random_range(&random, 1, 65536);
+        tuning.thread_share_nbytes = test_random_range(&random, 1, 4096);
+        tuning.stream_prefetch_nbytes = test_random_range(&random, 0, 4096);
+        ndbuf_cpu__tuning_set(&tuning);
+        ndbuf_cpu_threads_set((int32_t)test_random_range(&random, 1, 4), NULL);
+        check_layout(&random, (int64_t)1 << test_random_range(&random, 8, 17));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(every_pair_of_numbers_is_converted_as_one_by_one, teardown),
+        cmocka_unit_test_teardown(rows_past_the_caches_are_converted_alike, teardown),
+        cmocka_unit_test_teardown(complex_numbers_are_converted_by_halves, teardown),
+        cmocka_unit_test_teardown(the_floating_point_mode_of_the_program_does_not_matter, teardown),
+        cmocka_unit_test_teardown(all_kernels_convert_random_layouts_alike, teardown),
+        cmocka_unit_test_teardown(any_constants_give_right_conversions, teardown),
+    };
+    return cmocka_run_group_tests_name("backends/cpu/convert", tests, NULL, NULL);
+}
