@@ -6,7 +6,14 @@
 
 #include "ndbuf/copy.h"
 
+#include <string.h>
+
 #include "core/copy_plan.h"
+#include "core/device_core.h"
+#include "core/storage_core.h"
+
+/* Contiguous bytes up to here are moved without the engine, which would do the same. */
+#define NDBUF__MOVED_NBYTES 4096
 
 /* Checks what comes before the formats: the views themselves, and their shapes. Statuses of ndbuf_copy. */
 ndbuf_status ndbuf__copy_check(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err);
@@ -19,6 +26,21 @@ void ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, const ndb
 /* The backend that copies directly between two devices: the destination's, else the source's, else the host's. Returns
  * its device of the two, or the host; out_caps->flags is 0 if there is none. */
 ndbuf_device *ndbuf__copy_direct(ndbuf_device *dst, ndbuf_device *src, ndbuf_copy_caps *out_caps);
+
+/* Copies a box between views of host memory by one call of the host's engine. */
+static inline ndbuf_status ndbuf__copy_by_engine(const ndbuf_device *host, const ndbuf__copy_axes *axes,
+                                                 const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err)
+{
+    const ndbuf_mem *to = &dst->storage->mem;
+    const ndbuf_mem *from = &src->storage->mem;
+    if (axes->ndim == 0 && axes->unit_nbytes <= NDBUF__MOVED_NBYTES && !ndbuf__converts(&axes->convert)) {
+        memcpy((char *)to->host_address + dst->byte_offset + axes->dst_offset,
+               (const char *)from->host_address + src->byte_offset + axes->src_offset, (size_t)axes->unit_nbytes);
+        return NDBUF_OK;
+    }
+    const ndbuf__transfer_ends ends = {to, from, dst->byte_offset, src->byte_offset};
+    return ndbuf__transfer_strided(axes, host->ops, host->default_queue, &ends, err);
+}
 
 /* Runs a plan that was made for such views. Statuses of ndbuf_copy. */
 ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, const ndbuf_view *dst,

@@ -19,7 +19,6 @@ struct ndbuf_copy_plan {
     ndbuf_copy_plan **parts;  /* of records; NULL: none */
     int64_t temporary_nbytes;
     bool runs_at_once;      /* one call of the host's engine does it, unless the views share memory or have to wait */
-    int64_t moves_nbytes;   /* of such a plan: that is all it does; 0: it does more */
     int64_t dst_lo, dst_hi; /* of such a plan: the bytes that a side reaches, from its first item */
     int64_t src_lo, src_hi;
     int64_t dims[6 * NDBUF_MAX_NDIM];
