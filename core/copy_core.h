@@ -6,14 +6,9 @@
 
 #include "ndbuf/copy.h"
 
-#include <string.h>
-
 #include "core/copy_plan.h"
 #include "core/device_core.h"
 #include "core/storage_core.h"
-
-/* Contiguous bytes up to here are moved without the engine, which would do the same. */
-#define NDBUF__MOVED_NBYTES 4096
 
 /* Checks what comes before the formats: the views themselves, and their shapes. Statuses of ndbuf_copy. */
 ndbuf_status ndbuf__copy_check(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err);
@@ -31,14 +26,10 @@ ndbuf_device *ndbuf__copy_direct(ndbuf_device *dst, ndbuf_device *src, ndbuf_cop
 static inline ndbuf_status ndbuf__copy_by_engine(const ndbuf_device *host, const ndbuf__copy_axes *axes,
                                                  const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err)
 {
-    const ndbuf_mem *to = &dst->storage->mem;
-    const ndbuf_mem *from = &src->storage->mem;
-    if (axes->ndim == 0 && axes->unit_nbytes <= NDBUF__MOVED_NBYTES && !ndbuf__converts(&axes->convert)) {
-        memcpy((char *)to->host_address + dst->byte_offset + axes->dst_offset,
-               (const char *)from->host_address + src->byte_offset + axes->src_offset, (size_t)axes->unit_nbytes);
-        return NDBUF_OK;
-    }
-    const ndbuf__transfer_ends ends = {to, from, dst->byte_offset, src->byte_offset};
+    const ndbuf__transfer_ends ends = {.dst = &dst->storage->mem,
+                                       .src = &src->storage->mem,
+                                       .dst_offset = dst->byte_offset,
+                                       .src_offset = src->byte_offset};
     return ndbuf__transfer_strided(axes, host->ops, host->default_queue, &ends, err);
 }
 

@@ -36,6 +36,7 @@ static void prepare_at_once(ndbuf_copy_plan *kept)
     if (kept->runs_at_once) {
         ndbuf__copy_axes_range(&plan->axes, true, &kept->dst_lo, &kept->dst_hi);
         ndbuf__copy_axes_range(&plan->axes, false, &kept->src_lo, &kept->src_hi);
+        kept->has_steps = ndbuf__host_steps_init(&kept->steps, &plan->axes);
     }
 }
 
@@ -206,6 +207,11 @@ static bool run_at_once(const ndbuf_copy_plan *plan, const ndbuf_view *dst, cons
     if (to + (uintptr_t)plan->dst_lo < from + (uintptr_t)plan->src_hi &&
         from + (uintptr_t)plan->src_lo < to + (uintptr_t)plan->dst_hi) {
         return false;
+    }
+    if (plan->has_steps) {
+        const ndbuf__copy_axes *axes = &plan->plan.axes;
+        plan->steps.run(&plan->steps, (char *)to + axes->dst_offset, (const char *)from + axes->src_offset);
+        return true;
     }
     return ndbuf__copy_by_engine(plan->direct, &plan->plan.axes, dst, src, NULL) == NDBUF_OK;
 }
