@@ -203,7 +203,7 @@ static void check_2d(int64_t item, int32_t swap, int64_t nrows, int64_t ncolumns
 static void slices_weaves_and_transposes_of_every_length_are_right(void **state)
 {
     (void)state;
-    static const int64_t items[] = {1, 2, 3, 4, 6, 8, 12, 16, 24};
+    static const int64_t items[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 24};
     for (int variant = 0; variant < 4; variant++) {
         ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
         tuning.small_nbytes = 0;
