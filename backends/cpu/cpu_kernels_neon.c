@@ -12,6 +12,7 @@
 #define KERNELS_CONVERSIONS NULL
 #define SCATTER NULL
 #define COLLECT NULL
+#define TRANSPOSE_ODD NULL
 
 #define LANES 1
 typedef uint8x16_t lanes;

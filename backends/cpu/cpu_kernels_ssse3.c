@@ -11,6 +11,7 @@
 #define KERNELS_CONVERSIONS NULL
 #define SCATTER NULL
 #define COLLECT NULL
+#define TRANSPOSE_ODD NULL
 
 #define LANES 1
 typedef __m128i lanes;

@@ -22,10 +22,14 @@
       NDBUF_CPU__NEVER, "copies from this size on write past the caches")                                              \
     X(stream_conflict_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 32 : caches.second_nbytes, 0,      \
       NDBUF_CPU__NEVER, "the same for transposes whose lines or rows share cache sets")                                \
+    X(stream_direct_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 8 : caches.second_nbytes, 0,         \
+      NDBUF_CPU__NEVER, "the same for transposes whose rows in the destination are whole cache lines")                 \
     X(stream_prefetch_nbytes, "bytes", (caches.third_is_near ? 0 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,             \
       "how far ahead of a streamed copy its source is prefetched; 0: not")                                             \
     X(row_prefetch_nbytes, "bytes", (caches.third_is_near ? 2 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                \
       "the same, but at least a row, where the source is rows with gaps")                                              \
+    X(gather_prefetch_nbytes, "bytes", 8 * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                                          \
+      "the same, but at least a step, where units are picked that make up no whole vectors")                           \
     X(scatter_prefetch_nbytes, "bytes", 2 * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                                         \
       "how far ahead the destination is, where it takes only parts of lines")                                          \
     X(stream_ways, "pieces", caches.third_is_near ? 2 : 1, 1, 2,                                                       \
