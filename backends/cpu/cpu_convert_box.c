@@ -251,8 +251,12 @@ static void convert_planned(cpu_convert_plan *plan)
     plan->pack_tuning = tuning;
     plan->pack_tuning.stream_nbytes = NDBUF_CPU__NEVER;
     plan->pack_tuning.stream_conflict_nbytes = NDBUF_CPU__NEVER;
-    plan->pack_tuning.strip_prefetch_nbytes = plan->streams ? 0 : NDBUF_CPU__NEVER;
+    plan->pack_tuning.stream_direct_nbytes = NDBUF_CPU__NEVER;
+    plan->pack_tuning.strip_prefetch_nbytes = NDBUF_CPU__NEVER;
     plan->spread_tuning = plan->pack_tuning;
+    if (plan->streams) { /* from memory */
+        plan->pack_tuning.strip_prefetch_nbytes = 0;
+    }
     if (plan->repeats && plan->streams) {
         plan->spread_tuning.stream_nbytes = 1;
     }

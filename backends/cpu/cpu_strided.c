@@ -67,13 +67,13 @@ DEFINE_PAIRED_LOOPS(16)
 DEFINE_PAIRED_LOOPS(32)
 DEFINE_UNIT_LOOPS(any, move_any)
 
-/* The loops for units of a size that has none of its own. */
+/* The loops for units of a size that has none of its own; also for the ends of rows, where nothing is left. */
 #define OF_UNIT(loops, unit_nbytes)                                                                                    \
-    ((unit_nbytes) > 64   ? loops##_any                                                                                \
-     : (unit_nbytes) > 32 ? loops##_pair_32                                                                            \
-     : (unit_nbytes) > 16 ? loops##_pair_16                                                                            \
-     : (unit_nbytes) > 8  ? loops##_pair_8                                                                             \
-                          : loops##_pair_4)
+    ((unit_nbytes) > 64 || (unit_nbytes) < 4 ? loops##_any                                                             \
+     : (unit_nbytes) > 32                    ? loops##_pair_32                                                         \
+     : (unit_nbytes) > 16                    ? loops##_pair_16                                                         \
+     : (unit_nbytes) > 8                     ? loops##_pair_8                                                          \
+                                             : loops##_pair_4)
 
 /* Units of numbers whose bytes are reversed. */
 #define DEFINE_SWAPPED_LOOPS(nbytes, bits)                                                                             \
