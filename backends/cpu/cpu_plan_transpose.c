@@ -239,7 +239,10 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     const int64_t unit = plan->unit_nbytes;
     plan->row_piece = chain_piece(lines, whole_blocks(panel_nbytes / unit, side), side);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
-    int64_t nrows = smaller(smaller(tuning->strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS);
+    /* Where lines throw each other out of the cache, what is read of them later would have to come again. */
+    int64_t strip_nbytes =
+        lines_conflict(lines, tuning) ? smaller(tuning->strip_nbytes, CPU_LINE_NBYTES) : tuning->strip_nbytes;
+    int64_t nrows = smaller(smaller(strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS);
     transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(nrows, side);
     if (rows->nunits < side) {
         /* One more line, so that the rows do not share cache sets. */
