@@ -7,6 +7,7 @@
 #include "ndbuf/backend.h"
 
 #include "core/copy_transfer.h"
+#include "core/host_records.h"
 #include "core/host_rows.h"
 #include "core/view_core.h"
 
@@ -69,79 +70,11 @@ static ndbuf_status copy_axes(const ndbuf__copy_axes *axes, char *dst, const cha
     return ndbuf__transfer_strided(axes, host->ops, host->default_queue, &ends, err);
 }
 
-/* -- records: blocks of items that the second cache level holds, all parts of one after the other -- */
-
-#define BLOCK_NBYTES ((int64_t)128 << 10)
-
-/* One part of a block of items. */
-static ndbuf_status copy_part(const ndbuf__copy_axes *items, const ndbuf__conversion_part *part, uint32_t flags,
-                              char *dst, const char *src, ndbuf_error *err)
-{
-    ndbuf__copy_axes axes = *items;
-    axes.convert = ndbuf__part_convert(part, flags);
-    axes.unit_nbytes = part->dst.nbytes;
-    axes.dst_offset = part->dst_offset;
-    axes.src_offset = part->src_offset;
-    for (int32_t k = 0; k < part->ndim; k++) {
-        ndbuf__copy_axes_append(&axes, part->shape[k], part->dst_strides[k], part->src_strides[k]);
-    }
-    ndbuf__copy_axes_merge(&axes);
-    return copy_axes(&axes, dst, src, err);
-}
-
-static ndbuf_status copy_records(const ndbuf__copy_axes *axes, const ndbuf__conversion *conversion, char *dst,
-                                 const char *src, ndbuf_error *err)
-{
-    int64_t item_nbytes = axes->unit_nbytes + ndbuf__copy_axes_src_unit(axes);
-    int64_t limit = item_nbytes < BLOCK_NBYTES ? BLOCK_NBYTES / item_nbytes : 1;
-    int64_t inner = 1;
-    int32_t split = axes->ndim;
-    while (split > 0 && inner * axes->shape[split - 1] <= limit) {
-        inner *= axes->shape[--split];
-    }
-    int64_t count = limit / inner; /* of axis split - 1, in a block */
-    ndbuf__copy_axes block = {.ndim = 0};
-    int32_t first = split > 0 ? split - 1 : 0;
-    for (int32_t k = first; k < axes->ndim; k++) {
-        ndbuf__copy_axes_append(&block, axes->shape[k], axes->dst_strides[k], axes->src_strides[k]);
-    }
-    dst += axes->dst_offset;
-    src += axes->src_offset;
-    int64_t index[NDBUF__MAX_AXES] = {0};
-    for (;;) {
-        if (split > 0) {
-            int64_t left = axes->shape[first] - index[first];
-            block.shape[0] = left < count ? left : count;
-        }
-        for (int32_t i = 0; i < conversion->nparts; i++) {
-            ndbuf_status status = copy_part(&block, &conversion->parts[i], conversion->flags, dst, src, err);
-            if (status != NDBUF_OK) {
-                return status;
-            }
-        }
-        int32_t k = split - 1;
-        for (; k >= 0; k--) {
-            int64_t step = k == first ? block.shape[0] : 1;
-            dst += step * axes->dst_strides[k];
-            src += step * axes->src_strides[k];
-            index[k] += step;
-            if (index[k] < axes->shape[k]) {
-                break;
-            }
-            dst -= axes->dst_strides[k] * axes->shape[k];
-            src -= axes->src_strides[k] * axes->shape[k];
-            index[k] = 0;
-        }
-        if (k < 0) {
-            return NDBUF_OK;
-        }
-    }
-}
-
 static ndbuf_status host_copy_leaf(const ndbuf__host_copy *copy, char *dst, const char *src, ndbuf_error *err)
 {
-    return copy->record != NULL ? copy_records(&copy->axes, ndbuf__record_conversion(copy->record), dst, src, err)
-                                : copy_axes(&copy->axes, dst, src, err);
+    return copy->record != NULL
+               ? ndbuf__host_records_convert(&copy->axes, ndbuf__record_conversion(copy->record), dst, src, err)
+               : copy_axes(&copy->axes, dst, src, err);
 }
 
 /* Rows of contiguous bytes, from here on left to the host's engine, which writes past the caches. */

@@ -4,205 +4,27 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "core/copy_axes.h"
+#include "core/host_records.h"
 
-#include "backends/cpu/cpu_convert.h"
+#include "backends/cpu/cpu_convert_plan.h"
 #include "backends/cpu/cpu_float_mode.h"
-#include "backends/cpu/cpu_plan.h"
 #include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_run.h"
 #include "backends/cpu/cpu_writer.h"
 
-/* A box is converted in blocks, parts of it that stay in the first cache. Rows that are dense on both sides go from
- * register to register. Otherwise a block of the source is brought together in the order of the destination by a plain
- * copy, its elements are converted, and where the destination is not dense either, another plain copy spreads them. So
- * memory is passed once. */
-
-/* Of the buffers for a block, which stay in the caches of a core. */
-#define BLOCK_NBYTES ((int64_t)64 << 10)
-#define PLAIN_BLOCK_NBYTES ((int64_t)16 << 10)
-/* Of a block whose rows are converted where they are. */
-#define ROWS_BLOCK_NBYTES ((int64_t)64 << 10)
-/* Dense runs worth being converted where they are. */
-#define DIRECT_RUN_NBYTES 512
-/* Dense runs of the destination worth being written by the conversion itself. */
-#define CONVERTED_RUN_NBYTES 64
-/* Dense runs of either side that a block has, if the box has them. */
-#define DST_RUN_NBYTES 512
-#define SRC_RUN_NBYTES 256
-/* A block whose elements are repeated has up to so many times its buffer. */
-#define MOST_REPEATED 4
-/* Rows worth being written past the caches. */
+/* How far ahead of where it is gathered the source of a large copy is prefetched. */
+#define PREFETCH_NBYTES 8192
+/* Rows worth being written past the caches, by records of which a writer holds some. */
 #define STREAMED_RUN_NBYTES 256
-
-typedef struct convert_plan {
-    const cpu_convert_box *box;
-    const cpu_kernels *kernels;
-    cpu_row_converter converter;
-    bool streams;
-    bool packs;        /* a block of the source is brought together first */
-    bool spreads;      /* a converted block is spread afterwards */
-    bool repeats;      /* and each of its elements repeated: axes of stride 0 in the source have one index in a block */
-    int32_t run_axis;  /* from here on axes are dense in the destination, and in the source as it is read */
-    int64_t nelements; /* in a whole block */
-    int64_t block[NDBUF__MAX_AXES];
-    int64_t nblocks[NDBUF__MAX_AXES];
-    int64_t ntasks; /* blocks in all */
-    int64_t nparts;
-    ndbuf_cpu__tuning pack_tuning; /* of the copies within a block: nothing is large */
-    ndbuf_cpu__tuning spread_tuning;
-    cpu_plan pack; /* of whole blocks */
-    cpu_plan spread;
-} convert_plan;
+#define STREAMED_RECORD_NBYTES (CPU_WRITER_NBYTES / 4)
 
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-static int64_t pieces(int64_t extent, int64_t piece)
-{
-    return (extent + piece - 1) / piece;
-}
-
-/* Elements along the last axes that lie one behind the other; *out_axis is where these axes begin. */
-static int64_t dense_run(const int64_t *shape, const int64_t *extents, const int64_t *strides, int32_t ndim,
-                         int64_t nbytes, int32_t *out_axis)
-{
-    int64_t run = 1;
-    int32_t k = ndim;
-    bool is_whole = true; /* the axes so far, so that the next one can carry on */
-    for (; k > 0 && (extents[k - 1] == 1 || (is_whole && strides[k - 1] == run * nbytes)); k--) {
-        is_whole = is_whole && extents[k - 1] == shape[k - 1];
-        run *= extents[k - 1];
-    }
-    *out_axis = k;
-    return run;
-}
-
-/* Lets a block grow along an axis up to `piece`: less if pieces are more even then. */
-static void block_grow(convert_plan *plan, int32_t axis, int64_t piece)
-{
-    const int64_t extent = plan->box->box.shape[axis];
-    int64_t even = pieces(extent, pieces(extent, smaller(extent, piece)));
-    even = pieces(even, CPU_CONVERT_STEP_MAX) * CPU_CONVERT_STEP_MAX;
-    piece = smaller(extent, smaller(piece, even));
-    if (piece > plan->block[axis]) {
-        plan->nelements = plan->nelements / plan->block[axis] * piece;
-        plan->block[axis] = piece;
-    }
-}
-
-/* Along one more axis of those that are to have `target` elements together and have `count`; a block has `most`.
- * Returns what they have then. */
-static int64_t block_extend(convert_plan *plan, int32_t axis, int64_t count, int64_t target, int64_t most)
-{
-    int64_t room = most / (plan->nelements / plan->block[axis]);
-    block_grow(plan, axis, smaller(pieces(target, count), room));
-    return count * plan->block[axis];
-}
-
-/* Along the axes of the destination, up to the first one that is not whole. */
-static void block_grow_dst(convert_plan *plan, int64_t target, int64_t most)
-{
-    int64_t count = 1;
-    for (int32_t k = plan->box->box.ndim - 1; k >= 0 && count < target; k--) {
-        count = block_extend(plan, k, count, target, most);
-        if (plan->block[k] < plan->box->box.shape[k]) {
-            break;
-        }
-    }
-}
-
-/* The axis on which the source is fastest among those that are not taken; -1: none. */
-static int32_t fastest_src_axis(const cpu_box *box, const bool *is_taken)
-{
-    int32_t best = -1;
-    for (int32_t k = 0; k < box->ndim; k++) {
-        int64_t stride = ndbuf__stride_magnitude(box->src_strides[k]);
-        if (!is_taken[k] && stride != 0 && (best < 0 || stride <= ndbuf__stride_magnitude(box->src_strides[best]))) {
-            best = k;
-        }
-    }
-    return best;
-}
-
-/* Along the axes on which the source is fastest, up to the first one that is not whole. */
-static void block_grow_src(convert_plan *plan, int64_t target, int64_t most)
-{
-    const cpu_box *box = &plan->box->box;
-    bool is_taken[NDBUF__MAX_AXES] = {false};
-    int64_t count = 1;
-    for (int32_t k = fastest_src_axis(box, is_taken); k >= 0 && count < target; k = fastest_src_axis(box, is_taken)) {
-        is_taken[k] = true;
-        count = block_extend(plan, k, count, target, most);
-        if (plan->block[k] < box->shape[k]) {
-            return;
-        }
-    }
-}
-
-/* A block of a source that is fastest along the last axis needs no room for lines that cross. */
-static int64_t block_nbytes(const cpu_box *box)
-{
-    const bool is_taken[NDBUF__MAX_AXES] = {false};
-    return fastest_src_axis(box, is_taken) == box->ndim - 1 ? PLAIN_BLOCK_NBYTES : BLOCK_NBYTES;
-}
-
-/* Whether the last axis is dense on both sides, and long enough to be converted where it is. */
-static bool has_direct_rows(const convert_plan *plan)
-{
-    const cpu_box *box = &plan->box->box;
-    const int32_t last = box->ndim - 1;
-    const int64_t dst_nbytes = plan->converter.dst_nbytes;
-    const int64_t src_nbytes = plan->converter.src_nbytes;
-    return box->dst_strides[last] == dst_nbytes && box->src_strides[last] == src_nbytes &&
-           (last == 0 || box->shape[last] * smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
-}
-
-static void plan_blocks(convert_plan *plan)
-{
-    const cpu_box *box = &plan->box->box;
-    const int64_t dst_nbytes = plan->converter.dst_nbytes;
-    const int64_t src_nbytes = plan->converter.src_nbytes;
-    const int64_t larger_nbytes = dst_nbytes > src_nbytes ? dst_nbytes : src_nbytes;
-    const int32_t last = box->ndim - 1;
-    plan->nelements = 1;
-    for (int32_t k = 0; k < box->ndim; k++) {
-        plan->block[k] = 1;
-    }
-    plan->repeats = box->src_strides[last] == 0;
-    if (plan->repeats) {
-        /* Elements are converted once. Where the last axis is short, there are more of them than repetitions. */
-        int64_t most = BLOCK_NBYTES / larger_nbytes * smaller(box->shape[last], MOST_REPEATED);
-        block_grow_dst(plan, most, most);
-        plan->packs = true;
-        plan->spreads = true;
-    } else if (has_direct_rows(plan)) {
-        block_grow_dst(plan, ROWS_BLOCK_NBYTES / larger_nbytes, ROWS_BLOCK_NBYTES / larger_nbytes);
-        plan->packs = false;
-        plan->spreads = false;
-        plan->run_axis = last;
-    } else {
-        int64_t most = block_nbytes(box) / larger_nbytes;
-        int32_t src_axis;
-        block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);
-        block_grow_src(plan, SRC_RUN_NBYTES / src_nbytes, most);
-        block_grow_dst(plan, most, most);
-        int64_t src_run = dense_run(box->shape, plan->block, box->src_strides, box->ndim, src_nbytes, &src_axis);
-        int64_t dst_run = dense_run(box->shape, plan->block, box->dst_strides, box->ndim, dst_nbytes, &plan->run_axis);
-        plan->packs = src_run < plan->nelements;
-        plan->spreads = dst_run < plan->nelements && dst_run * dst_nbytes < CONVERTED_RUN_NBYTES;
-    }
-    plan->ntasks = 1;
-    for (int32_t k = 0; k < box->ndim; k++) {
-        plan->nblocks[k] = pieces(box->shape[k], plan->block[k]);
-        plan->ntasks *= plan->nblocks[k];
-    }
-}
-
 /* Strides of a packed block of these extents. */
-static void pack_strides(const convert_plan *plan, const int64_t *extents, int64_t nbytes, int64_t *out_strides)
+static void pack_strides(const cpu_convert_plan *plan, const int64_t *extents, int64_t nbytes, int64_t *out_strides)
 {
     const cpu_box *box = &plan->box->box;
     for (int32_t k = box->ndim - 1; k >= 0; k--) {
@@ -212,7 +34,7 @@ static void pack_strides(const convert_plan *plan, const int64_t *extents, int64
     }
 }
 
-static void plan_copy(const convert_plan *plan, const ndbuf__copy_axes *axes, const ndbuf_cpu__tuning *tuning,
+static void plan_copy(const cpu_convert_plan *plan, const ndbuf__copy_axes *axes, const ndbuf_cpu__tuning *tuning,
                       cpu_plan *out_plan)
 {
     const cpu_box box = {.ndim = axes->ndim,
@@ -224,7 +46,7 @@ static void plan_copy(const convert_plan *plan, const ndbuf__copy_axes *axes, co
 }
 
 /* A block of the source is brought together in the order of the destination. */
-static void plan_pack(const convert_plan *plan, const int64_t *extents, cpu_plan *out_plan)
+static void plan_pack(const cpu_convert_plan *plan, const int64_t *extents, cpu_plan *out_plan)
 {
     const cpu_box *box = &plan->box->box;
     int64_t strides[NDBUF__MAX_AXES];
@@ -237,10 +59,13 @@ static void plan_pack(const convert_plan *plan, const int64_t *extents, cpu_plan
     }
     ndbuf__copy_axes_merge(&axes);
     plan_copy(plan, &axes, &plan->pack_tuning, out_plan);
+    if (out_plan->kind == CPU_PLAN_GATHER && plan->streams) {
+        out_plan->prefetch_nbytes = out_plan->row.src_stride < 0 ? -PREFETCH_NBYTES : PREFETCH_NBYTES;
+    }
 }
 
 /* What was converted goes where it belongs. */
-static void plan_spread(const convert_plan *plan, const int64_t *extents, cpu_plan *out_plan)
+static void plan_spread(const cpu_convert_plan *plan, const int64_t *extents, cpu_plan *out_plan)
 {
     const cpu_box *box = &plan->box->box;
     int64_t strides[NDBUF__MAX_AXES];
@@ -256,10 +81,10 @@ static void plan_spread(const convert_plan *plan, const int64_t *extents, cpu_pl
     }
 }
 
-typedef void (*plan_copy_fn)(const convert_plan *plan, const int64_t *extents, cpu_plan *out_plan);
+typedef void (*plan_copy_fn)(const cpu_convert_plan *plan, const int64_t *extents, cpu_plan *out_plan);
 
 /* Copies a block, by the plan that was made for it if it is a whole one. */
-static void block_copy(const convert_plan *plan, const cpu_plan *made, plan_copy_fn make, const int64_t *extents,
+static void block_copy(const cpu_convert_plan *plan, const cpu_plan *made, plan_copy_fn make, const int64_t *extents,
                        char *dst, const char *src)
 {
     cpu_plan other;
@@ -275,12 +100,21 @@ static void block_copy(const convert_plan *plan, const cpu_plan *made, plan_copy
 
 typedef struct convert_buffers {
     cpu_writer writer;
-    _Alignas(CPU_LINE_NBYTES) char packed[BLOCK_NBYTES];
-    _Alignas(CPU_LINE_NBYTES) char converted[BLOCK_NBYTES];
+    _Alignas(CPU_LINE_NBYTES) char packed[CPU_CONVERT_BLOCK_NBYTES];
+    _Alignas(CPU_LINE_NBYTES) char converted[CPU_CONVERT_BLOCK_NBYTES];
 } convert_buffers;
 
+static void convert_row(const cpu_convert_plan *plan, char *dst, const char *src, int64_t count)
+{
+    if (plan->record != NULL) {
+        ndbuf_cpu__record_row(plan->record, dst, src, count);
+    } else {
+        ndbuf_cpu__convert_row(&plan->converter, dst, src, count);
+    }
+}
+
 /* A row past the caches; by way of a writer, where the converter itself cannot. */
-static void stream_row(const convert_plan *plan, cpu_writer *writer, char *dst, const char *src, int64_t count)
+static void stream_row(const cpu_convert_plan *plan, cpu_writer *writer, char *dst, const char *src, int64_t count)
 {
     const cpu_row_converter *converter = &plan->converter;
     if (ndbuf_cpu__streams_row(converter, dst)) {
@@ -290,16 +124,16 @@ static void stream_row(const convert_plan *plan, cpu_writer *writer, char *dst, 
     cpu_writer_seek(writer, plan->kernels, dst);
     while (count > 0) {
         int64_t n = smaller(count, cpu_writer_room(writer) / converter->dst_nbytes);
-        ndbuf_cpu__convert_row(converter, cpu_writer_place(writer), src, n);
+        convert_row(plan, cpu_writer_place(writer), src, n);
         cpu_writer_commit(writer, n * converter->dst_nbytes);
         cpu_writer_flush(writer, plan->kernels);
-        src += n * converter->src_nbytes;
+        src += n * (plan->record != NULL ? plan->record->src_stride : converter->src_nbytes);
         count -= n;
     }
 }
 
 /* The rows of a block; src_strides are those of the block as it is read. writer NULL: none goes past the caches. */
-static void convert_rows(const convert_plan *plan, cpu_writer *writer, char *dst, const char *src,
+static void convert_rows(const cpu_convert_plan *plan, cpu_writer *writer, char *dst, const char *src,
                          const int64_t *src_strides, const int64_t *extents)
 {
     const cpu_box *box = &plan->box->box;
@@ -313,7 +147,7 @@ static void convert_rows(const convert_plan *plan, cpu_writer *writer, char *dst
         if (writer != NULL && run * plan->converter.dst_nbytes >= STREAMED_RUN_NBYTES) {
             stream_row(plan, writer, dst, src, run);
         } else {
-            ndbuf_cpu__convert_row(&plan->converter, dst, src, run);
+            convert_row(plan, dst, src, run);
         }
         is_done = true;
         for (int32_t k = plan->run_axis; k > 0 && is_done;) {
@@ -330,7 +164,7 @@ static void convert_rows(const convert_plan *plan, cpu_writer *writer, char *dst
     }
 }
 
-static void convert_block(const convert_plan *plan, convert_buffers *buffers, char *dst, const char *src,
+static void convert_block(const cpu_convert_plan *plan, convert_buffers *buffers, char *dst, const char *src,
                           const int64_t *extents)
 {
     const cpu_box *box = &plan->box->box;
@@ -358,7 +192,7 @@ static void convert_block(const convert_plan *plan, convert_buffers *buffers, ch
 
 static void run_part(void *context, int64_t part)
 {
-    const convert_plan *plan = context;
+    const cpu_convert_plan *plan = context;
     const cpu_box *box = &plan->box->box;
     convert_buffers buffers;
     int64_t index[NDBUF__MAX_AXES] = {0};
@@ -394,7 +228,13 @@ static void run_part(void *context, int64_t part)
     cpu_float_mode_end(mode);
 }
 
-static void convert_planned(convert_plan *plan)
+/* A writer takes dense items, without gaps. */
+static bool can_stream_records(const cpu_record *record)
+{
+    return record->fills && record->dst_stride == record->dst_nbytes && record->dst_nbytes <= STREAMED_RECORD_NBYTES;
+}
+
+static void convert_planned(cpu_convert_plan *plan)
 {
     const cpu_convert_box *convert = plan->box;
     const cpu_box *box = &convert->box;
@@ -405,13 +245,18 @@ static void convert_planned(convert_plan *plan)
     }
     /* As a plain copy of the bytes that it moves. */
     int64_t nbytes = nelements * (plan->converter.dst_nbytes + plan->converter.src_nbytes) / 2;
-    plan->streams = plan->kernels->stream != NULL && nbytes >= tuning.stream_nbytes;
-    plan_blocks(plan);
+    plan->streams = plan->kernels->stream != NULL && nbytes >= tuning.stream_nbytes &&
+                    (plan->record == NULL || can_stream_records(plan->record));
+    ndbuf_cpu__plan_blocks(plan);
     plan->pack_tuning = tuning;
     plan->pack_tuning.stream_nbytes = NDBUF_CPU__NEVER;
     plan->pack_tuning.stream_conflict_nbytes = NDBUF_CPU__NEVER;
+    plan->pack_tuning.stream_direct_nbytes = NDBUF_CPU__NEVER;
     plan->pack_tuning.strip_prefetch_nbytes = NDBUF_CPU__NEVER;
     plan->spread_tuning = plan->pack_tuning;
+    if (plan->streams) { /* from memory */
+        plan->pack_tuning.strip_prefetch_nbytes = 0;
+    }
     if (plan->repeats && plan->streams) {
         plan->spread_tuning.stream_nbytes = 1;
     }
@@ -470,21 +315,37 @@ static void fill_converted(const cpu_convert_box *convert, const cpu_row_convert
     ndbuf_cpu__fill_box(&box);
 }
 
+/* Whether no thread or write past the caches is worth a plan. `nbytes` are those of both sides. */
+static bool is_small(int64_t nbytes)
+{
+    return nbytes / 2 < NDBUF_CPU__TUNING_PEEK(stream_nbytes) && nbytes / 2 < NDBUF_CPU__TUNING_PEEK(thread_nbytes);
+}
+
+/* Rows where they are, without a plan. */
+static void convert_at_once(cpu_convert_plan *plan)
+{
+    const cpu_box *box = &plan->box->box;
+    const uint64_t mode = cpu_float_mode_begin();
+    plan->run_axis = box->ndim > 0 ? box->ndim - 1 : 0;
+    convert_rows(plan, NULL, box->dst, box->src, box->src_strides, box->shape);
+    cpu_float_mode_end(mode);
+}
+
 void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
 {
     if (keeps_bits(convert)) {
         copy_numbers(convert);
         return;
     }
-    convert_plan plan;
+    cpu_convert_plan plan;
     plan.box = convert;
+    plan.record = NULL;
     plan.kernels = ndbuf_cpu__kernels_get();
     if (!ndbuf_cpu__row_converter_init(&plan.converter, &convert->dst_element, &convert->src_element, convert->flags,
                                        plan.kernels)) {
         return;
     }
     const cpu_box *box = &convert->box;
-    const int32_t last = box->ndim - 1;
     int64_t nbytes = plan.converter.dst_nbytes + plan.converter.src_nbytes;
     bool is_one = true;
     for (int32_t k = 0; k < box->ndim; k++) {
@@ -493,13 +354,46 @@ void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
     }
     if (is_one) {
         fill_converted(convert, &plan.converter);
-    } else if (nbytes / 2 < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
-               nbytes / 2 < NDBUF_CPU__TUNING_PEEK(thread_nbytes) && has_direct_rows(&plan)) {
-        const uint64_t mode = cpu_float_mode_begin();
-        plan.run_axis = last;
-        convert_rows(&plan, NULL, box->dst, box->src, box->src_strides, box->shape);
-        cpu_float_mode_end(mode);
+    } else if (is_small(nbytes) && ndbuf_cpu__has_direct_rows(&plan)) {
+        convert_at_once(&plan);
     } else {
         convert_planned(&plan);
     }
+}
+
+/* ---- boxes of records ---- */
+
+ndbuf_status ndbuf__host_records_convert(const ndbuf__copy_axes *axes, const ndbuf__conversion *conversion, char *dst,
+                                         const char *src, ndbuf_error *err)
+{
+    const cpu_convert_box convert = {.box = {.dst = dst + axes->dst_offset,
+                                             .src = src + axes->src_offset,
+                                             .ndim = axes->ndim,
+                                             .shape = axes->shape,
+                                             .dst_strides = axes->dst_strides,
+                                             .src_strides = axes->src_strides}};
+    const int32_t last = axes->ndim - 1;
+    const int64_t nbytes =
+        ndbuf__copy_axes_nunits(axes) * ((int64_t)axes->convert.dst.nbytes + axes->convert.src.nbytes);
+    cpu_record record;
+    cpu_convert_plan plan;
+    plan.box = &convert;
+    plan.record = &record;
+    plan.kernels = ndbuf_cpu__kernels_get();
+    plan.converter =
+        (cpu_row_converter){.dst_nbytes = axes->convert.dst.nbytes, .src_nbytes = axes->convert.src.nbytes};
+    for (int32_t first = 0; first < conversion->nparts; first += CPU_RECORD_PARTS) {
+        if (!ndbuf_cpu__record_init(&record, conversion, first, &axes->convert, plan.kernels)) {
+            return ndbuf_fail(err, NDBUF_ERR_INVALID, "parts %d and following of a record: no such conversion",
+                              (int)first);
+        }
+        ndbuf_cpu__record_place(&record, axes, ndbuf_cpu__packs_records(&convert.box) ? NULL : src,
+                                nbytes / 2 >= NDBUF_CPU__TUNING_PEEK(stream_nbytes));
+        if (last < 0 || (is_small(nbytes) && ndbuf_cpu__follows_last_axis(&convert.box))) {
+            convert_at_once(&plan);
+        } else {
+            convert_planned(&plan);
+        }
+    }
+    return NDBUF_OK;
 }

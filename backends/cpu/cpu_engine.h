@@ -10,6 +10,7 @@
  *   cpu_run*.c        the pieces, one after the other; cpu_writer.h: past the caches in whole lines
  *   cpu_kernels_*.c   the inner loops for each instruction set; cpu_isa.c chooses; cpu_strided.c: in plain C
  *   cpu_convert*.c    numbers that become others: a box in blocks, their rows, and those for each instruction set
+ *   cpu_record.c, cpu_collect.c   rows of records, whose bytes are brought to their places by vectors
  *   cpu_rows.c        rows behind pointers (core/host_rows.h)
  *   cpu_pool.c        the threads
  *   cpu_tuning.c      all constants that decide */

@@ -9,6 +9,7 @@
  * Where they take `swap_nbytes`, the bytes of each 2, 4 or 8 bytes of a unit are reversed on the way; 0: not. In a
  * shuffle that is just another index table. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,28 @@ typedef struct cpu_shuffle {
     int64_t out_step;
     uint8_t index[CPU_SHUFFLE_MAX][CPU_SHUFFLE_MAX][CPU_VECTOR_MAX];
 } cpu_shuffle;
+
+/* Vectors that are put together from bytes of others, in streams of items: byte x comes from byte index[x] of an input,
+ * where that is not CPU_SHUFFLE_NONE. No byte is written but those that are named. */
+typedef struct cpu_collect_input {
+    int32_t stream;
+    int64_t offset; /* of the vector that belongs to item 0 */
+    int64_t item_step;
+    uint64_t reads; /* a bit for each byte */
+    uint8_t index[CPU_VECTOR_MAX];
+} cpu_collect_input;
+
+typedef struct cpu_collect {
+    int32_t nin;
+    int32_t nitems; /* in each vector */
+    int32_t stream;
+    int64_t offset;
+    int64_t item_step;
+    int64_t exact_head; /* so many steps at the beginning and at the end are to be exact */
+    int64_t exact_tail;
+    uint64_t writes;
+    cpu_collect_input in[CPU_SHUFFLE_MAX];
+} cpu_collect;
 
 /* Turns lines of the source into columns of the destination: unit b of line a goes to place a of row b, that is from
  * src + src_offsets[a] + b * unit to dst + dst_offsets[b] + a * unit, for all a < nlines, b < nrows. Both counts are at
@@ -112,6 +135,12 @@ struct cpu_kernels {
     /* A shuffle of one input, all of whose outputs, one behind the other, leave bytes out: those keep what they have.
      * What lies `prefetch_nbytes` ahead of each is prefetched for writing; 0: not. NULL: there is none. */
     void (*scatter)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes);
+    /* The vectors of `count` items, which are at least those of one vector; the last vector may take some items once
+     * more. Of the streams, those that are read are not written. Whole vectors are read, and what lies
+     * `prefetch_nbytes` from each is prefetched (0: not), but for the first `head` and the last `tail` vectors, of
+     * which but the named bytes are read. NULL: there is none. */
+    void (*collect)(const cpu_collect *collect, char *const *streams, int64_t count, int64_t head, int64_t tail,
+                    int64_t prefetch_nbytes);
     /* `count` contiguous rows of `nbytes` > 0. What lies `prefetch_nbytes` from each, before or behind it, is
      * prefetched; 0: not. */
     void (*rows)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,

@@ -14,6 +14,7 @@
 #define KERNELS_NARROWER ndbuf_cpu__kernels_avx2
 #define KERNELS_CONVERSIONS &ndbuf_cpu__conversions_avx512
 #define SCATTER scatter_masked
+#define COLLECT collect_masked
 #define TRANSPOSE_ODD transpose_odd
 
 #define LANES 4
@@ -148,6 +149,9 @@ static void scatter_masked(const cpu_shuffle *shuffle, char *dst, const char *sr
 static void transpose_odd(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,
                           const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes);
 
+static void collect_masked(const cpu_collect *collect, char *const *streams, int64_t count, int64_t head, int64_t tail,
+                           int64_t prefetch_nbytes);
+
 #include "backends/cpu/cpu_simd_kernels.h"
 
 /* -- transposes of units that have slots -- */
@@ -214,5 +218,89 @@ static void transpose_odd(const cpu_slots *slots, char *dst, const int64_t *dst_
         odd_8(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
     } else {
         odd_16(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+    }
+}
+
+/* -- collects -- */
+
+/* Where a collect is. */
+typedef struct collect_at {
+    pick picks[CPU_SHUFFLE_MAX];
+    __mmask64 reads[CPU_SHUFFLE_MAX];
+    const char *from[CPU_SHUFFLE_MAX];
+    int64_t steps[CPU_SHUFFLE_MAX];
+    char *to;
+    int64_t to_step;
+    __mmask64 writes;
+} collect_at;
+
+/* For constant numbers of inputs, and is_exact, only. */
+__attribute__((always_inline)) static inline void collect_steps(collect_at *at, int64_t nsteps, int64_t prefetch_nbytes,
+                                                                const int is_exact, const int nin)
+{
+    for (int64_t step = 0; step < nsteps; step++) {
+        bytes v = _mm512_setzero_si512();
+        UNROLL for (int i = 0; i < nin; i++)
+        {
+            if (!is_exact && prefetch_nbytes != 0) {
+                __builtin_prefetch(at->from[i] + prefetch_nbytes, 0, 3);
+            }
+            bytes in = is_exact ? _mm512_maskz_loadu_epi8(at->reads[i], at->from[i]) : bytes_load(at->from[i]);
+            v = bytes_or(v, bytes_pick(in, at->picks[i]));
+            at->from[i] += at->steps[i];
+        }
+        _mm512_mask_storeu_epi8(at->to, at->writes, v);
+        at->to += at->to_step;
+    }
+}
+
+__attribute__((always_inline)) static inline void collect_from(const cpu_collect *collect, char *const *streams,
+                                                               int64_t count, int64_t head, int64_t tail,
+                                                               int64_t prefetch_nbytes, const int nin)
+{
+    const int64_t nsteps = count / collect->nitems;
+    const int64_t rest = nsteps * collect->nitems - count; /* items, backwards, to the last vector */
+    collect_at at = {.to = streams[collect->stream] + collect->offset,
+                     .to_step = collect->nitems * collect->item_step,
+                     .writes = collect->writes};
+    UNROLL for (int i = 0; i < nin; i++)
+    {
+        const cpu_collect_input *in = &collect->in[i];
+        at.picks[i] = pick_load(in->index);
+        at.reads[i] = in->reads;
+        at.steps[i] = collect->nitems * in->item_step;
+        at.from[i] = streams[in->stream] + in->offset;
+        __asm__("" : "+r"(at.from[i])); /* not as vectors, which takes longer */
+    }
+    collect_steps(&at, head, 0, 1, nin);
+    collect_steps(&at, nsteps - head - tail, prefetch_nbytes, 0, nin);
+    collect_steps(&at, tail, 0, 1, nin);
+    if (rest != 0) {
+        const int64_t back = collect->nitems + rest;
+        UNROLL for (int i = 0; i < nin; i++)
+        {
+            at.from[i] -= back * collect->in[i].item_step;
+        }
+        at.to -= back * collect->item_step;
+        collect_steps(&at, 1, 0, 1, nin);
+    }
+}
+
+static void collect_masked(const cpu_collect *collect, char *const *streams, int64_t count, int64_t head, int64_t tail,
+                           int64_t prefetch_nbytes)
+{
+    switch (collect->nin) {
+    case 1:
+        collect_from(collect, streams, count, head, tail, prefetch_nbytes, 1);
+        break;
+    case 2:
+        collect_from(collect, streams, count, head, tail, prefetch_nbytes, 2);
+        break;
+    case 3:
+        collect_from(collect, streams, count, head, tail, prefetch_nbytes, 3);
+        break;
+    default:
+        collect_from(collect, streams, count, head, tail, prefetch_nbytes, 4);
+        break;
     }
 }

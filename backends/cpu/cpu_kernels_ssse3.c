@@ -10,6 +10,7 @@
 #define KERNELS_NARROWER ndbuf_cpu__kernels_portable
 #define KERNELS_CONVERSIONS NULL
 #define SCATTER NULL
+#define COLLECT NULL
 #define TRANSPOSE_ODD NULL
 
 #define LANES 1

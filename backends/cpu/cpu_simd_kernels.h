@@ -17,7 +17,7 @@
  *   pick, pick_load(p)    an index vector
  *   bytes_pick(v, i)      those bytes of v, zero where the table says CPU_SHUFFLE_NONE
  *   bytes_or(a, b)
- *   SCATTER, TRANSPOSE_ODD   functions for the table's slots, or NULL */
+ *   SCATTER, COLLECT, TRANSPOSE_ODD   functions for the table's slots, or NULL */
 
 #include <stddef.h>
 #include <string.h>
@@ -213,9 +213,19 @@ __attribute__((always_inline)) static inline void shuffle_steps(const cpu_shuffl
                                                                 const int nin, const int nout, const int nways,
                                                                 const int streams)
 {
+    /* By value: what is stored might otherwise be them. */
+    const int64_t in_step = shuffle->in_step;
+    const int64_t out_step = shuffle->out_step;
+    int64_t in_offsets[CPU_SHUFFLE_MAX];
+    int64_t out_offsets[CPU_SHUFFLE_MAX];
     pick picks[CPU_SHUFFLE_MAX][CPU_SHUFFLE_MAX];
+    UNROLL for (int i = 0; i < nin; i++)
+    {
+        in_offsets[i] = shuffle->in_offsets[i];
+    }
     UNROLL for (int j = 0; j < nout; j++)
     {
+        out_offsets[j] = shuffle->out_offsets[j];
         UNROLL for (int i = 0; i < nin; i++)
         {
             picks[j][i] = pick_load(shuffle->index[j][i]);
@@ -227,7 +237,7 @@ __attribute__((always_inline)) static inline void shuffle_steps(const cpu_shuffl
             bytes in[CPU_SHUFFLE_MAX];
             UNROLL for (int i = 0; i < nin; i++)
             {
-                const char *at = src + way * twin.src + shuffle->in_offsets[i];
+                const char *at = src + way * twin.src + in_offsets[i];
                 if (prefetch_nbytes != 0) {
                     __builtin_prefetch(at + prefetch_nbytes, 0, 2);
                 }
@@ -241,14 +251,14 @@ __attribute__((always_inline)) static inline void shuffle_steps(const cpu_shuffl
                     out = bytes_or(out, bytes_pick(in[i], picks[j][i]));
                 }
                 if (streams) {
-                    bytes_stream(dst + way * twin.dst + shuffle->out_offsets[j], out);
+                    bytes_stream(dst + way * twin.dst + out_offsets[j], out);
                 } else {
-                    bytes_store(dst + shuffle->out_offsets[j], out);
+                    bytes_store(dst + out_offsets[j], out);
                 }
             }
         }
-        src += shuffle->in_step;
-        dst += shuffle->out_step;
+        src += in_step;
+        dst += out_step;
     }
 }
 
@@ -560,6 +570,7 @@ const cpu_kernels KERNELS = {.name = KERNELS_NAME,
                              .shuffle = shuffle_any,
                              .gather_lines = gather_lines_any,
                              .scatter = SCATTER,
+                             .collect = COLLECT,
                              .transpose_odd = TRANSPOSE_ODD,
                              .rows = rows_any,
                              .conversions = KERNELS_CONVERSIONS,

@@ -11,41 +11,69 @@
 #define UNROLL_4
 #endif
 
-/* memcpy of a constant size is one load and one store, at any alignment. */
-#define DEFINE_UNIT_LOOPS(nbytes)                                                                                      \
-    static void row_##nbytes(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,        \
-                             int64_t unit_nbytes)                                                                      \
+/* MOVE(dst, src, unit_nbytes) */
+#define DEFINE_UNIT_LOOPS(name, MOVE)                                                                                  \
+    static void row_##name(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,          \
+                           int64_t unit_nbytes)                                                                        \
     {                                                                                                                  \
         (void)unit_nbytes;                                                                                             \
         UNROLL_4 for (int64_t i = 0; i < count; i++)                                                                   \
         {                                                                                                              \
-            memcpy(dst + i * dst_stride, src + i * src_stride, nbytes);                                                \
+            MOVE(dst + i * dst_stride, src + i * src_stride, unit_nbytes);                                             \
         }                                                                                                              \
     }                                                                                                                  \
-    static void transpose_##nbytes(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, \
-                                   int64_t nlines, int64_t nrows)                                                      \
+    static void transpose_##name(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,   \
+                                 int64_t nlines, int64_t nrows, int64_t unit_nbytes)                                   \
     {                                                                                                                  \
         for (int64_t a = 0; a < nlines; a++) {                                                                         \
             const char *line = src + src_offsets[a];                                                                   \
             for (int64_t b = 0; b < nrows; b++) {                                                                      \
-                memcpy(dst + dst_offsets[b] + a * (nbytes), line + b * (nbytes), nbytes);                              \
+                MOVE(dst + dst_offsets[b] + a * unit_nbytes, line + b * unit_nbytes, unit_nbytes);                     \
             }                                                                                                          \
         }                                                                                                              \
     }
+
+/* memcpy of a constant size is one load and one store, at any alignment. */
+#define DEFINE_SIZED_LOOPS(nbytes)                                                                                     \
+    static inline void move_##nbytes(char *dst, const char *src, int64_t unit_nbytes)                                  \
+    {                                                                                                                  \
+        (void)unit_nbytes;                                                                                             \
+        memcpy(dst, src, nbytes);                                                                                      \
+    }                                                                                                                  \
+    DEFINE_UNIT_LOOPS(nbytes, move_##nbytes)
+
+/* Units of other sizes: their first and their last bytes, which overlap. */
+#define DEFINE_PAIRED_LOOPS(nbytes)                                                                                    \
+    static inline void move_pair_##nbytes(char *dst, const char *src, int64_t unit_nbytes)                             \
+    {                                                                                                                  \
+        memcpy(dst, src, nbytes);                                                                                      \
+        memcpy(dst + unit_nbytes - (nbytes), src + unit_nbytes - (nbytes), nbytes);                                    \
+    }                                                                                                                  \
+    DEFINE_UNIT_LOOPS(pair_##nbytes, move_pair_##nbytes)
+
+static inline void move_any(char *dst, const char *src, int64_t unit_nbytes)
+{
+    memcpy(dst, src, (size_t)unit_nbytes);
+}
 
 #define REPEAT_NBYTES 4096
 
 #define FOR_UNIT_SIZES(X) X(1) X(2) X(3) X(4) X(6) X(8) X(12) X(16) X(24) X(32) X(48) X(64)
 
-FOR_UNIT_SIZES(DEFINE_UNIT_LOOPS)
+FOR_UNIT_SIZES(DEFINE_SIZED_LOOPS)
+DEFINE_PAIRED_LOOPS(4)
+DEFINE_PAIRED_LOOPS(8)
+DEFINE_PAIRED_LOOPS(16)
+DEFINE_PAIRED_LOOPS(32)
+DEFINE_UNIT_LOOPS(any, move_any)
 
-static void row_any(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,
-                    int64_t unit_nbytes)
-{
-    for (int64_t i = 0; i < count; i++) {
-        memcpy(dst + i * dst_stride, src + i * src_stride, (size_t)unit_nbytes);
-    }
-}
+/* The loops for units of a size that has none of its own; also for the ends of rows, where nothing is left. */
+#define OF_UNIT(loops, unit_nbytes)                                                                                    \
+    ((unit_nbytes) > 64 || (unit_nbytes) < 4 ? loops##_any                                                             \
+     : (unit_nbytes) > 32                    ? loops##_pair_32                                                         \
+     : (unit_nbytes) > 16                    ? loops##_pair_16                                                         \
+     : (unit_nbytes) > 8                     ? loops##_pair_8                                                          \
+                                             : loops##_pair_4)
 
 /* Units of numbers whose bytes are reversed. */
 #define DEFINE_SWAPPED_LOOPS(nbytes, bits)                                                                             \
@@ -87,7 +115,7 @@ cpu_row_fn ndbuf_cpu__row_fn(int64_t unit_nbytes, int32_t swap_nbytes)
     switch (unit_nbytes) {
         FOR_UNIT_SIZES(CASE_ROW)
     default:
-        return row_any;
+        return OF_UNIT(row, unit_nbytes);
     }
 }
 
@@ -111,17 +139,12 @@ void ndbuf_cpu__transpose_any(char *dst, const int64_t *dst_offsets, const char 
     }
 #define CASE_TRANSPOSE(nbytes)                                                                                         \
     case nbytes:                                                                                                       \
-        transpose_##nbytes(dst, dst_offsets, src, src_offsets, nlines, nrows);                                         \
+        transpose_##nbytes(dst, dst_offsets, src, src_offsets, nlines, nrows, nbytes);                                 \
         break;
     switch (unit_nbytes) {
         FOR_UNIT_SIZES(CASE_TRANSPOSE)
     default:
-        for (int64_t a = 0; a < nlines; a++) {
-            for (int64_t b = 0; b < nrows; b++) {
-                memcpy(dst + dst_offsets[b] + a * unit_nbytes, src + src_offsets[a] + b * unit_nbytes,
-                       (size_t)unit_nbytes);
-            }
-        }
+        OF_UNIT(transpose, unit_nbytes)(dst, dst_offsets, src, src_offsets, nlines, nrows, unit_nbytes);
         break;
     }
 }

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/cpu/cpu_convert_plan.h"
+
+/* Blocks whose source is fastest along the last axis. */
+#define PLAIN_BLOCK_NBYTES ((int64_t)16 << 10)
+#define STREAMED_BLOCK_NBYTES ((int64_t)8 << 10)
+/* Of a block whose rows are converted where they are. */
+#define ROWS_BLOCK_NBYTES ((int64_t)64 << 10)
+/* Dense runs worth being converted where they are. */
+#define DIRECT_RUN_NBYTES 512
+/* Dense runs of the destination worth being written by the conversion itself. */
+#define CONVERTED_RUN_NBYTES 64
+/* Dense runs of either side that a block has, if the box has them. */
+#define DST_RUN_NBYTES 512
+#define SRC_RUN_NBYTES 256
+/* A block whose elements are repeated has up to so many times its buffer. */
+#define MOST_REPEATED 4
+/* Lines whose distance is a multiple of this share few sets of the first cache. */
+#define SHARED_SETS_NBYTES 1024
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t at_least_1(int64_t value)
+{
+    return value > 1 ? value : 1;
+}
+
+static int64_t pieces(int64_t extent, int64_t piece)
+{
+    return (extent + piece - 1) / piece;
+}
+
+/* Elements along the last axes that lie one behind the other; *out_axis is where these axes begin. */
+static int64_t dense_run(const int64_t *shape, const int64_t *extents, const int64_t *strides, int32_t ndim,
+                         int64_t nbytes, int32_t *out_axis)
+{
+    int64_t run = 1;
+    int32_t k = ndim;
+    bool is_whole = true; /* the axes so far, so that the next one can carry on */
+    for (; k > 0 && (extents[k - 1] == 1 || (is_whole && strides[k - 1] == run * nbytes)); k--) {
+        is_whole = is_whole && extents[k - 1] == shape[k - 1];
+        run *= extents[k - 1];
+    }
+    *out_axis = k;
+    return run;
+}
+
+/* Lets a block grow along an axis up to `piece`: less if pieces are more even then. */
+static void block_grow(cpu_convert_plan *plan, int32_t axis, int64_t piece)
+{
+    const int64_t extent = plan->box->box.shape[axis];
+    int64_t even = pieces(extent, pieces(extent, smaller(extent, piece)));
+    even = pieces(even, CPU_CONVERT_STEP_MAX) * CPU_CONVERT_STEP_MAX;
+    piece = smaller(extent, smaller(piece, even));
+    if (piece > plan->block[axis]) {
+        plan->nelements = plan->nelements / plan->block[axis] * piece;
+        plan->block[axis] = piece;
+    }
+}
+
+/* Along one more axis of those that are to have `target` elements together and have `count`; a block has `most`.
+ * Returns what they have then. */
+static int64_t block_extend(cpu_convert_plan *plan, int32_t axis, int64_t count, int64_t target, int64_t most)
+{
+    int64_t room = most / (plan->nelements / plan->block[axis]);
+    block_grow(plan, axis, smaller(pieces(target, count), room));
+    return count * plan->block[axis];
+}
+
+/* Along the axes of the destination, up to the first one that is not whole. */
+static void block_grow_dst(cpu_convert_plan *plan, int64_t target, int64_t most)
+{
+    int64_t count = 1;
+    for (int32_t k = plan->box->box.ndim - 1; k >= 0 && count < target; k--) {
+        count = block_extend(plan, k, count, target, most);
+        if (plan->block[k] < plan->box->box.shape[k]) {
+            break;
+        }
+    }
+}
+
+/* The axis on which the source is fastest among those that are not taken; -1: none. */
+static int32_t fastest_src_axis(const cpu_box *box, const bool *is_taken)
+{
+    int32_t best = -1;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        int64_t stride = ndbuf__stride_magnitude(box->src_strides[k]);
+        if (!is_taken[k] && stride != 0 && (best < 0 || stride <= ndbuf__stride_magnitude(box->src_strides[best]))) {
+            best = k;
+        }
+    }
+    return best;
+}
+
+/* Along the axes on which the source is fastest, up to the first one that is not whole. */
+static void block_grow_src(cpu_convert_plan *plan, int64_t target, int64_t most)
+{
+    const cpu_box *box = &plan->box->box;
+    bool is_taken[NDBUF__MAX_AXES] = {false};
+    int64_t count = 1;
+    for (int32_t k = fastest_src_axis(box, is_taken); k >= 0 && count < target; k = fastest_src_axis(box, is_taken)) {
+        is_taken[k] = true;
+        count = block_extend(plan, k, count, target, most);
+        if (plan->block[k] < box->shape[k]) {
+            return;
+        }
+    }
+}
+
+bool ndbuf_cpu__follows_last_axis(const cpu_box *box)
+{
+    const bool is_taken[NDBUF__MAX_AXES] = {false};
+    return fastest_src_axis(box, is_taken) == box->ndim - 1;
+}
+
+/* A block of a source that is fastest along the last axis needs no room for lines that cross. */
+static int64_t block_nbytes(const cpu_convert_plan *plan)
+{
+    return !ndbuf_cpu__follows_last_axis(&plan->box->box) ? CPU_CONVERT_BLOCK_NBYTES
+           : plan->streams                                ? STREAMED_BLOCK_NBYTES
+                                                          : PLAIN_BLOCK_NBYTES;
+}
+
+bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
+{
+    const cpu_box *box = &plan->box->box;
+    const int32_t last = box->ndim - 1;
+    const int64_t dst_nbytes = plan->converter.dst_nbytes;
+    const int64_t src_nbytes = plan->converter.src_nbytes;
+    return box->dst_strides[last] == dst_nbytes && box->src_strides[last] == src_nbytes &&
+           (last == 0 || box->shape[last] * smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
+}
+
+bool ndbuf_cpu__packs_records(const cpu_box *box)
+{
+    return box->ndim > 0 && !ndbuf_cpu__follows_last_axis(box) &&
+           box->src_strides[box->ndim - 1] % SHARED_SETS_NBYTES == 0;
+}
+
+void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
+{
+    const cpu_box *box = &plan->box->box;
+    const int64_t dst_nbytes = plan->converter.dst_nbytes;
+    const int64_t src_nbytes = plan->converter.src_nbytes;
+    const int64_t larger_nbytes = dst_nbytes > src_nbytes ? dst_nbytes : src_nbytes;
+    const int32_t last = box->ndim - 1;
+    plan->nelements = 1;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        plan->block[k] = 1;
+    }
+    plan->repeats = plan->record == NULL && box->src_strides[last] == 0;
+    if (plan->record != NULL) {
+        const int64_t most = at_least_1(ROWS_BLOCK_NBYTES / larger_nbytes);
+        if (!ndbuf_cpu__follows_last_axis(box)) {
+            block_grow_dst(plan, at_least_1(DST_RUN_NBYTES / dst_nbytes), most);
+            block_grow_src(plan, at_least_1(SRC_RUN_NBYTES / src_nbytes), most);
+        }
+        block_grow_dst(plan, most, most);
+        plan->packs = ndbuf_cpu__packs_records(box);
+        plan->spreads = false;
+        plan->run_axis = last;
+    } else if (plan->repeats) {
+        /* Elements are converted once. Where the last axis is short, there are more of them than repetitions. */
+        int64_t most = CPU_CONVERT_BLOCK_NBYTES / larger_nbytes * smaller(box->shape[last], MOST_REPEATED);
+        block_grow_dst(plan, most, most);
+        plan->packs = true;
+        plan->spreads = true;
+    } else if (ndbuf_cpu__has_direct_rows(plan)) {
+        block_grow_dst(plan, ROWS_BLOCK_NBYTES / larger_nbytes, ROWS_BLOCK_NBYTES / larger_nbytes);
+        plan->packs = false;
+        plan->spreads = false;
+        plan->run_axis = last;
+    } else {
+        int64_t most = block_nbytes(plan) / larger_nbytes;
+        int32_t src_axis;
+        block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);
+        block_grow_src(plan, SRC_RUN_NBYTES / src_nbytes, most);
+        block_grow_dst(plan, most, most);
+        int64_t src_run = dense_run(box->shape, plan->block, box->src_strides, box->ndim, src_nbytes, &src_axis);
+        int64_t dst_run = dense_run(box->shape, plan->block, box->dst_strides, box->ndim, dst_nbytes, &plan->run_axis);
+        plan->packs = src_run < plan->nelements;
+        plan->spreads = dst_run < plan->nelements && dst_run * dst_nbytes < CONVERTED_RUN_NBYTES;
+    }
+    plan->ntasks = 1;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        plan->nblocks[k] = pieces(box->shape[k], plan->block[k]);
+        plan->ntasks *= plan->nblocks[k];
+    }
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_BACKENDS_CPU_CPU_CONVERT_PLAN_H
+#define NDBUF_BACKENDS_CPU_CPU_CONVERT_PLAN_H
+
+/* A box is converted in blocks, parts of it that stay in the first cache. Rows that are dense on both sides go from
+ * register to register. Otherwise a block of the source is brought together in the order of the destination by a plain
+ * copy, its elements are converted, and where the destination is not dense either, another plain copy spreads them. So
+ * memory is passed once. Records take any strides along a row, and are converted where they are. */
+
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/cpu_convert.h"
+#include "backends/cpu/cpu_plan.h"
+#include "backends/cpu/cpu_record.h"
+
+/* Of the buffers for a block, which stay in the caches of a core. */
+#define CPU_CONVERT_BLOCK_NBYTES ((int64_t)64 << 10)
+
+typedef struct cpu_convert_plan {
+    const cpu_convert_box *box;
+    const cpu_kernels *kernels;
+    cpu_row_converter converter;
+    const cpu_record *record; /* whose sizes `converter` has then; NULL: elements are converted */
+    bool streams;
+    bool packs;        /* a block of the source is brought together first */
+    bool spreads;      /* a converted block is spread afterwards */
+    bool repeats;      /* and each of its elements repeated: axes of stride 0 in the source have one index in a block */
+    int32_t run_axis;  /* from here on axes are dense in the destination, and in the source as it is read */
+    int64_t nelements; /* in a whole block */
+    int64_t block[NDBUF__MAX_AXES];
+    int64_t nblocks[NDBUF__MAX_AXES];
+    int64_t ntasks; /* blocks in all */
+    int64_t nparts;
+    ndbuf_cpu__tuning pack_tuning; /* of the copies within a block: nothing is large */
+    ndbuf_cpu__tuning spread_tuning;
+    cpu_plan pack; /* of whole blocks */
+    cpu_plan spread;
+} cpu_convert_plan;
+
+/* Whether the last axis is dense on both sides, and long enough to be converted where it is. */
+bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan);
+
+/* Whether the source is fastest along the last axis. */
+bool ndbuf_cpu__follows_last_axis(const cpu_box *box);
+
+/* Whether lines of a row of records would drive each other from the first cache. */
+bool ndbuf_cpu__packs_records(const cpu_box *box);
+
+/* Fills what is said of blocks, from `packs` to `ntasks`. */
+void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan);
+
+#endif

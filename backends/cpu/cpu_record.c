@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/cpu/cpu_record.h"
+
+#include <string.h>
+
+/* Dense elements of a part that are worth being converted item by item. */
+#define LONG_RUN 32
+/* How far ahead of a large copy its source is prefetched: about as much as goes together. */
+#define PREFETCH_NBYTES 8192
+/* Of both sides of the items that go together: they stay in the first cache. */
+#define CHUNK_NBYTES ((int64_t)20 << 10)
+#define CHUNK_ITEMS 512
+/* For the numbers of such a chunk before and after they are converted; each row has room for a whole last step. */
+#define ROW_SLACK_NBYTES (CPU_CONVERT_STEP_MAX * (int64_t)sizeof(int64_t) + CPU_VECTOR_MAX)
+#define ROOM_NBYTES (CHUNK_NBYTES + 2 * CPU_RECORD_PARTS * ROW_SLACK_NBYTES)
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- elements of a part ---- */
+
+typedef struct element_walk {
+    int64_t index[NDBUF__MAX_AXES];
+    int64_t dst; /* from the start of the item */
+    int64_t src;
+} element_walk;
+
+static void walk_init(element_walk *walk, const ndbuf__conversion_part *what)
+{
+    walk->dst = what->dst_offset;
+    walk->src = what->src_offset;
+    for (int32_t k = 0; k < what->ndim; k++) {
+        walk->index[k] = 0;
+    }
+}
+
+/* The next element along the first `naxes` axes; false: it was the last one. */
+static bool walk_next(element_walk *walk, const ndbuf__conversion_part *what, int32_t naxes)
+{
+    for (int32_t k = naxes - 1; k >= 0; k--) {
+        walk->dst += what->dst_strides[k];
+        walk->src += what->src_strides[k];
+        if (++walk->index[k] < what->shape[k]) {
+            return true;
+        }
+        walk->dst -= what->dst_strides[k] * what->shape[k];
+        walk->src -= what->src_strides[k] * what->shape[k];
+        walk->index[k] = 0;
+    }
+    return false;
+}
+
+/* ---- parts ---- */
+
+static bool part_init(cpu_record_part *part, const ndbuf__conversion_part *what, uint32_t flags,
+                      const cpu_kernels *kernels)
+{
+    const int32_t nbytes = what->dst.nbytes;
+    part->what = what;
+    part->collected = CPU_RECORD_NOTHING;
+    part->row_fn = NULL;
+    part->swap_nbytes = 0;
+    part->from_at = 0;
+    part->to_at = 0;
+    part->nelements = 1;
+    for (int32_t k = 0; k < what->ndim; k++) {
+        part->nelements *= what->shape[k];
+    }
+    if (what->dst.number != what->src.number || what->dst.is_complex != what->src.is_complex) {
+        return ndbuf_cpu__row_converter_init(&part->converter, &what->dst, &what->src, flags, kernels);
+    }
+    if (what->dst.is_swapped != what->src.is_swapped && nbytes > 1) {
+        part->swap_nbytes = nbytes;
+    }
+    part->row_fn = ndbuf_cpu__row_fn(nbytes, part->swap_nbytes);
+    return part->swap_nbytes <= (int32_t)sizeof(int64_t);
+}
+
+/* A part of some items by itself. */
+static void part_rows(const cpu_record *record, const cpu_record_part *part, char *dst, const char *src, int64_t count)
+{
+    const ndbuf__conversion_part *what = part->what;
+    const int64_t nbytes = what->dst.nbytes;
+    int32_t naxes = what->ndim;
+    int64_t run = 1;
+    if (naxes > 0 && what->shape[naxes - 1] >= LONG_RUN && what->dst_strides[naxes - 1] == nbytes &&
+        what->src_strides[naxes - 1] == what->src.nbytes) {
+        run = what->shape[--naxes];
+    }
+    element_walk walk;
+    walk_init(&walk, what);
+    do {
+        char *to = dst + walk.dst;
+        const char *from = src + walk.src;
+        if (run == 1 && part->row_fn != NULL) {
+            part->row_fn(to, record->dst_stride, from, record->src_stride, count, nbytes);
+        } else if (run == 1) {
+            ndbuf__convert_row(&part->converter.scalar, to, record->dst_stride, from, record->src_stride, count);
+        } else {
+            for (int64_t i = 0; i < count; i++) {
+                if (part->row_fn != NULL) {
+                    record->kernels->rows(to, 0, from, 0, 1, run * nbytes, 0, part->swap_nbytes);
+                } else {
+                    ndbuf_cpu__convert_row(&part->converter, to, from, run);
+                }
+                to += record->dst_stride;
+                from += record->src_stride;
+            }
+        }
+    } while (walk_next(&walk, what, naxes));
+}
+
+/* ---- parts that are collected ---- */
+
+enum { TO_DST, FROM_SRC, OF_PARTS, NSTREAMS = OF_PARTS + 2 * CPU_RECORD_PARTS };
+
+static int32_t stream_before(int64_t part)
+{
+    return OF_PARTS + 2 * (int32_t)part;
+}
+
+static int32_t stream_after(int64_t part)
+{
+    return OF_PARTS + 2 * (int32_t)part + 1;
+}
+
+/* Of integers that are cut, some bytes are left. */
+static bool is_cut(const cpu_record_part *part, uint32_t flags)
+{
+    const ndbuf__conversion_part *what = part->what;
+    return part->row_fn == NULL && ndbuf_cpu__is_integer(what->dst.number) && ndbuf_cpu__is_integer(what->src.number) &&
+           what->dst.nbytes <= what->src.nbytes && (flags & NDBUF_CAST_SATURATE) == 0;
+}
+
+/* Bytes of the source go where they belong. */
+static void collect_bytes(const cpu_record_part *part, cpu_item_sources *io_dst)
+{
+    const ndbuf__conversion_part *what = part->what;
+    const int64_t nbytes = what->dst.nbytes;
+    const int64_t skipped = what->src.is_swapped ? what->src.nbytes - nbytes : 0;
+    const bool is_reversed = nbytes > 1 && what->dst.is_swapped != what->src.is_swapped;
+    element_walk walk;
+    walk_init(&walk, what);
+    do {
+        ndbuf_cpu__sources_put(io_dst, walk.dst, nbytes, FROM_SRC, walk.src + skipped, is_reversed);
+    } while (walk_next(&walk, what, what->ndim));
+}
+
+/* Numbers that are to be converted are brought together; *io_room is the first byte that is free for them. */
+static void gather_numbers(cpu_record *record, cpu_record_part *part, cpu_item_sources *io_dst,
+                           cpu_item_sources *out_before, int64_t *io_room)
+{
+    const ndbuf__conversion_part *what = part->what;
+    const int64_t dst_nbytes = what->dst.nbytes;
+    const int64_t src_nbytes = what->src.nbytes;
+    element_walk walk;
+    int64_t nelements = 0;
+    out_before->nbytes = part->nelements * src_nbytes;
+    out_before->nruns = 0;
+    walk_init(&walk, what);
+    do {
+        ndbuf_cpu__sources_put(out_before, nelements * src_nbytes, src_nbytes, FROM_SRC, walk.src, false);
+        ndbuf_cpu__sources_put(io_dst, walk.dst, dst_nbytes, stream_after(part - record->parts), nelements * dst_nbytes,
+                               false);
+        nelements++;
+    } while (walk_next(&walk, what, what->ndim));
+    part->from_at = *io_room;
+    part->to_at = part->from_at + record->nitems * nelements * src_nbytes + ROW_SLACK_NBYTES;
+    *io_room = part->to_at + record->nitems * nelements * dst_nbytes + ROW_SLACK_NBYTES;
+}
+
+/* `most` items lie in a row. False: that takes too many steps. */
+static bool collect_parts(cpu_record *record, int64_t most)
+{
+    int64_t steps[NSTREAMS] = {[TO_DST] = record->dst_stride, [FROM_SRC] = record->src_stride};
+    const cpu_collect_streams streams = {steps, FROM_SRC, record->src_nbytes};
+    cpu_item_sources dst;
+    cpu_item_sources before;
+    int64_t room = 0;
+    dst.nbytes = record->dst_nbytes;
+    dst.nruns = 0;
+    for (int32_t i = 0; i < record->nparts; i++) {
+        cpu_record_part *part = &record->parts[i];
+        if (part->row_fn != NULL || is_cut(part, record->flags)) {
+            collect_bytes(part, &dst);
+            part->collected = CPU_RECORD_BYTES;
+        } else if (part->converter.by_steps != NULL) {
+            gather_numbers(record, part, &dst, &before, &room);
+            part->collected = CPU_RECORD_NUMBERS;
+            steps[stream_before(i)] = part->nelements * part->what->src.nbytes;
+            steps[stream_after(i)] = part->nelements * part->what->dst.nbytes;
+            if (!ndbuf_cpu__collects_add(&record->collects, &before, stream_before(i), most, &streams)) {
+                return false;
+            }
+        }
+    }
+    record->ngathers = record->collects.count;
+    return ndbuf_cpu__collects_add(&record->collects, &dst, TO_DST, most, &streams);
+}
+
+bool ndbuf_cpu__record_init(cpu_record *out_record, const ndbuf__conversion *conversion, int32_t first,
+                            const ndbuf__convert *sizes, const cpu_kernels *kernels)
+{
+    cpu_record *record = out_record;
+    int64_t written = 0;
+    record->kernels = kernels;
+    record->flags = conversion->flags;
+    record->dst_nbytes = sizes->dst.nbytes;
+    record->src_nbytes = sizes->src.nbytes;
+    record->nparts = (int32_t)smaller(conversion->nparts - first, CPU_RECORD_PARTS);
+    for (int32_t i = 0; i < record->nparts; i++) {
+        const ndbuf__conversion_part *what = &conversion->parts[first + i];
+        if (!part_init(&record->parts[i], what, conversion->flags, kernels)) {
+            return false;
+        }
+        written += record->parts[i].nelements * what->dst.nbytes;
+    }
+    record->fills = written == record->dst_nbytes;
+    return true;
+}
+
+void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, const char *src, bool is_large)
+{
+    const int32_t last = axes->ndim - 1;
+    const int64_t dst_stride = last >= 0 ? axes->dst_strides[last] : record->dst_nbytes;
+    const int64_t src_stride = last >= 0 && src != NULL ? axes->src_strides[last] : record->src_nbytes;
+    const int64_t most = last >= 0 ? axes->shape[last] : 1;
+    int64_t begin;
+    int64_t end;
+    record->src_end = NULL;
+    if (src != NULL) {
+        ndbuf__copy_axes_range(axes, false, &begin, &end);
+        record->src_end = src + end;
+    }
+    const int64_t nbytes = record->dst_nbytes + record->src_nbytes;
+    record->dst_stride = dst_stride;
+    record->src_stride = src_stride;
+    record->nitems = nbytes < CHUNK_NBYTES ? smaller(CHUNK_NBYTES / nbytes, CHUNK_ITEMS) : 1;
+    record->prefetch_nbytes = !is_large ? 0 : src_stride < 0 ? -PREFETCH_NBYTES : PREFETCH_NBYTES;
+    record->ngathers = 0;
+    record->collects.count = 0;
+    record->collects.least = 1;
+    if (record->kernels->collect == NULL || record->dst_nbytes > CPU_COLLECT_MAX_NBYTES ||
+        record->src_nbytes > CPU_COLLECT_MAX_NBYTES || !collect_parts(record, smaller(most, record->nitems))) {
+        record->collects.count = 0;
+        for (int32_t i = 0; i < record->nparts; i++) {
+            record->parts[i].collected = CPU_RECORD_NOTHING;
+        }
+    }
+}
+
+/* ---- rows ---- */
+
+static void collect_items(const cpu_record *record, char *room, char *dst, const char *src, int64_t count)
+{
+    const char *highest = src + (record->src_stride > 0 ? record->src_stride * (count - 1) : 0) + record->src_nbytes;
+    const bool goes_on = record->src_end == NULL || record->src_end - highest >= CPU_VECTOR_MAX;
+    char *streams[NSTREAMS];
+    streams[TO_DST] = dst;
+    streams[FROM_SRC] = (char *)src; /* which is only read */
+    for (int32_t i = 0; i < record->nparts; i++) {
+        streams[stream_before(i)] = room + record->parts[i].from_at;
+        streams[stream_after(i)] = room + record->parts[i].to_at;
+    }
+    ndbuf_cpu__collects_run(&record->collects, record->kernels, 0, record->ngathers, streams, count, goes_on,
+                            record->prefetch_nbytes);
+    for (int32_t i = 0; i < record->nparts; i++) {
+        const cpu_record_part *part = &record->parts[i];
+        if (part->collected == CPU_RECORD_NUMBERS) { /* what is behind the last number of a step does not matter */
+            const int64_t nelements = count * part->nelements;
+            const int64_t nsteps = (nelements + part->converter.step - 1) / part->converter.step;
+            part->converter.by_steps(streams[stream_after(i)], streams[stream_before(i)], nsteps,
+                                     part->converter.dst_swap, part->converter.src_swap, false);
+        }
+    }
+    ndbuf_cpu__collects_run(&record->collects, record->kernels, record->ngathers, record->collects.count, streams,
+                            count, goes_on, record->ngathers > 0 ? 0 : record->prefetch_nbytes);
+}
+
+void ndbuf_cpu__record_row(const cpu_record *record, char *dst, const char *src, int64_t count)
+{
+    _Alignas(CPU_LINE_NBYTES) char room[ROOM_NBYTES];
+    while (count > 0) {
+        const int64_t n = smaller(count, record->nitems);
+        const bool collects = record->collects.count > 0 && n >= record->collects.least;
+        if (collects) {
+            collect_items(record, room, dst, src, n);
+        }
+        for (int32_t i = 0; i < record->nparts; i++) {
+            if (!collects || record->parts[i].collected == CPU_RECORD_NOTHING) {
+                part_rows(record, &record->parts[i], dst, src, n);
+            }
+        }
+        dst += n * record->dst_stride;
+        src += n * record->src_stride;
+        count -= n;
+    }
+}

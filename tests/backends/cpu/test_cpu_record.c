@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Boxes of records, by all kernels, against the reference. */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+#include "tests/support/random_types.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ndbuf/cpu.h"
+
+#include "core/host_records.h"
+
+#include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu/cpu_tuning.h"
+#include "tests/backends/cpu/random_box.h"
+
+static const char *const names[] = {"portable", "ssse3", "avx2", "avx512", "neon"};
+#define NNAMES (sizeof(names) / sizeof(names[0]))
+#define MOST_ITEM_NBYTES 1500
+
+static int teardown(void **state)
+{
+    (void)state;
+    ndbuf_cpu__kernels_set(NULL);
+    ndbuf_cpu__tuning_set(NULL);
+    ndbuf_cpu_threads_set(0, NULL);
+    return 0;
+}
+
+static ndbuf_format *format_of(const test_type *type)
+{
+    char text[4096];
+    ndbuf_format *format = NULL;
+    test_type_print(type, text, sizeof(text));
+    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
+    return format;
+}
+
+/* Memory that ends with a page, behind which a read is a fault. */
+typedef struct guarded {
+    char *map;
+    size_t map_nbytes;
+    char *bytes;
+} guarded;
+
+static guarded guarded_make(int64_t nbytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t pages = ((size_t)nbytes + page - 1) / page * page;
+    guarded made = {.map_nbytes = pages + page};
+    made.map = mmap(NULL, made.map_nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(made.map != MAP_FAILED);
+    assert_int_equal(mprotect(made.map + pages, page, PROT_NONE), 0);
+    made.bytes = made.map + pages - nbytes;
+    return made;
+}
+
+static int64_t place_of(const int64_t *index, const int64_t *strides, int32_t ndim)
+{
+    int64_t place = 0;
+    for (int32_t k = 0; k < ndim; k++) {
+        place += index[k] * strides[k];
+    }
+    return place;
+}
+
+/* False behind the last index, and it is the first one again. */
+static bool index_next(int64_t *index, const int64_t *shape, int32_t ndim)
+{
+    int32_t k = ndim - 1;
+    for (; k >= 0 && ++index[k] == shape[k]; k--) {
+        index[k] = 0;
+    }
+    return k >= 0;
+}
+
+/* A pair of types in a random layout of up to about max_nbytes. */
+static void check_types(test_random *random, const test_type *to, const test_type *from, int64_t max_nbytes)
+{
+    int64_t shape[RANDOM_BOX_MAX_AXES];
+    int64_t dst_strides[RANDOM_BOX_MAX_AXES] = {0};
+    int64_t src_strides[RANDOM_BOX_MAX_AXES] = {0};
+    int64_t dst_nbytes;
+    int64_t src_nbytes;
+    const int64_t to_nbytes = test_type_nbytes(to);
+    const int64_t from_nbytes = test_type_nbytes(from);
+    const int64_t larger = to_nbytes > from_nbytes ? to_nbytes : from_nbytes;
+    const int32_t ndim = random_box_shape(shape, random, larger, max_nbytes);
+    const int64_t dst_offset = random_box_strides(dst_strides, random, ndim, shape, to_nbytes, true, &dst_nbytes);
+    const int64_t src_offset = random_box_strides(src_strides, random, ndim, shape, from_nbytes,
+                                                  test_random_range(random, 0, 1) != 0, &src_nbytes);
+    if (dst_nbytes > 16 * max_nbytes || src_nbytes > 16 * max_nbytes) {
+        return; /* gaps in gaps in gaps */
+    }
+    const uint32_t flags = test_random_range(random, 0, 2) == 0 ? NDBUF_CAST_SATURATE : 0;
+    const int64_t lead = test_random_range(random, 0, 3) * 16 + test_random_range(random, 0, 1) * 5;
+    guarded src = guarded_make(src_nbytes);
+    guarded dst = guarded_make(lead + dst_nbytes);
+    char *expected = malloc((size_t)dst_nbytes);
+    assert_non_null(expected);
+    memset(expected, 0x5A, (size_t)dst_nbytes);
+    ndbuf__copy_axes axes = {.unit_nbytes = to_nbytes};
+    axes.convert.dst.nbytes = (int32_t)to_nbytes;
+    axes.convert.src.nbytes = (int32_t)from_nbytes;
+    for (int32_t k = 0; k < ndim; k++) {
+        ndbuf__copy_axes_append(&axes, shape[k], dst_strides[k], src_strides[k]);
+    }
+    ndbuf__copy_axes_merge(&axes);
+    int64_t index[RANDOM_BOX_MAX_AXES] = {0};
+    do {
+        test_random_item(random, from, src.bytes + src_offset + place_of(index, src_strides, ndim));
+    } while (index_next(index, shape, ndim));
+    do {
+        test_convert_item(expected + dst_offset + place_of(index, dst_strides, ndim), to,
+                          src.bytes + src_offset + place_of(index, src_strides, ndim), from, flags);
+    } while (index_next(index, shape, ndim));
+    ndbuf_format *dst_format = format_of(to);
+    ndbuf_format *src_format = format_of(from);
+    ndbuf__conversion conversion;
+    ASSERT_OK(ndbuf__conversion_init(&conversion, dst_format, src_format, NDBUF_CASTING_UNSAFE, flags, err));
+    for (size_t i = 0; i < NNAMES; i++) {
+        if (ndbuf_cpu__kernels_find(names[i]) == NULL) {
+            continue;
+        }
+        ndbuf_cpu__kernels_set(ndbuf_cpu__kernels_find(names[i]));
+        memset(dst.bytes, 0x5A, (size_t)(lead + dst_nbytes));
+        ASSERT_OK(ndbuf__host_records_convert(&axes, &conversion, dst.bytes + lead + dst_offset, src.bytes + src_offset,
+                                              err));
+        if (memcmp(dst.bytes + lead, expected, (size_t)dst_nbytes) != 0) {
+            char text[2][4096];
+            char layout[400] = "";
+            test_type_print(to, text[0], sizeof(text[0]));
+            test_type_print(from, text[1], sizeof(text[1]));
+            for (int32_t k = 0; k < axes.ndim; k++) {
+                size_t used = strlen(layout);
+                snprintf(layout + used, sizeof(layout) - used, ", %lld: %lld <- %lld", (long long)axes.shape[k],
+                         (long long)axes.dst_strides[k], (long long)axes.src_strides[k]);
+            }
+            fail_msg("%s: '%s' to '%s', flags %u%s", names[i], text[1], text[0], flags, layout);
+        }
+    }
+    ndbuf__conversion_clear(&conversion);
+    ndbuf_format_release(dst_format);
+    ndbuf_format_release(src_format);
+    free(expected);
+    munmap(src.map, src.map_nbytes);
+    munmap(dst.map, dst.map_nbytes);
+}
+
+static void check_random_types(test_random *random, int64_t max_nbytes)
+{
+    test_type to;
+    test_type from;
+    test_random_types(random, &to, &from);
+    if (to.kind == TEST_TYPE_RECORD && test_type_nbytes(&to) <= MOST_ITEM_NBYTES &&
+        test_type_nbytes(&from) <= MOST_ITEM_NBYTES) {
+        check_types(random, &to, &from, max_nbytes);
+    }
+    test_type_clear(&to);
+    test_type_clear(&from);
+}
+
+static void all_kernels_convert_random_records_as_the_reference_does(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("all_kernels_convert_random_records_as_the_reference_does", 81);
+    for (int i = 0; i < 150000; i++) {
+        check_random_types(&random, (int64_t)1 << test_random_range(&random, 4, 16));
+    }
+}
+
+static void any_constants_give_right_records(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("any_constants_give_right_records", 82);
+    for (int i = 0; i < 15000; i++) {
+        ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+        tuning.stream_nbytes = test_random_range(&random, 0, 2) != 0 ? 1 : 1 << 30;
+        tuning.thread_nbytes = test_random_range(&random, 1, 65536);
+        tuning.thread_share_nbytes = test_random_range(&random, 1, 4096);
+        ndbuf_cpu__tuning_set(&tuning);
+        ndbuf_cpu_threads_set((int32_t)test_random_range(&random, 1, 4), NULL);
+        check_random_types(&random, (int64_t)1 << test_random_range(&random, 8, 17));
+    }
+}
+
+/* More fields than go together, so that the box is passed twice. */
+static void records_of_many_kinds_of_fields_are_converted(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("records_of_many_kinds_of_fields_are_converted", 83);
+    static const ndbuf_element numbers[] = {
+        {.number = NDBUF_NUMBER_BOOL, .nbytes = 1},    {.number = NDBUF_NUMBER_INT8, .nbytes = 1},
+        {.number = NDBUF_NUMBER_UINT16, .nbytes = 2},  {.number = NDBUF_NUMBER_INT32, .nbytes = 4},
+        {.number = NDBUF_NUMBER_FLOAT16, .nbytes = 2}, {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8}};
+    enum { N = sizeof(numbers) / sizeof(numbers[0]) };
+    test_type fields[2][N * N];
+    test_type types[2];
+    for (int side = 0; side < 2; side++) {
+        int64_t offset = 0;
+        for (int i = 0; i < N * N; i++) {
+            const ndbuf_element element = numbers[side == 0 ? i / N : i % N];
+            fields[side][i] =
+                (test_type){.kind = TEST_TYPE_NUMBER, .element = element, .nbytes = element.nbytes, .offset = offset};
+            memcpy(fields[side][i].name, (char[]){'f', (char)('0' + i / 10), (char)('0' + i % 10)}, 3);
+            offset += element.nbytes;
+        }
+        types[side] = (test_type){.kind = TEST_TYPE_RECORD,
+                                  .is_named = true,
+                                  .has_braces = true,
+                                  .nbytes = offset,
+                                  .nfields = N * N,
+                                  .fields = fields[side]};
+    }
+    for (int i = 0; i < 200; i++) {
+        check_types(&random, &types[0], &types[1], (int64_t)1 << test_random_range(&random, 7, 16));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(all_kernels_convert_random_records_as_the_reference_does, teardown),
+        cmocka_unit_test_teardown(any_constants_give_right_records, teardown),
+        cmocka_unit_test_teardown(records_of_many_kinds_of_fields_are_converted, teardown),
+    };
+    return cmocka_run_group_tests_name("backends/cpu/record", tests, NULL, NULL);
+}
