@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "py_ndbuf.h"
+
+/* Subscripts: ints, slices, "...", None and names of fields, alone or in a tuple. */
+
+/* Replaces `view` by what a function makes of it. */
+static int moved_on(ndbuf_status status, const ndbuf_error *err)
+{
+    if (status != NDBUF_OK) {
+        ndpy_raise(err);
+        return 0;
+    }
+    return 1;
+}
+
+static int take_field(ndbuf_view *view, PyObject *name)
+{
+    ndbuf_error err = {0};
+    PyObject *bytes = PyUnicode_AsEncodedString(name, "utf-8", "surrogateescape");
+    if (bytes == NULL) {
+        return 0;
+    }
+    ndbuf_status status = ndbuf_view_field(view, PyBytes_AsString(bytes), view, &err);
+    Py_DECREF(bytes);
+    return moved_on(status, &err);
+}
+
+/* A member of a slice object, clipped to 63 bits. */
+static int take_member(PyObject *slice, const char *name, uint32_t bit, int64_t *out_member, uint32_t *given)
+{
+    PyObject *member = PyObject_GetAttrString(slice, name);
+    if (member == NULL) {
+        return 0;
+    }
+    int is_good = 1;
+    if (member != Py_None) {
+        Py_ssize_t number = PyNumber_AsSsize_t(member, NULL); /* clips */
+        is_good = !(number == -1 && PyErr_Occurred() != NULL);
+        *out_member = number;
+        *given |= bit;
+    }
+    Py_DECREF(member);
+    return is_good;
+}
+
+static int take_slice(ndbuf_view *view, int32_t axis, PyObject *key)
+{
+    ndbuf_error err = {0};
+    ndbuf_slice slice = {0};
+    return take_member(key, "start", NDBUF_SLICE_START, &slice.start, &slice.given) &&
+           take_member(key, "stop", NDBUF_SLICE_STOP, &slice.stop, &slice.given) &&
+           take_member(key, "step", NDBUF_SLICE_STEP, &slice.step, &slice.given) &&
+           moved_on(ndbuf_view_slice(view, axis, &slice, view, &err), &err);
+}
+
+static int take_index(ndbuf_view *view, int32_t axis, PyObject *key)
+{
+    ndbuf_error err = {0};
+    Py_ssize_t index = PyNumber_AsSsize_t(key, PyExc_IndexError);
+    if (index == -1 && PyErr_Occurred() != NULL) {
+        return 0;
+    }
+    return moved_on(ndbuf_view_index(view, axis, index, view, &err), &err);
+}
+
+/* What kinds of keys there are. */
+typedef struct key_counts {
+    Py_ssize_t nindices;
+    Py_ssize_t nslices;
+    Py_ssize_t nellipses;
+    Py_ssize_t nnew;
+} key_counts;
+
+static int count_key(PyObject *key, key_counts *counts)
+{
+    if (key == Py_None) {
+        counts->nnew++;
+    } else if (key == Py_Ellipsis) {
+        counts->nellipses++;
+    } else if (PySlice_Check(key)) {
+        counts->nslices++;
+    } else if (PyIndex_Check(key) && !PyBool_Check(key)) {
+        counts->nindices++;
+    } else if (!PyUnicode_Check(key)) {
+        PyErr_Format(PyExc_TypeError, "a View takes ints, slices, '...', None and names of fields, not %R",
+                     (PyObject *)Py_TYPE(key));
+        return 0;
+    }
+    return 1;
+}
+
+static int take_key(ndbuf_view *view, PyObject *key, Py_ssize_t skipped, int32_t *axis)
+{
+    ndbuf_error err = {0};
+    if (PyUnicode_Check(key)) {
+        return 1; /* done before */
+    }
+    if (key == Py_Ellipsis) {
+        *axis += (int32_t)skipped;
+        return 1;
+    }
+    if (key == Py_None) {
+        return moved_on(ndbuf_view_newaxis(view, (*axis)++, view, &err), &err);
+    }
+    if (PySlice_Check(key)) {
+        return take_slice(view, (*axis)++, key);
+    }
+    return take_index(view, *axis, key);
+}
+
+/* Applies a tuple of keys to a view. out_is_item: whether it named a single item by its indices. */
+static int take_keys(ndbuf_view *view, PyObject *keys, int *out_is_item)
+{
+    key_counts counts = {0};
+    Py_ssize_t nkeys = PyTuple_Size(keys);
+    int32_t axis = 0;
+    for (Py_ssize_t i = 0; i < nkeys; i++) {
+        PyObject *key = PyTuple_GetItem(keys, i);
+        if (!count_key(key, &counts) || (PyUnicode_Check(key) && !take_field(view, key))) {
+            return 0;
+        }
+    }
+    Py_ssize_t ntaken = counts.nindices + counts.nslices;
+    if (counts.nellipses > 1) {
+        PyErr_SetString(PyExc_IndexError, "more than one '...'");
+        return 0;
+    }
+    if (ntaken > view->ndim) {
+        PyErr_Format(PyExc_IndexError, "%zd indices for a view of %d axes", ntaken, (int)view->ndim);
+        return 0;
+    }
+    *out_is_item = counts.nindices == view->ndim && counts.nellipses == 0 && counts.nnew == 0;
+    Py_ssize_t skipped = view->ndim - ntaken;
+    for (Py_ssize_t i = 0; i < nkeys; i++) {
+        if (!take_key(view, PyTuple_GetItem(keys, i), skipped, &axis)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* What a key selects, in `out_view`. */
+static int select_view(const ndpy_view *self, PyObject *key, ndbuf_view *out_view, int *out_is_item)
+{
+    ndbuf_error err = {0};
+    PyObject *keys = key;
+    if (PyTuple_Check(key)) {
+        Py_INCREF(keys);
+    } else {
+        keys = PyTuple_Pack(1, key);
+    }
+    if (keys == NULL) {
+        return 0;
+    }
+    int is_good = moved_on(ndbuf_view_copy(out_view, &self->view, &err), &err);
+    if (is_good && !take_keys(out_view, keys, out_is_item)) {
+        ndpy_view_clear(out_view);
+        is_good = 0;
+    }
+    Py_DECREF(keys);
+    return is_good;
+}
+
+PyObject *ndpy_subscript(PyObject *object, PyObject *key)
+{
+    ndpy_view *self = (ndpy_view *)object;
+    ndbuf_view view = {0};
+    ndbuf_view item = {0};
+    int is_item = 0;
+    if (!ndpy_view_enter(self)) {
+        return NULL;
+    }
+    int is_good = select_view(self, key, &view, &is_item);
+    ndpy_view_leave(self);
+    if (!is_good) {
+        return NULL;
+    }
+    if (!is_item || PyUnicode_Check(key)) {
+        return ndpy_view_wrap(ndpy_state_of(self), &view);
+    }
+    PyObject *value = NULL;
+    if (ndpy_on_host(&view, &item)) {
+        value = ndpy_list_of(&item);
+    }
+    ndpy_view_clear(&item);
+    ndpy_view_clear(&view);
+    return value;
+}
+
+Py_ssize_t ndpy_length(PyObject *object)
+{
+    ndpy_view *self = (ndpy_view *)object;
+    if (!ndpy_view_enter(self)) {
+        return -1;
+    }
+    Py_ssize_t length = self->view.ndim > 0 ? (Py_ssize_t)self->view.shape[0] : -1;
+    ndpy_view_leave(self);
+    if (length < 0) {
+        PyErr_SetString(PyExc_TypeError, "a 0-d View has no length");
+    }
+    return length;
+}
+
+PyObject *ndpy_item(PyObject *object, Py_ssize_t index)
+{
+    PyObject *key = PyLong_FromSsize_t(index);
+    PyObject *item = key == NULL ? NULL : ndpy_subscript(object, key);
+    Py_XDECREF(key);
+    return item;
+}
+
+/* -- assignment -- */
+
+/* Whether a value stands for one item, though it may have a buffer of its own. */
+static int is_single(PyObject *value)
+{
+    return PyBytes_Check(value) || PyUnicode_Check(value) || PyLong_Check(value) || PyFloat_Check(value) ||
+           PyComplex_Check(value) || PyTuple_Check(value);
+}
+
+static int fill_with(const ndbuf_view *dst, PyObject *value)
+{
+    ndbuf_error err = {0};
+    ndbuf_status status;
+    void *item = PyMem_Calloc(1, dst->itemsize > 0 ? (size_t)dst->itemsize : 1);
+    if (item == NULL) {
+        PyErr_NoMemory();
+        return 0;
+    }
+    int is_good = ndpy_pack(ndbuf_view_format(dst), value, item);
+    if (is_good) {
+        Py_BEGIN_ALLOW_THREADS
+        status = ndbuf_fill(dst, item, dst->itemsize, NULL, &err);
+        Py_END_ALLOW_THREADS
+        is_good = moved_on(status, &err);
+    }
+    PyMem_Free(item);
+    return is_good;
+}
+
+static int copy_from(ndpy_state *state, const ndbuf_view *dst, PyObject *value)
+{
+    ndbuf_error err = {0};
+    ndbuf_view src = {0};
+    ndpy_view *source = (ndpy_view *)ndpy_consume(state, value);
+    if (source == NULL) {
+        return 0;
+    }
+    int is_good = ndpy_view_enter(source);
+    if (is_good) {
+        is_good = moved_on(ndbuf_view_broadcast(&source->view, dst->ndim, dst->shape, &src, &err), &err) &&
+                  ndpy_copy_views(dst, &src, NDBUF_CASTING_SAME_KIND, 0, NULL);
+        ndpy_view_clear(&src);
+        ndpy_view_leave(source);
+    }
+    Py_DECREF((PyObject *)source);
+    return is_good;
+}
+
+int ndpy_assign_subscript(PyObject *object, PyObject *key, PyObject *value)
+{
+    ndpy_view *self = (ndpy_view *)object;
+    ndbuf_view dst = {0};
+    int is_item = 0;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_TypeError, "items of a View cannot be deleted");
+        return -1;
+    }
+    if (!ndpy_view_enter(self)) {
+        return -1;
+    }
+    int is_good = select_view(self, key, &dst, &is_item);
+    if (is_good) {
+        int fills = is_single(value) || (!PyObject_CheckBuffer(value) && (PyNumber_Check(value) || is_item));
+        is_good = fills ? fill_with(&dst, value) : copy_from(ndpy_state_of(self), &dst, value);
+        ndpy_view_clear(&dst);
+    }
+    ndpy_view_leave(self);
+    return is_good ? 0 : -1;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NDBUF_PY_NDBUF_H
+#define NDBUF_PY_NDBUF_H
+
+/* What the files of the extension module share. Functions return 1 or a new reference on success, and 0 or NULL with an
+ * exception set. They are called with the interpreter's lock held. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "ndbuf/ndbuf.h"
+
+/* Free-threaded interpreters have no stable ABI: there the module is compiled for one version, and other threads run
+ * at the same time. What is shared is atomic, or a dict. */
+
+typedef struct ndpy_state {
+    PyTypeObject *view_type;
+    PyTypeObject *queue_type;
+    PyObject *devices; /* dict: names to capsules of devices, which stay open as long as the module */
+} ndpy_state;
+
+/* ndbuf.View. The view in it changes only when it is released, which running calls and exports keep from happening. */
+typedef struct ndpy_view {
+    PyObject_HEAD
+    ndbuf_view view;
+    _Atomic(ndbuf_exporter *) exporter; /* made when first needed */
+    atomic_llong nuses;                 /* running calls and exported buffers; -1: released */
+    PyObject *weak_references;
+} ndpy_view;
+
+/* -- py_error.c -- */
+
+/* Sets the exception that belongs to a failure, with its text. Returns NULL. */
+PyObject *ndpy_raise(const ndbuf_error *err);
+
+/* The same where Python's protocols for buffers demand BufferError for whatever cannot be exported. */
+PyObject *ndpy_raise_buffer_error(const ndbuf_error *err);
+
+/* -- py_view.c -- */
+
+extern PyType_Spec ndpy_view_spec;
+
+ndpy_state *ndpy_state_of(ndpy_view *self);
+
+/* A View that takes over `view`, which is empty afterwards in any case. */
+PyObject *ndpy_view_wrap(ndpy_state *state, ndbuf_view *view);
+
+/* The same after a call that made a view: raises unless `status` is NDBUF_OK. */
+PyObject *ndpy_view_result(ndpy_state *state, ndbuf_status status, ndbuf_view *view, const ndbuf_error *err);
+
+/* Between these two calls the view stays. Fails if it is released already. */
+int ndpy_view_enter(ndpy_view *self);
+void ndpy_view_leave(ndpy_view *self);
+
+/* The exporter of a view that is entered, borrowed. */
+ndbuf_exporter *ndpy_view_exporter(ndpy_view *self);
+
+/* Ends a view without holding up other threads while a device finishes with it. */
+void ndpy_view_clear(ndbuf_view *view);
+
+/* The name of the device that a view is on, in `out_name`. */
+void ndpy_view_device_name(const ndbuf_view *view, char out_name[32]);
+
+/* -- py_module.c -- */
+
+/* An open device, borrowed from the module: `spec` is None (the host), a name, or a pair of DLPack's numbers. */
+int ndpy_device_open(ndpy_state *state, PyObject *spec, ndbuf_device **out_device);
+int ndpy_device_open_tag(ndpy_state *state, ndbuf_device_tag tag, ndbuf_device **out_device);
+
+/* Calls a function of one of the package's Python modules. */
+PyObject *ndpy_call_helper(const char *module, const char *function, PyObject *argument);
+
+/* -- py_arguments.c -- */
+
+/* A shape, from an int or a sequence of ints, to `out_shape`, which has NDBUF_MAX_NDIM entries. */
+int ndpy_parse_dims(PyObject *dims, int32_t *out_ndim, int64_t *out_dims, const char *what);
+
+/* A format from text; the caller's. None: "B". */
+int ndpy_parse_format(PyObject *text, ndbuf_format **out_format);
+
+/* A casting rule from its name. */
+int ndpy_parse_casting(const char *name, ndbuf_casting *out_casting);
+
+/* For PyArg_Parse's "O&": an int64_t from any integer. */
+int ndpy_parse_int64(PyObject *number, void *out_int64);
+
+/* A tuple of ints. */
+PyObject *ndpy_tuple_of(int32_t count, const int64_t *numbers);
+
+/* -- py_consume.c -- */
+
+/* A new View of `object`'s memory, by whatever protocol it has; of a View, itself. */
+PyObject *ndpy_consume(ndpy_state *state, PyObject *object);
+
+/* A storage over memory that a Python object owns, with a view of it. `owner` is retained until the storage goes.
+ *
+ * address  of item 0..0; the storage reaches as far as shape and strides do. */
+PyObject *ndpy_view_of_memory(ndpy_state *state, PyObject *owner, ndbuf_device *device, void *address,
+                              const ndbuf_view_spec *spec);
+
+PyObject *ndpy_from_pointer(PyObject *module, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_array_struct(PyObject *module, PyObject *capsule);
+
+/* -- py_buffer.c: the two slots of the buffer protocol -- */
+
+int ndpy_get_buffer(PyObject *object, Py_buffer *buffer, int flags);
+void ndpy_release_buffer(PyObject *object, Py_buffer *buffer);
+
+/* -- py_dlpack.c -- */
+
+PyObject *ndpy_dlpack(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_dlpack_device(PyObject *self, PyObject *ignored);
+PyObject *ndpy_from_dlpack(ndpy_state *state, PyObject *object);
+
+/* -- py_index.c: v[...] and v[...] = x -- */
+
+PyObject *ndpy_subscript(PyObject *self, PyObject *key);
+int ndpy_assign_subscript(PyObject *self, PyObject *key, PyObject *value);
+Py_ssize_t ndpy_length(PyObject *self);
+PyObject *ndpy_item(PyObject *self, Py_ssize_t index);
+
+/* -- py_shape.c: other views of the same memory -- */
+
+PyObject *ndpy_get_transposed(PyObject *self, void *closure);
+PyObject *ndpy_permute(PyObject *self, PyObject *arguments);
+PyObject *ndpy_reshape(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_cast(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_broadcast_to(PyObject *self, PyObject *shape);
+PyObject *ndpy_to_readonly(PyObject *self, PyObject *ignored);
+
+/* -- py_value.c: items as Python objects -- */
+
+/* Packs a Python object into the bytes of an item: itemsize bytes. */
+int ndpy_pack(const ndbuf_format *format, PyObject *value, void *out_item);
+
+/* The items of a view that the host can touch: nested lists, or the one object of a 0-d view. */
+PyObject *ndpy_list_of(const ndbuf_view *view);
+
+PyObject *ndpy_tolist(PyObject *self, PyObject *ignored);
+PyObject *ndpy_tobytes(PyObject *self, PyObject *arguments, PyObject *keywords);
+
+/* -- py_copy.c -- */
+
+/* Copies with the interpreter's lock released. `queue` may be NULL. */
+int ndpy_copy_views(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting, uint32_t flags,
+                    ndbuf_queue *queue);
+
+/* A packed copy of `view` on `device`, in `format` (NULL: its own), C- or F-contiguous. */
+int ndpy_copy_packed(const ndbuf_view *view, ndbuf_device *device, ndbuf_format *format, char order,
+                     ndbuf_casting casting, uint32_t flags, ndbuf_view *out_view);
+
+/* The items of a view where the host can touch them: a view of the same, or a packed copy. */
+int ndpy_on_host(const ndbuf_view *view, ndbuf_view *out_view);
+
+PyObject *ndpy_copy(PyObject *module, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_view_copy(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_astype(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_to(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_explain(PyObject *self, PyObject *arguments, PyObject *keywords);
+
+/* -- py_queue.c -- */
+
+extern PyType_Spec ndpy_queue_spec;
+
+/* A queue for a call, retained: an ndbuf.Queue's own; or one over a native handle (an int, or an object that has one),
+ * of the device of `a` or, if that is the host, of `b`. NULL for None. out_is_ours: whether the call made it, and so
+ * waits for it at its end. */
+int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, const ndbuf_view *b,
+                    ndbuf_queue **out_queue);
+
+/* -- py_create.c -- */
+
+PyObject *ndpy_empty(PyObject *module, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_zeros(PyObject *module, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_full(PyObject *module, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_map_file(PyObject *module, PyObject *arguments, PyObject *keywords);
+
+/* -- py_pillow.c -- */
+
+PyObject *ndpy_from_imaging(PyObject *module, PyObject *arguments, PyObject *keywords);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "py_ndbuf.h"
+
+/* ndbuf.Queue, and what else may stand for a queue in a call. */
+
+typedef struct ndpy_queue {
+    PyObject_HEAD
+    ndbuf_queue *queue;
+} ndpy_queue;
+
+/* The native handle behind an object: an int, or what PyTorch, CuPy, cuda.core and pyopencl have. */
+static int native_handle(PyObject *stream, void **out_handle)
+{
+    static const char *const attributes[] = {"cuda_stream", "int_ptr", "ptr", NULL};
+    PyObject *number = NULL;
+    int64_t handle = 0;
+    if (PyIndex_Check(stream)) {
+        number = stream;
+        Py_INCREF(number);
+    }
+    if (number == NULL) {
+        PyObject *pair = PyObject_CallMethod(stream, "__cuda_stream__", NULL); /* (version, handle) */
+        if (pair == NULL) {
+            PyErr_Clear();
+        } else {
+            number = PySequence_GetItem(pair, 1);
+            Py_DECREF(pair);
+            if (number == NULL) {
+                return 0;
+            }
+        }
+    }
+    for (int i = 0; attributes[i] != NULL && number == NULL; i++) {
+        number = PyObject_GetAttrString(stream, attributes[i]);
+        if (number == NULL) {
+            PyErr_Clear();
+        }
+    }
+    if (number == NULL) {
+        PyErr_Format(PyExc_TypeError, "stream must be an ndbuf.Queue, a native handle or a stream object, not %R",
+                     (PyObject *)Py_TYPE(stream));
+        return 0;
+    }
+    int is_good = ndpy_parse_int64(number, &handle);
+    Py_DECREF(number);
+    if (is_good && handle == 0) {
+        PyErr_SetString(PyExc_ValueError, "stream 0 is ambiguous; pass 1 for the legacy default stream of CUDA, or 2");
+        return 0;
+    }
+    *out_handle = (void *)(uintptr_t)handle;
+    return is_good;
+}
+
+int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, const ndbuf_view *b,
+                    ndbuf_queue **out_queue)
+{
+    ndbuf_error err = {0};
+    void *handle = NULL;
+    *out_queue = NULL;
+    if (stream == Py_None) {
+        return 1;
+    }
+    if (Py_TYPE(stream) == state->queue_type) {
+        *out_queue = ((ndpy_queue *)stream)->queue;
+        ndbuf_queue_retain(*out_queue);
+        return 1;
+    }
+    const ndbuf_view *view = a->device.type == NDBUF_DEVICE_CPU ? b : a;
+    if (!native_handle(stream, &handle)) {
+        return 0;
+    }
+    if (ndbuf_queue_import(ndbuf_storage_device(ndbuf_view_storage(view)), handle, out_queue, &err) != NDBUF_OK) {
+        ndpy_raise(&err);
+        return 0;
+    }
+    return 1;
+}
+
+static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    static char *names[] = {"device", "native", NULL};
+    ndpy_state *state = PyType_GetModuleState(type);
+    PyObject *spec = NULL;
+    PyObject *native = Py_None;
+    ndbuf_device *device = NULL;
+    ndbuf_queue *queue = NULL;
+    ndbuf_error err = {0};
+    ndbuf_status status;
+    void *handle = NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:Queue", names, &spec, &native) ||
+        !ndpy_device_open(state, spec, &device) || (native != Py_None && !native_handle(native, &handle))) {
+        return NULL;
+    }
+    if (native == Py_None) {
+        status = ndbuf_queue_create(device, &queue, &err);
+    } else {
+        status = ndbuf_queue_import(device, handle, &queue, &err);
+    }
+    if (status != NDBUF_OK) {
+        return ndpy_raise(&err);
+    }
+    ndpy_queue *self = (ndpy_queue *)PyType_GenericAlloc(type, 0);
+    if (self == NULL) {
+        ndbuf_queue_release(queue);
+        return NULL;
+    }
+    self->queue = queue;
+    return (PyObject *)self;
+}
+
+static void queue_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    ndbuf_queue *queue = ((ndpy_queue *)object)->queue;
+    Py_BEGIN_ALLOW_THREADS
+    ndbuf_queue_release(queue);
+    Py_END_ALLOW_THREADS
+    free_object(object);
+    Py_DECREF(type);
+}
+
+static PyObject *queue_wait(PyObject *object, PyObject *ignored)
+{
+    ndbuf_error err = {0};
+    ndbuf_status status;
+    (void)ignored;
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_queue_wait(((ndpy_queue *)object)->queue, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
+        return ndpy_raise(&err);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *queue_enter(PyObject *object, PyObject *ignored)
+{
+    (void)ignored;
+    Py_INCREF(object);
+    return object;
+}
+
+static PyObject *queue_exit(PyObject *object, PyObject *arguments)
+{
+    (void)arguments;
+    return queue_wait(object, NULL);
+}
+
+static PyObject *queue_device(PyObject *object, void *closure)
+{
+    ndbuf_device_info info = {0};
+    (void)closure;
+    ndbuf_device_info_get(ndbuf_queue_device(((ndpy_queue *)object)->queue), &info);
+    return PyUnicode_FromString(info.name);
+}
+
+static PyObject *queue_native(PyObject *object, void *closure)
+{
+    void *native = ndbuf_queue_native(((ndpy_queue *)object)->queue);
+    (void)closure;
+    if (native == NULL) {
+        Py_RETURN_NONE;
+    }
+    return PyLong_FromVoidPtr(native);
+}
+
+static PyMethodDef queue_methods[] = {
+    {"wait", queue_wait, METH_NOARGS, "wait()\n--\n\nReturns when all work given to the queue so far is done."},
+    {"__enter__", queue_enter, METH_NOARGS, NULL},
+    {"__exit__", queue_exit, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef queue_getters[] = {
+    {"device", queue_device, NULL, "The name of the device whose queue it is.", NULL},
+    {"native", queue_native, NULL, "The native handle (cudaStream_t, cl_command_queue) as an int; None: it has none.",
+     NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static const char queue_text[] =
+    "Queue(device, native=None)\n--\n\n"
+    "A queue of a device, which runs copies in order while the program goes on; over a native one of the caller's\n"
+    "own if given, which must outlive it. In a with statement, it is waited for at the end.";
+
+static PyType_Slot queue_slots[] = {{Py_tp_doc, (void *)queue_text},   {Py_tp_new, (void *)queue_new},
+                                    {Py_tp_dealloc, (void *)queue_dealloc}, {Py_tp_methods, queue_methods},
+                                    {Py_tp_getset, queue_getters},     {0, NULL}};
+
+PyType_Spec ndpy_queue_spec = {"ndbuf.Queue", sizeof(ndpy_queue), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+                               queue_slots};
