@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Conversion on the host. Reversing the bytes of numbers against the plain copy of the same layout; conversion of
- * numbers against memcpy of as many bytes as it reads and writes, and against a plain loop over the same layout.
+ * numbers against memcpy of as many bytes as it reads and writes, and of FLOAT32 to FLOAT64 against a plain loop over
+ * the same layout. By plans that are kept.
  *
- *   bench_convert [--size BYTES] [--threads N] [--only PART_OF_NAME] [--rounds FACTOR] */
+ *   bench_convert [--size BYTES] [--threads N] [--only PART_OF_NAME] */
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ndbuf/cpu.h"
+#include "ndbuf/ndbuf.h"
 
-#include "core/copy_axes.h"
-
-#include "backends/cpu/cpu_backend.h"
 #include "bench/bench_support.h"
 
 #define MAX_NDIM 6
-#define GUARD 128
 
 typedef enum layout_kind {
     CONTIGUOUS,
@@ -170,86 +169,113 @@ static layout layout_make(const layout_recipe *recipe, int64_t n)
     return made;
 }
 
-/* What is measured. */
+/* What is measured: views of two storages, and what memcpy copies between them. */
 typedef struct work {
-    cpu_convert_box convert;
-    ndbuf__copy_axes axes;
-    char *dst;
-    char *src;
-    int64_t nelements;
-    int64_t nbytes; /* that memcpy copies */
+    ndbuf_view dst;
+    ndbuf_view src;
+    ndbuf_copy_plan *plan;
+    ndbuf_copy_plan *peer_plan;
+    ndbuf_view peer_src;
+    char *dst_bytes;
+    const char *src_bytes;
+    int64_t nbytes;
 } work;
 
-static int64_t reach(const int64_t *shape, const int64_t *strides, int32_t ndim)
+static int64_t larger(int64_t a, int64_t b)
 {
-    int64_t reached = 1;
-    for (int32_t k = 0; k < ndim; k++) {
-        reached += (shape[k] - 1) * ndbuf__stride_magnitude(strides[k]);
-    }
-    return reached;
+    return a > b ? a : b;
 }
 
-/* Lines for the destination and the source; false: no memory. */
-static bool work_make(work *made, const layout *of, const ndbuf_element *dst, const ndbuf_element *src)
+/* A view of `shared`, or where that is NULL, of a new storage of at least least_nbytes bytes. */
+static ndbuf_status view_make(const layout *of, bool is_dst, const char *format_text, int64_t itemsize,
+                              int64_t least_nbytes, ndbuf_device *device, ndbuf_storage *shared, ndbuf_view *out_view,
+                              ndbuf_error *err)
 {
-    memset(made, 0, sizeof(*made));
-    made->axes.unit_nbytes = 1;
-    made->nelements = 1;
+    ndbuf_format *format = NULL;
+    ndbuf_storage *storage = shared;
+    int64_t strides[MAX_NDIM];
+    int64_t reach = itemsize;
     for (int32_t k = 0; k < of->ndim; k++) {
-        ndbuf__copy_axes_append(&made->axes, of->shape[k], of->dst_strides[k] * dst->nbytes,
-                                of->src_strides[k] * src->nbytes);
-        made->nelements *= of->shape[k];
+        strides[k] = (is_dst ? of->dst_strides[k] : of->src_strides[k]) * itemsize;
+        reach += (of->shape[k] - 1) * (strides[k] < 0 ? -strides[k] : strides[k]);
     }
-    ndbuf__copy_axes_merge(&made->axes);
-    if (made->axes.unit_nbytes > 1) {
-        ndbuf__copy_axes_append(&made->axes, made->axes.unit_nbytes, 1, 1);
+    const int64_t offset = is_dst ? of->dst_misalignment : of->src_offset * itemsize;
+    ndbuf_status status = ndbuf_format_parse(format_text, 0, &format, err);
+    if (status == NDBUF_OK && shared == NULL) {
+        status =
+            ndbuf_storage_create(device, (size_t)larger(reach + of->dst_misalignment, least_nbytes), &storage, err);
     }
-    made->nbytes = made->nelements * (dst->nbytes + src->nbytes) / 2;
-    int64_t dst_nbytes = reach(of->shape, of->dst_strides, of->ndim) * dst->nbytes;
-    int64_t src_nbytes = reach(of->shape, of->src_strides, of->ndim) * src->nbytes;
-    dst_nbytes = (dst_nbytes > made->nbytes ? dst_nbytes : made->nbytes) + GUARD;
-    src_nbytes = (src_nbytes > made->nbytes ? src_nbytes : made->nbytes) + GUARD;
-    made->dst = aligned_alloc(4096, (size_t)((dst_nbytes + 4095) / 4096 * 4096));
-    made->src = aligned_alloc(4096, (size_t)((src_nbytes + 4095) / 4096 * 4096));
-    if (made->dst == NULL || made->src == NULL) {
-        return false;
+    if (status == NDBUF_OK) {
+        const ndbuf_view_spec spec = {
+            .format = format, .byte_offset = offset, .ndim = of->ndim, .shape = of->shape, .strides = strides};
+        status = ndbuf_view_init(out_view, storage, &spec, err);
     }
-    memset(made->dst, 0, (size_t)dst_nbytes);
-    for (int64_t i = 0; i < src_nbytes; i++) {
-        made->src[i] = (char)(i * 11 + i / 251);
+    if (shared == NULL) {
+        ndbuf_storage_release(storage);
     }
-    made->convert = (cpu_convert_box){.box = {.dst = made->dst + of->dst_misalignment + made->axes.dst_offset,
-                                              .src = made->src + of->src_offset * src->nbytes + made->axes.src_offset,
-                                              .ndim = made->axes.ndim,
-                                              .shape = made->axes.shape,
-                                              .dst_strides = made->axes.dst_strides,
-                                              .src_strides = made->axes.src_strides},
-                                      .dst_element = *dst,
-                                      .src_element = *src};
-    return true;
+    ndbuf_format_release(format);
+    return status;
 }
 
 static void work_clear(work *made)
 {
-    free(made->dst);
-    free(made->src);
+    ndbuf_copy_plan_destroy(made->plan);
+    ndbuf_copy_plan_destroy(made->peer_plan);
+    ndbuf_view_release(&made->dst);
+    ndbuf_view_release(&made->src);
+    ndbuf_view_release(&made->peer_src);
+}
+
+/* `peer_format` is that of a source that needs no conversion, of the same size as src_format; NULL: there is none. */
+static ndbuf_status work_make(work *made, const layout *of, const char *dst_format, int64_t dst_nbytes,
+                              const char *src_format, int64_t src_nbytes, const char *peer_format, ndbuf_device *device,
+                              ndbuf_error *err)
+{
+    int64_t nelements = 1;
+    for (int32_t k = 0; k < of->ndim; k++) {
+        nelements *= of->shape[k];
+    }
+    made->nbytes = nelements * (dst_nbytes + src_nbytes) / 2;
+    ndbuf_status status = view_make(of, true, dst_format, dst_nbytes, made->nbytes, device, NULL, &made->dst, err);
+    if (status == NDBUF_OK) {
+        status = view_make(of, false, src_format, src_nbytes, made->nbytes, device, NULL, &made->src, err);
+    }
+    if (status == NDBUF_OK) {
+        status = ndbuf_copy_plan_create(&made->dst, &made->src, NDBUF_CASTING_UNSAFE, 0, &made->plan, err);
+    }
+    if (status == NDBUF_OK && peer_format != NULL) {
+        status = view_make(of, false, peer_format, src_nbytes, made->nbytes, device, made->src.storage, &made->peer_src,
+                           err);
+    }
+    if (status == NDBUF_OK && peer_format != NULL) {
+        status = ndbuf_copy_plan_create(&made->dst, &made->peer_src, NDBUF_CASTING_NO, 0, &made->peer_plan, err);
+    }
+    if (status == NDBUF_OK) {
+        char *src_bytes = ndbuf_storage_host_address(made->src.storage);
+        const size_t nbytes = ndbuf_storage_nbytes(made->src.storage);
+        made->dst_bytes = ndbuf_storage_host_address(made->dst.storage);
+        memset(made->dst_bytes, 0, ndbuf_storage_nbytes(made->dst.storage));
+        for (size_t i = 0; i < nbytes; i++) {
+            src_bytes[i] = (char)(i * 11 + i / 251);
+        }
+        made->src_bytes = src_bytes;
+    }
+    return status;
 }
 
 static void run_convert(void *context, long count)
 {
     const work *of = context;
     for (long i = 0; i < count; i++) {
-        ndbuf_cpu__convert_box(&of->convert);
+        ndbuf_copy_plan_run(of->plan, &of->dst, &of->src, NULL, NULL);
     }
 }
 
 static void run_plain(void *context, long count)
 {
     const work *of = context;
-    cpu_convert_box plain = of->convert;
-    plain.dst_element.is_swapped = plain.src_element.is_swapped;
     for (long i = 0; i < count; i++) {
-        ndbuf_cpu__convert_box(&plain);
+        ndbuf_copy_plan_run(of->peer_plan, &of->dst, &of->peer_src, NULL, NULL);
     }
 }
 
@@ -257,162 +283,150 @@ static void run_memcpy(void *context, long count)
 {
     const work *of = context;
     for (long i = 0; i < count; i++) {
-        memcpy(of->dst, of->src, (size_t)of->nbytes);
-        __asm__ volatile("" : : "r"(of->dst) : "memory");
+        memcpy(of->dst_bytes, of->src_bytes, (size_t)of->nbytes);
+        __asm__ volatile("" : : "r"(of->dst_bytes) : "memory");
     }
 }
 
-/* FLOAT32 to FLOAT64 over the axes as they come, innermost last: what libraries without blocks do. */
+/* FLOAT32 to FLOAT64 along the axes as they come, the last one innermost. */
 static void run_loop(void *context, long count)
 {
     const work *of = context;
-    const cpu_box *box = &of->convert.box;
+    const int32_t last = of->dst.ndim - 1;
+    const int64_t dst_stride = of->dst.strides[last];
+    const int64_t src_stride = of->src.strides[last];
     for (long i = 0; i < count; i++) {
-        int64_t index[MAX_NDIM + 1] = {0};
-        const int32_t last = box->ndim - 1;
-        char *dst = box->dst;
-        const char *src = box->src;
+        int64_t index[MAX_NDIM] = {0};
+        char *dst = ndbuf_view_host_address(&of->dst);
+        const char *src = ndbuf_view_host_address(&of->src);
         for (int32_t k = 0; k >= 0;) {
-            for (int64_t j = 0; j < box->shape[last]; j++) {
+            for (int64_t j = 0; j < of->dst.shape[last]; j++) {
                 float from;
-                memcpy(&from, src + j * box->src_strides[last], sizeof(from));
+                memcpy(&from, src + j * src_stride, sizeof(from));
                 double to = (double)from;
-                memcpy(dst + j * box->dst_strides[last], &to, sizeof(to));
+                memcpy(dst + j * dst_stride, &to, sizeof(to));
             }
             for (k = last - 1; k >= 0; k--) {
-                dst += box->dst_strides[k];
-                src += box->src_strides[k];
-                if (++index[k] < box->shape[k]) {
+                dst += of->dst.strides[k];
+                src += of->src.strides[k];
+                if (++index[k] < of->dst.shape[k]) {
                     break;
                 }
-                dst -= box->dst_strides[k] * box->shape[k];
-                src -= box->src_strides[k] * box->shape[k];
+                dst -= of->dst.strides[k] * of->dst.shape[k];
+                src -= of->src.strides[k] * of->dst.shape[k];
                 index[k] = 0;
             }
         }
     }
 }
 
-static int report(const char *name, work *of, bench_fn fn, bench_fn peer_fn, const char *peer, long factor)
-{
-    const bench_fn fns[2] = {fn, peer_fn};
-    void *const contexts[2] = {of, of};
-    double ns[2];
-    long count = (long)(((int64_t)4 << 20) / (of->nbytes + 1)) + 1;
-    bench_interleaved(fns, contexts, 2, count * factor, ns);
-    bench_report("convert", name, ns[0], peer, ns[1]);
-    fflush(stdout);
-    return 0;
-}
-
-static ndbuf_element element_of(int32_t number, int32_t nbytes, bool is_swapped)
-{
-    return (ndbuf_element){.number = number, .nbytes = nbytes, .is_swapped = is_swapped};
-}
-
 typedef struct pair {
     const char *name;
-    int32_t dst, dst_nbytes;
-    int32_t src, src_nbytes;
-    bool swaps; /* the source is in the other order */
+    const char *dst_format;
+    int64_t dst_nbytes;
+    const char *src_format;
+    int64_t src_nbytes;
 } pair;
 
+#define BFLOAT16 "T{2x:bfloat16:}"
 static const pair pairs[] = {
-    {"f4_to_f8", NDBUF_NUMBER_FLOAT64, 8, NDBUF_NUMBER_FLOAT32, 4, false},
-    {"f8_to_f4", NDBUF_NUMBER_FLOAT32, 4, NDBUF_NUMBER_FLOAT64, 8, false},
-    {"i2_to_f4", NDBUF_NUMBER_FLOAT32, 4, NDBUF_NUMBER_INT16, 2, false},
-    {"f4_to_f2", NDBUF_NUMBER_FLOAT16, 2, NDBUF_NUMBER_FLOAT32, 4, false},
-    {"f2_to_f4", NDBUF_NUMBER_FLOAT32, 4, NDBUF_NUMBER_FLOAT16, 2, false},
-    {"f4_to_bf16", NDBUF_NUMBER_BFLOAT16, 2, NDBUF_NUMBER_FLOAT32, 4, false},
-    {"bf16_to_f4", NDBUF_NUMBER_FLOAT32, 4, NDBUF_NUMBER_BFLOAT16, 2, false},
-    {"i4_to_i8", NDBUF_NUMBER_INT64, 8, NDBUF_NUMBER_INT32, 4, false},
-    {"i8_to_i4", NDBUF_NUMBER_INT32, 4, NDBUF_NUMBER_INT64, 8, false},
-    {"u1_to_f4", NDBUF_NUMBER_FLOAT32, 4, NDBUF_NUMBER_UINT8, 1, false},
-    {"f4_to_u1", NDBUF_NUMBER_UINT8, 1, NDBUF_NUMBER_FLOAT32, 4, false},
-    {"f8_to_i8", NDBUF_NUMBER_INT64, 8, NDBUF_NUMBER_FLOAT64, 8, false},
-    {"u1_to_bool", NDBUF_NUMBER_BOOL, 1, NDBUF_NUMBER_UINT8, 1, false},
-    {"i2_to_f4_swapped", NDBUF_NUMBER_FLOAT32, 4, NDBUF_NUMBER_INT16, 2, true},
-    {"f8_to_f4_swapped", NDBUF_NUMBER_FLOAT32, 4, NDBUF_NUMBER_FLOAT64, 8, true},
+    {"f4_to_f8", "<d", 8, "<f", 4},         {"f8_to_f4", "<f", 4, "<d", 8},
+    {"i2_to_f4", "<f", 4, "<h", 2},         {"f4_to_f2", "<e", 2, "<f", 4},
+    {"f2_to_f4", "<f", 4, "<e", 2},         {"f4_to_bf16", BFLOAT16, 2, "<f", 4},
+    {"bf16_to_f4", "<f", 4, BFLOAT16, 2},   {"i4_to_i8", "<q", 8, "<i", 4},
+    {"i8_to_i4", "<i", 4, "<q", 8},         {"u1_to_f4", "<f", 4, "B", 1},
+    {"f4_to_u1", "B", 1, "<f", 4},          {"f8_to_i8", "<q", 8, "<d", 8},
+    {"u1_to_bool", "?", 1, "B", 1},         {"i2_to_f4_swapped", "<f", 4, ">h", 2},
+    {"f8_to_f4_swapped", "<f", 4, ">d", 8},
 };
 #define NPAIRS (sizeof(pairs) / sizeof(pairs[0]))
 
+/* With which formats the bytes of numbers are reversed. */
+static const pair swaps[] = {{"2", ">h", 2, "<h", 2}, {"4", ">i", 4, "<i", 4}, {"8", ">q", 8, "<q", 8}};
+#define NSWAPS (sizeof(swaps) / sizeof(swaps[0]))
+
 typedef struct options {
-    int64_t nbytes;
+    int64_t nbytes; /* of the larger side */
     const char *only;
-    long factor;
+    ndbuf_device *device;
 } options;
 
-static bool is_wanted(const options *wanted, const char *name)
+/* Measures a conversion against fn, if its name is wanted; returns an exit status. */
+static int run_one(const options *wanted, const char *kind, const pair *numbers, const layout_recipe *recipe,
+                   bench_fn fn, const char *peer)
 {
-    return wanted->only == NULL || strstr(name, wanted->only) != NULL;
-}
-
-/* 0, or an exit status. */
-static int run_one(const options *wanted, const char *name, const layout_recipe *recipe, const ndbuf_element *dst,
-                   const ndbuf_element *src, bench_fn peer_fn, const char *peer)
-{
-    work made;
-    if (!is_wanted(wanted, name)) {
+    char name[128];
+    work made = {0};
+    ndbuf_error err = {0};
+    snprintf(name, sizeof(name), "%s_%s_%s", kind, numbers->name, recipe->name);
+    if (wanted->only != NULL && strstr(name, wanted->only) == NULL) {
         return 0;
     }
-    layout of = layout_make(recipe, wanted->nbytes / (dst->nbytes > src->nbytes ? dst->nbytes : src->nbytes));
-    int status = work_make(&made, &of, dst, src) ? 0 : 1;
-    if (status == 0) {
-        status = report(name, &made, run_convert, peer_fn, peer, wanted->factor);
+    layout of = layout_make(recipe, wanted->nbytes / larger(numbers->dst_nbytes, numbers->src_nbytes));
+    ndbuf_status status =
+        work_make(&made, &of, numbers->dst_format, numbers->dst_nbytes, numbers->src_format, numbers->src_nbytes,
+                  fn == run_plain ? numbers->dst_format : NULL, wanted->device, &err);
+    if (status == NDBUF_OK) {
+        const bench_fn fns[2] = {run_convert, fn};
+        void *const contexts[2] = {&made, &made};
+        double ns[2];
+        bench_interleaved(fns, contexts, 2, (long)(((int64_t)4 << 20) / (made.nbytes + 1)) + 1, ns);
+        bench_report("convert", name, ns[0], peer, ns[1]);
+        fflush(stdout);
     } else {
-        fprintf(stderr, "no memory for %s\n", name);
+        fprintf(stderr, "bench_convert: %s: %s\n", name, err.message);
     }
     work_clear(&made);
-    return status;
+    return status == NDBUF_OK ? 0 : 1;
+}
+
+static int run_all(const options *wanted)
+{
+    int result = 0;
+    for (size_t k = 0; k < NRECIPES; k++) {
+        for (size_t i = 0; i < NSWAPS && result == 0; i++) {
+            result = run_one(wanted, "swap", &swaps[i], &recipes[k], run_plain, "plain copy");
+        }
+    }
+    for (size_t k = 0; k < NPAIRS && result == 0; k++) {
+        result = run_one(wanted, "convert", &pairs[k], &recipes[0], run_memcpy, "memcpy");
+    }
+    for (size_t k = 0; k < NRECIPES && result == 0; k++) {
+        result = run_one(wanted, "loop", &pairs[0], &recipes[k], run_loop, "loop");
+    }
+    for (size_t k = 0; k < NRECIPES && result == 0; k++) {
+        result = run_one(wanted, "layout", &pairs[0], &recipes[k], run_memcpy, "memcpy");
+    }
+    return result;
 }
 
 int main(int argc, char **argv)
 {
-    options wanted = {.nbytes = (int64_t)64 << 20, .factor = 1};
-    char name[128];
-    int status = 0;
+    options wanted = {.nbytes = (int64_t)64 << 20};
     int32_t nthreads = 1;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--size") == 0) {
-            wanted.nbytes = atoll(argv[i + 1]);
-        } else if (strcmp(argv[i], "--threads") == 0) {
-            nthreads = (int32_t)atoi(argv[i + 1]);
-        } else if (strcmp(argv[i], "--only") == 0) {
+    ndbuf_error err = {0};
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 < argc && strcmp(argv[i], "--size") == 0) {
+            wanted.nbytes = strtoll(argv[i + 1], NULL, 10);
+        } else if (i + 1 < argc && strcmp(argv[i], "--threads") == 0) {
+            nthreads = (int32_t)strtol(argv[i + 1], NULL, 10);
+        } else if (i + 1 < argc && strcmp(argv[i], "--only") == 0) {
             wanted.only = argv[i + 1];
-        } else if (strcmp(argv[i], "--rounds") == 0) {
-            wanted.factor = atol(argv[i + 1]);
         } else {
-            fprintf(stderr, "bench_convert: '%s' is no option\n", argv[i]);
+            fprintf(stderr, "usage: bench_convert [--size BYTES] [--threads N] [--only PART_OF_NAME]\n");
             return 2;
         }
     }
+    if (wanted.nbytes < 4096) {
+        fprintf(stderr, "bench_convert: a size of at least 4096 bytes is needed\n");
+        return 2;
+    }
     ndbuf_cpu_threads_set(nthreads, NULL);
-    static const int32_t numbers[] = {NDBUF_NUMBER_INT16, NDBUF_NUMBER_INT32, NDBUF_NUMBER_INT64};
-    for (size_t k = 0; k < NRECIPES; k++) {
-        for (int32_t i = 0; i < 3 && status == 0; i++) {
-            const ndbuf_element dst = element_of(numbers[i], 2 << i, true);
-            const ndbuf_element src = element_of(numbers[i], 2 << i, false);
-            snprintf(name, sizeof(name), "swap_%d_%s", (int)dst.nbytes, recipes[k].name);
-            status = run_one(&wanted, name, &recipes[k], &dst, &src, run_plain, "plain copy");
-        }
+    if (ndbuf_device_open("cpu:0", &wanted.device, &err) != NDBUF_OK) {
+        fprintf(stderr, "bench_convert: %s\n", err.message);
+        return 1;
     }
-    for (size_t k = 0; k < NPAIRS && status == 0; k++) {
-        const ndbuf_element dst = element_of(pairs[k].dst, pairs[k].dst_nbytes, false);
-        const ndbuf_element src = element_of(pairs[k].src, pairs[k].src_nbytes, pairs[k].swaps);
-        snprintf(name, sizeof(name), "convert_%s", pairs[k].name);
-        status = run_one(&wanted, name, &recipes[0], &dst, &src, run_memcpy, "memcpy");
-    }
-    for (size_t k = 0; k < NRECIPES && status == 0; k++) {
-        const ndbuf_element dst = element_of(NDBUF_NUMBER_FLOAT64, 8, false);
-        const ndbuf_element src = element_of(NDBUF_NUMBER_FLOAT32, 4, false);
-        snprintf(name, sizeof(name), "loop_%s", recipes[k].name);
-        status = run_one(&wanted, name, &recipes[k], &dst, &src, run_loop, "loop");
-    }
-    for (size_t k = 0; k < NRECIPES && status == 0; k++) {
-        const ndbuf_element dst = element_of(NDBUF_NUMBER_FLOAT64, 8, false);
-        const ndbuf_element src = element_of(NDBUF_NUMBER_FLOAT32, 4, false);
-        snprintf(name, sizeof(name), "layout_%s", recipes[k].name);
-        status = run_one(&wanted, name, &recipes[k], &dst, &src, run_memcpy, "memcpy");
-    }
-    return status;
+    int result = run_all(&wanted);
+    ndbuf_device_close(wanted.device);
+    return result;
 }

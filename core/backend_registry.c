@@ -99,6 +99,7 @@ static const char *ops_missing_slot(const ndbuf_backend_ops *ops)
     CHECK_SLOT(queue_destroy)
     CHECK_SLOT(queue_wait)
     CHECK_SLOT(queue_wait_event)
+    CHECK_SLOT(queue_wait_native)
     CHECK_SLOT(queue_host_call)
     CHECK_SLOT(queue_mapped_call)
     CHECK_SLOT(queue_is_capturing)
@@ -193,6 +194,12 @@ ndbuf_status ndbuf_unsupported_fill_strided(ndbuf_queue *queue, const ndbuf_fill
 {
     (void)box;
     return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "backend '%s' cannot fill", queue->device->ops->name);
+}
+
+ndbuf_status ndbuf_unsupported_queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err)
+{
+    (void)native_event;
+    return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "backend '%s' has no native events", queue->device->ops->name);
 }
 
 ndbuf_status ndbuf_unsupported_queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges, int32_t nranges,

@@ -61,14 +61,24 @@ const ndbuf__conversion *ndbuf__record_conversion(const ndbuf__record *record);
 /* What a copy does to items. Zero-initialised is valid: it copies their bytes. */
 typedef struct ndbuf__cast {
     ndbuf__convert convert; /* of the items, if they are elements */
-    ndbuf__record *record;  /* NULL unless they are records; then `convert` has their sizes alone */
-    bool moves_nothing;     /* the formats have nothing in common that is copied */
+    ndbuf__record *record;  /* NULL unless they are more than an element; then `convert` has their sizes alone */
+    const ndbuf__conversion_part *part; /* the record's only one, whose axes become axes of the copy; NULL: not so */
+    bool moves_nothing;                 /* the formats have nothing in common that is copied */
 } ndbuf__cast;
 
 /* Finds out what a copy between items of two formats does, if the rule allows it. The caller releases the record.
  * Statuses of ndbuf__conversion_init. */
 ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, const ndbuf_format *src,
                               ndbuf_casting casting, uint32_t flags, ndbuf_error *err);
+
+/* The record whose parts go block by block; NULL: there are no parts, or but one. */
+static inline const ndbuf__record *ndbuf__cast_parts(const ndbuf__cast *cast)
+{
+    return cast->part == NULL ? cast->record : NULL;
+}
+
+/* What becomes of each element of a record's part. */
+ndbuf__convert ndbuf__part_convert(const ndbuf__conversion_part *part, uint32_t flags);
 
 static inline bool ndbuf__casts(const ndbuf__cast *cast)
 {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/compiler.h"
 #include "core/copy_job.h"
 #include "core/copy_stage.h"
 #include "core/device_core.h"
@@ -87,17 +88,17 @@ static void ask_local(const ndbuf_device *device, ndbuf_copy_caps *out_caps)
     }
 }
 
-ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
-                                 ndbuf__plan_input *out_input, ndbuf_device **out_direct, ndbuf_error *err)
+void ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                         ndbuf__plan_input *out_input, ndbuf_device **out_direct)
 {
-    ndbuf_status status = ndbuf__copy_check(dst, src, err);
-    if (status != NDBUF_OK) {
-        return status;
-    }
     ndbuf__plan_input *input = out_input;
     input->dst = ndbuf__view_layout(dst);
     input->src = ndbuf__view_layout(src);
     input->cast = *cast;
+    if (cast->part != NULL && (input->dst.suboffsets != NULL || input->src.suboffsets != NULL ||
+                               input->dst.ndim + cast->part->ndim > NDBUF__MAX_AXES)) {
+        input->cast.part = NULL;
+    }
     ndbuf_device *host = ndbuf_device_cpu();
     ndbuf_device *dst_device = dst->storage->mem.device;
     ndbuf_device *src_device = src->storage->mem.device;
@@ -109,7 +110,7 @@ ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, c
     ndbuf__copy_caps_get(host->ops, host, host, &input->host);
     input->staging_is_closed = false;
     if (input->dst_is_host && input->src_is_host) {
-        return NDBUF_OK;
+        return;
     }
     close_routes(input);
     const ndbuf_device *staging = ndbuf__staging_device(ndbuf__staging_owner(dst_device, src_device));
@@ -123,7 +124,6 @@ ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, c
         ask_local(dst_device, &input->dst_local);
         ask_local(src_device, &input->src_local);
     }
-    return NDBUF_OK;
 }
 
 /* -- running -- */
@@ -283,24 +283,22 @@ ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, 
                          : ndbuf__copy_job_run(plan, direct, dst, src, err);
 }
 
-ndbuf_status ndbuf__copy_as(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast, ndbuf_queue *queue,
-                            ndbuf_error *err)
+static ndbuf_status copy_whole(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                               ndbuf_queue *queue, ndbuf_error *err)
 {
     ndbuf__plan_input input;
     ndbuf__plan plan;
-    ndbuf_error why = {0};
-    ndbuf_error *text = cast->record != NULL ? &why : err; /* of a failure that is not the last word */
     ndbuf_device *direct = NULL;
-    ndbuf_status status = ndbuf__copy_prepare(dst, src, cast, &input, &direct, text);
-    if (status == NDBUF_OK) {
-        status = ndbuf__plan_make(&plan, &input, text);
-    }
-    if (status == NDBUF_OK) {
-        status = ndbuf__copy_execute(&plan, direct, dst, src, queue, text);
-    }
-    if (cast->record == NULL) {
-        return status;
-    }
+    ndbuf__copy_prepare(dst, src, cast, &input, &direct);
+    ndbuf_status status = ndbuf__plan_make(&plan, &input, err);
+    return status == NDBUF_OK ? ndbuf__copy_execute(&plan, direct, dst, src, queue, err) : status;
+}
+
+static NDBUF__NOINLINE ndbuf_status copy_record(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                                                ndbuf_queue *queue, ndbuf_error *err)
+{
+    ndbuf_error why = {0}; /* if it is not the last word */
+    ndbuf_status status = copy_whole(dst, src, cast, queue, &why);
     if (status == NDBUF_ERR_UNSUPPORTED) {
         return ndbuf__copy_parts(dst, src, cast, queue, err);
     }
@@ -308,6 +306,12 @@ ndbuf_status ndbuf__copy_as(const ndbuf_view *dst, const ndbuf_view *src, const 
         *err = why;
     }
     return status;
+}
+
+ndbuf_status ndbuf__copy_as(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast, ndbuf_queue *queue,
+                            ndbuf_error *err)
+{
+    return cast->record == NULL ? copy_whole(dst, src, cast, queue, err) : copy_record(dst, src, cast, queue, err);
 }
 
 ndbuf_status ndbuf_copy_cast(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting, uint32_t flags,

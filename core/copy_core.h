@@ -8,14 +8,13 @@
 
 #include "core/copy_plan.h"
 
-/* Checks that two views can be copied at all but for their formats, of which `cast` knows, and fills what the planner
- * is asked; the input points to the views' arrays. *out_direct is the device whose backend offers input->direct,
- * borrowed. Statuses of ndbuf_copy. */
-ndbuf_status ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
-                                 ndbuf__plan_input *out_input, ndbuf_device **out_direct, ndbuf_error *err);
-
-/* The same for what comes before the formats: the views themselves, and their shapes. */
+/* Checks what comes before the formats: the views themselves, and their shapes. Statuses of ndbuf_copy. */
 ndbuf_status ndbuf__copy_check(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err);
+
+/* Fills what the planner is asked of two views that were checked; the input points to their arrays. *out_direct is the
+ * device whose backend offers input->direct, borrowed. */
+void ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                         ndbuf__plan_input *out_input, ndbuf_device **out_direct);
 
 /* The backend that copies directly between two devices: the destination's, else the source's, else the host's. Returns
  * its device of the two, or the host; out_caps->flags is 0 if there is none. */

@@ -94,6 +94,8 @@ static void add_conversion(text *out, const ndbuf_copy_plan *kept)
     } else if (!ndbuf__route_is_staged(plan->route)) {
         text_add(out, "%s, in the same pass\n",
                  plan->by_host || plan->route == NDBUF_ROUTE_MAPPED ? "by the host" : "by a kernel on the device");
+    } else if (staging->converts_at == NDBUF__CONVERTS_NOWHERE) {
+        text_add(out, "of which bytes are left out\n");
     } else if (staging->converts_at == NDBUF__CONVERTS_ON_HOST) {
         text_add(out, "by the host as it packs: %lld bytes of an item travel\n",
                  (long long)(staging->stores ? staging->dst_unit_nbytes : staging->src_unit_nbytes));
@@ -108,7 +110,7 @@ static void add_conversion(text *out, const ndbuf_copy_plan *kept)
 /* Why a direct way is not open. */
 static const char *why_not(ndbuf_route route, const ndbuf__plan *plan, const ndbuf_copy_caps *caps)
 {
-    if (ndbuf__casts(&plan->cast)) {
+    if (ndbuf__cast_parts(&plan->cast) != NULL || ndbuf__converts(&plan->axes.convert)) {
         return "it does not convert these items";
     }
     if (plan->indirect) {
@@ -123,7 +125,7 @@ static const char *why_not(ndbuf_route route, const ndbuf__plan *plan, const ndb
 static void add_candidate(text *out, const ndbuf_copy_plan *kept, ndbuf_route route)
 {
     ndbuf__transfer way = {.route = NDBUF_ROUTE_NONE};
-    if (!kept->plan.indirect && kept->cast.record == NULL) {
+    if (!kept->plan.indirect && ndbuf__cast_parts(&kept->plan.cast) == NULL) {
         way = ndbuf__transfer_by(route, &kept->plan.axes, &kept->input.direct);
     }
     text_add(out, "    %-12s ", ndbuf_route_name(route));

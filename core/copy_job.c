@@ -54,7 +54,7 @@ static ndbuf_status run_on_host(const copy_run *run, ndbuf_error *err)
         ndbuf__host_copy_prepare(&copy, &plan->cast, run->dst.ndim, run->dst.itemsize, run->dst.shape, run->dst.strides,
                                  run->dst.suboffsets, run->src.strides, run->src.suboffsets);
     } else {
-        ndbuf__host_copy_of_axes(&copy, &plan->axes, plan->cast.record);
+        ndbuf__host_copy_of_axes(&copy, &plan->axes, ndbuf__cast_parts(&plan->cast));
     }
     return ndbuf__host_copy_run(&copy, (char *)ends->dst->host_address + ends->dst_offset,
                                 (const char *)ends->src->host_address + ends->src_offset, err);
@@ -200,8 +200,8 @@ static bool goes_directly(const copy_run *run, const ndbuf_queue *queue)
     }
     ndbuf_copy_caps caps = {0};
     queue->device->ops->copy_caps(run->ends.dst->device, run->ends.src->device, &caps);
-    if (ndbuf__casts(&run->plan->cast) && flag == NDBUF_CAN_COPY_STRIDED) {
-        flag = ndbuf__convert_caps(&run->plan->cast.convert);
+    if (flag == NDBUF_CAN_COPY_STRIDED && ndbuf__converts(&run->plan->axes.convert)) {
+        flag = ndbuf__convert_caps(&run->plan->axes.convert);
     }
     return (caps.flags & flag) == flag;
 }

@@ -62,7 +62,7 @@ ndbuf_status ndbuf__mapped_enqueue(ndbuf__mapped_copy *copy, const ndbuf__plan *
         ndbuf__layout_range(dst, &bounds[0], &bounds[1], &overflow);
         ndbuf__layout_range(src, &bounds[2], &bounds[3], &overflow);
     } else {
-        ndbuf__host_copy_of_axes(&copy->copy, &plan->axes, plan->cast.record);
+        ndbuf__host_copy_of_axes(&copy->copy, &plan->axes, ndbuf__cast_parts(&plan->cast));
         ndbuf__copy_axes_range(&plan->axes, true, &bounds[0], &bounds[1]);
         ndbuf__copy_axes_range(&plan->axes, false, &bounds[2], &bounds[3]);
     }

@@ -55,10 +55,7 @@ ndbuf_status ndbuf__part_views(const ndbuf_view *dst, const ndbuf_view *src, con
         ndbuf_view_release(out_dst);
         return status;
     }
-    *out_cast = (ndbuf__cast){.record = NULL};
-    if (what->dst.number != 0) {
-        out_cast->convert = (ndbuf__convert){what->dst, what->src, conversion->flags};
-    }
+    *out_cast = (ndbuf__cast){.convert = ndbuf__part_convert(what, conversion->flags)};
     return NDBUF_OK;
 }
 

@@ -80,6 +80,16 @@ void ndbuf__plan_input_axes(const ndbuf__plan_input *input, ndbuf__copy_axes *ou
     for (int32_t k = 0; k < input->dst.ndim; k++) {
         ndbuf__copy_axes_append(axes, input->dst.shape[k], input->dst.strides[k], input->src.strides[k]);
     }
+    const ndbuf__conversion_part *part = input->cast.part;
+    if (part != NULL) {
+        axes->convert = ndbuf__part_convert(part, ndbuf__record_conversion(input->cast.record)->flags);
+        axes->unit_nbytes = part->dst.nbytes;
+        axes->dst_offset = part->dst_offset;
+        axes->src_offset = part->src_offset;
+        for (int32_t k = 0; k < part->ndim; k++) {
+            ndbuf__copy_axes_append(axes, part->shape[k], part->dst_strides[k], part->src_strides[k]);
+        }
+    }
 }
 
 /* On the host one call does everything, and the engine behind it chooses its own ways. */
@@ -116,7 +126,7 @@ static ndbuf_status choose_staging(ndbuf__plan *plan, const ndbuf__plan_input *i
     ndbuf_route route = input->dst_is_host || input->src_is_host ? NDBUF_ROUTE_STAGED : NDBUF_ROUTE_THROUGH_HOST;
     ndbuf_status status = input->staging_is_closed
                               ? ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "no way between the two devices is open")
-                          : input->cast.record != NULL
+                          : ndbuf__cast_parts(&input->cast) != NULL
                               ? ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "records are converted on the host only")
                               : ndbuf__staging_make(&plan->staging, input, plan->indirect ? NULL : &plan->axes, err);
     plan->has_staging = status == NDBUF_OK;
@@ -157,6 +167,7 @@ ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *in
     if (!plan->indirect) {
         ndbuf__plan_input_axes(input, &plan->axes);
         ndbuf__copy_axes_merge(&plan->axes);
+        plan->nbytes = ndbuf__copy_axes_nunits(&plan->axes) * plan->axes.unit_nbytes;
         ndbuf_status status = check_dst(input, &plan->axes, err);
         if (status != NDBUF_OK) {
             return status;
@@ -169,7 +180,7 @@ ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *in
     }
     if (plan->by_host) {
         plan->route = NDBUF_ROUTE_STRIDED;
-    } else if (!plan->indirect && input->cast.record == NULL) {
+    } else if (!plan->indirect && ndbuf__cast_parts(&input->cast) == NULL) {
         plan->transfer = is_host_copy ? host_transfer(&plan->axes, &input->direct)
                                       : ndbuf__transfer_choose(&plan->axes, &input->direct);
         plan->route = plan->transfer.route;

@@ -38,11 +38,4 @@ ndbuf__dlpack_items ndbuf__dlpack_items_of(const ndbuf_format *format, bool lane
 ndbuf_status ndbuf__dlpack_format_of(DLDataType type, bool padded, bool lanes, ndbuf__losses *losses,
                                      ndbuf_format **out_format, int64_t *out_alignment, ndbuf_error *err);
 
-/* Whether the handles of such memory are addresses. */
-static inline bool ndbuf__dlpack_has_addresses(int32_t device_type)
-{
-    return device_type == NDBUF_DEVICE_CPU || device_type == NDBUF_DEVICE_CUDA ||
-           device_type == NDBUF_DEVICE_CUDA_HOST || device_type == NDBUF_DEVICE_CUDA_MANAGED;
-}
-
 #endif

@@ -45,7 +45,7 @@ const ndbuf_view *ndbuf_dlpack_view_legacy(const struct DLManagedTensor *tensor)
 /* Whether axis `k` is walked along: only then does its stride mean anything. */
 static inline bool is_walked(const ndbuf_view *view, const ndbuf__layout *layout, int32_t k)
 {
-    return layout->shape[k] > 1 && view->nbytes > 0;
+    return layout->strides != NULL && layout->shape[k] > 1 && view->nbytes > 0;
 }
 
 /* Notes strides that are no multiples of the item size: then the items go out as bytes. */
@@ -84,7 +84,7 @@ static ndbuf_status examine(const ndbuf_view *view, const ndbuf__layout *layout,
                         "it cannot say that the memory is read-only");
     }
     if (report != NULL && view->nbytes > 0) {
-        bool has_address = ndbuf__dlpack_has_addresses(view->device.type);
+        bool has_address = ndbuf__device_has_addresses(view->device);
         ndbuf__loss_set_alignment(&losses, ndbuf__alignment_of(view->handle, view->byte_offset, has_address),
                                   items.alignment);
     }
@@ -116,7 +116,7 @@ static void fill_tensor(DLTensor *tensor, exported_tensor *exported, const ndbuf
 {
     const ndbuf_view *view = &exported->view;
     int32_t ndim = layout->ndim + (items->as_bytes ? 1 : 0);
-    bool fold = !keep_offset && ndbuf__dlpack_has_addresses(view->device.type);
+    bool fold = !keep_offset && ndbuf__device_has_addresses(view->device);
     fill_dims(view, layout, items->as_bytes, exported->dims, exported->dims + ndim);
     tensor->data = NULL;
     tensor->byte_offset = 0;

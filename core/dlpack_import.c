@@ -17,6 +17,11 @@ typedef struct tensor_reach {
     int64_t byte_offset; /* of item 0..0 in it */
 } tensor_reach;
 
+static ndbuf_device_tag tag_of(const DLTensor *tensor)
+{
+    return (ndbuf_device_tag){(int32_t)tensor->device.device_type, tensor->device.device_id};
+}
+
 /* Fills shape and strides in bytes: ndim entries each. */
 static ndbuf_status read_dims(const DLTensor *tensor, int64_t itemsize, int64_t *shape, int64_t *strides,
                               ndbuf_error *err)
@@ -34,8 +39,9 @@ static ndbuf_status read_dims(const DLTensor *tensor, int64_t itemsize, int64_t 
     if (!overflow) {
         ndbuf__layout_fill_strides(tensor->ndim, shape, itemsize, 'C', strides, &overflow);
     }
-    for (int32_t k = 0; tensor->strides != NULL && k < tensor->ndim; k++) {
-        if (shape[k] > 1) {
+    bool has_strides = tensor->strides != NULL && ndbuf__layout_has_items(&layout);
+    for (int32_t k = 0; k < tensor->ndim; k++) {
+        if (has_strides && shape[k] > 1) {
             strides[k] = ndbuf__mul_i64(tensor->strides[k], itemsize, &overflow);
         }
     }
@@ -61,10 +67,11 @@ static ndbuf_status find_reach(const DLTensor *tensor, tensor_reach *reach, ndbu
         return ndbuf_fail(err, NDBUF_ERR_OVERFLOW, "shape times strides, from byte offset %llu on, exceeds 63 bits",
                           (unsigned long long)tensor->byte_offset);
     }
-    if (!ndbuf__dlpack_has_addresses((int32_t)tensor->device.device_type)) {
+    const uint64_t before = first < 0 ? 0 - (uint64_t)first : 0; /* bytes before data */
+    if (!ndbuf__device_has_addresses(tag_of(tensor))) {
         if (first < 0) {
-            return ndbuf_fail(err, NDBUF_ERR_BOUNDS, "the tensor begins %lld bytes before its buffer",
-                              (long long)-first);
+            return ndbuf_fail(err, NDBUF_ERR_BOUNDS, "the tensor begins %llu bytes before its buffer",
+                              (unsigned long long)before);
         }
         reach->handle = tensor->data;
         reach->nbytes = end;
@@ -72,7 +79,7 @@ static ndbuf_status find_reach(const DLTensor *tensor, tensor_reach *reach, ndbu
         return NDBUF_OK;
     }
     uintptr_t data = (uintptr_t)tensor->data;
-    if (first < 0 ? (uint64_t)-first > data : (uint64_t)first > UINTPTR_MAX - data) {
+    if (first < 0 ? before > data : (uint64_t)first > UINTPTR_MAX - data) {
         return ndbuf_fail(err, NDBUF_ERR_BOUNDS, "the tensor begins %lld bytes from %p: outside the address space",
                           (long long)first, tensor->data);
     }
@@ -86,7 +93,7 @@ static ndbuf_status find_reach(const DLTensor *tensor, tensor_reach *reach, ndbu
 static ndbuf_status find_device(const DLTensor *tensor, const ndbuf_dlpack_import_options *options,
                                 const ndbuf_view *own, ndbuf_device **out_device, ndbuf_error *err)
 {
-    ndbuf_device_tag tag = {(int32_t)tensor->device.device_type, tensor->device.device_id};
+    ndbuf_device_tag tag = tag_of(tensor);
     if (tag.type == NDBUF_DEVICE_CUDA_HOST || tag.type == NDBUF_DEVICE_CUDA_MANAGED) {
         tag.id = 0; /* some give the number of the current device */
     }
@@ -106,13 +113,13 @@ static ndbuf_status find_device(const DLTensor *tensor, const ndbuf_dlpack_impor
     return NDBUF_OK;
 }
 
-static ndbuf_status check_alignment(const tensor_reach *reach, int32_t device_type, int64_t wanted, int64_t natural,
+static ndbuf_status check_alignment(const tensor_reach *reach, ndbuf_device_tag tag, int64_t wanted, int64_t natural,
                                     ndbuf__losses *losses, ndbuf_error *err)
 {
     if (reach->nbytes == 0) {
         return NDBUF_OK;
     }
-    uintptr_t address = ndbuf__dlpack_has_addresses(device_type) ? (uintptr_t)reach->handle : 0;
+    uintptr_t address = ndbuf__device_has_addresses(tag) ? (uintptr_t)reach->handle : 0;
     if (((address + (uint64_t)reach->byte_offset) & (uint64_t)(wanted - 1)) != 0 && wanted > 0) {
         return ndbuf_fail(err, NDBUF_ERR_REQUEST, "the tensor's data is not aligned to %lld bytes", (long long)wanted);
     }
@@ -188,8 +195,7 @@ static ndbuf_status import_tensor(const DLTensor *tensor, uint64_t flags, const 
         status = find_reach(tensor, &reach, err);
     }
     if (status == NDBUF_OK) {
-        status =
-            check_alignment(&reach, (int32_t)tensor->device.device_type, options->alignment, natural, &losses, err);
+        status = check_alignment(&reach, tag_of(tensor), options->alignment, natural, &losses, err);
     }
     if (status == NDBUF_OK) {
         status = find_device(tensor, options, own, &device, err);

@@ -61,7 +61,7 @@ static bool is_plain(const ndbuf_format *format, const ndbuf_field *field, bool 
 ndbuf__dlpack_items ndbuf__dlpack_items_of(const ndbuf_format *format, bool lanes, ndbuf__losses *losses)
 {
     ndbuf__dlpack_items items = {.type = {kDLUInt, 8, 1}, .as_bytes = true, .alignment = 1};
-    ndbuf_field field;
+    ndbuf_field field = {.ndim = 0};
     const char *text = ndbuf_format_text(format);
     int32_t nfields = ndbuf_format_nfields(format);
     int64_t count;

@@ -95,9 +95,7 @@ static ndbuf_status fill_view(const ndbuf_view *dst, const void *item, ndbuf_que
     ndbuf_status status = repeat_item(&source, dst, item, err);
     if (status == NDBUF_OK) {
         static const ndbuf__cast bytes = {0};
-        status = ndbuf__copy_prepare(dst, &source, &bytes, &input, &direct, err);
-    }
-    if (status == NDBUF_OK) {
+        ndbuf__copy_prepare(dst, &source, &bytes, &input, &direct);
         status = ndbuf__plan_make(&plan, &input, err);
     }
     int32_t is_capturing = 0;

@@ -31,7 +31,7 @@ void ndbuf__host_copy_prepare(ndbuf__host_copy *out_copy, const ndbuf__cast *cas
     out_copy->src_strides = src_strides;
     out_copy->dst_suboffsets = dst_suboffsets;
     out_copy->src_suboffsets = src_suboffsets;
-    out_copy->record = cast->record;
+    out_copy->record = ndbuf__cast_parts(cast);
     out_copy->axes.ndim = 0;
     out_copy->axes.convert = cast->convert;
     out_copy->axes.unit_nbytes = unit_nbytes;
@@ -69,19 +69,16 @@ static ndbuf_status copy_axes(const ndbuf__copy_axes *axes, char *dst, const cha
     return ndbuf__transfer_strided(axes, host->ops, host->default_queue, &ends, err);
 }
 
-/* -- records: blocks of items that the first cache level holds, all parts of one after the other -- */
+/* -- records: blocks of items that the second cache level holds, all parts of one after the other -- */
 
-#define BLOCK_NBYTES ((int64_t)24 << 10)
+#define BLOCK_NBYTES ((int64_t)128 << 10)
 
 /* One part of a block of items. */
 static ndbuf_status copy_part(const ndbuf__copy_axes *items, const ndbuf__conversion_part *part, uint32_t flags,
                               char *dst, const char *src, ndbuf_error *err)
 {
     ndbuf__copy_axes axes = *items;
-    axes.convert = (ndbuf__convert){0};
-    if (part->dst.number != 0) {
-        axes.convert = (ndbuf__convert){part->dst, part->src, flags};
-    }
+    axes.convert = ndbuf__part_convert(part, flags);
     axes.unit_nbytes = part->dst.nbytes;
     axes.dst_offset = part->dst_offset;
     axes.src_offset = part->src_offset;

@@ -18,7 +18,7 @@ typedef struct ndbuf__host_copy {
     const int64_t *dst_suboffsets;
     const int64_t *src_suboffsets;
     ndbuf__copy_axes axes;       /* the other axes, merged */
-    const ndbuf__record *record; /* NULL: axes.convert says all about the items */
+    const ndbuf__record *record; /* of several parts; NULL: axes.convert says all about the items */
 } ndbuf__host_copy;
 
 /* Steps to an index of an axis, and through its pointer if it leads to one. */

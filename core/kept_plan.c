@@ -35,7 +35,7 @@ static void prepare_at_once(ndbuf_copy_plan *kept)
     const ndbuf__plan *plan = &kept->plan;
     bool overflow = false;
     kept->runs_at_once =
-        kept->direct == ndbuf_device_cpu() && !plan->indirect && plan->cast.record == NULL &&
+        kept->direct == ndbuf_device_cpu() && !plan->indirect && ndbuf__cast_parts(&plan->cast) == NULL &&
         (plan->route == NDBUF_ROUTE_STRIDED || (plan->route == NDBUF_ROUTE_BYTES && plan->axes.ndim == 0));
     if (kept->runs_at_once) {
         ndbuf__layout_range(&kept->input.dst, &kept->dst_lo, &kept->dst_hi, &overflow);
@@ -43,7 +43,7 @@ static void prepare_at_once(ndbuf_copy_plan *kept)
         kept->runs_at_once = !overflow;
     }
     kept->moves_nbytes = 0;
-    if (plan->axes.ndim == 0 && !ndbuf__casts(&plan->cast) && plan->axes.unit_nbytes <= MOVED_NBYTES) {
+    if (plan->axes.ndim == 0 && !ndbuf__converts(&plan->axes.convert) && plan->axes.unit_nbytes <= MOVED_NBYTES) {
         kept->moves_nbytes = plan->axes.unit_nbytes;
     }
 }
@@ -81,10 +81,7 @@ static ndbuf_status kept_create(const ndbuf_view *dst, const ndbuf_view *src, co
     ndbuf__plan_input input;
     ndbuf_device *direct = NULL;
     ndbuf_error why = {0};
-    ndbuf_status status = ndbuf__copy_prepare(dst, src, cast, &input, &direct, err);
-    if (status != NDBUF_OK) {
-        return status;
-    }
+    ndbuf__copy_prepare(dst, src, cast, &input, &direct);
     ndbuf_copy_plan *kept = ndbuf__malloc(sizeof(*kept));
     if (kept == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy plan");
@@ -107,7 +104,7 @@ static ndbuf_status kept_create(const ndbuf_view *dst, const ndbuf_view *src, co
     ndbuf_format_retain(kept->format);
     ndbuf_format_retain(kept->src_format);
     ndbuf__record_retain(kept->cast.record);
-    status = ndbuf__plan_make(&kept->plan, &kept->input, &why);
+    ndbuf_status status = ndbuf__plan_make(&kept->plan, &kept->input, &why);
     if (status == NDBUF_ERR_UNSUPPORTED && cast->record != NULL) {
         status = plan_parts(kept, dst, src, err);
     } else if (status != NDBUF_OK && err != NULL) {
@@ -258,12 +255,15 @@ static ndbuf_status run_parts(const ndbuf_copy_plan *plan, const ndbuf_view *dst
 static ndbuf_status run_checked(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
                                 ndbuf_queue *queue, ndbuf_error *err)
 {
-    ndbuf_error why = {0};
     if (plan->nparts > 0) {
         return run_parts(plan, dst, src, queue, err);
     }
+    if (plan->cast.record == NULL) {
+        return ndbuf__copy_execute(&plan->plan, plan->direct, dst, src, queue, err);
+    }
+    ndbuf_error why = {0};
     ndbuf_status status = ndbuf__copy_execute(&plan->plan, plan->direct, dst, src, queue, &why);
-    if (status == NDBUF_ERR_UNSUPPORTED && plan->cast.record != NULL) {
+    if (status == NDBUF_ERR_UNSUPPORTED) {
         return ndbuf__copy_parts(dst, src, &plan->cast, queue, err);
     }
     if (status != NDBUF_OK && err != NULL) {

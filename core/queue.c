@@ -204,6 +204,14 @@ ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbu
     return NDBUF_OK;
 }
 
+ndbuf_status ndbuf_queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err)
+{
+    if (native_event == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "no native event to wait for");
+    }
+    return queue->device->ops->queue_wait_native(queue, native_event, err);
+}
+
 ndbuf_device *ndbuf_queue_device(const ndbuf_queue *queue)
 {
     return queue->device;
@@ -212,6 +220,11 @@ ndbuf_device *ndbuf_queue_device(const ndbuf_queue *queue)
 void *ndbuf_queue_native(const ndbuf_queue *queue)
 {
     return queue->native;
+}
+
+void *ndbuf_event_native(const ndbuf_event *event)
+{
+    return event->native;
 }
 
 void ndbuf_event_retain(ndbuf_event *event)

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "core/compiler.h"
 #include "core/host_alloc.h"
 #include "core/ref_count.h"
 
@@ -48,6 +49,15 @@ const ndbuf__conversion *ndbuf__record_conversion(const ndbuf__record *record)
     return &record->conversion;
 }
 
+ndbuf__convert ndbuf__part_convert(const ndbuf__conversion_part *part, uint32_t flags)
+{
+    ndbuf__convert convert = {.flags = 0};
+    if (part->dst.number != 0) {
+        convert = (ndbuf__convert){part->dst, part->src, flags};
+    }
+    return convert;
+}
+
 /* Whether a conversion is that of the whole item as one element. */
 static bool is_of_elements(const ndbuf__conversion *conversion, const ndbuf_format *dst, const ndbuf_format *src)
 {
@@ -56,18 +66,12 @@ static bool is_of_elements(const ndbuf__conversion *conversion, const ndbuf_form
            part->dst.nbytes == ndbuf_format_itemsize(dst) && part->src.nbytes == ndbuf_format_itemsize(src);
 }
 
-ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, const ndbuf_format *src,
-                              ndbuf_casting casting, uint32_t flags, ndbuf_error *err)
+static NDBUF__NOINLINE ndbuf_status cast_differing(ndbuf__cast *out_cast, const ndbuf_format *dst,
+                                                   const ndbuf_format *src, ndbuf_casting casting, uint32_t flags,
+                                                   ndbuf_error *err)
 {
-    ndbuf__cast cast = {.moves_nothing = false};
+    ndbuf__cast cast = {.record = NULL};
     ndbuf__conversion conversion = {0};
-    if ((flags & ~(uint32_t)NDBUF_CAST_SATURATE) != 0) {
-        return ndbuf_fail(err, NDBUF_ERR_INVALID, "flags 0x%x of a cast are unknown", (unsigned)flags);
-    }
-    if (casting >= NDBUF_CASTING_NO && casting <= NDBUF_CASTING_UNSAFE && ndbuf_format_equal(dst, src)) {
-        *out_cast = cast;
-        return NDBUF_OK;
-    }
     ndbuf_status status = ndbuf__conversion_init(&conversion, dst, src, casting, flags, err);
     if (status != NDBUF_OK) {
         return status;
@@ -87,9 +91,24 @@ ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, co
         cast.convert.dst.nbytes = (int32_t)ndbuf_format_itemsize(dst);
         cast.convert.src.nbytes = (int32_t)ndbuf_format_itemsize(src);
         status = ndbuf__record_create(&cast.record, dst, src, casting, flags, err);
+        if (status == NDBUF_OK && cast.record->conversion.nparts == 1) {
+            cast.part = cast.record->conversion.parts;
+        }
     }
     if (status == NDBUF_OK) {
         *out_cast = cast;
     }
     return status;
+}
+
+ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, const ndbuf_format *src,
+                              ndbuf_casting casting, uint32_t flags, ndbuf_error *err)
+{
+    bool is_known =
+        casting >= NDBUF_CASTING_NO && casting <= NDBUF_CASTING_UNSAFE && (flags & ~(uint32_t)NDBUF_CAST_SATURATE) == 0;
+    if (!is_known || !ndbuf_format_equal(dst, src)) {
+        return cast_differing(out_cast, dst, src, casting, flags, err);
+    }
+    *out_cast = (ndbuf__cast){.record = NULL};
+    return NDBUF_OK;
 }

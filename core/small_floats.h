@@ -42,11 +42,12 @@ static inline uint16_t ndbuf__narrow_double(double value, int fraction_nbits, in
 
 static inline double ndbuf__widen_small(uint16_t small, int fraction_nbits, int bias)
 {
+    uint64_t places = (uint64_t)bias;
     uint64_t sign = (uint64_t)(small >> 15) << 63;
     uint64_t exponent = (uint64_t)(small & 0x7FFF) >> fraction_nbits;
     uint64_t fraction = (uint64_t)(small & ((1u << fraction_nbits) - 1)) << (52 - fraction_nbits);
     if (exponent == 0) { /* 2^(1 - bias) times the fraction: what is left of 1 plus it */
-        uint64_t scaled = (uint64_t)(1024 - bias) << 52;
+        uint64_t scaled = (1024 - places) << 52;
         uint64_t whole = scaled | fraction;
         double one;
         double sum;
@@ -55,7 +56,7 @@ static inline double ndbuf__widen_small(uint16_t small, int fraction_nbits, int 
         double value = sum - one;
         return sign != 0 ? -value : value;
     }
-    exponent = exponent == (uint64_t)(2 * bias + 1) ? 0x7FF : exponent + (uint64_t)(1023 - bias);
+    exponent = exponent == 2 * places + 1 ? 0x7FF : exponent + 1023 - places;
     uint64_t bits = sign | exponent << 52 | fraction;
     double value;
     memcpy(&value, &bits, sizeof(value));

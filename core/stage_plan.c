@@ -62,7 +62,8 @@ static void sort_for_device(ndbuf__copy_axes *axes, bool by_dst)
 static void staging_split(ndbuf__staging *staging, int64_t limit)
 {
     const ndbuf__copy_axes *axes = &staging->axes;
-    int64_t inner = larger(staging->dst_unit_nbytes, staging->src_unit_nbytes);
+    int64_t inner = larger(staging->stores ? staging->dst_unit_nbytes : 1,
+                           staging->fetches ? staging->src_unit_nbytes : 1); /* of what is in a buffer */
     int32_t axis = axes->ndim;
     while (axis > 0 && inner * axes->shape[axis - 1] <= limit) {
         inner *= axes->shape[--axis];

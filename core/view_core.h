@@ -65,6 +65,12 @@ static inline bool ndbuf__device_is_host(ndbuf_device_tag tag)
     return tag.type == NDBUF_DEVICE_CPU || tag.type == NDBUF_DEVICE_CUDA_HOST || tag.type == NDBUF_DEVICE_CUDA_MANAGED;
 }
 
+/* Whether handles are addresses, all in one address space: the host's, and CUDA's, which is unified with it. */
+static inline bool ndbuf__device_has_addresses(ndbuf_device_tag tag)
+{
+    return ndbuf__device_is_host(tag) || tag.type == NDBUF_DEVICE_CUDA;
+}
+
 /* The pointer at an address that need not be aligned. */
 static inline char *ndbuf__load_pointer(const char *address)
 {

@@ -267,12 +267,6 @@ done:
     return answer;
 }
 
-/* Handles that are addresses, all in one address space: the host's, and CUDA's, which is unified with it. */
-static bool handle_is_address(ndbuf_device_tag tag)
-{
-    return ndbuf__device_is_host(tag) || tag.type == NDBUF_DEVICE_CUDA;
-}
-
 static bool has_bytes(const ndbuf__layout *layout)
 {
     return layout->itemsize > 0 && ndbuf__layout_has_items(layout);
@@ -288,7 +282,7 @@ ndbuf_answer ndbuf_view_overlap(const ndbuf_view *a, const ndbuf_view *b)
         return NDBUF_NO;
     }
     int64_t work = NDBUF__OVERLAP_WORK;
-    if (handle_is_address(a->device) && handle_is_address(b->device)) {
+    if (ndbuf__device_has_addresses(a->device) && ndbuf__device_has_addresses(b->device)) {
         if (a_layout.suboffsets != NULL || b_layout.suboffsets != NULL) {
             return host_overlap(a, &a_layout, b, &b_layout);
         }

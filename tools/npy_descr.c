@@ -2,7 +2,6 @@
 #include "npy_descr.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +13,37 @@ typedef struct text_sink {
     size_t length;
 } text_sink;
 
-static void put(text_sink *sink, const char *format, ...) NDBUF_PRINTF(2, 3);
-
-static void put(text_sink *sink, const char *format, ...)
+static void put_char(text_sink *sink, char c)
 {
-    size_t room = sink->length < sink->size ? sink->size - sink->length : 0;
-    va_list args;
-    va_start(args, format);
-    int length = vsnprintf(room > 0 ? sink->text + sink->length : NULL, room, format, args);
-    va_end(args);
-    sink->length += length > 0 ? (size_t)length : 0;
+    if (sink->length + 1 < sink->size) {
+        sink->text[sink->length] = c;
+        sink->text[sink->length + 1] = '\0';
+    }
+    sink->length++;
+}
+
+static void put(text_sink *sink, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        put_char(sink, *text);
+    }
+}
+
+static void put_number(text_sink *sink, int64_t number)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%" PRId64, number);
+    put(sink, text);
+}
+
+/* "'<f4'" */
+static void put_code(text_sink *sink, char order, char kind, int64_t size)
+{
+    put_char(sink, '\'');
+    put_char(sink, order);
+    put_char(sink, kind);
+    put_number(sink, size);
+    put_char(sink, '\'');
 }
 
 /* "'<f4'". Returns whether NumPy has such a type. */
@@ -36,21 +56,21 @@ static int put_type(text_sink *sink, const ndbuf_field *field)
     case NDBUF_KIND_UINT:
     case NDBUF_KIND_FLOAT:
     case NDBUF_KIND_COMPLEX:
-        put(sink, "'%c%c%" PRId64 "'", order, (char)field->kind, field->size);
+        put_code(sink, order, (char)field->kind, field->size);
         return 1;
     case NDBUF_KIND_BFLOAT:
-        put(sink, "'%cV2'", order);
+        put_code(sink, order, 'V', 2);
         return 1;
     case NDBUF_KIND_BYTES:
-        put(sink, "'|S%" PRId64 "'", field->size);
+        put_code(sink, '|', 'S', field->size);
         return 1;
     case NDBUF_KIND_TEXT:
-        put(sink, "'%cU%" PRId64 "'", order, field->size / 4);
+        put_code(sink, order, 'U', field->size / 4);
         return field->code[0] == 'w';
     case NDBUF_KIND_PASCAL:
     case NDBUF_KIND_BITS:
     case NDBUF_KIND_OPAQUE:
-        put(sink, "'|V%" PRId64 "'", field->size);
+        put_code(sink, '|', 'V', field->size);
         return 1;
     default:
         return 0;
@@ -63,9 +83,12 @@ static void put_name(text_sink *sink, const char *name)
     for (const char *c = name; *c != '\0'; c++) {
         unsigned char byte = (unsigned char)*c;
         if (byte < 0x20 || byte == 0x7F) {
-            put(sink, "\\x%02x", byte);
+            char text[8];
+            snprintf(text, sizeof(text), "\\x%02x", byte);
+            put(sink, text);
         } else {
-            put(sink, byte == '\'' || byte == '\\' ? "\\%c" : "%c", *c);
+            put(sink, byte == '\'' || byte == '\\' ? "\\" : "");
+            put_char(sink, *c);
         }
     }
     put(sink, "'");
@@ -75,7 +98,9 @@ static void put_name(text_sink *sink, const char *name)
 static void put_padding(text_sink *sink, int64_t nbytes, int is_first)
 {
     if (nbytes > 0) {
-        put(sink, "%s('', '|V%" PRId64 "')", is_first ? "" : ", ", nbytes);
+        put(sink, is_first ? "('', " : ", ('', ");
+        put_code(sink, '|', 'V', nbytes);
+        put_char(sink, ')');
     }
 }
 
@@ -103,16 +128,17 @@ static int put_record(text_sink *sink, const ndbuf_format *format)
             return 0;
         }
         put_padding(sink, field.offset - end, end == 0 && i == 0);
-        put(sink, "%s(", field.offset > 0 ? ", " : "");
+        put(sink, field.offset > 0 ? ", (" : "(");
         put_name(sink, field.names[0]);
         put(sink, ", ");
         if (!put_type(sink, &field)) {
             return 0;
         }
         for (int32_t k = 0; k < field.ndim; k++) {
-            put(sink, "%s%" PRId64, k == 0 ? ", (" : ", ", field.extents[k]);
+            put(sink, k == 0 ? ", (" : ", ");
+            put_number(sink, field.extents[k]);
         }
-        put(sink, "%s)", field.ndim == 0 ? "" : field.ndim == 1 ? ",)" : ")");
+        put(sink, field.ndim == 0 ? ")" : field.ndim == 1 ? ",))" : "))");
         end = field.offset + packed_nbytes(&field);
     }
     put_padding(sink, ndbuf_format_itemsize(format) - end, end == 0);

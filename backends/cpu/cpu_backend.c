@@ -77,6 +77,7 @@ const ndbuf_backend_ops ndbuf_cpu__ops = {
     .queue_destroy = ndbuf_cpu__queue_destroy,
     .queue_wait = ndbuf_cpu__queue_wait,
     .queue_wait_event = ndbuf_cpu__queue_wait_event,
+    .queue_wait_native = ndbuf_unsupported_queue_wait_native,
     .queue_host_call = ndbuf_cpu__queue_host_call,
     .queue_mapped_call = ndbuf_unsupported_queue_mapped_call,
     .queue_is_capturing = ndbuf_never_queue_is_capturing,

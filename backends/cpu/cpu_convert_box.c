@@ -18,15 +18,20 @@
  * copy, its elements are converted, and where the destination is not dense either, another plain copy spreads them. So
  * memory is passed once. */
 
-/* Elements of a block, on the larger side: the two buffers share the first cache with what is read and written. */
-#define BLOCK_NBYTES ((int64_t)16 << 10)
+/* Of the buffers for a block, which stay in the caches of a core. */
+#define BLOCK_NBYTES ((int64_t)64 << 10)
+#define PLAIN_BLOCK_NBYTES ((int64_t)16 << 10)
 /* Of a block whose rows are converted where they are. */
 #define ROWS_BLOCK_NBYTES ((int64_t)64 << 10)
 /* Dense runs worth being converted where they are. */
-#define DIRECT_RUN_NBYTES 64
+#define DIRECT_RUN_NBYTES 512
+/* Dense runs of the destination worth being written by the conversion itself. */
+#define CONVERTED_RUN_NBYTES 64
 /* Dense runs of either side that a block has, if the box has them. */
 #define DST_RUN_NBYTES 512
 #define SRC_RUN_NBYTES 256
+/* A block whose elements are repeated has up to so many times its buffer. */
+#define MOST_REPEATED 4
 /* Rows worth being written past the caches. */
 #define STREAMED_RUN_NBYTES 256
 
@@ -37,14 +42,16 @@ typedef struct convert_plan {
     bool streams;
     bool packs;        /* a block of the source is brought together first */
     bool spreads;      /* a converted block is spread afterwards */
+    bool repeats;      /* and each of its elements repeated: axes of stride 0 in the source have one index in a block */
     int32_t run_axis;  /* from here on axes are dense in the destination, and in the source as it is read */
     int64_t nelements; /* in a whole block */
     int64_t block[NDBUF__MAX_AXES];
     int64_t nblocks[NDBUF__MAX_AXES];
     int64_t ntasks; /* blocks in all */
     int64_t nparts;
-    ndbuf_cpu__tuning tuning; /* of the copies within a block: nothing is large */
-    cpu_plan pack;            /* of whole blocks */
+    ndbuf_cpu__tuning pack_tuning; /* of the copies within a block: nothing is large */
+    ndbuf_cpu__tuning spread_tuning;
+    cpu_plan pack; /* of whole blocks */
     cpu_plan spread;
 } convert_plan;
 
@@ -107,29 +114,39 @@ static void block_grow_dst(convert_plan *plan, int64_t target, int64_t most)
     }
 }
 
-/* Along the axes on which the source is fastest. */
+/* The axis on which the source is fastest among those that are not taken; -1: none. */
+static int32_t fastest_src_axis(const cpu_box *box, const bool *is_taken)
+{
+    int32_t best = -1;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        int64_t stride = ndbuf__stride_magnitude(box->src_strides[k]);
+        if (!is_taken[k] && stride != 0 && (best < 0 || stride <= ndbuf__stride_magnitude(box->src_strides[best]))) {
+            best = k;
+        }
+    }
+    return best;
+}
+
+/* Along the axes on which the source is fastest, up to the first one that is not whole. */
 static void block_grow_src(convert_plan *plan, int64_t target, int64_t most)
 {
     const cpu_box *box = &plan->box->box;
     bool is_taken[NDBUF__MAX_AXES] = {false};
     int64_t count = 1;
-    while (count < target) {
-        int32_t best = -1;
-        for (int32_t k = box->ndim - 1; k >= 0; k--) {
-            int64_t stride = ndbuf__stride_magnitude(box->src_strides[k]);
-            if (!is_taken[k] && stride != 0 && (best < 0 || stride < ndbuf__stride_magnitude(box->src_strides[best]))) {
-                best = k;
-            }
-        }
-        if (best < 0) {
-            return;
-        }
-        is_taken[best] = true;
-        count = block_extend(plan, best, count, target, most);
-        if (plan->block[best] < box->shape[best]) {
+    for (int32_t k = fastest_src_axis(box, is_taken); k >= 0 && count < target; k = fastest_src_axis(box, is_taken)) {
+        is_taken[k] = true;
+        count = block_extend(plan, k, count, target, most);
+        if (plan->block[k] < box->shape[k]) {
             return;
         }
     }
+}
+
+/* A block of a source that is fastest along the last axis needs no room for lines that cross. */
+static int64_t block_nbytes(const cpu_box *box)
+{
+    const bool is_taken[NDBUF__MAX_AXES] = {false};
+    return fastest_src_axis(box, is_taken) == box->ndim - 1 ? PLAIN_BLOCK_NBYTES : BLOCK_NBYTES;
 }
 
 /* Whether the last axis is dense on both sides, and long enough to be converted where it is. */
@@ -154,13 +171,20 @@ static void plan_blocks(convert_plan *plan)
     for (int32_t k = 0; k < box->ndim; k++) {
         plan->block[k] = 1;
     }
-    if (has_direct_rows(plan)) {
+    plan->repeats = box->src_strides[last] == 0;
+    if (plan->repeats) {
+        /* Elements are converted once. Where the last axis is short, there are more of them than repetitions. */
+        int64_t most = BLOCK_NBYTES / larger_nbytes * smaller(box->shape[last], MOST_REPEATED);
+        block_grow_dst(plan, most, most);
+        plan->packs = true;
+        plan->spreads = true;
+    } else if (has_direct_rows(plan)) {
         block_grow_dst(plan, ROWS_BLOCK_NBYTES / larger_nbytes, ROWS_BLOCK_NBYTES / larger_nbytes);
         plan->packs = false;
         plan->spreads = false;
         plan->run_axis = last;
     } else {
-        int64_t most = BLOCK_NBYTES / larger_nbytes;
+        int64_t most = block_nbytes(box) / larger_nbytes;
         int32_t src_axis;
         block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);
         block_grow_src(plan, SRC_RUN_NBYTES / src_nbytes, most);
@@ -168,7 +192,7 @@ static void plan_blocks(convert_plan *plan)
         int64_t src_run = dense_run(box->shape, plan->block, box->src_strides, box->ndim, src_nbytes, &src_axis);
         int64_t dst_run = dense_run(box->shape, plan->block, box->dst_strides, box->ndim, dst_nbytes, &plan->run_axis);
         plan->packs = src_run < plan->nelements;
-        plan->spreads = dst_run < plan->nelements && dst_run * dst_nbytes < DIRECT_RUN_NBYTES;
+        plan->spreads = dst_run < plan->nelements && dst_run * dst_nbytes < CONVERTED_RUN_NBYTES;
     }
     plan->ntasks = 1;
     for (int32_t k = 0; k < box->ndim; k++) {
@@ -177,49 +201,74 @@ static void plan_blocks(convert_plan *plan)
     }
 }
 
-/* A copy between a packed block of these extents and one in the box. */
-static void block_copy_make(ndbuf__copy_axes *axes, const int64_t *extents, int32_t ndim, const int64_t *strides,
-                            int64_t nbytes, bool is_pack)
+/* Strides of a packed block of these extents. */
+static void pack_strides(const convert_plan *plan, const int64_t *extents, int64_t nbytes, int64_t *out_strides)
 {
-    int64_t packed = nbytes;
-    *axes = (ndbuf__copy_axes){.unit_nbytes = nbytes};
-    for (int32_t k = ndim - 1; k >= 0; k--) {
-        ndbuf__copy_axes_append(axes, extents[k], is_pack ? packed : strides[k], is_pack ? strides[k] : packed);
-        packed *= extents[k];
+    const cpu_box *box = &plan->box->box;
+    for (int32_t k = box->ndim - 1; k >= 0; k--) {
+        bool is_repeated = plan->repeats && box->src_strides[k] == 0;
+        out_strides[k] = is_repeated ? 0 : nbytes;
+        nbytes *= is_repeated ? 1 : extents[k];
     }
-    ndbuf__copy_axes_merge(axes);
 }
 
-static cpu_box block_copy_box(const ndbuf__copy_axes *axes, char *dst, const char *src)
+static void plan_copy(const convert_plan *plan, const ndbuf__copy_axes *axes, const ndbuf_cpu__tuning *tuning,
+                      cpu_plan *out_plan)
 {
-    return (cpu_box){.dst = dst,
-                     .src = src,
-                     .ndim = axes->ndim,
-                     .unit_nbytes = axes->unit_nbytes,
-                     .shape = axes->shape,
-                     .dst_strides = axes->dst_strides,
-                     .src_strides = axes->src_strides};
+    const cpu_box box = {.ndim = axes->ndim,
+                         .unit_nbytes = axes->unit_nbytes,
+                         .shape = axes->shape,
+                         .dst_strides = axes->dst_strides,
+                         .src_strides = axes->src_strides};
+    ndbuf_cpu__plan_make(out_plan, &box, plan->kernels, tuning);
 }
 
-static void block_copy_plan(const convert_plan *plan, cpu_plan *out_plan, const int64_t *extents,
-                            const int64_t *strides, int64_t nbytes, bool is_pack)
+/* A block of the source is brought together in the order of the destination. */
+static void plan_pack(const convert_plan *plan, const int64_t *extents, cpu_plan *out_plan)
 {
-    ndbuf__copy_axes axes;
-    block_copy_make(&axes, extents, plan->box->box.ndim, strides, nbytes, is_pack);
-    const cpu_box box = block_copy_box(&axes, NULL, NULL);
-    ndbuf_cpu__plan_make(out_plan, &box, plan->kernels, &plan->tuning);
+    const cpu_box *box = &plan->box->box;
+    int64_t strides[NDBUF__MAX_AXES];
+    ndbuf__copy_axes axes = {.unit_nbytes = plan->converter.src_nbytes};
+    pack_strides(plan, extents, plan->converter.src_nbytes, strides);
+    for (int32_t k = 0; k < box->ndim; k++) {
+        if (!plan->repeats || box->src_strides[k] != 0) {
+            ndbuf__copy_axes_append(&axes, extents[k], strides[k], box->src_strides[k]);
+        }
+    }
+    ndbuf__copy_axes_merge(&axes);
+    plan_copy(plan, &axes, &plan->pack_tuning, out_plan);
 }
+
+/* What was converted goes where it belongs. */
+static void plan_spread(const convert_plan *plan, const int64_t *extents, cpu_plan *out_plan)
+{
+    const cpu_box *box = &plan->box->box;
+    int64_t strides[NDBUF__MAX_AXES];
+    ndbuf__copy_axes axes = {.unit_nbytes = plan->converter.dst_nbytes};
+    pack_strides(plan, extents, plan->converter.dst_nbytes, strides);
+    for (int32_t k = 0; k < box->ndim; k++) {
+        ndbuf__copy_axes_append(&axes, extents[k], box->dst_strides[k], strides[k]);
+    }
+    ndbuf__copy_axes_merge(&axes);
+    plan_copy(plan, &axes, &plan->spread_tuning, out_plan);
+    if (out_plan->kind == CPU_PLAN_SCATTER && plan->streams) {
+        out_plan->prefetch_nbytes = plan->spread_tuning.scatter_prefetch_nbytes;
+    }
+}
+
+typedef void (*plan_copy_fn)(const convert_plan *plan, const int64_t *extents, cpu_plan *out_plan);
 
 /* Copies a block, by the plan that was made for it if it is a whole one. */
-static void block_copy(const convert_plan *plan, const cpu_plan *made, const int64_t *extents, const int64_t *strides,
-                       int64_t nbytes, bool is_pack, char *dst, const char *src)
+static void block_copy(const convert_plan *plan, const cpu_plan *made, plan_copy_fn make, const int64_t *extents,
+                       char *dst, const char *src)
 {
     cpu_plan other;
     if (made == NULL) {
-        block_copy_plan(plan, &other, extents, strides, nbytes, is_pack);
+        make(plan, extents, &other);
         made = &other;
     }
-    ndbuf_cpu__plan_run(made, plan->kernels, &plan->tuning, dst, src, 0, made->ntasks);
+    ndbuf_cpu__plan_run(made, plan->kernels, make == plan_pack ? &plan->pack_tuning : &plan->spread_tuning, dst, src, 0,
+                        made->ntasks);
 }
 
 /* ---- blocks ---- */
@@ -249,66 +298,61 @@ static void stream_row(const convert_plan *plan, cpu_writer *writer, char *dst, 
     }
 }
 
-/* The rows of a block; src_strides are those of the block as it is read. */
-static void convert_rows(const convert_plan *plan, convert_buffers *buffers, char *dst, const char *src,
+/* The rows of a block; src_strides are those of the block as it is read. writer NULL: none goes past the caches. */
+static void convert_rows(const convert_plan *plan, cpu_writer *writer, char *dst, const char *src,
                          const int64_t *src_strides, const int64_t *extents)
 {
     const cpu_box *box = &plan->box->box;
-    int64_t index[NDBUF__MAX_AXES];
+    int64_t index[NDBUF__MAX_AXES] = {0};
     int64_t run = 1;
+    bool is_done = false;
     for (int32_t k = plan->run_axis; k < box->ndim; k++) {
         run *= extents[k];
     }
-    for (int32_t k = 0; k < plan->run_axis; k++) {
-        index[k] = 0;
-    }
-    for (;;) {
-        if (plan->streams && run * plan->converter.dst_nbytes >= STREAMED_RUN_NBYTES) {
-            stream_row(plan, &buffers->writer, dst, src, run);
+    while (!is_done) {
+        if (writer != NULL && run * plan->converter.dst_nbytes >= STREAMED_RUN_NBYTES) {
+            stream_row(plan, writer, dst, src, run);
         } else {
             ndbuf_cpu__convert_row(&plan->converter, dst, src, run);
         }
-        int32_t k = plan->run_axis - 1;
-        for (; k >= 0; k--) {
+        is_done = true;
+        for (int32_t k = plan->run_axis; k > 0 && is_done;) {
+            k--;
             dst += box->dst_strides[k];
             src += src_strides[k];
-            if (++index[k] < extents[k]) {
-                break;
+            is_done = ++index[k] == extents[k];
+            if (is_done) {
+                dst -= box->dst_strides[k] * extents[k];
+                src -= src_strides[k] * extents[k];
+                index[k] = 0;
             }
-            dst -= box->dst_strides[k] * extents[k];
-            src -= src_strides[k] * extents[k];
-            index[k] = 0;
-        }
-        if (k < 0) {
-            return;
         }
     }
 }
 
 static void convert_block(const convert_plan *plan, convert_buffers *buffers, char *dst, const char *src,
-                          const int64_t *extents, int64_t nelements)
+                          const int64_t *extents)
 {
     const cpu_box *box = &plan->box->box;
-    const bool is_whole = nelements == plan->nelements;
     const int64_t *src_strides = box->src_strides;
     int64_t packed_strides[NDBUF__MAX_AXES];
+    int64_t nelements = 1; /* to be converted */
+    bool is_whole = true;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        is_whole = is_whole && extents[k] == plan->block[k];
+        nelements *= plan->repeats && box->src_strides[k] == 0 ? 1 : extents[k];
+    }
     if (plan->packs) {
-        block_copy(plan, is_whole ? &plan->pack : NULL, extents, box->src_strides, plan->converter.src_nbytes, true,
-                   buffers->packed, src);
+        block_copy(plan, is_whole ? &plan->pack : NULL, plan_pack, extents, buffers->packed, src);
+        pack_strides(plan, extents, plan->converter.src_nbytes, packed_strides);
         src = buffers->packed;
-        int64_t stride = plan->converter.src_nbytes;
-        for (int32_t k = box->ndim - 1; k >= 0; k--) {
-            packed_strides[k] = stride;
-            stride *= extents[k];
-        }
         src_strides = packed_strides;
     }
     if (plan->spreads) {
         ndbuf_cpu__convert_row(&plan->converter, buffers->converted, src, nelements);
-        block_copy(plan, is_whole ? &plan->spread : NULL, extents, box->dst_strides, plan->converter.dst_nbytes, false,
-                   dst, buffers->converted);
+        block_copy(plan, is_whole ? &plan->spread : NULL, plan_spread, extents, dst, buffers->converted);
     } else {
-        convert_rows(plan, buffers, dst, src, src_strides, extents);
+        convert_rows(plan, plan->streams ? &buffers->writer : NULL, dst, src, src_strides, extents);
     }
 }
 
@@ -317,7 +361,8 @@ static void run_part(void *context, int64_t part)
     const convert_plan *plan = context;
     const cpu_box *box = &plan->box->box;
     convert_buffers buffers;
-    int64_t index[NDBUF__MAX_AXES];
+    int64_t index[NDBUF__MAX_AXES] = {0};
+    int64_t extents[NDBUF__MAX_AXES] = {0};
     int64_t first;
     int64_t last;
     const uint64_t mode = cpu_float_mode_begin();
@@ -329,18 +374,15 @@ static void run_part(void *context, int64_t part)
     }
     cpu_writer_init(&buffers.writer);
     for (int64_t task = first; task < last; task++) {
-        int64_t extents[NDBUF__MAX_AXES];
-        int64_t nelements = 1;
         char *dst = box->dst;
         const char *src = box->src;
         for (int32_t k = 0; k < box->ndim; k++) {
             int64_t begin = index[k] * plan->block[k];
             extents[k] = smaller(plan->block[k], box->shape[k] - begin);
-            nelements *= extents[k];
             dst += begin * box->dst_strides[k];
             src += begin * box->src_strides[k];
         }
-        convert_block(plan, &buffers, dst, src, extents, nelements);
+        convert_block(plan, &buffers, dst, src, extents);
         for (int32_t k = box->ndim - 1; k >= 0 && ++index[k] == plan->nblocks[k]; k--) {
             index[k] = 0;
         }
@@ -364,16 +406,20 @@ static void convert_planned(convert_plan *plan)
     /* As a plain copy of the bytes that it moves. */
     int64_t nbytes = nelements * (plan->converter.dst_nbytes + plan->converter.src_nbytes) / 2;
     plan->streams = plan->kernels->stream != NULL && nbytes >= tuning.stream_nbytes;
-    plan->tuning = tuning;
-    plan->tuning.stream_nbytes = NDBUF_CPU__NEVER;
-    plan->tuning.stream_conflict_nbytes = NDBUF_CPU__NEVER;
-    plan->tuning.strip_prefetch_nbytes = NDBUF_CPU__NEVER;
     plan_blocks(plan);
+    plan->pack_tuning = tuning;
+    plan->pack_tuning.stream_nbytes = NDBUF_CPU__NEVER;
+    plan->pack_tuning.stream_conflict_nbytes = NDBUF_CPU__NEVER;
+    plan->pack_tuning.strip_prefetch_nbytes = NDBUF_CPU__NEVER;
+    plan->spread_tuning = plan->pack_tuning;
+    if (plan->repeats && plan->streams) {
+        plan->spread_tuning.stream_nbytes = 1;
+    }
     if (plan->packs) {
-        block_copy_plan(plan, &plan->pack, plan->block, box->src_strides, plan->converter.src_nbytes, true);
+        plan_pack(plan, plan->block, &plan->pack);
     }
     if (plan->spreads) {
-        block_copy_plan(plan, &plan->spread, plan->block, box->dst_strides, plan->converter.dst_nbytes, false);
+        plan_spread(plan, plan->block, &plan->spread);
     }
     plan->nparts = ndbuf_cpu__parts(plan->ntasks, nbytes, tuning.thread_nbytes, tuning.thread_share_nbytes);
     if (plan->nparts > 1) {
@@ -392,8 +438,7 @@ static bool keeps_bits(const cpu_convert_box *convert)
     const ndbuf_element *src = &convert->src_element;
     bool are_alike = ndbuf_cpu__is_integer(dst->number) && ndbuf_cpu__is_integer(src->number) &&
                      dst->nbytes == src->nbytes && (convert->flags & NDBUF_CAST_SATURATE) == 0;
-    return dst->is_complex == 0 && src->is_complex == 0 &&
-           (are_alike || (dst->number == src->number && dst->number != NDBUF_NUMBER_BOOL));
+    return dst->is_complex == 0 && src->is_complex == 0 && (are_alike || dst->number == src->number);
 }
 
 /* A plain copy, perhaps with another order of bytes. */
@@ -451,7 +496,6 @@ void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
     } else if (nbytes / 2 < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
                nbytes / 2 < NDBUF_CPU__TUNING_PEEK(thread_nbytes) && has_direct_rows(&plan)) {
         const uint64_t mode = cpu_float_mode_begin();
-        plan.streams = false;
         plan.run_axis = last;
         convert_rows(&plan, NULL, box->dst, box->src, box->src_strides, box->shape);
         cpu_float_mode_end(mode);

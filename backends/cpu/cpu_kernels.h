@@ -42,6 +42,24 @@ typedef struct cpu_twin {
     int64_t src;
 } cpu_twin;
 
+/* What goes on beside a transpose into the stage, as many cache lines of each as it reads: the next tile's lines are
+ * prefetched, and the rows of the tile before, staged elsewhere, leave past the caches. */
+typedef struct cpu_pace {
+    const char *ahead; /* the next tile, whose lines lie as this one's; NULL: nothing is prefetched */
+    int64_t ahead_nlines;
+    int64_t ahead_nbytes; /* of each */
+    const char *staged;   /* the first row of the tile before */
+    int64_t staged_pitch;
+    int64_t staged_nrows;  /* 0: nothing leaves */
+    int64_t staged_nbytes; /* of each: whole cache lines */
+    char *dst;             /* aligned, as are the offsets, where the rows go */
+    const int64_t *dst_offsets;
+} cpu_pace;
+
+/* As cpu_transpose_fn, for whole blocks. When it returns, the rows of the tile before have left. */
+typedef void (*cpu_paced_fn)(char *stage, const int64_t *stage_offsets, const char *src, const int64_t *src_offsets,
+                             int64_t nlines, int64_t nrows, const cpu_pace *pace, int32_t swap_nbytes);
+
 #define CPU_TRANSPOSE_SIZES 5 /* units of 1, 2, 4, 8 and 16 bytes */
 
 /* The place of a unit's kernels in the tables; -1: it is of none of these sizes. */
@@ -95,8 +113,9 @@ struct cpu_kernels {
                           int64_t staged);
     /* A transpose to aligned lines of dst, of whole ones and whole blocks of rows. NULL: there is none. */
     cpu_transpose_fn stream_transpose[CPU_TRANSPOSE_SIZES];
-    const struct cpu_conversions *conversions; /* NULL: there are none, but perhaps narrower ones */
-    void (*stream_end)(void);                  /* after the last one of a thread: other threads see it */
+    cpu_paced_fn paced_transpose[CPU_TRANSPOSE_SIZES]; /* NULL: there is none */
+    const struct cpu_conversions *conversions;         /* NULL: there are none, but perhaps narrower ones */
+    void (*stream_end)(void);                          /* after the last one of a thread: other threads see it */
 };
 
 extern const cpu_kernels ndbuf_cpu__kernels_portable;

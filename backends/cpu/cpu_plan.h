@@ -36,7 +36,7 @@ typedef struct cpu_axis {
 /* Of the offsets of a transpose's tile, in each direction. */
 #define CPU_PLAN_MAX_LINES 1152
 #define CPU_PLAN_MAX_ROWS 1536
-#define CPU_PLAN_MAX_STAGE_NBYTES (48 * 1024)
+#define CPU_PLAN_MAX_STAGE_NBYTES (64 * 1024)
 #define CPU_PLAN_MAX_STAGED_ROWS 256
 #define CPU_PLAN_MAX_PANEL_NBYTES 512
 #define CPU_PLAN_MAX_SENT_NBYTES 128
@@ -54,6 +54,7 @@ typedef struct cpu_transpose {
     int64_t panels_sent; /* past the caches: row pieces after which whole lines leave the stage */
     int64_t prefetch_nbytes; /* as usual: from each line to the next strip of it; 0: not */
     int64_t dst_alignment;   /* of the box's address within a cache line */
+    bool paced;              /* past the caches: tiles leave while the next ones are made; `stage_pitch` is of each */
     bool packs_lines;        /* units of lines with gaps are first brought together */
     int64_t src_offsets[CPU_PLAN_MAX_LINES];
     int64_t dst_offsets[CPU_PLAN_MAX_ROWS];

@@ -9,6 +9,9 @@
  */
 #define LINE_TARGET_NBYTES 128
 
+/* Shorter lines are not fetched a tile ahead. */
+#define PACED_LINE_MIN 256
+
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -124,6 +127,37 @@ static int64_t sent_nbytes(const ndbuf_cpu__tuning *tuning)
     return larger(1, smaller(tuning->send_nbytes, CPU_PLAN_MAX_SENT_NBYTES));
 }
 
+static int64_t lines_up(int64_t nbytes)
+{
+    return (nbytes + CPU_LINE_NBYTES - 1) / CPU_LINE_NBYTES * CPU_LINE_NBYTES;
+}
+
+/* Past the caches, in step: while a tile is staged, the one before leaves and the next one is fetched. False: rows do
+ * not take whole lines, or are not worth it. */
+static bool plan_paced(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, const cpu_kernels *kernels,
+                       const ndbuf_cpu__tuning *tuning)
+{
+    cpu_transpose *transpose = &plan->transpose;
+    const int64_t unit = plan->unit_nbytes;
+    const int size = cpu_size_index(unit);
+    if (size < 0 || kernels->paced_transpose[size] == NULL || transpose->packs_lines ||
+        rows->nunits < kernels->block_side[size] || rows->nunits * unit < PACED_LINE_MIN ||
+        rows->axes[0].dst_stride % tuning->conflict_nbytes != 0 || !rows_are_aligned(plan, rows)) {
+        return false;
+    }
+    int64_t row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, 0);
+    int64_t panel_nbytes = row_piece * transpose->lines_per_index * unit;
+    if (panel_nbytes % CPU_LINE_NBYTES != 0 && row_piece < plan->row.extent) {
+        return false;
+    }
+    plan->row_piece = row_piece;
+    transpose->paced = true;
+    transpose->stage_pitch = lines_up(panel_nbytes);
+    int64_t nrows = smaller(CPU_PLAN_MAX_STAGE_NBYTES / 2 / transpose->stage_pitch, CPU_PLAN_MAX_STAGED_ROWS);
+    plan->column_piece = chain_piece(rows, smaller(tuning->tile_paced_nbytes / unit, nrows), nrows);
+    return true;
+}
+
 /* Past the caches, right from the kernel: tiles are a line or two of many rows. False: rows do not take whole lines. */
 static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, const cpu_kernels *kernels,
                         const ndbuf_cpu__tuning *tuning)
@@ -151,11 +185,6 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
         transpose->prefetch_nbytes = 0;
     }
     return true;
-}
-
-static int64_t lines_up(int64_t nbytes)
-{
-    return (nbytes + CPU_LINE_NBYTES - 1) / CPU_LINE_NBYTES * CPU_LINE_NBYTES;
 }
 
 /* Past the caches: all rows of a tile are staged, up to a line more than what leaves at once. */
@@ -248,9 +277,11 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     transpose->lines_per_index = lines.nunits / plan->row.extent;
     transpose->rows_per_index = rows.nunits / plan->column.extent;
     transpose->stage_pitch = 0;
+    transpose->paced = false;
     if (!plan->streams) {
         plan_cached(plan, &lines, &rows, panel_nbytes, side, tuning);
-    } else if (!plan_direct(plan, &lines, &rows, kernels, tuning)) {
+    } else if (!plan_paced(plan, &lines, &rows, kernels, tuning) &&
+               !plan_direct(plan, &lines, &rows, kernels, tuning)) {
         plan_streamed(plan, &lines, &rows, side, tuning);
     }
     chain_offsets(&lines, true, plan->row_piece * transpose->lines_per_index, transpose->src_offsets);

@@ -211,6 +211,7 @@ static void run_tiles(cpu_run *run, cursor *at, int64_t ntasks)
 {
     const cpu_plan *plan = run->plan;
     int64_t nrow_pieces = pieces_of(plan->row.extent, plan->row_piece);
+    ndbuf_cpu__transpose_begin(&run->memory.tile);
     while (ntasks > 0) {
         cpu_piece piece = cursor_piece(at, plan);
         int64_t count = cpu_smaller(nrow_pieces - at->row, ntasks);
@@ -224,6 +225,7 @@ static void run_tiles(cpu_run *run, cursor *at, int64_t ntasks)
         tiles.next = ntasks > 0 ? cursor_piece(at, plan).src : NULL;
         ndbuf_cpu__transpose_run(plan, run->kernels, &run->memory.tile, &tiles);
     }
+    ndbuf_cpu__transpose_end(&run->memory.tile, run->kernels);
 }
 
 /* Past the caches: the first half of the tasks beside the second one, where that is faster. */

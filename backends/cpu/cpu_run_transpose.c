@@ -8,8 +8,9 @@
 /* Tiles are turned a strip after the other: a strip is a piece of each line of the source, a cache line or two long,
  * and becomes some rows of the destination. A destination that is written as usual gets them at once, or, where lines
  * are shorter than a vector, by way of the stage. Past the caches, rows that begin with a cache line get whole ones
- * right from the kernels. Others are staged: tiles that follow each other along the row axis each add a piece to every
- * row, and whole lines leave. */
+ * right from the kernels, or, where rows share cache sets, by way of a stage that fills while another one leaves.
+ * Others are staged: tiles that follow each other along the row axis each add a piece to every row, and whole lines
+ * leave. */
 
 /* A tile in progress. */
 typedef struct cpu_tile {
@@ -343,6 +344,63 @@ static void run_direct(cpu_tile *tile, const cpu_tile_run *tiles, int64_t nrows)
     }
 }
 
+/* Whole lines of whole blocks go by way of one half of the stage while the other one leaves; what is left over at the
+ * edges goes as usual. */
+static void run_paced(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_run *tiles, int64_t nrows)
+{
+    const cpu_plan *plan = tile->plan;
+    const cpu_transpose *transpose = &plan->transpose;
+    const cpu_paced_fn turn = tile->kernels->paced_transpose[tile->size];
+    const int64_t pitch = transpose->stage_pitch;
+    int64_t whole_rows = nrows - nrows % tile->block_side;
+    for (int64_t r = 0; r < whole_rows; r++) {
+        memory->places[r] = r * pitch;
+    }
+    for (int64_t at = 0; at < tiles->nrow; at += plan->row_piece) {
+        int64_t nrow = cpu_smaller(plan->row_piece, tiles->nrow - at);
+        int64_t nlines = nrow * transpose->lines_per_index;
+        int64_t whole_lines = nlines - nlines % (CPU_LINE_NBYTES / tile->unit);
+        char *dst = tiles->dst + at * plan->row.dst_stride;
+        const char *src = tiles->src + at * plan->row.src_stride;
+        if (whole_lines > 0 && whole_rows > 0) {
+            cpu_pace pace = memory->pace;
+            pace.ahead = at + nrow < tiles->nrow ? src + nrow * plan->row.src_stride : tiles->next;
+            pace.ahead_nlines = whole_lines;
+            pace.ahead_nbytes = whole_rows * tile->unit;
+            char *stage = memory->stage + (memory->pace.staged == memory->stage ? CPU_PLAN_MAX_STAGE_NBYTES / 2 : 0);
+            turn(stage, memory->places, src, transpose->src_offsets, whole_lines, whole_rows, &pace, tile->swap);
+            memory->pace = (cpu_pace){.staged = stage,
+                                      .staged_pitch = pitch,
+                                      .staged_nrows = whole_rows,
+                                      .staged_nbytes = whole_lines * tile->unit,
+                                      .dst = dst,
+                                      .dst_offsets = transpose->dst_offsets};
+        }
+        if (whole_lines < nlines) {
+            tile_turn(tile, dst + whole_lines * tile->unit, transpose->dst_offsets, src,
+                      transpose->src_offsets + whole_lines, nlines - whole_lines, nrows, 0);
+        }
+        if (whole_rows < nrows) {
+            tile_turn(tile, dst, transpose->dst_offsets + whole_rows, src + whole_rows * tile->unit,
+                      transpose->src_offsets, whole_lines, nrows - whole_rows, 0);
+        }
+    }
+}
+
+void ndbuf_cpu__transpose_begin(cpu_tile_memory *memory)
+{
+    memory->pace = (cpu_pace){.staged_nrows = 0};
+}
+
+void ndbuf_cpu__transpose_end(cpu_tile_memory *memory, const cpu_kernels *kernels)
+{
+    const cpu_pace *pace = &memory->pace;
+    for (int64_t r = 0; r < pace->staged_nrows; r++) {
+        kernels->stream(pace->dst + pace->dst_offsets[r], 0, pace->staged + r * pace->staged_pitch, 0, 1,
+                        pace->staged_nbytes, 0, (cpu_twin){0, 0}, 0);
+    }
+}
+
 void ndbuf_cpu__transpose_run(const cpu_plan *plan, const cpu_kernels *kernels, cpu_tile_memory *memory,
                               const cpu_tile_run *tiles)
 {
@@ -354,7 +412,9 @@ void ndbuf_cpu__transpose_run(const cpu_plan *plan, const cpu_kernels *kernels, 
                      .block_side = size >= 0 ? kernels->block_side[size] : 1,
                      .unit = plan->unit_nbytes,
                      .swap = plan->swap_nbytes};
-    if (plan->streams && plan->transpose.stage_pitch == 0) {
+    if (plan->transpose.paced) {
+        run_paced(&tile, memory, tiles, nrows);
+    } else if (plan->streams && plan->transpose.stage_pitch == 0) {
         run_direct(&tile, tiles, nrows);
     } else if (plan->streams) {
         run_streamed(&tile, memory, tiles, nrows);

@@ -75,7 +75,7 @@ bool ndbuf_cpu__shuffle_scatter(cpu_plan *plan, int32_t vector_nbytes, int64_t d
     int64_t by_source = vector_nbytes / unit;
     int64_t by_window = (int64_t)CPU_SHUFFLE_MAX * vector_nbytes / dst_stride;
     int64_t nunits = by_source < by_window ? by_source : by_window;
-    if (nunits * unit * 4 < vector_nbytes) {
+    if (nunits * unit * 4 < vector_nbytes || dst_stride >= CPU_LINE_NBYTES) { /* a unit in a line is a store */
         return false;
     }
     shuffle_clear(shuffle, 1, (int32_t)((nunits * dst_stride + vector_nbytes - 1) / vector_nbytes));

@@ -196,6 +196,8 @@ DEFINE_STREAM_TRANSPOSE(16)
 #define STREAM_TRANSPOSE
 #endif
 
+#include "backends/cpu/cpu_simd_paced.h"
+
 /* -- shuffles -- */
 
 /* For constant counts only. With `streams`, the first output goes past the caches. */
@@ -377,6 +379,16 @@ static void rows_swapped(char *dst, int64_t dst_stride, const char *src, int64_t
         KERNELS_NARROWER.rows(dst, dst_stride, src, src_stride, count, nbytes, prefetch_nbytes, swap_nbytes);
         return;
     }
+    if (nbytes == WIDE_NBYTES) { /* no loop over the bytes */
+        const lanes order = swap_order(swap_nbytes);
+        for (int64_t i = 0; i < count; i++) {
+            rows_prefetch(src, WIDE_NBYTES, prefetch_nbytes);
+            wide_store(dst, lanes_pick(wide_load(src), order));
+            dst += dst_stride;
+            src += src_stride;
+        }
+        return;
+    }
     rows_wide(dst, dst_stride, src, src_stride, count, nbytes, prefetch_nbytes, swap_nbytes);
 }
 
@@ -435,22 +447,34 @@ __attribute__((always_inline)) static inline void stream_lines(char *dst, const 
     }
 }
 
+/* For constant numbers of ways and constant `swaps` only. */
+__attribute__((always_inline)) static inline void stream_rows_as(char *dst, int64_t dst_stride, const char *src,
+                                                                 int64_t src_stride, int64_t count, int64_t nbytes,
+                                                                 int64_t prefetch_nbytes, cpu_twin twin, lanes order,
+                                                                 const int nways, const int swaps)
+{
+    for (int64_t i = 0; i < count; i++) {
+        stream_lines(dst, src, nbytes, prefetch_nbytes, twin, order, nways, swaps);
+        dst += dst_stride;
+        src += src_stride;
+    }
+}
+
+#define STREAM_ROWS(nways, swaps)                                                                                      \
+    stream_rows_as(dst, dst_stride, src, src_stride, count, nbytes, prefetch_nbytes, twin, swap_order(swap_nbytes),    \
+                   nways, swaps)
+
 static void stream_rows(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,
                         int64_t nbytes, int64_t prefetch_nbytes, cpu_twin twin, int32_t swap_nbytes)
 {
-    const lanes order = swap_order(swap_nbytes);
-    for (int64_t i = 0; i < count; i++) {
-        if (twin.dst != 0 && swap_nbytes != 0) {
-            stream_lines(dst, src, nbytes, prefetch_nbytes, twin, order, 2, 1);
-        } else if (twin.dst != 0) {
-            stream_lines(dst, src, nbytes, prefetch_nbytes, twin, order, 2, 0);
-        } else if (swap_nbytes != 0) {
-            stream_lines(dst, src, nbytes, prefetch_nbytes, twin, order, 1, 1);
-        } else {
-            stream_lines(dst, src, nbytes, prefetch_nbytes, twin, order, 1, 0);
-        }
-        dst += dst_stride;
-        src += src_stride;
+    if (twin.dst != 0 && swap_nbytes != 0) {
+        STREAM_ROWS(2, 1);
+    } else if (twin.dst != 0) {
+        STREAM_ROWS(2, 0);
+    } else if (swap_nbytes != 0) {
+        STREAM_ROWS(1, 1);
+    } else {
+        STREAM_ROWS(1, 0);
     }
 }
 
@@ -516,7 +540,7 @@ static void stream_staged_rows(char *stage, int64_t pitch, int64_t *places, char
 
 #define STREAM_KERNELS                                                                                                 \
     .stream = stream_rows, .stream_shuffle = stream_shuffle_any, .stream_staged = stream_staged_rows,                  \
-    STREAM_TRANSPOSE.stream_end = stream_fence,
+    STREAM_TRANSPOSE PACED_TRANSPOSE.stream_end = stream_fence,
 #else
 #define STREAM_KERNELS
 #endif

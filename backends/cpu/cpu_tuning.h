@@ -48,6 +48,7 @@
     X(tile_stream_nbytes, "bytes", 1024, 1, NDBUF_CPU__MIB,                                                            \
       "of the lines in one tile, when streaming by way of the stage")                                                  \
     X(tile_direct_nbytes, "bytes", 256, 1, NDBUF_CPU__MIB, "the same right to the destination")                        \
+    X(tile_paced_nbytes, "bytes", 512, 1, NDBUF_CPU__MIB, "the same where rows share cache sets")                      \
     X(line_prefetch_nbytes, "bytes", 128, 0, NDBUF_CPU__MIB,                                                           \
       "how far ahead lines that share cache sets are prefetched")                                                      \
     X(strip_prefetch_nbytes, "bytes", caches.third_is_near ? NDBUF_CPU__NEVER : NDBUF_CPU__MIB, 0, NDBUF_CPU__NEVER,   \

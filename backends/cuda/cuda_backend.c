@@ -11,10 +11,10 @@
     .convert_strided = ndbuf_cuda__convert_strided, .fill_strided = ndbuf_cuda__fill_strided,                          \
     .queue_create = ndbuf_cuda__queue_create, .queue_destroy = ndbuf_cuda__queue_destroy,                              \
     .queue_wait = ndbuf_cuda__queue_wait, .queue_wait_event = ndbuf_cuda__queue_wait_event,                            \
-    .queue_host_call = ndbuf_cuda__queue_host_call, .queue_mapped_call = ndbuf_unsupported_queue_mapped_call,          \
-    .queue_is_capturing = ndbuf_cuda__queue_is_capturing, .event_record = ndbuf_cuda__event_record,                    \
-    .event_destroy = ndbuf_cuda__event_destroy, .event_wait = ndbuf_cuda__event_wait,                                  \
-    .event_query = ndbuf_cuda__event_query
+    .queue_wait_native = ndbuf_cuda__queue_wait_native, .queue_host_call = ndbuf_cuda__queue_host_call,                \
+    .queue_mapped_call = ndbuf_unsupported_queue_mapped_call, .queue_is_capturing = ndbuf_cuda__queue_is_capturing,    \
+    .event_record = ndbuf_cuda__event_record, .event_destroy = ndbuf_cuda__event_destroy,                              \
+    .event_wait = ndbuf_cuda__event_wait, .event_query = ndbuf_cuda__event_query
 
 const ndbuf_backend_ops ndbuf_cuda__ops = {
     CUDA_SHARED_SLOTS,

@@ -185,6 +185,7 @@ ndbuf_status ndbuf_cuda__queue_create(ndbuf_device *device, void *native, ndbuf_
 void ndbuf_cuda__queue_destroy(ndbuf_queue *queue);
 ndbuf_status ndbuf_cuda__queue_wait(ndbuf_queue *queue, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
+ndbuf_status ndbuf_cuda__queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err);
 

@@ -96,6 +96,7 @@ ndbuf_status ndbuf_cuda__event_record(ndbuf_queue *queue, ndbuf_event **out_even
         ndbuf__free(event);
         return status;
     }
+    event->base.native = event->handle;
     *out_event = &event->base;
     return NDBUF_OK;
 }

@@ -308,6 +308,18 @@ ndbuf_status ndbuf_cuda__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event
     return status;
 }
 
+ndbuf_status ndbuf_cuda__queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err)
+{
+    const cuda_api *api = place_of(queue)->api;
+    cuda_scope scope;
+    ndbuf_status status = ndbuf_cuda__queue_enter(queue, &scope, err);
+    if (status == NDBUF_OK) {
+        status = CUDA_STATUS(api->cudaStreamWaitEvent(queue->native, native_event, 0), err);
+        ndbuf_cuda__leave(&scope);
+    }
+    return status;
+}
+
 /* With the device current. */
 static ndbuf_status synchronise(ndbuf_queue *queue, ndbuf_error *err)
 {

@@ -312,6 +312,7 @@ static const ndbuf_backend_ops null_ops = {
     .queue_destroy = null_queue_destroy,
     .queue_wait = null_queue_wait,
     .queue_wait_event = null_queue_wait_event,
+    .queue_wait_native = ndbuf_unsupported_queue_wait_native,
     .queue_host_call = null_queue_host_call,
     .queue_mapped_call = ndbuf_unsupported_queue_mapped_call,
     .queue_is_capturing = ndbuf_never_queue_is_capturing,

@@ -24,6 +24,7 @@ const ndbuf_backend_ops ndbuf_opencl__ops = {
     .queue_destroy = ndbuf_opencl__queue_destroy,
     .queue_wait = ndbuf_opencl__queue_wait,
     .queue_wait_event = ndbuf_opencl__queue_wait_event,
+    .queue_wait_native = ndbuf_opencl__queue_wait_native,
     .queue_host_call = ndbuf_opencl__queue_host_call,
     .queue_mapped_call = ndbuf_opencl__queue_mapped_call,
     .queue_is_capturing = ndbuf_never_queue_is_capturing,

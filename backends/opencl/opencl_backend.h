@@ -30,7 +30,7 @@ struct opencl_context {
 /* The kernels of backends/kernels on one device. */
 typedef struct opencl_kernels {
     bool are_usable;       /* the device has a compiler, and enough of what they need */
-    bool can_convert;      /* and has the host's byte order */
+    bool swaps;            /* its byte order is not the host's */
     bool on_cpu;           /* the device is one: for the cost model */
     uint32_t group_nitems; /* the most work items in a group */
     uint32_t ngroups;      /* of every launch; 0: as planned */
@@ -174,6 +174,7 @@ ndbuf_status ndbuf_opencl__queue_create(ndbuf_device *device, void *native, ndbu
 void ndbuf_opencl__queue_destroy(ndbuf_queue *queue);
 ndbuf_status ndbuf_opencl__queue_wait(ndbuf_queue *queue, ndbuf_error *err);
 ndbuf_status ndbuf_opencl__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
+ndbuf_status ndbuf_opencl__queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err);
 ndbuf_status ndbuf_opencl__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
 ndbuf_status ndbuf_opencl__queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges, int32_t nranges,
                                              ndbuf_mapped_fn fn, void *context, ndbuf_error *err);

@@ -25,7 +25,7 @@ void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, n
         }
         const opencl_kernels *kernels = &((const opencl_device *)dst)->kernels;
         bool have_kernels = kernels->are_usable && ((const opencl_device *)src)->kernels.are_usable;
-        bool can_convert = kernels->can_convert && ((const opencl_device *)src)->kernels.can_convert;
+        bool can_convert = have_kernels && !kernels->swaps && !((const opencl_device *)src)->kernels.swaps;
         out_caps->flags = NDBUF_CAN_FILL | (have_kernels ? NDBUF_CAN_COPY_STRIDED : NDBUF_RECT_EQUAL_PITCHES) |
                           (can_convert ? NDBUF_CAN_CONVERT | NDBUF_CAN_CONVERT_FLOAT64 : 0u);
         ndbuf__link_costs_default(out_caps, kernels->on_cpu ? NDBUF__LINK_OPENCL_CPU_LOCAL : NDBUF__LINK_OPENCL_LOCAL);
@@ -193,9 +193,11 @@ ndbuf_status ndbuf_opencl__convert_strided(ndbuf_queue *queue, const ndbuf_conve
     if (status != NDBUF_OK) {
         return status;
     }
-    if (direction != OPENCL_COPY || !kernels->can_convert) {
+    bool can_convert = kernels->are_usable && !kernels->swaps;
+    if (direction != OPENCL_COPY || !can_convert) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "OpenCL converts only %s",
-                          kernels->can_convert ? "between its buffers" : "on devices that can build its kernels");
+                          can_convert ? "between its buffers"
+                                      : "on devices that can build its kernels and have the host's byte order");
     }
     if (!ndbuf__kernel_plan_convert(box, kernel_address(box->dst.mem), kernel_address(box->src.mem),
                                     kernels->group_nitems, &launch)) {

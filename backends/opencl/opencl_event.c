@@ -90,6 +90,7 @@ ndbuf_status ndbuf_opencl__event_record(ndbuf_queue *queue, ndbuf_event **out_ev
     if (status == NDBUF_OK) {
         ndbuf_opencl__queue_flush(self);
         event->base.device = queue->device;
+        event->base.native = event->handle;
         event->failure = self->failure;
         event->number = self->nissued;
         ndbuf__ref_retain(&self->failure->refs);

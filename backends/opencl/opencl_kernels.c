@@ -45,7 +45,7 @@ ndbuf_status ndbuf_opencl__kernels_init(opencl_device *device, ndbuf_error *err)
     kernels->group_nitems = group_nitems < UINT32_MAX ? (uint32_t)group_nitems : UINT32_MAX;
     kernels->are_usable = has_compiler && local_nbytes >= NDK_LOCAL_NBYTES && group_nitems > 0 &&
                           params_nbytes >= sizeof(ndk_params) + 2 * sizeof(cl_mem);
-    kernels->can_convert = kernels->are_usable && (is_little_endian != CL_FALSE) != ndbuf__kernel_host_is_big_endian();
+    kernels->swaps = (is_little_endian != CL_FALSE) == ndbuf__kernel_host_is_big_endian();
     kernels->on_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
     /* A CPU needs few groups, and always as many: PoCL loads a kernel again for each larger number, and its assertions
      * fail when two such copies of one kernel are in flight (seen in 3.1). */

@@ -527,3 +527,17 @@ ndbuf_status ndbuf_opencl__queue_wait_event(ndbuf_queue *queue, ndbuf_event *eve
     ndbuf__mutex_unlock(&self->mutex);
     return status;
 }
+
+ndbuf_status ndbuf_opencl__queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err)
+{
+    opencl_queue *self = (opencl_queue *)queue;
+    cl_event awaited = native_event;
+    cl_event done = NULL;
+    ndbuf_status status = ndbuf_opencl__queue_begin(self, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    status = OPENCL_STATUS(api_of(self)->clEnqueueBarrierWithWaitList(queue->native, 1, &awaited, &done), err);
+    ndbuf_opencl__queue_end(self, done);
+    return status;
+}

@@ -59,6 +59,7 @@ struct ndbuf_queue {
 
 struct ndbuf_event {
     ndbuf_device *device;
+    void *native; /* cl_event, cudaEvent_t; NULL: none */
     /* ---- the core's ---- */
     ndbuf_event_core *core;
 };
@@ -265,6 +266,9 @@ struct ndbuf_backend_ops {
     ndbuf_status (*queue_wait)(ndbuf_queue *queue, ndbuf_error *err);
     /* Later work of the queue waits for an event, of any backend. */
     ndbuf_status (*queue_wait_event)(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
+    /* Later work of the queue waits for an event of the driver's own (cl_event, cudaEvent_t), which may be gone when
+     * the call returns. */
+    ndbuf_status (*queue_wait_native)(ndbuf_queue *queue, void *native_event, ndbuf_error *err);
     /* Runs fn(context) on the host when the earlier work of the queue is done, and before the later work; does not
      * block. If fn fails, later work may be skipped, and queue_wait tells. If the call itself succeeds, fn runs exactly
      * once, even when earlier work has failed; but a queue without a host thread may leave it out when the device has
@@ -298,6 +302,7 @@ NDBUF_API ndbuf_status ndbuf_unsupported_copy_strided(ndbuf_queue *queue, const 
 NDBUF_API ndbuf_status ndbuf_unsupported_convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *box,
                                                          ndbuf_error *err);
 NDBUF_API ndbuf_status ndbuf_unsupported_fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *box, ndbuf_error *err);
+NDBUF_API ndbuf_status ndbuf_unsupported_queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err);
 NDBUF_API ndbuf_status ndbuf_unsupported_queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges,
                                                            int32_t nranges, ndbuf_mapped_fn fn, void *context,
                                                            ndbuf_error *err);

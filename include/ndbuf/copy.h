@@ -119,9 +119,8 @@ NDBUF_API void ndbuf_copy_plan_info_get(const ndbuf_copy_plan *plan, ndbuf_copy_
 NDBUF_API const char *ndbuf_route_name(ndbuf_route route);
 
 /* The plan in words, some lines with line feeds: the axes as they were and as merged, what is converted and where, the
- * route, calls, staging, and
- * why no other route was taken. Writes up to `size` bytes including the terminator, and returns the length of the whole
- * text, like snprintf. */
+ * route, calls, staging, and why no other route was taken. Writes up to `size` bytes including the terminator, and
+ * returns the length of the whole text, like snprintf. */
 NDBUF_API size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size_t size);
 
 #ifdef __cplusplus

@@ -80,10 +80,10 @@ NDBUF_API ndbuf_status ndbuf_item_unpack(const ndbuf_format *format, const void 
                                          ndbuf_value *out_values, int64_t nvalues, ndbuf_error *err);
 
 /* An item as text, in one line of UTF-8: `-3`, `0.1` (the fewest digits that mean this float; whole numbers below
- * 1e16 have all of theirs), `1.0-2.0j`, `true`,
- * `b'a\x00b'`, `'text'`, `0x0102` (opaque), `[1, 2]`, `{name: 1, other: [2, 3]}`, `(1, 2)` (a record without names).
- * Zeros at the end of strings are left out, and a `g` is the nearest double. Any bytes can be printed. Writes up to
- * `size` bytes including the terminator, and returns the length of the whole text, like snprintf.
+ * 1e16 have all of theirs), `1.0-2.0j`, `true`, `b'a\x00b'`, `'text'`, `0x0102` (opaque), `[1, 2]`,
+ * `{name: 1, other: [2, 3]}`, `(1, 2)` (a record without names). Zeros at the end of strings are left out, and a `g` is
+ * the nearest double. Any bytes can be printed. Writes up to `size` bytes including the terminator, and returns the
+ * length of the whole text, like snprintf.
  *
  * item  as many bytes as ndbuf_format_itemsize says. */
 NDBUF_API size_t ndbuf_item_print(const ndbuf_format *format, const void *item, char *out_text, size_t size);

@@ -20,7 +20,8 @@ enum {
     NDBUF_LOSS_STRIDES = 1u << 4,    /* the items lie where the other side's strides cannot lead */
     NDBUF_LOSS_READONLY = 1u << 5,   /* the memory is read-only, and the other side would not know */
     NDBUF_LOSS_ALIGNMENT = 1u << 6,  /* some items are not aligned as their type is in C, as many readers assume */
-    NDBUF_LOSS_SHAPE = 1u << 7       /* the other side has less shape: it sees fewer axes */
+    NDBUF_LOSS_SHAPE = 1u << 7,      /* the other side sees another number of axes */
+    NDBUF_LOSS_NULLS = 1u << 8       /* some items may be missing, which views do not know */
 };
 
 /* What a crossing lost, or would lose. Zero-initialised: nothing. */

@@ -55,9 +55,20 @@ NDBUF_API ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_
  * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
 NDBUF_API ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
 
+/* Work given to the queue from now on starts after an event of the driver's own: a cl_event of the queue's context, a
+ * cudaEvent_t. Does not block; the event may be destroyed afterwards.
+ *
+ * NDBUF_ERR_INVALID      native_event is NULL
+ * NDBUF_ERR_UNSUPPORTED  the device has no native events (the host)
+ * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
+NDBUF_API ndbuf_status ndbuf_queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err);
+
 /* The device of a queue (borrowed), and its native handle (cl_command_queue, cudaStream_t; NULL: none). */
 NDBUF_API ndbuf_device *ndbuf_queue_device(const ndbuf_queue *queue);
 NDBUF_API void *ndbuf_queue_native(const ndbuf_queue *queue);
+
+/* The native handle of an event (cl_event, cudaEvent_t), which lives as long as the event; NULL: none. */
+NDBUF_API void *ndbuf_event_native(const ndbuf_event *event);
 
 NDBUF_API void ndbuf_event_retain(ndbuf_event *event);
 NDBUF_API void ndbuf_event_release(ndbuf_event *event); /* NULL is accepted */

@@ -214,6 +214,7 @@ static void test_absent_abilities_say_so(void **state)
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "'null'", ndbuf_unsupported_mem_map(&mem, 0, 1, 0, &address, err));
     assert_null(address);
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "'null'", ndbuf_unsupported_mem_unmap(&mem, &mem, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "native events", ndbuf_unsupported_queue_wait_native(queue, &mem, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "rectangles", ndbuf_unsupported_copy_rect(queue, NULL, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "strided", ndbuf_unsupported_copy_strided(queue, NULL, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "fill", ndbuf_unsupported_fill_strided(queue, NULL, err));

@@ -175,9 +175,11 @@ static void test_long_texts_are_cut_and_the_reason_stays(void **state)
     for (int k = 0; k < 60; k++) {
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "<d:a_rather_long_name_%d:", k);
     }
-    strcat(text, "<h:the_last_one_has_a_name_that_is_longer_than_a_message_can_hold:}");
+    char *last = text + strlen(text);
+    size_t room = sizeof(text) - strlen(text);
+    snprintf(last, room, "<h:the_last_one_has_a_name_that_is_longer_than_a_message_can_hold:}");
     ndbuf_format *src = parse(text);
-    strcpy(strstr(text, "<h:the_last"), "<b:the_last_one_has_a_name_that_is_longer_than_a_message_can_hold:}");
+    last[1] = 'b';
     ndbuf_format *dst = parse(text);
     ASSERT_FAILS(NDBUF_ERR_CAST, "...: <h to b takes 'same_kind'",
                  ndbuf_format_can_cast(dst, src, NDBUF_CASTING_EQUIV, err));

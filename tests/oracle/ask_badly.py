@@ -109,7 +109,7 @@ CASES = [
     (b"cancast sfmt=B dfmt=B rule=loose", b"err class=arg"),
     (b"cancast sfmt=B dfmt=Y rule=no", b"err class=format"),
     (b"cancast sfmt=d dfmt=s rule=unsafe", b"ok can=0"),
-    (b"dlpack fmt=B", b"skip why="),
+    (b"dlpack fmt=B", b"err class="),
     (b"hello", b"ok proto=1 lib=ndbuf/"),
 ]
 

@@ -96,6 +96,7 @@ ndbuf_status fake_queue_create(ndbuf_device *device, void *native, ndbuf_queue *
 void fake_queue_destroy(ndbuf_queue *queue);
 ndbuf_status fake_queue_wait(ndbuf_queue *base, ndbuf_error *err);
 ndbuf_status fake_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
+ndbuf_status fake_queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err);
 ndbuf_status fake_queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
 ndbuf_status fake_queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range *ranges, int32_t nranges,
                                     ndbuf_mapped_fn fn, void *context, ndbuf_error *err);

@@ -39,6 +39,7 @@
     X(queue_destroy)                                                                                                   \
     X(queue_wait)                                                                                                      \
     X(queue_wait_event)                                                                                                \
+    X(queue_wait_native)                                                                                               \
     X(queue_host_call)                                                                                                 \
     X(queue_mapped_call)                                                                                               \
     X(queue_is_capturing)                                                                                              \

@@ -356,6 +356,14 @@ ndbuf_status fake_queue_submit_box(ndbuf_queue *queue, const fake_box *box, bool
     return queue_append((fake_queue *)queue, job, blocks, err);
 }
 
+ndbuf_status fake_queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err)
+{
+    if (fake_call_fails(FAKE_queue_wait_native, err)) {
+        return NDBUF_ERR_DEVICE;
+    }
+    return ndbuf_unsupported_queue_wait_native(queue, native_event, err);
+}
+
 ndbuf_status fake_queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err)
 {
     if (fake_call_fails(FAKE_queue_host_call, err)) {

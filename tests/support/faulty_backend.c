@@ -264,6 +264,12 @@ static ndbuf_status faulty_queue_wait_event(ndbuf_queue *queue, ndbuf_event *eve
                                           : wrapped->queue_wait_event(inner_queue(queue), inner_event(event), err);
 }
 
+static ndbuf_status faulty_queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err)
+{
+    return fails("queue_wait_native", err) ? NDBUF_ERR_DEVICE
+                                           : wrapped->queue_wait_native(inner_queue(queue), native_event, err);
+}
+
 static ndbuf_status faulty_queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err)
 {
     return fails("queue_host_call", err) ? NDBUF_ERR_DEVICE
@@ -303,6 +309,7 @@ static ndbuf_status faulty_event_record(ndbuf_queue *queue, ndbuf_event **out_ev
     }
     faulty_event *event = new_object(sizeof(*event));
     event->base.device = queue->device;
+    event->base.native = inner->native;
     event->inner = inner;
     *out_event = &event->base;
     return NDBUF_OK;
@@ -349,6 +356,7 @@ static const ndbuf_backend_ops faulty_ops = {
     .queue_destroy = faulty_queue_destroy,
     .queue_wait = faulty_queue_wait,
     .queue_wait_event = faulty_queue_wait_event,
+    .queue_wait_native = faulty_queue_wait_native,
     .queue_host_call = faulty_queue_host_call,
     .queue_mapped_call = faulty_queue_mapped_call,
     .queue_is_capturing = faulty_queue_is_capturing,

@@ -347,7 +347,7 @@ static test_type number_type(ndbuf_number number, const char *name, int64_t offs
     test_type type = {.kind = TEST_TYPE_NUMBER, .element = element_of(number), .offset = offset};
     type.element.is_swapped = is_swapped;
     type.nbytes = type.element.nbytes;
-    strcpy(type.name, name);
+    memcpy(type.name, name, strlen(name) + 1);
     return type;
 }
 

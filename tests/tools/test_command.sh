@@ -221,12 +221,14 @@ refuses 'cannot create' in.npy missing/target.npy --through cpu
 refuses 'is not a regular file' in.npy /dev/null --through cpu
 
 # --- conversion ---
+zeros='\x00\x00\x00\x00\x00'
 npy doubles.npy "'<f8'" False '(2, 2)' \
-    '\x00\x00\x00\x00\x00\x00\xf8\x3f\x00\x00\x00\x00\x00\x00\x00\xc0\x00\x00\x00\x00\x00\xc0\x72\x40\x00\x00\x00\x00\x00\x00\xf0\x7f'
+    "$zeros"'\x00\xf8\x3f'"$zeros"'\x00\x00\xc0'"$zeros"'\xc0\x72\x40'"$zeros"'\x00\xf0\x7f'
 npy halves.npy "'<f2'" False '(2, 2)' '\x00\x3e\x00\xc0\xb0\x5c\x00\x7c'
 npy bfloats.npy "'<V2'" False '(2, 2)' '\xc0\x3f\x00\xc0\x96\x43\x80\x7f'
 npy bytes.npy "'|u1'" False '(2, 2)' '\x01\x00\xff\xff'
-npy subset.npy "[('b', '<u2'), ('', '|V1'), ('a', '>f4')]" False '(2,)' '\x62\x63\x00\x42\xc2\x00\x00\x65\x66\x00\x42\xc8\x00\x00'
+npy subset.npy "[('b', '<u2'), ('', '|V1'), ('a', '>f4')]" False '(2,)' \
+    '\x62\x63\x00\x42\xc2\x00\x00\x65\x66\x00\x42\xc8\x00\x00'
 npy pairs.npy "[('a', '|u1'), ('b', '<u2')]" False '(2,)' 'abcdef'
 for device in $devices; do
     run 0 copy doubles.npy got.npy --as e --through "$device"

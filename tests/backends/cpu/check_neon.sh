@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Compiles the host engine and its test for AArch64, and runs them under an emulator. Debian: gcc-aarch64-linux-gnu,
+# Compiles the host engine and its tests for AArch64, and runs them under an emulator. Debian: gcc-aarch64-linux-gnu,
 # libc6-dev-arm64-cross and qemu-user; without them the test is skipped.
 #
 #   check_neon.sh ROOT OUT_DIR
@@ -17,13 +17,16 @@ for program in "$compiler" "$emulator"; do
     fi
 done
 mkdir -p "$out"
-others='(kernels|convert)_(ssse3|avx)|cpu_(backend|copy|memory|mapped_file|queue)\.c' # not the engine's, or not for AArch64
+# Not the engine's, or not for AArch64.
+others='(kernels|convert)_(ssse3|avx)|cpu_(backend|copy|memory|mapped_file|queue)\.c'
 sources=$(ls "$root"/backends/cpu/cpu_*.c | grep -vE "$others")
-# shellcheck disable=SC2086 # a list
-"$compiler" -O2 -static -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DNDBUF_BUILDING -DNDBUF_STATIC \
-    -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/backends/cpu/emulated" \
-    "$root/tests/backends/cpu/test_cpu_engine.c" "$root/tests/backends/cpu/random_box.c" \
-    "$root/tests/support/test.c" $sources "$root/backends/kernels/convert_host.c" "$root/core/copy_axes.c" "$root/core/environment.c" \
-    "$root/core/host_alloc.c" "$root/core/status.c" \
-    -o "$out/test_cpu_engine_aarch64" -lpthread
-"$emulator" "$out/test_cpu_engine_aarch64"
+for test in engine convert; do
+    # shellcheck disable=SC2086 # a list
+    "$compiler" -O2 -static -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DNDBUF_BUILDING -DNDBUF_STATIC \
+        -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/backends/cpu/emulated" \
+        "$root/tests/backends/cpu/test_cpu_$test.c" "$root/tests/backends/cpu/random_box.c" \
+        "$root/tests/support/test.c" $sources "$root/backends/kernels/convert_host.c" "$root/core/copy_axes.c" \
+        "$root/core/environment.c" "$root/core/host_alloc.c" "$root/core/status.c" \
+        -o "$out/test_cpu_${test}_aarch64" -lpthread
+    "$emulator" "$out/test_cpu_${test}_aarch64"
+done

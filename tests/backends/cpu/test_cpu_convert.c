@@ -142,23 +142,36 @@ static void random_numbers(test_random *random, const ndbuf_element *element, ch
 
 #define ROW_MAX 1200
 
+/* The floating-point mode of a program that calls. */
 #if defined(__x86_64__)
-#define DEFAULT_MODE 0x1F80u
-static uint32_t program_mode = DEFAULT_MODE; /* of a program that calls */
+#define DEFAULT_MODE 0x1F80
+#define ODD_MODE 0xFFC0 /* toward zero, no subnormals */
+#define MODE_GET(mode) ((mode) = _mm_getcsr())
+#define MODE_SET(mode) _mm_setcsr((uint32_t)(mode))
+#elif defined(__aarch64__)
+#define DEFAULT_MODE 0
+#define ODD_MODE 0x1C00000
+#define MODE_GET(mode) __asm__ volatile("mrs %0, fpcr" : "=r"(mode))
+#define MODE_SET(mode) __asm__ volatile("msr fpcr, %0" : : "r"(mode))
+#else
+#define DEFAULT_MODE 0
+#define ODD_MODE 0
+#define MODE_GET(mode) ((mode) = 0)
+#define MODE_SET(mode) ((void)(mode))
 #endif
+
+static uint64_t program_mode = DEFAULT_MODE;
 
 static void convert_in_mode(const cpu_convert_box *convert)
 {
-#if defined(__x86_64__)
-    const uint32_t before = _mm_getcsr();
-    _mm_setcsr(program_mode);
+    uint64_t before;
+    uint64_t after;
+    MODE_GET(before);
+    MODE_SET(program_mode);
     ndbuf_cpu__convert_box(convert);
-    const uint32_t after = _mm_getcsr();
-    _mm_setcsr(before);
+    MODE_GET(after);
+    MODE_SET(before);
     assert_int_equal(after, program_mode);
-#else
-    ndbuf_cpu__convert_box(convert);
-#endif
 }
 
 static void check_dense(test_random *random, const ndbuf_element *dst, const ndbuf_element *src, uint32_t flags,
@@ -276,14 +289,9 @@ static void the_floating_point_mode_of_the_program_does_not_matter(void **state)
 {
     (void)state;
     test_random random = test_random_make("the_floating_point_mode_of_the_program_does_not_matter", 14);
-#if defined(__x86_64__)
-    program_mode = 0xFFC0; /* toward zero, no subnormals */
+    program_mode = ODD_MODE;
     check_pairs(&random, few, 1);
     program_mode = DEFAULT_MODE;
-#else
-    (void)random;
-    skip();
-#endif
 }
 
 /* ---- layouts ---- */
@@ -428,5 +436,5 @@ int main(void)
         cmocka_unit_test_teardown(all_kernels_convert_random_layouts_alike, teardown),
         cmocka_unit_test_teardown(any_constants_give_right_conversions, teardown),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("backends/cpu/convert", tests, NULL, NULL);
 }

@@ -107,6 +107,7 @@ static void any_constants_give_right_copies(void **state)
             .tile_rows = test_random_range(&random, 1, 2000),
             .tile_stream_nbytes = test_random_range(&random, 1, 4096),
             .tile_direct_nbytes = test_random_range(&random, 1, 4096),
+            .tile_paced_nbytes = test_random_range(&random, 1, 4096),
             .line_prefetch_nbytes = test_random_range(&random, 0, 512),
             .strip_prefetch_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .conflict_nbytes = test_random_range(&random, 1, 64),
@@ -127,7 +128,7 @@ static void check_2d(int64_t item, int32_t swap, int64_t nrows, int64_t ncolumns
                      const int64_t *src_strides, int64_t src_nbytes, int64_t src_offset)
 {
     static char src_block[BLOCK_NBYTES];
-    static char dst_block[BLOCK_NBYTES];
+    static _Alignas(64) char dst_block[BLOCK_NBYTES];
     static char expected[BLOCK_NBYTES];
     int64_t dst_nbytes = dst_strides[0] * (nrows - 1) + dst_strides[1] * (ncolumns - 1) + item;
     assert_true(src_nbytes <= (int64_t)sizeof(src_block) && dst_nbytes + 64 <= (int64_t)sizeof(dst_block));
@@ -217,6 +218,34 @@ static void slices_weaves_and_transposes_of_every_length_are_right(void **state)
     }
 }
 
+static void transposes_to_whole_lines_that_share_cache_sets_are_right(void **state)
+{
+    (void)state;
+    static const int64_t more_rows[] = {0, 1, 5, 17, 63, 130};
+    test_random random = test_random_make("transposes_to_whole_lines_that_share_cache_sets_are_right", 5);
+    for (int64_t item = 1; item <= 16; item *= 2) {
+        for (int64_t nlines = 2; nlines < 7; nlines++) { /* cache lines of a row */
+            for (size_t i = 0; i < sizeof(more_rows) / sizeof(more_rows[0]); i++) {
+                ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+                tuning.small_nbytes = 0;
+                tuning.stream_nbytes = 1;
+                tuning.conflict_nbytes = 64;
+                tuning.tile_paced_nbytes = test_random_range(&random, 1, 600);
+                tuning.send_nbytes = test_random_range(&random, 1, 200);
+                ndbuf_cpu__tuning_set(&tuning);
+                int64_t m = nlines * 64 / item;
+                int64_t n = 256 / item + more_rows[i];
+                int64_t rows[2] = {m * item, item};
+                int64_t columns[2] = {item, n * item};
+                check_2d(item, 0, n, m, rows, columns, n * m * item, 0);
+                if (item > 1) {
+                    check_2d(item, item < 8 ? (int32_t)item : 8, n, m, rows, columns, n * m * item, 0);
+                }
+            }
+        }
+    }
+}
+
 static void a_fill_repeats_items_of_any_size(void **state)
 {
     (void)state;
@@ -261,6 +290,7 @@ int main(void)
         cmocka_unit_test_teardown(streamed_copies_are_right_at_any_size, teardown),
         cmocka_unit_test_teardown(any_constants_give_right_copies, teardown),
         cmocka_unit_test_teardown(slices_weaves_and_transposes_of_every_length_are_right, teardown),
+        cmocka_unit_test_teardown(transposes_to_whole_lines_that_share_cache_sets_are_right, teardown),
         cmocka_unit_test_teardown(a_fill_repeats_items_of_any_size, teardown),
     };
     return cmocka_run_group_tests_name("cpu_engine", tests, NULL, NULL);

@@ -29,6 +29,7 @@ static const ndbuf_cpu__tuning tuning = {
     .tile_rows = 1024,
     .tile_stream_nbytes = 1024,
     .tile_direct_nbytes = 256,
+    .tile_paced_nbytes = 512,
     .line_prefetch_nbytes = 128,
     .strip_prefetch_nbytes = 1 * MIB,
     .conflict_nbytes = 4096,
@@ -53,6 +54,13 @@ static void no_transpose(char *dst, const int64_t *dst_offsets, const char *src,
         (void)swap_nbytes;
 }
 
+static void no_paced(char *stage, const int64_t *stage_offsets, const char *src, const int64_t *src_offsets,
+                     int64_t nlines, int64_t nrows, const cpu_pace *pace, int32_t swap_nbytes)
+{
+    (void)stage, (void)stage_offsets, (void)src, (void)src_offsets, (void)nlines, (void)nrows, (void)pace,
+        (void)swap_nbytes;
+}
+
 /* Kernels with vectors of 64 bytes, for planning only. */
 static const cpu_kernels kernels = {
     .name = "planned",
@@ -62,6 +70,7 @@ static const cpu_kernels kernels = {
     .scatter = no_shuffle,
     .stream = no_stream,
     .stream_transpose = {no_transpose, no_transpose, no_transpose, no_transpose, no_transpose},
+    .paced_transpose = {no_paced, no_paced, no_paced, no_paced, no_paced},
 };
 
 static cpu_plan plan_of(const cpu_kernels *with, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
@@ -193,6 +202,22 @@ static void a_transpose_takes_the_fast_axis_of_each_side(void **state)
     assert_int_equal(plan.row_piece * 4, 128);
 }
 
+static void rows_that_share_cache_sets_leave_in_step(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(2, 4, (4096, 4096), (16384, 4), (4, 16384));
+    assert_true(plan.transpose.paced);
+    assert_int_equal(plan.row_piece * 4, 128);
+    assert_int_equal(plan.column_piece * 4, 512);
+    assert_int_equal(plan.transpose.stage_pitch, 128);
+    plan = PLAN(2, 4, (4096, 4096), (16448, 4), (4, 16384));
+    assert_false(plan.transpose.paced);
+    plan = PLAN(3, 4, (4096, 48, 4096), (786432, 16384, 4), (192, 4, 786432)); /* short lines */
+    assert_false(plan.transpose.paced);
+    plan = plan_of(&kernels, 2, 4, LIST(4096, 4096), LIST(16384, 4), LIST(4, 16384), 4104); /* within a line */
+    assert_false(plan.transpose.paced);
+}
+
 static void lines_with_gaps_are_packed_by_shuffles(void **state)
 {
     (void)state;
@@ -274,6 +299,7 @@ int main(void)
         cmocka_unit_test(channels_are_woven_both_ways),
         cmocka_unit_test(repeated_items_fill),
         cmocka_unit_test(a_transpose_takes_the_fast_axis_of_each_side),
+        cmocka_unit_test(rows_that_share_cache_sets_leave_in_step),
         cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
         cmocka_unit_test(a_nest_of_tiny_axes_is_chained_to_long_runs),
         cmocka_unit_test(rows_that_start_anywhere_are_staged_past_the_caches),

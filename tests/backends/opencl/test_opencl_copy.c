@@ -229,6 +229,12 @@ static void test_device_without_kernels_passes_on_what_needs_them(void **state)
     ndbuf_strided box = {
         .dst = {&mem, 0, &stride}, .src = {&mem, 100, &stride}, .ndim = 1, .shape = &shape, .unit_nbytes = 4};
     ndbuf_fill_box gaps = {.dst = {&mem, 0, &stride}, .ndim = 1, .shape = &shape, .item = "four", .item_nbytes = 4};
+    const ndbuf_convert_box convert = {.dst = box.dst,
+                                       .src = box.src,
+                                       .dst_element = {.number = NDBUF_NUMBER_INT16, .nbytes = 2},
+                                       .src_element = {.number = NDBUF_NUMBER_INT8, .nbytes = 1},
+                                       .ndim = 1,
+                                       .shape = &shape};
     assert_true(*are_usable);
     *are_usable = false;
     OPS->copy_caps(device, device, &caps);
@@ -236,8 +242,15 @@ static void test_device_without_kernels_passes_on_what_needs_them(void **state)
                      NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_FILL | NDBUF_RECT_EQUAL_PITCHES);
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "build its kernels", OPS->copy_rect(device->default_queue, &rect, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "build its kernels", OPS->copy_strided(device->default_queue, &box, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "build its kernels",
+                 OPS->convert_strided(device->default_queue, &convert, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "cannot fill", OPS->fill_strided(device->default_queue, &gaps, err));
     *are_usable = true;
+    ((opencl_device *)device)->kernels.swaps = true; /* as a device of the other byte order */
+    OPS->copy_caps(device, device, &caps);
+    assert_int_equal(caps.flags & (NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_CONVERT), NDBUF_CAN_COPY_STRIDED);
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "byte order", OPS->convert_strided(device->default_queue, &convert, err));
+    ((opencl_device *)device)->kernels.swaps = false;
     ASSERT_OK(OPS->queue_wait(device->default_queue, err));
     check_contents(&mem);
     free_side(&mem);
@@ -280,7 +293,8 @@ static void test_caps_tell_what_the_backend_copies(void **state)
     OPS->copy_caps(host, device, &caps);
     assert_int_equal(caps.flags, both);
     OPS->copy_caps(device, device, &caps);
-    assert_int_equal(caps.flags, both | NDBUF_CAN_FILL | NDBUF_CAN_COPY_STRIDED);
+    assert_int_equal(caps.flags,
+                     both | NDBUF_CAN_FILL | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_CONVERT | NDBUF_CAN_CONVERT_FLOAT64);
     assert_true(caps.element_ns > 0);
     OPS->copy_caps(host, host, &caps);
     assert_int_equal(caps.flags, 0);

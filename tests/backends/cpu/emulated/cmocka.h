@@ -2,7 +2,7 @@
 #ifndef NDBUF_TESTS_BACKENDS_CPU_EMULATED_CMOCKA_H
 #define NDBUF_TESTS_BACKENDS_CPU_EMULATED_CMOCKA_H
 
-/* As much of cmocka as test_cpu_engine.c needs, for processors whose cmocka is not at hand: the first failure ends the
+/* As much of cmocka as the engine's tests need, for processors whose cmocka is not at hand: the first failure ends the
  * program. */
 
 #include <stdio.h>
