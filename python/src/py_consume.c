@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "ndbuf/cuda.h"
+
 /* Views of memory that Python objects own. */
 
 /* The owner of adopted memory: a buffer, or any object. */
@@ -274,7 +276,7 @@ static int set_ready_behind(ndbuf_view *view, ndbuf_device *device, int64_t stre
  * finds for the address. */
 PyObject *ndpy_from_pointer(PyObject *module, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"owner", "address", "device", "format", "shape", "strides", "readonly", "stream", NULL};
+    static const char *const names[] = {"owner", "address", "device", "format", "shape", "strides", "readonly", "stream", NULL};
     ndpy_state *state = PyModule_GetState(module);
     PyObject *owner, *address, *device_spec, *format, *shape, *strides, *stream;
     int readonly = 0;
@@ -284,7 +286,7 @@ PyObject *ndpy_from_pointer(PyObject *module, PyObject *arguments, PyObject *key
     int32_t nstrides = 0;
     ndbuf_view_spec spec = {0};
     ndbuf_device *device = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OOOOOOpO:_from_pointer", names, &owner, &address,
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OOOOOOpO:_from_pointer", (char **)names, &owner, &address,
                                      &device_spec, &format, &shape, &strides, &readonly, &stream)) {
         return NULL;
     }

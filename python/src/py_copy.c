@@ -88,7 +88,7 @@ int ndpy_on_host(const ndbuf_view *view, ndbuf_view *out_view)
 
 PyObject *ndpy_copy(PyObject *module, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"dst", "src", "casting", "saturate", "stream", NULL};
+    static const char *const names[] = {"dst", "src", "casting", "saturate", "stream", NULL};
     ndpy_state *state = PyModule_GetState(module);
     PyObject *dst_object, *src_object;
     PyObject *stream = Py_None;
@@ -96,7 +96,7 @@ PyObject *ndpy_copy(PyObject *module, PyObject *arguments, PyObject *keywords)
     int saturate = 0;
     ndbuf_casting casting;
     ndbuf_queue *queue = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$spO:copy", names, &dst_object, &src_object, &rule,
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$spO:copy", (char **)names, &dst_object, &src_object, &rule,
                                      &saturate, &stream) ||
         !ndpy_parse_casting(rule, &casting)) {
         return NULL;
@@ -127,11 +127,11 @@ PyObject *ndpy_copy(PyObject *module, PyObject *arguments, PyObject *keywords)
 
 PyObject *ndpy_view_copy(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"order", NULL};
+    static const char *const names[] = {"order", NULL};
     ndpy_view *self = (ndpy_view *)object;
     const char *order = "C";
     ndbuf_view copy = {0};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|s:copy", names, &order)) {
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|s:copy", (char **)names, &order)) {
         return NULL;
     }
     if (strcmp(order, "C") != 0 && strcmp(order, "F") != 0) {
@@ -149,7 +149,7 @@ PyObject *ndpy_view_copy(PyObject *object, PyObject *arguments, PyObject *keywor
 
 PyObject *ndpy_astype(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"format", "casting", "saturate", NULL};
+    static const char *const names[] = {"format", "casting", "saturate", NULL};
     ndpy_view *self = (ndpy_view *)object;
     PyObject *text = NULL;
     const char *rule = "unsafe";
@@ -157,7 +157,7 @@ PyObject *ndpy_astype(PyObject *object, PyObject *arguments, PyObject *keywords)
     ndbuf_casting casting;
     ndbuf_format *format = NULL;
     ndbuf_view copy = {0};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|s$p:astype", names, &text, &rule, &saturate) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|s$p:astype", (char **)names, &text, &rule, &saturate) ||
         !ndpy_parse_casting(rule, &casting) || !ndpy_parse_format(text, &format)) {
         return NULL;
     }
@@ -174,13 +174,13 @@ PyObject *ndpy_astype(PyObject *object, PyObject *arguments, PyObject *keywords)
 
 PyObject *ndpy_to(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"device", "copy", NULL};
+    static const char *const names[] = {"device", "copy", NULL};
     ndpy_view *self = (ndpy_view *)object;
     PyObject *spec = NULL;
     int must_copy = 0;
     ndbuf_device *device = NULL;
     ndbuf_view copy = {0};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|$p:to", names, &spec, &must_copy) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|$p:to", (char **)names, &spec, &must_copy) ||
         !ndpy_device_open(ndpy_state_of(self), spec, &device) || !ndpy_view_enter(self)) {
         return NULL;
     }
@@ -221,7 +221,7 @@ static PyObject *explain_copy(const ndbuf_view *dst, const ndbuf_view *src, ndbu
 
 PyObject *ndpy_explain(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"to", "casting", "saturate", NULL};
+    static const char *const names[] = {"to", "casting", "saturate", NULL};
     ndpy_view *self = (ndpy_view *)object;
     ndpy_state *state = ndpy_state_of(self);
     PyObject *to = NULL;
@@ -230,7 +230,7 @@ PyObject *ndpy_explain(PyObject *object, PyObject *arguments, PyObject *keywords
     ndbuf_casting casting;
     ndbuf_device *device = NULL;
     PyObject *text = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|s$p:explain", names, &to, &rule, &saturate) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|s$p:explain", (char **)names, &to, &rule, &saturate) ||
         !ndpy_parse_casting(rule, &casting) || !ndpy_view_enter(self)) {
         return NULL;
     }

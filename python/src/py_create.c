@@ -56,11 +56,11 @@ static PyObject *filled(ndpy_state *state, ndbuf_view *view, PyObject *value)
 
 static PyObject *create(PyObject *module, PyObject *arguments, PyObject *keywords, const char *signature, int is_zeroed)
 {
-    static char *names[] = {"shape", "format", "device", NULL};
+    static const char *const names[] = {"shape", "format", "device", NULL};
     ndpy_state *state = PyModule_GetState(module);
     PyObject *shape = NULL, *format = Py_None, *device = Py_None;
     ndbuf_view view = {0};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, signature, names, &shape, &format, &device) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, signature, (char **)names, &shape, &format, &device) ||
         !create_view(state, shape, format, device, &view)) {
         return NULL;
     }
@@ -79,11 +79,11 @@ PyObject *ndpy_zeros(PyObject *module, PyObject *arguments, PyObject *keywords)
 
 PyObject *ndpy_full(PyObject *module, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"shape", "value", "format", "device", NULL};
+    static const char *const names[] = {"shape", "value", "format", "device", NULL};
     ndpy_state *state = PyModule_GetState(module);
     PyObject *shape = NULL, *value = NULL, *format = Py_None, *device = Py_None;
     ndbuf_view view = {0};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|OO:full", names, &shape, &value, &format, &device) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|OO:full", (char **)names, &shape, &value, &format, &device) ||
         !create_view(state, shape, format, device, &view)) {
         return NULL;
     }
@@ -93,7 +93,7 @@ PyObject *ndpy_full(PyObject *module, PyObject *arguments, PyObject *keywords)
 /* _map_file(path, readonly): all bytes of a file. */
 PyObject *ndpy_map_file(PyObject *module, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"path", "readonly", NULL};
+    static const char *const names[] = {"path", "readonly", NULL};
     ndpy_state *state = PyModule_GetState(module);
     PyObject *path = NULL;
     int readonly = 0;
@@ -101,7 +101,7 @@ PyObject *ndpy_map_file(PyObject *module, PyObject *arguments, PyObject *keyword
     ndbuf_status status;
     ndbuf_storage *storage = NULL;
     ndbuf_view view = {0};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O&p:_map_file", names, PyUnicode_FSConverter, &path,
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O&p:_map_file", (char **)names, PyUnicode_FSConverter, &path,
                                      &readonly)) {
         return NULL;
     }

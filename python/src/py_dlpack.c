@@ -145,11 +145,11 @@ static PyObject *export_view(const ndbuf_view *view, const dlpack_request *reque
 
 PyObject *ndpy_dlpack(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"stream", "max_version", "dl_device", "copy", NULL};
+    static const char *const names[] = {"stream", "max_version", "dl_device", "copy", NULL};
     ndpy_view *self = (ndpy_view *)object;
     PyObject *stream = Py_None, *max_version = Py_None, *dl_device = Py_None, *copy = Py_None;
     dlpack_request parsed = {0};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$OOOO:__dlpack__", names, &stream, &max_version, &dl_device,
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$OOOO:__dlpack__", (char **)names, &stream, &max_version, &dl_device,
                                      &copy) ||
         !ndpy_view_enter(self)) {
         return NULL;

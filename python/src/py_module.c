@@ -174,7 +174,7 @@ static PyObject *module_view(PyObject *module, PyObject *object)
 
 static PyObject *module_can_cast(PyObject *module, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"src", "dst", "casting", NULL};
+    static const char *const names[] = {"src", "dst", "casting", NULL};
     PyObject *src_text, *dst_text;
     const char *rule = "safe";
     ndbuf_casting casting;
@@ -182,7 +182,7 @@ static PyObject *module_can_cast(PyObject *module, PyObject *arguments, PyObject
     ndbuf_format *dst = NULL;
     ndbuf_error err = {0};
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|s:can_cast", names, &src_text, &dst_text, &rule) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|s:can_cast", (char **)names, &src_text, &dst_text, &rule) ||
         !ndpy_parse_casting(rule, &casting) || !ndpy_parse_format(src_text, &src)) {
         return NULL;
     }
@@ -266,7 +266,7 @@ static void module_free(void *module)
     (void)module_clear(module);
 }
 
-static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, (void *)module_exec},
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, NDPY_SLOT(module_exec)},
 #ifdef Py_GIL_DISABLED
                                           {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
@@ -281,6 +281,8 @@ static struct PyModuleDef module_definition = {PyModuleDef_HEAD_INIT,
                                                module_traverse,
                                                module_clear,
                                                module_free};
+
+PyMODINIT_FUNC PyInit__ndbuf(void);
 
 PyMODINIT_FUNC PyInit__ndbuf(void)
 {

@@ -16,6 +16,9 @@
 /* Free-threaded interpreters have no stable ABI: there the module is compiled for one version, and other threads run
  * at the same time. What is shared is atomic, or a dict. */
 
+/* Python's tables of slots take functions as void *, which ISO C converts by way of an integer only. */
+#define NDPY_SLOT(function) ((void *)(uintptr_t)(function))
+
 typedef struct ndpy_state {
     PyTypeObject *view_type;
     PyTypeObject *queue_type;

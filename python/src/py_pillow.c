@@ -182,7 +182,7 @@ static const char *check_rows(const probe *p, const imaging_of_number *imaging)
 /* _from_imaging(capsule, mode, mode_number, type, bands, pixelsize, band_stride, format, size, readonly) */
 PyObject *ndpy_from_imaging(PyObject *module, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"capsule",     "mode",   "mode_number", "type",     "bands", "pixelsize",
+    static const char *const names[] = {"capsule",     "mode",   "mode_number", "type",     "bands", "pixelsize",
                             "band_stride", "format", "size",        "readonly", NULL};
     ndpy_state *state = PyModule_GetState(module);
     PyObject *capsule, *format;
@@ -190,7 +190,7 @@ PyObject *ndpy_from_imaging(PyObject *module, PyObject *arguments, PyObject *key
     int band_stride, readonly;
     imaging_of_number imaging;
     probe p;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OsiiiiiO(ii)p:_from_imaging", names, &capsule, &facts.mode,
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OsiiiiiO(ii)p:_from_imaging", (char **)names, &capsule, &facts.mode,
                                      &facts.mode_number, &facts.type, &facts.bands, &facts.pixelsize, &band_stride,
                                      &format, &facts.width, &facts.height, &readonly)) {
         return NULL;

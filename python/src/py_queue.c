@@ -78,7 +78,7 @@ int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, co
 
 static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"device", "native", NULL};
+    static const char *const names[] = {"device", "native", NULL};
     ndpy_state *state = PyType_GetModuleState(type);
     PyObject *spec = NULL;
     PyObject *native = Py_None;
@@ -87,7 +87,7 @@ static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
     ndbuf_error err = {0};
     ndbuf_status status;
     void *handle = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:Queue", names, &spec, &native) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:Queue", (char **)names, &spec, &native) ||
         !ndpy_device_open(state, spec, &device) || (native != Py_None && !native_handle(native, &handle))) {
         return NULL;
     }
@@ -111,7 +111,7 @@ static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
 static void queue_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
-    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    freefunc free_object = (freefunc)(uintptr_t)PyType_GetSlot(type, Py_tp_free);
     ndbuf_queue *queue = ((ndpy_queue *)object)->queue;
     Py_BEGIN_ALLOW_THREADS
     ndbuf_queue_release(queue);
@@ -182,8 +182,8 @@ static const char queue_text[] =
     "A queue of a device, which runs copies in order while the program goes on; over a native one of the caller's\n"
     "own if given, which must outlive it. In a with statement, it is waited for at the end.";
 
-static PyType_Slot queue_slots[] = {{Py_tp_doc, (void *)queue_text},   {Py_tp_new, (void *)queue_new},
-                                    {Py_tp_dealloc, (void *)queue_dealloc}, {Py_tp_methods, queue_methods},
+static PyType_Slot queue_slots[] = {{Py_tp_doc, (void *)queue_text},   {Py_tp_new, NDPY_SLOT(queue_new)},
+                                    {Py_tp_dealloc, NDPY_SLOT(queue_dealloc)}, {Py_tp_methods, queue_methods},
                                     {Py_tp_getset, queue_getters},     {0, NULL}};
 
 PyType_Spec ndpy_queue_spec = {"ndbuf.Queue", sizeof(ndpy_queue), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,

@@ -82,7 +82,7 @@ static ndbuf_status complete_shape(const ndbuf_view *view, int32_t ndim, int64_t
 
 PyObject *ndpy_reshape(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"shape", "order", NULL};
+    static const char *const names[] = {"shape", "order", NULL};
     ndpy_view *self = (ndpy_view *)object;
     PyObject *dims = NULL;
     const char *order = "C";
@@ -90,7 +90,7 @@ PyObject *ndpy_reshape(PyObject *object, PyObject *arguments, PyObject *keywords
     ndbuf_error err = {0};
     int64_t shape[NDBUF_MAX_NDIM];
     int32_t ndim = 0;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|s:reshape", names, &dims, &order) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|s:reshape", (char **)names, &dims, &order) ||
         !ndpy_parse_dims(dims, &ndim, shape, "shape") || !ndpy_view_enter(self)) {
         return NULL;
     }
@@ -105,7 +105,7 @@ PyObject *ndpy_reshape(PyObject *object, PyObject *arguments, PyObject *keywords
 
 PyObject *ndpy_cast(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"format", "shape", NULL};
+    static const char *const names[] = {"format", "shape", NULL};
     ndpy_view *self = (ndpy_view *)object;
     PyObject *text = NULL;
     PyObject *dims = Py_None;
@@ -114,7 +114,7 @@ PyObject *ndpy_cast(PyObject *object, PyObject *arguments, PyObject *keywords)
     ndbuf_error err = {0};
     int64_t shape[NDBUF_MAX_NDIM];
     int32_t ndim = 0;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:cast", names, &text, &dims) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:cast", (char **)names, &text, &dims) ||
         (dims != Py_None && !ndpy_parse_dims(dims, &ndim, shape, "shape")) || !ndpy_parse_format(text, &format)) {
         return NULL;
     }

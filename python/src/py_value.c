@@ -458,10 +458,10 @@ static int copy_to_bytes(const ndbuf_view *src, char order, PyObject *bytes)
 
 PyObject *ndpy_tobytes(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"order", NULL};
+    static const char *const names[] = {"order", NULL};
     ndpy_view *self = (ndpy_view *)object;
     const char *order = "C";
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|z:tobytes", names, &order)) {
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|z:tobytes", (char **)names, &order)) {
         return NULL;
     }
     order = order == NULL ? "C" : order;

@@ -97,7 +97,7 @@ static void view_dealloc(PyObject *object)
 {
     ndpy_view *self = (ndpy_view *)object;
     PyTypeObject *type = Py_TYPE(object);
-    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    freefunc free_object = (freefunc)(uintptr_t)PyType_GetSlot(type, Py_tp_free);
     if (self->weak_references != NULL) {
         PyObject_ClearWeakRefs(object);
     }
@@ -327,10 +327,10 @@ static PyObject *view_cuda_array_interface(PyObject *object, void *closure)
 
 static PyObject *view_array(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"dtype", "copy", NULL};
+    static const char *const names[] = {"dtype", "copy", NULL};
     PyObject *dtype = Py_None;
     PyObject *copy = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|OO:__array__", names, &dtype, &copy)) {
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|OO:__array__", (char **)names, &dtype, &copy)) {
         return NULL;
     }
     PyObject *all = PyTuple_Pack(3, object, dtype, copy);
@@ -433,18 +433,18 @@ static const char view_text[] =
     "protocol, DLPack, __array_interface__ and __cuda_array_interface__.";
 
 static PyType_Slot view_slots[] = {{Py_tp_doc, (void *)view_text},
-                                   {Py_tp_dealloc, (void *)view_dealloc},
-                                   {Py_tp_repr, (void *)view_repr},
+                                   {Py_tp_dealloc, NDPY_SLOT(view_dealloc)},
+                                   {Py_tp_repr, NDPY_SLOT(view_repr)},
                                    {Py_tp_methods, view_methods},
                                    {Py_tp_getset, view_getters},
                                    {Py_tp_members, view_members},
-                                   {Py_mp_length, (void *)ndpy_length},
-                                   {Py_mp_subscript, (void *)ndpy_subscript},
-                                   {Py_mp_ass_subscript, (void *)ndpy_assign_subscript},
-                                   {Py_sq_length, (void *)ndpy_length},
-                                   {Py_sq_item, (void *)ndpy_item},
-                                   {Py_bf_getbuffer, (void *)ndpy_get_buffer},
-                                   {Py_bf_releasebuffer, (void *)ndpy_release_buffer},
+                                   {Py_mp_length, NDPY_SLOT(ndpy_length)},
+                                   {Py_mp_subscript, NDPY_SLOT(ndpy_subscript)},
+                                   {Py_mp_ass_subscript, NDPY_SLOT(ndpy_assign_subscript)},
+                                   {Py_sq_length, NDPY_SLOT(ndpy_length)},
+                                   {Py_sq_item, NDPY_SLOT(ndpy_item)},
+                                   {Py_bf_getbuffer, NDPY_SLOT(ndpy_get_buffer)},
+                                   {Py_bf_releasebuffer, NDPY_SLOT(ndpy_release_buffer)},
                                    {0, NULL}};
 
 PyType_Spec ndpy_view_spec = {"ndbuf.View", sizeof(ndpy_view), 0,
