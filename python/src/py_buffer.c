@@ -44,7 +44,7 @@ static const char *native_format(const char *format, char out_text[4])
         return format;
     }
     size_t length = strlen(format);
-    if (length == 2 && strchr("bBhHiIefd", format[1]) != NULL) {
+    if (length == 2 && strchr("?cbBhHiIefd", format[1]) != NULL) {
         out_text[0] = format[1];
     } else if (length == 2 && strchr("qQ", format[1]) != NULL) {
         int is_long = sizeof(long) == sizeof(int64_t);
@@ -120,6 +120,47 @@ static Py_ssize_t *strides_of(buffer_export *export, int flags)
     return export->strides;
 }
 
+void ndpy_prepare_buffer(ndpy_view *self)
+{
+    const ndbuf_view *view = &self->view;
+    if (view->device.type != NDBUF_DEVICE_CPU || view->ready != NULL || view->handle == NULL ||
+        (view->ndim > 0 && view->strides == NULL)) {
+        return;
+    }
+    self->plain_address = (char *)view->handle + view->byte_offset;
+    self->plain_format = native_format(view->format == NULL ? "B" : view->format, self->plain_format_text);
+}
+
+/* What everybody gets. */
+static void fill_common(Py_buffer *buffer, PyObject *object, const ndbuf_view *view)
+{
+    buffer->obj = object;
+    Py_INCREF(object);
+    buffer->len = (Py_ssize_t)view->nbytes;
+    buffer->itemsize = (Py_ssize_t)view->itemsize;
+    buffer->readonly = (view->flags & NDBUF_VIEW_READONLY) != 0;
+    buffer->ndim = view->ndim;
+    buffer->shape = view->ndim == 0 ? NULL : (Py_ssize_t *)(void *)view->shape;
+    buffer->suboffsets = (Py_ssize_t *)(void *)view->suboffsets;
+}
+
+/* Answers the request that asks for nothing and takes everything, which the exporter would answer with the view as it
+ * is. It is what memoryview asks for, and costs no more than with Python's own types. */
+static int get_plain_buffer(ndpy_view *self, Py_buffer *buffer, int flags)
+{
+    const ndbuf_view *view = &self->view;
+    if (self->plain_address == NULL || (flags & ~PyBUF_WRITABLE) != PyBUF_FULL_RO ||
+        ((flags & PyBUF_WRITABLE) != 0 && (view->flags & NDBUF_VIEW_READONLY) != 0)) {
+        return 0;
+    }
+    fill_common(buffer, (PyObject *)self, view);
+    buffer->buf = self->plain_address;
+    buffer->format = (char *)self->plain_format;
+    buffer->strides = view->ndim == 0 ? NULL : (Py_ssize_t *)(void *)view->strides;
+    buffer->internal = NULL;
+    return 1;
+}
+
 int ndpy_get_buffer(PyObject *object, Py_buffer *buffer, int flags)
 {
     ndpy_view *self = (ndpy_view *)object;
@@ -137,6 +178,9 @@ int ndpy_get_buffer(PyObject *object, Py_buffer *buffer, int flags)
         Py_XDECREF(traceback);
         return -1;
     }
+    if (get_plain_buffer(self, buffer, flags)) {
+        return 0;
+    }
     buffer_export *export = acquire(self, flags);
     if (export == NULL) {
         ndpy_view_leave(self);
@@ -144,23 +188,16 @@ int ndpy_get_buffer(PyObject *object, Py_buffer *buffer, int flags)
     }
     const ndbuf_view *view = &export->view;
     static char nothing;
+    fill_common(buffer, object, view);
     buffer->buf = (char *)view->handle + view->byte_offset;
     if (view->handle == NULL) {
         buffer->buf = &nothing; /* no items; consumers dislike NULL */
     }
-    buffer->obj = object;
-    Py_INCREF(object);
-    buffer->len = (Py_ssize_t)view->nbytes;
-    buffer->itemsize = (Py_ssize_t)view->itemsize;
-    buffer->readonly = (view->flags & NDBUF_VIEW_READONLY) != 0;
-    buffer->ndim = view->ndim;
     buffer->format = NULL;
     if ((flags & PyBUF_FORMAT) == PyBUF_FORMAT) {
         buffer->format = (char *)native_format(view->format == NULL ? "B" : view->format, export->format);
     }
-    buffer->shape = view->ndim == 0 ? NULL : (Py_ssize_t *)(void *)view->shape;
     buffer->strides = strides_of(export, flags);
-    buffer->suboffsets = (Py_ssize_t *)(void *)view->suboffsets;
     buffer->internal = export;
     return 0;
 }
@@ -168,7 +205,9 @@ int ndpy_get_buffer(PyObject *object, Py_buffer *buffer, int flags)
 void ndpy_release_buffer(PyObject *object, Py_buffer *buffer)
 {
     buffer_export *export = buffer->internal;
-    ndbuf_view_release(&export->view);
-    PyMem_Free(export);
+    if (export != NULL) {
+        ndbuf_view_release(&export->view);
+        PyMem_Free(export);
+    }
     ndpy_view_leave((ndpy_view *)object);
 }

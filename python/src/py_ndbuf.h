@@ -32,6 +32,9 @@ typedef struct ndpy_view {
     _Atomic(ndbuf_exporter *) exporter; /* made when first needed */
     atomic_llong nuses;                 /* running calls and exported buffers; -1: released */
     PyObject *weak_references;
+    void *plain_address;       /* of item 0..0, if whoever takes everything gets the view as it is; else NULL */
+    const char *plain_format;  /* in native codes */
+    char plain_format_text[4]; /* what it may point to */
 } ndpy_view;
 
 /* -- py_error.c -- */
@@ -108,6 +111,9 @@ PyObject *ndpy_from_pointer(PyObject *module, PyObject *arguments, PyObject *key
 PyObject *ndpy_array_struct(PyObject *module, PyObject *capsule);
 
 /* -- py_buffer.c: the two slots of the buffer protocol -- */
+
+/* Prepares a new View's answer to those who can take everything: memoryview, and NumPy. */
+void ndpy_prepare_buffer(ndpy_view *self);
 
 int ndpy_get_buffer(PyObject *object, Py_buffer *buffer, int flags);
 void ndpy_release_buffer(PyObject *object, Py_buffer *buffer);

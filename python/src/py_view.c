@@ -35,6 +35,7 @@ PyObject *ndpy_view_wrap(ndpy_state *state, ndbuf_view *view)
         return NULL;
     }
     ndbuf_view_move(&self->view, view);
+    ndpy_prepare_buffer(self);
     return (PyObject *)self;
 }
 
