@@ -26,6 +26,7 @@ SYSTEM_HEADERS = {
     "core/sync.h": {"pthread.h", "process.h", "windows.h"},
     "core/environment.c": {"unistd.h"},
     "core/ref_count.h": {"sys/single_threaded.h"},  # where __has_include finds it
+    "include/ndbuf/mpi.h": {"mpi.h"},
 }
 
 # What the library's own code may not say, and where it may after all.
