@@ -28,7 +28,8 @@ static void array_destroy(PyObject *capsule)
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     if (array->release != NULL) {
-        Py_BEGIN_ALLOW_THREADS array->release(array);
+        Py_BEGIN_ALLOW_THREADS
+        array->release(array);
         Py_END_ALLOW_THREADS
     }
     PyErr_Restore(type, value, traceback);
@@ -70,9 +71,10 @@ static PyObject *export_view(const ndbuf_view *view, const char *array_name)
         PyMem_Free(array);
         return PyErr_NoMemory();
     }
-    Py_BEGIN_ALLOW_THREADS status = ndbuf_arrow_export(view, &options, schema, array, NULL, &err);
-    Py_END_ALLOW_THREADS if (status != NDBUF_OK)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_arrow_export(view, &options, schema, array, NULL, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
         PyMem_Free(schema);
         PyMem_Free(array);
         return ndpy_raise_buffer_error(&err);
@@ -167,7 +169,9 @@ PyObject *ndpy_from_arrow(ndpy_state *state, PyObject *object, PyObject *method)
         return NULL;
     }
     struct ArrowSchema *schema = PyCapsule_GetPointer(schema_capsule, SCHEMA);
-    Py_BEGIN_ALLOW_THREADS status = ndbuf_arrow_import(schema, &array, NULL, &view, NULL, &err);
-    Py_END_ALLOW_THREADS Py_DECREF(pair);
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_arrow_import(schema, &array, NULL, &view, NULL, &err);
+    Py_END_ALLOW_THREADS
+    Py_DECREF(pair);
     return status == NDBUF_OK ? ndpy_view_wrap(state, &view) : ndpy_raise_buffer_error(&err);
 }

@@ -80,7 +80,8 @@ static buffer_export *acquire(ndpy_view *self, int flags)
     if (self->view.ready == NULL) {
         status = ndbuf_view_acquire(&export->view, exporter, &request, &err);
     } else {
-        Py_BEGIN_ALLOW_THREADS status = ndbuf_view_acquire(&export->view, exporter, &request, &err);
+        Py_BEGIN_ALLOW_THREADS
+        status = ndbuf_view_acquire(&export->view, exporter, &request, &err);
         Py_END_ALLOW_THREADS
     }
     if (status != NDBUF_OK) {

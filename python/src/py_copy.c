@@ -8,9 +8,10 @@ int ndpy_copy_views(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting 
 {
     ndbuf_error err = {0};
     ndbuf_status status;
-    Py_BEGIN_ALLOW_THREADS status = ndbuf_copy_cast(dst, src, casting, flags, queue, &err);
-    Py_END_ALLOW_THREADS if (status != NDBUF_OK)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_copy_cast(dst, src, casting, flags, queue, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
         ndpy_raise(&err);
         return 0;
     }
@@ -30,8 +31,10 @@ int ndpy_fill(const ndbuf_view *dst, PyObject *value)
         PyMem_Free(item);
         return 0;
     }
-    Py_BEGIN_ALLOW_THREADS status = ndbuf_fill(dst, item, dst->itemsize, NULL, &err);
-    Py_END_ALLOW_THREADS PyMem_Free(item);
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_fill(dst, item, dst->itemsize, NULL, &err);
+    Py_END_ALLOW_THREADS
+    PyMem_Free(item);
     if (status != NDBUF_OK) {
         ndpy_raise(&err);
     }
@@ -52,10 +55,10 @@ static int create_packed(const ndbuf_view *view, ndbuf_device *device, ndbuf_for
     if (format == NULL) {
         format = ndbuf_view_format(view);
     }
-    Py_BEGIN_ALLOW_THREADS status =
-        ndbuf_view_create(&packed, device, format, view->ndim, order == 'F' ? reversed : view->shape, &err);
-    Py_END_ALLOW_THREADS if (status == NDBUF_OK && order == 'F')
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_view_create(&packed, device, format, view->ndim, order == 'F' ? reversed : view->shape, &err);
+    Py_END_ALLOW_THREADS
+    if (status == NDBUF_OK && order == 'F') {
         status = ndbuf_view_transpose(&packed, &packed, &err);
     }
     if (status != NDBUF_OK) {
@@ -90,7 +93,8 @@ int ndpy_on_host(const ndbuf_view *view, ndbuf_view *out_view)
         return ndpy_copy_packed(view, ndbuf_device_cpu(), NULL, 'C', NDBUF_CASTING_NO, 0, out_view);
     }
     if (view->ready != NULL) {
-        Py_BEGIN_ALLOW_THREADS status = ndbuf_event_wait(view->ready, &err);
+        Py_BEGIN_ALLOW_THREADS
+        status = ndbuf_event_wait(view->ready, &err);
         Py_END_ALLOW_THREADS
     }
     if (status == NDBUF_OK) {
@@ -130,7 +134,8 @@ PyObject *ndpy_copy(PyObject *module, PyObject *arguments, PyObject *keywords)
         ndpy_view_leave(dst);
     }
     if (queue != NULL) {
-        Py_BEGIN_ALLOW_THREADS ndbuf_queue_release(queue); /* waits, unless somebody else has the queue, too */
+        Py_BEGIN_ALLOW_THREADS
+        ndbuf_queue_release(queue); /* waits, unless somebody else has the queue, too */
         Py_END_ALLOW_THREADS
     }
     Py_XDECREF((PyObject *)dst);

@@ -15,8 +15,10 @@ static int create_view(ndpy_state *state, PyObject *shape, PyObject *text, PyObj
         !ndpy_parse_format(text, &format)) {
         return 0;
     }
-    Py_BEGIN_ALLOW_THREADS status = ndbuf_view_create(out_view, device, format, ndim, dims, &err);
-    Py_END_ALLOW_THREADS ndbuf_format_release(format);
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_view_create(out_view, device, format, ndim, dims, &err);
+    Py_END_ALLOW_THREADS
+    ndbuf_format_release(format);
     if (status != NDBUF_OK) {
         ndpy_raise(&err);
         return 0;
@@ -85,8 +87,10 @@ PyObject *ndpy_map_file(PyObject *module, PyObject *arguments)
         return NULL;
     }
     const char *name = PyBytes_AsString(path);
-    Py_BEGIN_ALLOW_THREADS status = ndbuf_storage_map_file(name, readonly ? NDBUF_STORAGE_READONLY : 0, &storage, &err);
-    Py_END_ALLOW_THREADS Py_DECREF(path);
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_storage_map_file(name, readonly ? NDBUF_STORAGE_READONLY : 0, &storage, &err);
+    Py_END_ALLOW_THREADS
+    Py_DECREF(path);
     if (status != NDBUF_OK) {
         return ndpy_raise(&err);
     }

@@ -9,6 +9,16 @@
 #define CAPSULE_VERSIONED "dltensor_versioned"
 
 /* Ends a tensor that nobody consumed: consumers change the capsule's name. */
+static void end_unconsumed(DLManagedTensorVersioned *versioned, DLManagedTensor *legacy)
+{
+    if (versioned != NULL) {
+        versioned->deleter(versioned);
+    }
+    if (legacy != NULL) {
+        legacy->deleter(legacy);
+    }
+}
+
 static void capsule_destroy(PyObject *capsule)
 {
     PyObject *type, *value, *traceback;
@@ -20,15 +30,10 @@ static void capsule_destroy(PyObject *capsule)
     } else if (PyCapsule_IsValid(capsule, CAPSULE)) {
         legacy = PyCapsule_GetPointer(capsule, CAPSULE);
     }
-    Py_BEGIN_ALLOW_THREADS if (versioned != NULL)
-    {
-        versioned->deleter(versioned);
-    }
-    else if (legacy != NULL)
-    {
-        legacy->deleter(legacy);
-    }
-    Py_END_ALLOW_THREADS PyErr_Restore(type, value, traceback);
+    Py_BEGIN_ALLOW_THREADS
+    end_unconsumed(versioned, legacy);
+    Py_END_ALLOW_THREADS
+    PyErr_Restore(type, value, traceback);
 }
 
 /* -- export -- */
@@ -119,35 +124,39 @@ static int parse_copy(const ndbuf_view *view, PyObject *copy, dlpack_request *re
 }
 
 /* A capsule that owns the tensor of `view`. */
-static PyObject *export_view(const ndbuf_view *view, const dlpack_request *request)
+static PyObject *export_versioned(const ndbuf_view *view, const ndbuf_dlpack_export_options *options)
 {
     ndbuf_error err = {0};
-    DLManagedTensorVersioned *versioned = NULL;
-    DLManagedTensor *legacy = NULL;
-    PyObject *capsule;
     ndbuf_status status;
-    Py_BEGIN_ALLOW_THREADS if (request->is_versioned)
-    {
-        status = ndbuf_dlpack_export(view, &request->options, &versioned, NULL, &err);
-    }
-    else
-    {
-        status = ndbuf_dlpack_export_legacy(view, &request->options, &legacy, NULL, &err);
-    }
-    Py_END_ALLOW_THREADS if (status != NDBUF_OK)
-    {
+    DLManagedTensorVersioned *tensor = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_dlpack_export(view, options, &tensor, NULL, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
         return ndpy_raise_buffer_error(&err);
     }
-    if (request->is_versioned) {
-        capsule = PyCapsule_New(versioned, CAPSULE_VERSIONED, capsule_destroy);
-        if (capsule == NULL) {
-            versioned->deleter(versioned);
-        }
-    } else {
-        capsule = PyCapsule_New(legacy, CAPSULE, capsule_destroy);
-        if (capsule == NULL) {
-            legacy->deleter(legacy);
-        }
+    PyObject *capsule = PyCapsule_New(tensor, CAPSULE_VERSIONED, capsule_destroy);
+    if (capsule == NULL) {
+        end_unconsumed(tensor, NULL);
+    }
+    return capsule;
+}
+
+/* The same for consumers from before DLPack 1.0. */
+static PyObject *export_legacy(const ndbuf_view *view, const ndbuf_dlpack_export_options *options)
+{
+    ndbuf_error err = {0};
+    ndbuf_status status;
+    DLManagedTensor *tensor = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_dlpack_export_legacy(view, options, &tensor, NULL, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
+        return ndpy_raise_buffer_error(&err);
+    }
+    PyObject *capsule = PyCapsule_New(tensor, CAPSULE, capsule_destroy);
+    if (capsule == NULL) {
+        end_unconsumed(NULL, tensor);
     }
     return capsule;
 }
@@ -167,12 +176,14 @@ static PyObject *answer(ndpy_view *self, const dlpack_request *parsed)
     request.copy = parsed->copy;
     request.devices = &parsed->device;
     request.ndevices = 1;
-    Py_BEGIN_ALLOW_THREADS status = ndbuf_view_acquire(&view, exporter, &request, &err);
-    Py_END_ALLOW_THREADS if (status != NDBUF_OK)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_view_acquire(&view, exporter, &request, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
         return ndpy_raise_buffer_error(&err);
     }
-    PyObject *capsule = export_view(&view, parsed);
+    PyObject *capsule =
+        parsed->is_versioned ? export_versioned(&view, &parsed->options) : export_legacy(&view, &parsed->options);
     ndpy_view_clear(&view);
     return capsule;
 }
@@ -257,8 +268,8 @@ static PyObject *consume_capsule(ndpy_state *state, PyObject *capsule, ndbuf_eve
         PyErr_SetString(PyExc_BufferError, "__dlpack__ gave no DLPack capsule, or one that is consumed already");
         return NULL;
     }
-    if (status != NDBUF_OK) {
-        return ndpy_raise_buffer_error(&err);
+    if (status != NDBUF_OK) { /* ValueError where the tensor cannot be true, BufferError where it is not for us */
+        return status == NDBUF_ERR_INVALID ? ndpy_raise(&err) : ndpy_raise_buffer_error(&err);
     }
     if (ready != NULL) {
         ndbuf_view_set_ready(&view, ready);
@@ -274,9 +285,10 @@ static PyObject *consume_in_order(ndpy_state *state, PyObject *method, ndbuf_dev
     ndbuf_queue *queue = NULL;
     ndbuf_event *ready = NULL;
     PyObject *view = NULL;
-    Py_BEGIN_ALLOW_THREADS status = ndbuf_queue_create(device, &queue, &err);
-    Py_END_ALLOW_THREADS if (status != NDBUF_OK)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_queue_create(device, &queue, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
         return ndpy_raise(&err);
     }
     PyObject *stream = PyLong_FromVoidPtr(ndbuf_queue_native(queue));
@@ -290,9 +302,11 @@ static PyObject *consume_in_order(ndpy_state *state, PyObject *method, ndbuf_dev
     }
     Py_XDECREF(capsule);
     Py_XDECREF(stream);
-    Py_BEGIN_ALLOW_THREADS ndbuf_event_release(ready);
+    Py_BEGIN_ALLOW_THREADS
+    ndbuf_event_release(ready);
     ndbuf_queue_release(queue);
-    Py_END_ALLOW_THREADS return view;
+    Py_END_ALLOW_THREADS
+    return view;
 }
 
 /* The device that an object says its memory is on. */

@@ -219,7 +219,8 @@ static int set_ready_behind(ndbuf_view *view, int64_t stream)
     ndbuf_queue *queue = NULL;
     ndbuf_event *event = NULL;
     ndbuf_status status;
-    Py_BEGIN_ALLOW_THREADS status =
+    Py_BEGIN_ALLOW_THREADS
+    status =
         ndbuf_queue_import(ndbuf_storage_device(ndbuf_view_storage(view)), (void *)(uintptr_t)stream, &queue, &err);
     if (status == NDBUF_OK) {
         status = ndbuf_queue_record(queue, &event, &err);
@@ -229,8 +230,8 @@ static int set_ready_behind(ndbuf_view *view, int64_t stream)
     }
     ndbuf_event_release(event);
     ndbuf_queue_release(queue);
-    Py_END_ALLOW_THREADS if (status != NDBUF_OK)
-    {
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
         ndpy_raise(&err);
     }
     return status == NDBUF_OK;
@@ -242,8 +243,8 @@ PyObject *ndpy_from_pointer(PyObject *module, PyObject *arguments)
     PyObject *owner, *address, *format, *shape, *strides, *stream;
     int is_cuda = 0;
     int readonly = 0;
-    int64_t dims[NDBUF_MAX_NDIM];
-    int64_t steps[NDBUF_MAX_NDIM];
+    int64_t dims[NDBUF_MAX_NDIM] = {0};
+    int64_t steps[NDBUF_MAX_NDIM] = {0};
     int64_t native = 0;
     int32_t nstrides = 0;
     ndbuf_view_spec spec = {0};

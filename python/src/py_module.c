@@ -28,8 +28,10 @@ static int open_by_name(ndpy_state *state, PyObject *name, ndbuf_device **out_de
     }
     const char *text = PyBytes_AsString(bytes);
     ndbuf_device *device = NULL;
-    Py_BEGIN_ALLOW_THREADS status = ndbuf_device_open(text, &device, &err);
-    Py_END_ALLOW_THREADS Py_DECREF(bytes);
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_device_open(text, &device, &err);
+    Py_END_ALLOW_THREADS
+    Py_DECREF(bytes);
     if (status != NDBUF_OK) {
         ndpy_raise(&err);
         return 0;
@@ -122,8 +124,10 @@ static PyObject *module_backends(PyObject *module, PyObject *ignored)
         ndbuf_backend_info info = {0};
         ndbuf_error err = {0};
         ndbuf_status status;
-        Py_BEGIN_ALLOW_THREADS status = ndbuf_backend_info_get(i, &info, &err);
-        Py_END_ALLOW_THREADS PyObject *devices = status == NDBUF_OK ? PyList_New(0) : ndpy_raise(&err);
+        Py_BEGIN_ALLOW_THREADS
+        status = ndbuf_backend_info_get(i, &info, &err);
+        Py_END_ALLOW_THREADS
+        PyObject *devices = status == NDBUF_OK ? PyList_New(0) : ndpy_raise(&err);
         for (int32_t k = 0; k < info.ndevices && devices != NULL; k++) {
             PyObject *device = describe_device(state, info.name, k);
             if (device == NULL || PyList_Append(devices, device) != 0) {

@@ -131,11 +131,11 @@ PyObject *ndpy_consume(ndpy_state *state, PyObject *object);
 /* A View by the buffer protocol. */
 PyObject *ndpy_from_buffer(ndpy_state *state, PyObject *object);
 
-/* A view of memory that `owner` keeps alive: it is retained until the last use of the memory.
+/* A view of memory that `object` keeps alive: it is retained until the last use of the memory.
  *
  * device   NULL: the one that CUDA knows for the address.
  * address  of item 0..0; the storage reaches as far as shape and strides do. */
-int ndpy_view_of_memory(PyObject *owner, ndbuf_device *device, void *address, const ndbuf_view_spec *spec,
+int ndpy_view_of_memory(PyObject *object, ndbuf_device *device, void *address, const ndbuf_view_spec *spec,
                         ndbuf_view *out_view);
 
 PyObject *ndpy_from_pointer(PyObject *module, PyObject *arguments);
@@ -151,42 +151,42 @@ void ndpy_release_buffer(PyObject *object, Py_buffer *buffer);
 
 /* -- py_dlpack.c -- */
 
-PyObject *ndpy_dlpack(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_dlpack_device(PyObject *self, PyObject *ignored);
+PyObject *ndpy_dlpack(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_dlpack_device(PyObject *object, PyObject *ignored);
 PyObject *ndpy_from_dlpack(ndpy_state *state, PyObject *object, PyObject *method);
 
 /* -- py_arrow.c -- */
 
-PyObject *ndpy_arrow_device_array(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_arrow_array(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_arrow_device_array(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_arrow_array(PyObject *object, PyObject *arguments, PyObject *keywords);
 PyObject *ndpy_from_arrow(ndpy_state *state, PyObject *object, PyObject *method);
 
 /* -- py_index.c: v[...] and v[...] = x -- */
 
-PyObject *ndpy_subscript(PyObject *self, PyObject *key);
-int ndpy_assign_subscript(PyObject *self, PyObject *key, PyObject *value);
-Py_ssize_t ndpy_length(PyObject *self);
-PyObject *ndpy_item(PyObject *self, Py_ssize_t index);
+PyObject *ndpy_subscript(PyObject *object, PyObject *key);
+int ndpy_assign_subscript(PyObject *object, PyObject *key, PyObject *value);
+Py_ssize_t ndpy_length(PyObject *object);
+PyObject *ndpy_item(PyObject *object, Py_ssize_t index);
 
 /* -- py_shape.c: other views of the same memory -- */
 
-PyObject *ndpy_get_transposed(PyObject *self, void *closure);
-PyObject *ndpy_permute(PyObject *self, PyObject *arguments);
-PyObject *ndpy_reshape(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_cast(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_broadcast_to(PyObject *self, PyObject *shape);
-PyObject *ndpy_to_readonly(PyObject *self, PyObject *ignored);
+PyObject *ndpy_get_transposed(PyObject *object, void *closure);
+PyObject *ndpy_permute(PyObject *object, PyObject *arguments);
+PyObject *ndpy_reshape(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_cast(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_broadcast_to(PyObject *object, PyObject *dims);
+PyObject *ndpy_to_readonly(PyObject *object, PyObject *ignored);
 
 /* -- py_value.c: items as Python objects -- */
 
 /* Packs a Python object into the bytes of an item: itemsize bytes. */
-int ndpy_pack(const ndbuf_format *format, PyObject *value, void *out_item);
+int ndpy_pack(const ndbuf_format *format, PyObject *object, void *out_item);
 
 /* The items of a view that the host can touch: nested lists, or the one object of a 0-d view. */
 PyObject *ndpy_list_of(const ndbuf_view *view);
 
-PyObject *ndpy_tolist(PyObject *self, PyObject *ignored);
-PyObject *ndpy_tobytes(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_tolist(PyObject *object, PyObject *ignored);
+PyObject *ndpy_tobytes(PyObject *object, PyObject *arguments, PyObject *keywords);
 
 /* -- py_copy.c -- */
 
@@ -205,10 +205,10 @@ int ndpy_copy_packed(const ndbuf_view *view, ndbuf_device *device, ndbuf_format 
 int ndpy_on_host(const ndbuf_view *view, ndbuf_view *out_view);
 
 PyObject *ndpy_copy(PyObject *module, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_view_copy(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_astype(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_to(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_explain(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_view_copy(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_astype(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_to(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_explain(PyObject *object, PyObject *arguments, PyObject *keywords);
 
 /* -- py_queue.c -- */
 

@@ -75,13 +75,20 @@ int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, co
     if (!native_handle(stream, &handle)) {
         return 0;
     }
-    Py_BEGIN_ALLOW_THREADS status =
-        ndbuf_queue_import(ndbuf_storage_device(ndbuf_view_storage(view)), handle, out_queue, &err);
-    Py_END_ALLOW_THREADS if (status != NDBUF_OK)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_queue_import(ndbuf_storage_device(ndbuf_view_storage(view)), handle, out_queue, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
         ndpy_raise(&err);
     }
     return status == NDBUF_OK;
+}
+
+/* A queue of a device, over a native one unless that is NULL. */
+static ndbuf_status open_queue(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err)
+{
+    return native == NULL ? ndbuf_queue_create(device, out_queue, err)
+                          : ndbuf_queue_import(device, native, out_queue, err);
 }
 
 static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
@@ -99,16 +106,10 @@ static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
         !ndpy_device_open(state, spec, &device) || (native != Py_None && !native_handle(native, &handle))) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS if (native == Py_None)
-    {
-        status = ndbuf_queue_create(device, &queue, &err);
-    }
-    else
-    {
-        status = ndbuf_queue_import(device, handle, &queue, &err);
-    }
-    Py_END_ALLOW_THREADS if (status != NDBUF_OK)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = open_queue(device, handle, &queue, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
         return ndpy_raise(&err);
     }
     ndpy_queue *self = (ndpy_queue *)PyType_GenericAlloc(type, 0);
@@ -125,8 +126,10 @@ static void queue_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     freefunc free_object = (freefunc)(uintptr_t)PyType_GetSlot(type, Py_tp_free);
     ndbuf_queue *queue = ((ndpy_queue *)object)->queue;
-    Py_BEGIN_ALLOW_THREADS ndbuf_queue_release(queue);
-    Py_END_ALLOW_THREADS free_object(object);
+    Py_BEGIN_ALLOW_THREADS
+    ndbuf_queue_release(queue);
+    Py_END_ALLOW_THREADS
+    free_object(object);
     Py_DECREF(type);
 }
 
@@ -135,9 +138,10 @@ static PyObject *queue_wait(PyObject *object, PyObject *ignored)
     ndbuf_error err = {0};
     ndbuf_status status;
     (void)ignored;
-    Py_BEGIN_ALLOW_THREADS status = ndbuf_queue_wait(((ndpy_queue *)object)->queue, &err);
-    Py_END_ALLOW_THREADS if (status != NDBUF_OK)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_queue_wait(((ndpy_queue *)object)->queue, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
         return ndpy_raise(&err);
     }
     Py_RETURN_NONE;

@@ -22,7 +22,8 @@ void ndpy_view_clear(ndbuf_view *view)
         ndbuf_view_release(view);
         return;
     }
-    Py_BEGIN_ALLOW_THREADS ndbuf_view_release(view);
+    Py_BEGIN_ALLOW_THREADS
+    ndbuf_view_release(view);
     Py_END_ALLOW_THREADS
 }
 
@@ -364,7 +365,8 @@ static PyObject *view_wait(PyObject *object, PyObject *ignored)
         return NULL;
     }
     if (self->view.ready != NULL) {
-        Py_BEGIN_ALLOW_THREADS status = ndbuf_event_wait(self->view.ready, &err);
+        Py_BEGIN_ALLOW_THREADS
+        status = ndbuf_event_wait(self->view.ready, &err);
         Py_END_ALLOW_THREADS
     }
     ndpy_view_leave(self);
