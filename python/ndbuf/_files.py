@@ -4,7 +4,7 @@ import ast
 import math
 
 from . import _ndbuf
-from ._array_interface import _format_of
+from ._array_interface import format_of, format_of_descr
 
 _MAGIC = b"\x93NUMPY"
 
@@ -26,8 +26,8 @@ def _read_npy_header(raw):
         shape = tuple(int(extent) for extent in shape)
     except (KeyError, SyntaxError, TypeError, ValueError, RecursionError) as error:
         raise ValueError("the header of the .npy file is malformed: %s" % error) from None
-    interface = {"typestr": "|V", "descr": descr} if isinstance(descr, list) else {"typestr": descr}
-    return _format_of(interface), shape, "F" if is_fortran else "C", start + length
+    format = format_of_descr(descr)[0] if isinstance(descr, list) else format_of(descr)
+    return format, shape, "F" if is_fortran else "C", start + length
 
 
 def open(path, mode="r", format=None, shape=None, offset=0, order="C"):

@@ -42,30 +42,38 @@ int ndpy_parse_dims(PyObject *dims, int32_t *out_ndim, int64_t *out_dims, const 
     return is_good;
 }
 
+int ndpy_parse_pair(PyObject *pair, const char *what, int32_t out_pair[2])
+{
+    int64_t numbers[NDBUF_MAX_NDIM];
+    int32_t count = 0;
+    if (!ndpy_parse_dims(pair, &count, numbers, what)) {
+        return 0;
+    }
+    if (count != 2 || numbers[0] != (int32_t)numbers[0] || numbers[1] != (int32_t)numbers[1]) {
+        PyErr_Format(PyExc_TypeError, "%s must be a pair of ints, not %R", what, pair);
+        return 0;
+    }
+    out_pair[0] = (int32_t)numbers[0];
+    out_pair[1] = (int32_t)numbers[1];
+    return 1;
+}
+
 int ndpy_parse_format(PyObject *text, ndbuf_format **out_format)
 {
     ndbuf_error err = {0};
-    Py_ssize_t length = 0;
-    const char *utf8 = NULL;
-    if (text != NULL && text != Py_None) {
-        if (!PyUnicode_Check(text)) {
-            PyErr_SetString(PyExc_TypeError, "format must be a str in the syntax of PEP 3118");
-            return 0;
-        }
-        utf8 = PyUnicode_AsUTF8AndSize(text, &length);
-        if (utf8 == NULL) {
-            return 0;
-        }
-        if (strlen(utf8) != (size_t)length) {
-            PyErr_SetString(PyExc_ValueError, "format contains a null character");
+    PyObject *bytes = NULL;
+    if (text != Py_None) {
+        bytes = ndpy_bytes_of(text, "format");
+        if (bytes == NULL) {
             return 0;
         }
     }
-    if (ndbuf_format_parse(utf8, 0, out_format, &err) != NDBUF_OK) {
+    ndbuf_status status = ndbuf_format_parse(bytes == NULL ? NULL : PyBytes_AsString(bytes), 0, out_format, &err);
+    Py_XDECREF(bytes);
+    if (status != NDBUF_OK) {
         ndpy_raise(&err);
-        return 0;
     }
-    return 1;
+    return status == NDBUF_OK;
 }
 
 int ndpy_parse_casting(const char *name, ndbuf_casting *out_casting)
@@ -80,6 +88,35 @@ int ndpy_parse_casting(const char *name, ndbuf_casting *out_casting)
     return 0;
 }
 
+int ndpy_parse_order(const char *name, const char *allowed, char *out_order)
+{
+    if (strlen(name) != 1 || strchr(allowed, name[0]) == NULL) {
+        PyErr_Format(PyExc_ValueError, "order must be one of the letters %s, not '%s'", allowed, name);
+        return 0;
+    }
+    *out_order = name[0];
+    return 1;
+}
+
+PyObject *ndpy_str_of(const char *bytes)
+{
+    return PyUnicode_DecodeUTF8(bytes, (Py_ssize_t)strlen(bytes), "surrogateescape");
+}
+
+PyObject *ndpy_bytes_of(PyObject *text, const char *what)
+{
+    if (!PyUnicode_Check(text)) {
+        PyErr_Format(PyExc_TypeError, "%s must be a str, not %R", what, (PyObject *)Py_TYPE(text));
+        return NULL;
+    }
+    PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "surrogateescape");
+    if (bytes != NULL && strlen(PyBytes_AsString(bytes)) != (size_t)PyBytes_Size(bytes)) {
+        PyErr_Format(PyExc_ValueError, "%s contains a null character", what);
+        Py_CLEAR(bytes);
+    }
+    return bytes;
+}
+
 PyObject *ndpy_tuple_of(int32_t count, const int64_t *numbers)
 {
     PyObject *tuple = PyTuple_New(count);
@@ -90,4 +127,22 @@ PyObject *ndpy_tuple_of(int32_t count, const int64_t *numbers)
         }
     }
     return tuple;
+}
+
+void ndpy_strides_of(const ndbuf_view *view, int64_t *out_strides)
+{
+    uint64_t stride = (uint64_t)view->itemsize; /* of a view without items it may go beyond 63 bits */
+    for (int32_t k = view->ndim; k-- > 0;) {
+        out_strides[k] = view->strides != NULL ? view->strides[k] : (int64_t)stride;
+        stride *= (uint64_t)view->shape[k];
+    }
+}
+
+int ndpy_find_attribute(PyObject *object, const char *name, PyObject **out_attribute)
+{
+    *out_attribute = PyObject_GetAttrString(object, name);
+    if (*out_attribute == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+    }
+    return PyErr_Occurred() == NULL;
 }

@@ -11,7 +11,7 @@ _Static_assert(sizeof(Py_ssize_t) == sizeof(int64_t), "shapes are handed out as 
 typedef struct buffer_export {
     ndbuf_view view;
     char format[4];
-    Py_ssize_t strides[NDBUF_MAX_NDIM]; /* where the view has none, and the consumer wants some */
+    int64_t strides[NDBUF_MAX_NDIM]; /* where the view has none, and the consumer wants some */
 } buffer_export;
 
 static uint32_t request_of(int flags)
@@ -20,10 +20,14 @@ static uint32_t request_of(int flags)
         int python;
         uint32_t ndbuf;
     } table[] = {
-        {PyBUF_WRITABLE, NDBUF_REQUEST_WRITABLE},         {PyBUF_FORMAT, NDBUF_REQUEST_FORMAT},
-        {PyBUF_ND, NDBUF_REQUEST_ND},                     {PyBUF_STRIDES, NDBUF_REQUEST_STRIDES},
-        {PyBUF_C_CONTIGUOUS, NDBUF_REQUEST_C_CONTIGUOUS}, {PyBUF_F_CONTIGUOUS, NDBUF_REQUEST_F_CONTIGUOUS},
-        {PyBUF_INDIRECT, NDBUF_REQUEST_INDIRECT},         {PyBUF_ANY_CONTIGUOUS, NDBUF_REQUEST_ANY_CONTIGUOUS},
+        {PyBUF_WRITABLE, NDBUF_REQUEST_WRITABLE},
+        {PyBUF_FORMAT, NDBUF_REQUEST_FORMAT},
+        {PyBUF_ND, NDBUF_REQUEST_ND},
+        {PyBUF_STRIDES, NDBUF_REQUEST_STRIDES},
+        {PyBUF_C_CONTIGUOUS, NDBUF_REQUEST_C_CONTIGUOUS},
+        {PyBUF_F_CONTIGUOUS, NDBUF_REQUEST_F_CONTIGUOUS},
+        {PyBUF_INDIRECT, NDBUF_REQUEST_INDIRECT},
+        {PyBUF_ANY_CONTIGUOUS, NDBUF_REQUEST_ANY_CONTIGUOUS},
     };
     uint32_t request = NDBUF_REQUEST_SIMPLE;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -57,20 +61,6 @@ static const char *native_format(const char *format, char out_text[4])
     return out_text;
 }
 
-/* BufferError with the library's text, and with advice where the memory is out of the host's reach. */
-static void refuse(const ndpy_view *self, const ndbuf_error *err)
-{
-    char name[32];
-    if (self->view.device.type != NDBUF_DEVICE_CPU && err->status == NDBUF_ERR_REQUEST) {
-        ndpy_view_device_name(&self->view, name);
-        PyErr_Format(PyExc_BufferError,
-                     "the memory is on %s, which the host cannot touch: take view.to('cpu'), a copy on the host (%s)",
-                     name, err->message);
-        return;
-    }
-    ndpy_raise_buffer_error(err);
-}
-
 static buffer_export *acquire(ndpy_view *self, int flags)
 {
     ndbuf_exporter *exporter = ndpy_view_exporter(self);
@@ -96,7 +86,11 @@ static buffer_export *acquire(ndpy_view *self, int flags)
     }
     if (status != NDBUF_OK) {
         PyMem_Free(export);
-        refuse(self, &err);
+        if (ndpy_is_on_host(&self->view)) {
+            ndpy_raise_buffer_error(&err);
+        } else {
+            ndpy_refuse_host(&self->view);
+        }
         return NULL;
     }
     return export;
@@ -112,12 +106,8 @@ static Py_ssize_t *strides_of(buffer_export *export, int flags)
     if (view->strides != NULL) {
         return (Py_ssize_t *)(void *)view->strides;
     }
-    Py_ssize_t stride = view->itemsize;
-    for (int32_t k = view->ndim; k-- > 0;) {
-        export->strides[k] = stride;
-        stride *= (Py_ssize_t)view->shape[k];
-    }
-    return export->strides;
+    ndpy_strides_of(view, export->strides);
+    return (Py_ssize_t *)(void *)export->strides;
 }
 
 void ndpy_prepare_buffer(ndpy_view *self)
@@ -170,12 +160,6 @@ int ndpy_get_buffer(PyObject *object, Py_buffer *buffer, int flags)
     }
     buffer->obj = NULL;
     if (!ndpy_view_enter(self)) {
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        PyErr_SetString(PyExc_BufferError, "the View is released");
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
         return -1;
     }
     if (get_plain_buffer(self, buffer, flags)) {

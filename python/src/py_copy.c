@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "py_ndbuf.h"
 
-#include <string.h>
-
 /* Copies, and what would be copied. */
 
 int ndpy_copy_views(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting, uint32_t flags,
@@ -18,6 +16,29 @@ int ndpy_copy_views(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting 
         return 0;
     }
     return 1;
+}
+
+int ndpy_fill(const ndbuf_view *dst, PyObject *value)
+{
+    ndbuf_error err = {0};
+    ndbuf_status status;
+    void *item = PyMem_Calloc(1, dst->itemsize > 0 ? (size_t)dst->itemsize : 1);
+    if (item == NULL) {
+        PyErr_NoMemory();
+        return 0;
+    }
+    if (value != NULL && !ndpy_pack(ndbuf_view_format(dst), value, item)) {
+        PyMem_Free(item);
+        return 0;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_fill(dst, item, dst->itemsize, NULL, &err);
+    Py_END_ALLOW_THREADS
+    PyMem_Free(item);
+    if (status != NDBUF_OK) {
+        ndpy_raise(&err);
+    }
+    return status == NDBUF_OK;
 }
 
 /* New memory for the items of a view. */
@@ -68,7 +89,7 @@ int ndpy_on_host(const ndbuf_view *view, ndbuf_view *out_view)
 {
     ndbuf_error err = {0};
     ndbuf_status status = NDBUF_OK;
-    if (ndbuf_view_host_address(view) == NULL && view->nbytes > 0) {
+    if (!ndpy_is_on_host(view)) {
         return ndpy_copy_packed(view, ndbuf_device_cpu(), NULL, 'C', NDBUF_CASTING_NO, 0, out_view);
     }
     if (view->ready != NULL) {
@@ -96,8 +117,8 @@ PyObject *ndpy_copy(PyObject *module, PyObject *arguments, PyObject *keywords)
     int saturate = 0;
     ndbuf_casting casting;
     ndbuf_queue *queue = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$spO:copy", (char **)names, &dst_object, &src_object, &rule,
-                                     &saturate, &stream) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$spO:copy", (char **)names, &dst_object, &src_object,
+                                     &rule, &saturate, &stream) ||
         !ndpy_parse_casting(rule, &casting)) {
         return NULL;
     }
@@ -129,20 +150,15 @@ PyObject *ndpy_view_copy(PyObject *object, PyObject *arguments, PyObject *keywor
 {
     static const char *const names[] = {"order", NULL};
     ndpy_view *self = (ndpy_view *)object;
-    const char *order = "C";
+    const char *name = "C";
+    char order;
     ndbuf_view copy = {0};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|s:copy", (char **)names, &order)) {
-        return NULL;
-    }
-    if (strcmp(order, "C") != 0 && strcmp(order, "F") != 0) {
-        PyErr_Format(PyExc_ValueError, "order must be 'C' or 'F', not '%s'", order);
-        return NULL;
-    }
-    if (!ndpy_view_enter(self)) {
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|s:copy", (char **)names, &name) ||
+        !ndpy_parse_order(name, "CF", &order) || !ndpy_view_enter(self)) {
         return NULL;
     }
     ndbuf_device *device = ndbuf_storage_device(ndbuf_view_storage(&self->view));
-    int is_good = ndpy_copy_packed(&self->view, device, NULL, order[0], NDBUF_CASTING_NO, 0, &copy);
+    int is_good = ndpy_copy_packed(&self->view, device, NULL, order, NDBUF_CASTING_NO, 0, &copy);
     ndpy_view_leave(self);
     return is_good ? ndpy_view_wrap(ndpy_state_of(self), &copy) : NULL;
 }
@@ -164,8 +180,8 @@ PyObject *ndpy_astype(PyObject *object, PyObject *arguments, PyObject *keywords)
     int is_good = 0;
     if (ndpy_view_enter(self)) {
         ndbuf_device *device = ndbuf_storage_device(ndbuf_view_storage(&self->view));
-        is_good = ndpy_copy_packed(&self->view, device, format, 'C', casting, saturate ? NDBUF_CAST_SATURATE : 0,
-                                   &copy);
+        is_good =
+            ndpy_copy_packed(&self->view, device, format, 'C', casting, saturate ? NDBUF_CAST_SATURATE : 0, &copy);
         ndpy_view_leave(self);
     }
     ndbuf_format_release(format);

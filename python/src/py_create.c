@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "py_ndbuf.h"
 
-#include <string.h>
-
 /* Views of new memory, and of files. */
 
 static int create_view(ndpy_state *state, PyObject *shape, PyObject *text, PyObject *spec, ndbuf_view *out_view)
@@ -31,25 +29,9 @@ static int create_view(ndpy_state *state, PyObject *shape, PyObject *text, PyObj
 /* Fills a new view with a value (NULL: zero bytes), and wraps it. */
 static PyObject *filled(ndpy_state *state, ndbuf_view *view, PyObject *value)
 {
-    ndbuf_error err = {0};
-    ndbuf_status status;
-    void *item = PyMem_Calloc(1, view->itemsize > 0 ? (size_t)view->itemsize : 1);
-    if (item == NULL) {
-        ndpy_view_clear(view);
-        return PyErr_NoMemory();
-    }
-    if (value != NULL && !ndpy_pack(ndbuf_view_format(view), value, item)) {
-        PyMem_Free(item);
+    if (!ndpy_fill(view, value)) {
         ndpy_view_clear(view);
         return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = ndbuf_fill(view, item, view->itemsize, NULL, &err);
-    Py_END_ALLOW_THREADS
-    PyMem_Free(item);
-    if (status != NDBUF_OK) {
-        ndpy_view_clear(view);
-        return ndpy_raise(&err);
     }
     return ndpy_view_wrap(state, view);
 }
@@ -83,7 +65,8 @@ PyObject *ndpy_full(PyObject *module, PyObject *arguments, PyObject *keywords)
     ndpy_state *state = PyModule_GetState(module);
     PyObject *shape = NULL, *value = NULL, *format = Py_None, *device = Py_None;
     ndbuf_view view = {0};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|OO:full", (char **)names, &shape, &value, &format, &device) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|OO:full", (char **)names, &shape, &value, &format,
+                                     &device) ||
         !create_view(state, shape, format, device, &view)) {
         return NULL;
     }
@@ -91,9 +74,8 @@ PyObject *ndpy_full(PyObject *module, PyObject *arguments, PyObject *keywords)
 }
 
 /* _map_file(path, readonly): all bytes of a file. */
-PyObject *ndpy_map_file(PyObject *module, PyObject *arguments, PyObject *keywords)
+PyObject *ndpy_map_file(PyObject *module, PyObject *arguments)
 {
-    static const char *const names[] = {"path", "readonly", NULL};
     ndpy_state *state = PyModule_GetState(module);
     PyObject *path = NULL;
     int readonly = 0;
@@ -101,8 +83,7 @@ PyObject *ndpy_map_file(PyObject *module, PyObject *arguments, PyObject *keyword
     ndbuf_status status;
     ndbuf_storage *storage = NULL;
     ndbuf_view view = {0};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O&p:_map_file", (char **)names, PyUnicode_FSConverter, &path,
-                                     &readonly)) {
+    if (!PyArg_ParseTuple(arguments, "O&p:_map_file", PyUnicode_FSConverter, &path, &readonly)) {
         return NULL;
     }
     const char *name = PyBytes_AsString(path);

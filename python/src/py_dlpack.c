@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "py_ndbuf.h"
 
-#include <string.h>
-
 #include "ndbuf/dlpack.h"
 
 /* DLPack's Python protocol, in both directions. */
@@ -11,17 +9,30 @@
 #define CAPSULE_VERSIONED "dltensor_versioned"
 
 /* Ends a tensor that nobody consumed: consumers change the capsule's name. */
+static void end_unconsumed(DLManagedTensorVersioned *versioned, DLManagedTensor *legacy)
+{
+    if (versioned != NULL) {
+        versioned->deleter(versioned);
+    }
+    if (legacy != NULL) {
+        legacy->deleter(legacy);
+    }
+}
+
 static void capsule_destroy(PyObject *capsule)
 {
     PyObject *type, *value, *traceback;
+    DLManagedTensorVersioned *versioned = NULL;
+    DLManagedTensor *legacy = NULL;
     PyErr_Fetch(&type, &value, &traceback);
     if (PyCapsule_IsValid(capsule, CAPSULE_VERSIONED)) {
-        DLManagedTensorVersioned *tensor = PyCapsule_GetPointer(capsule, CAPSULE_VERSIONED);
-        tensor->deleter(tensor);
+        versioned = PyCapsule_GetPointer(capsule, CAPSULE_VERSIONED);
     } else if (PyCapsule_IsValid(capsule, CAPSULE)) {
-        DLManagedTensor *tensor = PyCapsule_GetPointer(capsule, CAPSULE);
-        tensor->deleter(tensor);
+        legacy = PyCapsule_GetPointer(capsule, CAPSULE);
     }
+    Py_BEGIN_ALLOW_THREADS
+    end_unconsumed(versioned, legacy);
+    Py_END_ALLOW_THREADS
     PyErr_Restore(type, value, traceback);
 }
 
@@ -36,16 +47,8 @@ typedef struct dlpack_request {
 
 static int parse_version(PyObject *max_version, dlpack_request *request)
 {
-    int64_t version[NDBUF_MAX_NDIM];
-    int32_t count = 0;
-    if (max_version == Py_None) {
-        return 1;
-    }
-    if (!ndpy_parse_dims(max_version, &count, version, "max_version")) {
-        return 0;
-    }
-    if (count != 2) {
-        PyErr_SetString(PyExc_TypeError, "max_version must be a pair of ints");
+    int32_t version[2] = {0, 0};
+    if (max_version != Py_None && !ndpy_parse_pair(max_version, "max_version", version)) {
         return 0;
     }
     request->is_versioned = version[0] >= 1;
@@ -54,21 +57,12 @@ static int parse_version(PyObject *max_version, dlpack_request *request)
 
 static int parse_device(const ndbuf_view *view, PyObject *dl_device, dlpack_request *request)
 {
-    int64_t device[NDBUF_MAX_NDIM];
-    int32_t count = 0;
-    request->device = view->device;
-    if (dl_device == Py_None) {
-        return 1;
-    }
-    if (!ndpy_parse_dims(dl_device, &count, device, "dl_device")) {
+    int32_t device[2] = {view->device.type, view->device.id};
+    if (dl_device != Py_None && !ndpy_parse_pair(dl_device, "dl_device", device)) {
         return 0;
     }
-    if (count != 2 || device[0] < 0 || device[0] > INT32_MAX || device[1] < 0 || device[1] > INT32_MAX) {
-        PyErr_SetString(PyExc_TypeError, "dl_device must be a pair of ints, device type and number");
-        return 0;
-    }
-    request->device.type = (int32_t)device[0];
-    request->device.id = (int32_t)device[1];
+    request->device.type = device[0];
+    request->device.id = device[1];
     return 1;
 }
 
@@ -98,48 +92,99 @@ static int parse_stream(PyObject *stream, dlpack_request *request)
     return 1;
 }
 
-static int parse_copy(PyObject *copy, dlpack_request *request)
+static int has_negative_strides(const ndbuf_view *view)
 {
-    request->copy = NDBUF_COPY_IF_NEEDED;
-    if (copy != Py_None) {
-        int must_copy = PyObject_IsTrue(copy);
-        if (must_copy < 0) {
-            return 0;
+    for (int32_t k = 0; k < view->ndim && view->strides != NULL; k++) {
+        if (view->strides[k] < 0 && view->shape[k] > 1) {
+            return 1;
         }
-        request->copy = must_copy ? NDBUF_COPY_ALWAYS : NDBUF_COPY_NEVER;
+    }
+    return 0;
+}
+
+/* Negative strides need a copy, too: DLPack has them, but consumers end the program over them (PyTorch). */
+static int parse_copy(const ndbuf_view *view, PyObject *copy, dlpack_request *request)
+{
+    int must_copy = copy == Py_None ? has_negative_strides(view) : PyObject_IsTrue(copy);
+    if (must_copy < 0) {
+        return 0;
+    }
+    if (must_copy) {
+        request->copy = NDBUF_COPY_ALWAYS;
+    } else if (copy == Py_None) {
+        request->copy = NDBUF_COPY_IF_NEEDED;
+    } else if (has_negative_strides(view)) {
+        PyErr_SetString(PyExc_BufferError,
+                        "strides are negative, which few consumers of DLPack take: take view.copy(), or allow a copy");
+        return 0;
+    } else {
+        request->copy = NDBUF_COPY_NEVER;
     }
     return 1;
 }
 
 /* A capsule that owns the tensor of `view`. */
-static PyObject *export_view(const ndbuf_view *view, const dlpack_request *request)
+static PyObject *export_versioned(const ndbuf_view *view, const ndbuf_dlpack_export_options *options)
 {
     ndbuf_error err = {0};
-    DLManagedTensorVersioned *versioned = NULL;
-    DLManagedTensor *legacy = NULL;
-    PyObject *capsule;
     ndbuf_status status;
+    DLManagedTensorVersioned *tensor = NULL;
     Py_BEGIN_ALLOW_THREADS
-    if (request->is_versioned) {
-        status = ndbuf_dlpack_export(view, &request->options, &versioned, NULL, &err);
-    } else {
-        status = ndbuf_dlpack_export_legacy(view, &request->options, &legacy, NULL, &err);
-    }
+    status = ndbuf_dlpack_export(view, options, &tensor, NULL, &err);
     Py_END_ALLOW_THREADS
     if (status != NDBUF_OK) {
         return ndpy_raise_buffer_error(&err);
     }
-    if (request->is_versioned) {
-        capsule = PyCapsule_New(versioned, CAPSULE_VERSIONED, capsule_destroy);
-        if (capsule == NULL) {
-            versioned->deleter(versioned);
-        }
-    } else {
-        capsule = PyCapsule_New(legacy, CAPSULE, capsule_destroy);
-        if (capsule == NULL) {
-            legacy->deleter(legacy);
-        }
+    PyObject *capsule = PyCapsule_New(tensor, CAPSULE_VERSIONED, capsule_destroy);
+    if (capsule == NULL) {
+        end_unconsumed(tensor, NULL);
     }
+    return capsule;
+}
+
+/* The same for consumers from before DLPack 1.0. */
+static PyObject *export_legacy(const ndbuf_view *view, const ndbuf_dlpack_export_options *options)
+{
+    ndbuf_error err = {0};
+    ndbuf_status status;
+    DLManagedTensor *tensor = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_dlpack_export_legacy(view, options, &tensor, NULL, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
+        return ndpy_raise_buffer_error(&err);
+    }
+    PyObject *capsule = PyCapsule_New(tensor, CAPSULE, capsule_destroy);
+    if (capsule == NULL) {
+        end_unconsumed(NULL, tensor);
+    }
+    return capsule;
+}
+
+/* The capsule for a request that has been read. */
+static PyObject *answer(ndpy_view *self, const dlpack_request *parsed)
+{
+    ndbuf_request request =
+        NDBUF_REQUEST_INIT(NDBUF_REQUEST_STRIDES | NDBUF_REQUEST_FORMAT | NDBUF_REQUEST_READY_EVENT);
+    ndbuf_view view = {0};
+    ndbuf_error err = {0};
+    ndbuf_status status;
+    ndbuf_exporter *exporter = ndpy_view_exporter(self);
+    if (exporter == NULL) {
+        return NULL;
+    }
+    request.copy = parsed->copy;
+    request.devices = &parsed->device;
+    request.ndevices = 1;
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_view_acquire(&view, exporter, &request, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
+        return ndpy_raise_buffer_error(&err);
+    }
+    PyObject *capsule =
+        parsed->is_versioned ? export_versioned(&view, &parsed->options) : export_legacy(&view, &parsed->options);
+    ndpy_view_clear(&view);
     return capsule;
 }
 
@@ -148,37 +193,16 @@ PyObject *ndpy_dlpack(PyObject *object, PyObject *arguments, PyObject *keywords)
     static const char *const names[] = {"stream", "max_version", "dl_device", "copy", NULL};
     ndpy_view *self = (ndpy_view *)object;
     PyObject *stream = Py_None, *max_version = Py_None, *dl_device = Py_None, *copy = Py_None;
-    dlpack_request parsed = {0};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$OOOO:__dlpack__", (char **)names, &stream, &max_version, &dl_device,
-                                     &copy) ||
+    dlpack_request request = {0};
+    PyObject *capsule = NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$OOOO:__dlpack__", (char **)names, &stream, &max_version,
+                                     &dl_device, &copy) ||
         !ndpy_view_enter(self)) {
         return NULL;
     }
-    PyObject *capsule = NULL;
-    if (parse_version(max_version, &parsed) && parse_device(&self->view, dl_device, &parsed) &&
-        parse_stream(stream, &parsed) && parse_copy(copy, &parsed)) {
-        ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_STRIDES | NDBUF_REQUEST_FORMAT |
-                                                   NDBUF_REQUEST_READY_EVENT);
-        ndbuf_exporter *exporter = ndpy_view_exporter(self);
-        ndbuf_device *device = NULL; /* opened here, it stays open for more */
-        ndbuf_view view = {0};
-        ndbuf_error err = {0};
-        ndbuf_status status = NDBUF_OK;
-        request.copy = parsed.copy;
-        request.devices = &parsed.device;
-        request.ndevices = 1;
-        int is_open = exporter != NULL && ndpy_device_open_tag(ndpy_state_of(self), parsed.device, &device);
-        if (is_open) {
-            Py_BEGIN_ALLOW_THREADS
-            status = ndbuf_view_acquire(&view, exporter, &request, &err);
-            Py_END_ALLOW_THREADS
-            capsule = status == NDBUF_OK ? export_view(&view, &parsed) : ndpy_raise_buffer_error(&err);
-        } else if (exporter != NULL && !PyErr_ExceptionMatches(PyExc_MemoryError)) {
-            PyErr_Clear();
-            PyErr_Format(PyExc_BufferError, "no device of type %d number %d here", (int)parsed.device.type,
-                         (int)parsed.device.id);
-        }
-        ndpy_view_clear(&view);
+    if (parse_version(max_version, &request) && parse_device(&self->view, dl_device, &request) &&
+        parse_stream(stream, &request) && parse_copy(&self->view, copy, &request)) {
+        capsule = answer(self, &request);
     }
     ndpy_view_leave(self);
     return capsule;
@@ -198,15 +222,14 @@ PyObject *ndpy_dlpack_device(PyObject *object, PyObject *ignored)
 
 /* -- import -- */
 
-/* Calls object.__dlpack__. `stream` may be NULL. */
-static PyObject *call_dlpack(PyObject *object, PyObject *stream)
+/* Calls an object's __dlpack__. `stream` may be NULL. */
+static PyObject *call_dlpack(PyObject *method, PyObject *stream)
 {
-    PyObject *method = PyObject_GetAttrString(object, "__dlpack__");
     PyObject *nothing = PyTuple_New(0);
     PyObject *keywords = PyDict_New();
     PyObject *version = Py_BuildValue("(ii)", DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION);
     PyObject *capsule = NULL;
-    if (method != NULL && nothing != NULL && keywords != NULL && version != NULL &&
+    if (nothing != NULL && keywords != NULL && version != NULL &&
         (stream == NULL || PyDict_SetItemString(keywords, "stream", stream) == 0) &&
         PyDict_SetItemString(keywords, "max_version", version) == 0) {
         capsule = PyObject_Call(method, nothing, keywords);
@@ -217,17 +240,15 @@ static PyObject *call_dlpack(PyObject *object, PyObject *stream)
             }
         }
     }
-    Py_XDECREF(method);
     Py_XDECREF(nothing);
     Py_XDECREF(keywords);
     Py_XDECREF(version);
     return capsule;
 }
 
-/* Consumes a capsule, whose name says so from then on. */
-static PyObject *consume_capsule(ndpy_state *state, PyObject *capsule, ndbuf_device *device, ndbuf_event *ready)
+/* Consumes a capsule, whose name says so from then on. `ready` may be NULL. */
+static PyObject *consume_capsule(ndpy_state *state, PyObject *capsule, ndbuf_event *ready)
 {
-    ndbuf_dlpack_import_options options = {.device = device};
     ndbuf_error err = {0};
     ndbuf_view view = {0};
     ndbuf_status status;
@@ -236,41 +257,45 @@ static PyObject *consume_capsule(ndpy_state *state, PyObject *capsule, ndbuf_dev
         if (PyCapsule_SetName(capsule, "used_" CAPSULE_VERSIONED) != 0) {
             return NULL;
         }
-        status = ndbuf_dlpack_import(&tensor, &options, &view, NULL, &err);
+        status = ndbuf_dlpack_import(&tensor, NULL, &view, NULL, &err);
     } else if (PyCapsule_IsValid(capsule, CAPSULE)) {
         DLManagedTensor *tensor = PyCapsule_GetPointer(capsule, CAPSULE);
         if (PyCapsule_SetName(capsule, "used_" CAPSULE) != 0) {
             return NULL;
         }
-        status = ndbuf_dlpack_import_legacy(&tensor, &options, &view, NULL, &err);
+        status = ndbuf_dlpack_import_legacy(&tensor, NULL, &view, NULL, &err);
     } else {
         PyErr_SetString(PyExc_BufferError, "__dlpack__ gave no DLPack capsule, or one that is consumed already");
         return NULL;
     }
-    if (status == NDBUF_OK && ready != NULL) {
+    if (status != NDBUF_OK) { /* ValueError where the tensor cannot be true, BufferError where it is not for us */
+        return status == NDBUF_ERR_INVALID ? ndpy_raise(&err) : ndpy_raise_buffer_error(&err);
+    }
+    if (ready != NULL) {
         ndbuf_view_set_ready(&view, ready);
     }
-    if (status != NDBUF_OK && status != NDBUF_ERR_INVALID) {
-        return ndpy_raise_buffer_error(&err);
-    }
-    return ndpy_view_result(state, status, &view, &err);
+    return ndpy_view_wrap(state, &view);
 }
 
 /* On CUDA the producer orders its work before a new queue of ours, and the view is ready when that has come so far. */
-static PyObject *consume_with_queue(ndpy_state *state, PyObject *object, ndbuf_device *device)
+static PyObject *consume_in_order(ndpy_state *state, PyObject *method, ndbuf_device *device)
 {
     ndbuf_error err = {0};
+    ndbuf_status status;
     ndbuf_queue *queue = NULL;
     ndbuf_event *ready = NULL;
     PyObject *view = NULL;
-    if (ndbuf_queue_create(device, &queue, &err) != NDBUF_OK) {
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_queue_create(device, &queue, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
         return ndpy_raise(&err);
     }
     PyObject *stream = PyLong_FromVoidPtr(ndbuf_queue_native(queue));
-    PyObject *capsule = stream == NULL ? NULL : call_dlpack(object, stream);
+    PyObject *capsule = stream == NULL ? NULL : call_dlpack(method, stream);
     if (capsule != NULL) {
         if (ndbuf_queue_record(queue, &ready, &err) == NDBUF_OK) {
-            view = consume_capsule(state, capsule, NULL, ready);
+            view = consume_capsule(state, capsule, ready);
         } else {
             ndpy_raise(&err);
         }
@@ -284,35 +309,31 @@ static PyObject *consume_with_queue(ndpy_state *state, PyObject *object, ndbuf_d
     return view;
 }
 
-PyObject *ndpy_from_dlpack(ndpy_state *state, PyObject *object)
+/* The device that an object says its memory is on. */
+static int find_device(ndpy_state *state, PyObject *object, ndbuf_device **out_device)
 {
+    int32_t numbers[2];
     PyObject *pair = PyObject_CallMethod(object, "__dlpack_device__", NULL);
-    int64_t numbers[NDBUF_MAX_NDIM];
-    int32_t count = 0;
-    PyObject *view = NULL;
-    ndbuf_device *device = NULL;
     if (pair == NULL) {
-        return NULL;
+        return 0;
     }
-    int is_good = PyTuple_Check(pair) && ndpy_parse_dims(pair, &count, numbers, "__dlpack_device__()");
+    int is_good = ndpy_parse_pair(pair, "what __dlpack_device__ returns", numbers);
     Py_DECREF(pair);
-    if (!is_good || count != 2 || numbers[0] != (int32_t)numbers[0] || numbers[1] != (int32_t)numbers[1]) {
-        if (PyErr_Occurred() == NULL) {
-            PyErr_SetString(PyExc_BufferError, "__dlpack_device__ gave no pair of device type and number");
-        }
+    ndbuf_device_tag tag = {numbers[0], numbers[1]};
+    return is_good && ndpy_device_open_tag(state, tag, out_device);
+}
+
+PyObject *ndpy_from_dlpack(ndpy_state *state, PyObject *object, PyObject *method)
+{
+    ndbuf_device *device = NULL;
+    if (!find_device(state, object, &device)) {
         return NULL;
     }
-    ndbuf_device_tag tag = {(int32_t)numbers[0], (int32_t)numbers[1]};
-    if (!ndpy_device_open_tag(state, tag, &device)) {
-        return NULL;
+    if (ndbuf_device_tag_get(device).type == NDBUF_DEVICE_CUDA) {
+        return consume_in_order(state, method, device);
     }
-    if (tag.type == NDBUF_DEVICE_CUDA) {
-        return consume_with_queue(state, object, device);
-    }
-    PyObject *capsule = call_dlpack(object, NULL);
-    if (capsule != NULL) {
-        view = consume_capsule(state, capsule, NULL, NULL);
-        Py_DECREF(capsule);
-    }
+    PyObject *capsule = call_dlpack(method, NULL);
+    PyObject *view = capsule == NULL ? NULL : consume_capsule(state, capsule, NULL);
+    Py_XDECREF(capsule);
     return view;
 }

@@ -3,7 +3,7 @@
 
 /* Subscripts: ints, slices, "...", None and names of fields, alone or in a tuple. */
 
-/* Replaces `view` by what a function makes of it. */
+/* Raises unless a function that replaces a view went well. */
 static int moved_on(ndbuf_status status, const ndbuf_error *err)
 {
     if (status != NDBUF_OK) {
@@ -16,7 +16,7 @@ static int moved_on(ndbuf_status status, const ndbuf_error *err)
 static int take_field(ndbuf_view *view, PyObject *name)
 {
     ndbuf_error err = {0};
-    PyObject *bytes = PyUnicode_AsEncodedString(name, "utf-8", "surrogateescape");
+    PyObject *bytes = ndpy_bytes_of(name, "the name of a field");
     if (bytes == NULL) {
         return 0;
     }
@@ -218,26 +218,6 @@ static int is_single(PyObject *value)
            PyComplex_Check(value) || PyTuple_Check(value);
 }
 
-static int fill_with(const ndbuf_view *dst, PyObject *value)
-{
-    ndbuf_error err = {0};
-    ndbuf_status status;
-    void *item = PyMem_Calloc(1, dst->itemsize > 0 ? (size_t)dst->itemsize : 1);
-    if (item == NULL) {
-        PyErr_NoMemory();
-        return 0;
-    }
-    int is_good = ndpy_pack(ndbuf_view_format(dst), value, item);
-    if (is_good) {
-        Py_BEGIN_ALLOW_THREADS
-        status = ndbuf_fill(dst, item, dst->itemsize, NULL, &err);
-        Py_END_ALLOW_THREADS
-        is_good = moved_on(status, &err);
-    }
-    PyMem_Free(item);
-    return is_good;
-}
-
 static int copy_from(ndpy_state *state, const ndbuf_view *dst, PyObject *value)
 {
     ndbuf_error err = {0};
@@ -272,7 +252,7 @@ int ndpy_assign_subscript(PyObject *object, PyObject *key, PyObject *value)
     int is_good = select_view(self, key, &dst, &is_item);
     if (is_good) {
         int fills = is_single(value) || (!PyObject_CheckBuffer(value) && (PyNumber_Check(value) || is_item));
-        is_good = fills ? fill_with(&dst, value) : copy_from(ndpy_state_of(self), &dst, value);
+        is_good = fills ? ndpy_fill(&dst, value) : copy_from(ndpy_state_of(self), &dst, value);
         ndpy_view_clear(&dst);
     }
     ndpy_view_leave(self);

@@ -17,19 +17,21 @@ static int open_by_name(ndpy_state *state, PyObject *name, ndbuf_device **out_de
 {
     ndbuf_error err = {0};
     ndbuf_status status;
-    PyObject *capsule = PyDict_GetItemWithError(state->devices, name);
+    PyObject *capsule = PyDict_GetItemWithError(state->devices, name); /* never removed, so borrowing is safe */
     if (capsule != NULL) {
         *out_device = PyCapsule_GetPointer(capsule, NULL);
         return *out_device != NULL;
     }
-    const char *text = PyErr_Occurred() == NULL ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
-    if (text == NULL) {
+    PyObject *bytes = PyErr_Occurred() == NULL ? ndpy_bytes_of(name, "the name of a device") : NULL;
+    if (bytes == NULL) {
         return 0;
     }
+    const char *text = PyBytes_AsString(bytes);
     ndbuf_device *device = NULL;
     Py_BEGIN_ALLOW_THREADS
     status = ndbuf_device_open(text, &device, &err);
     Py_END_ALLOW_THREADS
+    Py_DECREF(bytes);
     if (status != NDBUF_OK) {
         ndpy_raise(&err);
         return 0;
@@ -71,24 +73,24 @@ int ndpy_device_open_tag(ndpy_state *state, ndbuf_device_tag tag, ndbuf_device *
 
 int ndpy_device_open(ndpy_state *state, PyObject *spec, ndbuf_device **out_device)
 {
-    int64_t numbers[NDBUF_MAX_NDIM];
-    int32_t count = 0;
-    if (spec == NULL || spec == Py_None) {
+    int32_t numbers[2];
+    if (spec == Py_None) {
         *out_device = ndbuf_device_cpu();
         return 1;
     }
     if (PyUnicode_Check(spec)) {
         return open_by_name(state, spec, out_device);
     }
-    if (!PyTuple_Check(spec) || PyTuple_Size(spec) != 2) {
-        PyErr_SetString(PyExc_TypeError, "device must be a name, as 'opencl:0', or a pair of DLPack's device type and "
-                                         "number");
+    if (!PyTuple_Check(spec)) {
+        PyErr_Format(PyExc_TypeError,
+                     "device must be a name, as 'opencl:0', or a pair of DLPack's device type and number, not %R",
+                     spec);
         return 0;
     }
-    if (!ndpy_parse_dims(spec, &count, numbers, "device")) {
+    if (!ndpy_parse_pair(spec, "device", numbers)) {
         return 0;
     }
-    ndbuf_device_tag tag = {(int32_t)numbers[0], (int32_t)numbers[1]};
+    ndbuf_device_tag tag = {numbers[0], numbers[1]};
     return ndpy_device_open_tag(state, tag, out_device);
 }
 
@@ -106,7 +108,8 @@ static PyObject *describe_device(ndpy_state *state, const char *backend, int32_t
         return NULL;
     }
     ndbuf_device_info_get(device, &info);
-    return Py_BuildValue("(sssKOO)", info.name, info.description, info.driver, (unsigned long long)info.memory_nbytes,
+    return Py_BuildValue("(sNNKOO)", info.name, ndpy_text(info.description), ndpy_text(info.driver),
+                         (unsigned long long)info.memory_nbytes,
                          (info.flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0 ? Py_True : Py_False,
                          (info.flags & NDBUF_DEVICE_SIMULATED) != 0 ? Py_True : Py_False);
 }
@@ -132,7 +135,7 @@ static PyObject *module_backends(PyObject *module, PyObject *ignored)
             }
             Py_XDECREF(device);
         }
-        PyObject *backend = devices == NULL ? NULL : Py_BuildValue("(ssO)", info.name, info.reason, devices);
+        PyObject *backend = devices == NULL ? NULL : Py_BuildValue("(sNO)", info.name, ndpy_text(info.reason), devices);
         if (backend == NULL || PyList_Append(list, backend) != 0) {
             Py_CLEAR(list);
         }
@@ -144,11 +147,11 @@ static PyObject *module_backends(PyObject *module, PyObject *ignored)
 
 /* -- the functions -- */
 
-PyObject *ndpy_call_helper(const char *module, const char *function, PyObject *argument)
+PyObject *ndpy_call_helper(const char *module, const char *function, PyObject *first, PyObject *second)
 {
     PyObject *imported = PyImport_ImportModule(module);
     PyObject *callable = imported == NULL ? NULL : PyObject_GetAttrString(imported, function);
-    PyObject *result = callable == NULL ? NULL : PyObject_CallFunctionObjArgs(callable, argument, NULL);
+    PyObject *result = callable == NULL ? NULL : PyObject_CallFunctionObjArgs(callable, first, second, NULL);
     Py_XDECREF(imported);
     Py_XDECREF(callable);
     return result;
@@ -182,7 +185,8 @@ static PyObject *module_can_cast(PyObject *module, PyObject *arguments, PyObject
     ndbuf_format *dst = NULL;
     ndbuf_error err = {0};
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|s:can_cast", (char **)names, &src_text, &dst_text, &rule) ||
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|s:can_cast", (char **)names, &src_text, &dst_text,
+                                     &rule) ||
         !ndpy_parse_casting(rule, &casting) || !ndpy_parse_format(src_text, &src)) {
         return NULL;
     }
@@ -204,24 +208,41 @@ static PyObject *module_can_cast(PyObject *module, PyObject *arguments, PyObject
 
 static PyMethodDef module_methods[] = {
     {"view", module_view, METH_O,
-     "view(object, /)\n--\n\nA View of the memory of an object, without a copy. Tried in this order: the buffer "
-     "protocol, __array_interface__, __array_struct__, __cuda_array_interface__, __dlpack__."},
+     "view(object, /)\n--\n\n"
+     "A View of an object's memory, without a copy.\n\n"
+     "Taken by the first of these protocols that the object has and that can say what its memory is: the buffer\n"
+     "protocol, __dlpack__, __cuda_array_interface__, __array_interface__, __array_struct__,\n"
+     "__arrow_c_device_array__, __arrow_c_array__. Of a View: another one of the same memory."},
     {"empty", FUNCTION(ndpy_empty), KEYWORDS,
-     "empty(shape, format='B', device=None)\n--\n\nA View of new memory on a device, with unspecified contents."},
+     "empty(shape, format='B', device=None)\n--\n\n"
+     "A View of new memory, with unspecified contents.\n\n"
+     "device is a name, as 'opencl:0', or a pair of DLPack's device type and number; None: the host."},
     {"zeros", FUNCTION(ndpy_zeros), KEYWORDS,
-     "zeros(shape, format='B', device=None)\n--\n\nA View of new memory on a device, all zero."},
+     "zeros(shape, format='B', device=None)\n--\n\nA View of new memory, all of its bytes zero."},
     {"full", FUNCTION(ndpy_full), KEYWORDS,
-     "full(shape, value, format='B', device=None)\n--\n\nA View of new memory on a device, every item the same."},
+     "full(shape, value, format='B', device=None)\n--\n\nA View of new memory, every item the same."},
     {"copy", FUNCTION(ndpy_copy), KEYWORDS,
-     "copy(dst, src, *, casting='equiv', saturate=False, stream=None)\n--\n\nCopies every item of src into dst; both "
-     "may be on any device and in any layout. With a Queue as stream, the copy may still run when it returns."},
+     "copy(dst, src, *, casting='equiv', saturate=False, stream=None)\n--\n\n"
+     "Copies every item of src into dst.\n\n"
+     "Both are Views, or what ndbuf.view takes, on any devices and in any layouts, of the same shape. casting is one\n"
+     "of NumPy's rules: 'no', 'equiv', 'safe', 'same_kind', 'unsafe'. With saturate, what an integer cannot hold\n"
+     "becomes the nearest that it can. stream is an ndbuf.Queue, and then the copy may still run when this returns; "
+     "or\n"
+     "a native stream or queue, in whose order it is made, and waited for."},
     {"can_cast", FUNCTION(module_can_cast), KEYWORDS,
-     "can_cast(src, dst, casting='safe')\n--\n\nWhether items of format src may be copied to items of format dst."},
-    {"_backends", module_backends, METH_NOARGS, NULL},
-    {"_from_pointer", FUNCTION(ndpy_from_pointer), KEYWORDS, NULL},
-    {"_array_struct", ndpy_array_struct, METH_O, NULL},
-    {"_map_file", FUNCTION(ndpy_map_file), KEYWORDS, NULL},
-    {"_from_imaging", FUNCTION(ndpy_from_imaging), KEYWORDS, NULL},
+     "can_cast(src, dst, casting='safe')\n--\n\n"
+     "Whether items of format src may be copied to items of format dst by a casting rule."},
+    {"_backends", module_backends, METH_NOARGS,
+     "_backends()\n--\n\nA list of (name, why it has no device, list of devices)."},
+    {"_from_pointer", ndpy_from_pointer, METH_VARARGS,
+     "_from_pointer(owner, address, is_cuda, format, shape, strides, readonly, stream, /)\n--\n\n"
+     "A View of memory at an address, which owner keeps alive."},
+    {"_array_struct", ndpy_array_struct, METH_O,
+     "_array_struct(capsule, /)\n--\n\nThe dict of __array_interface__ that says what an __array_struct__ does."},
+    {"_map_file", ndpy_map_file, METH_VARARGS, "_map_file(path, readonly, /)\n--\n\nA View of all bytes of a file."},
+    {"_from_imaging", ndpy_from_imaging, METH_VARARGS,
+     "_from_imaging(capsule, mode, mode_number, type, bands, pixelsize, band_stride, format, size, readonly, /)\n--\n\n"
+     "A View of the pixels behind Image.getim()."},
     {NULL, NULL, 0, NULL}};
 
 static int module_exec(PyObject *module)
@@ -272,15 +293,9 @@ static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, NDPY_SLOT(module_exec)},
 #endif
                                           {0, NULL}};
 
-static struct PyModuleDef module_definition = {PyModuleDef_HEAD_INIT,
-                                               "ndbuf._ndbuf",
-                                               NULL,
-                                               sizeof(ndpy_state),
-                                               module_methods,
-                                               module_slots,
-                                               module_traverse,
-                                               module_clear,
-                                               module_free};
+static struct PyModuleDef module_definition = {PyModuleDef_HEAD_INIT, "ndbuf._ndbuf", NULL,
+                                               sizeof(ndpy_state),    module_methods, module_slots,
+                                               module_traverse,       module_clear,   module_free};
 
 PyMODINIT_FUNC PyInit__ndbuf(void);
 

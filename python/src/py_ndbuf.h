@@ -27,8 +27,7 @@ typedef struct ndpy_state {
 
 /* ndbuf.View. The view in it changes only when it is released, which running calls and exports keep from happening. */
 typedef struct ndpy_view {
-    PyObject_HEAD
-    ndbuf_view view;
+    PyObject_HEAD ndbuf_view view;
     _Atomic(ndbuf_exporter *) exporter; /* made when first needed */
     atomic_llong nuses;                 /* running calls and exported buffers; -1: released */
     PyObject *weak_references;
@@ -38,6 +37,9 @@ typedef struct ndpy_view {
 } ndpy_view;
 
 /* -- py_error.c -- */
+
+/* A str from text of the library's, which may be cut amid a character, or of a driver's. */
+PyObject *ndpy_text(const char *text);
 
 /* Sets the exception that belongs to a failure, with its text. Returns NULL. */
 PyObject *ndpy_raise(const ndbuf_error *err);
@@ -70,19 +72,28 @@ void ndpy_view_clear(ndbuf_view *view);
 /* The name of the device that a view is on, in `out_name`. */
 void ndpy_view_device_name(const ndbuf_view *view, char out_name[32]);
 
+/* Whether the host can touch the memory. */
+int ndpy_is_on_host(const ndbuf_view *view);
+
+/* BufferError, with advice, for whoever wants host memory of another view. Returns NULL. */
+PyObject *ndpy_refuse_host(const ndbuf_view *view);
+
 /* -- py_module.c -- */
 
 /* An open device, borrowed from the module: `spec` is None (the host), a name, or a pair of DLPack's numbers. */
 int ndpy_device_open(ndpy_state *state, PyObject *spec, ndbuf_device **out_device);
 int ndpy_device_open_tag(ndpy_state *state, ndbuf_device_tag tag, ndbuf_device **out_device);
 
-/* Calls a function of one of the package's Python modules. */
-PyObject *ndpy_call_helper(const char *module, const char *function, PyObject *argument);
+/* Calls a function of one of the package's Python modules. `second` may be NULL. */
+PyObject *ndpy_call_helper(const char *module, const char *function, PyObject *first, PyObject *second);
 
 /* -- py_arguments.c -- */
 
 /* A shape, from an int or a sequence of ints, to `out_shape`, which has NDBUF_MAX_NDIM entries. */
 int ndpy_parse_dims(PyObject *dims, int32_t *out_ndim, int64_t *out_dims, const char *what);
+
+/* Two ints of 32 bits, as DLPack's devices and versions are. */
+int ndpy_parse_pair(PyObject *pair, const char *what, int32_t out_pair[2]);
 
 /* A format from text; the caller's. None: "B". */
 int ndpy_parse_format(PyObject *text, ndbuf_format **out_format);
@@ -93,21 +104,41 @@ int ndpy_parse_casting(const char *name, ndbuf_casting *out_casting);
 /* For PyArg_Parse's "O&": an int64_t from any integer. */
 int ndpy_parse_int64(PyObject *number, void *out_int64);
 
+/* An order of axes from its name, of which `allowed` has the letters. */
+int ndpy_parse_order(const char *name, const char *allowed, char *out_order);
+
+/* Bytes of a format or a name as a str, and back: what is not UTF-8 survives. ndpy_bytes_of gives bytes without a null
+ * character in them. */
+PyObject *ndpy_str_of(const char *bytes);
+PyObject *ndpy_bytes_of(PyObject *text, const char *what);
+
 /* A tuple of ints. */
 PyObject *ndpy_tuple_of(int32_t count, const int64_t *numbers);
 
+/* The strides of a view, also where it has none because it is packed. `out_strides` has NDBUF_MAX_NDIM entries. */
+void ndpy_strides_of(const ndbuf_view *view, int64_t *out_strides);
+
+/* An attribute: a new reference, or NULL if the object does not have it. Returns 0 if looking for it failed. */
+int ndpy_find_attribute(PyObject *object, const char *name, PyObject **out_attribute);
+
 /* -- py_consume.c -- */
 
-/* A new View of `object`'s memory, by whatever protocol it has; of a View, itself. */
+/* A View of `object`'s memory, by whichever of its protocols loses least; of a View, itself. */
 PyObject *ndpy_consume(ndpy_state *state, PyObject *object);
 
-/* A storage over memory that a Python object owns, with a view of it. `owner` is retained until the storage goes.
- *
- * address  of item 0..0; the storage reaches as far as shape and strides do. */
-PyObject *ndpy_view_of_memory(ndpy_state *state, PyObject *owner, ndbuf_device *device, void *address,
-                              const ndbuf_view_spec *spec);
+/* -- py_memory.c: views of memory that Python objects own -- */
 
-PyObject *ndpy_from_pointer(PyObject *module, PyObject *arguments, PyObject *keywords);
+/* A View by the buffer protocol. */
+PyObject *ndpy_from_buffer(ndpy_state *state, PyObject *object);
+
+/* A view of memory that `object` keeps alive: it is retained until the last use of the memory.
+ *
+ * device   NULL: the one that CUDA knows for the address.
+ * address  of item 0..0; the storage reaches as far as shape and strides do. */
+int ndpy_view_of_memory(PyObject *object, ndbuf_device *device, void *address, const ndbuf_view_spec *spec,
+                        ndbuf_view *out_view);
+
+PyObject *ndpy_from_pointer(PyObject *module, PyObject *arguments);
 PyObject *ndpy_array_struct(PyObject *module, PyObject *capsule);
 
 /* -- py_buffer.c: the two slots of the buffer protocol -- */
@@ -120,42 +151,51 @@ void ndpy_release_buffer(PyObject *object, Py_buffer *buffer);
 
 /* -- py_dlpack.c -- */
 
-PyObject *ndpy_dlpack(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_dlpack_device(PyObject *self, PyObject *ignored);
-PyObject *ndpy_from_dlpack(ndpy_state *state, PyObject *object);
+PyObject *ndpy_dlpack(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_dlpack_device(PyObject *object, PyObject *ignored);
+PyObject *ndpy_from_dlpack(ndpy_state *state, PyObject *object, PyObject *method);
+
+/* -- py_arrow.c -- */
+
+PyObject *ndpy_arrow_device_array(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_arrow_array(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_from_arrow(ndpy_state *state, PyObject *object, PyObject *method);
 
 /* -- py_index.c: v[...] and v[...] = x -- */
 
-PyObject *ndpy_subscript(PyObject *self, PyObject *key);
-int ndpy_assign_subscript(PyObject *self, PyObject *key, PyObject *value);
-Py_ssize_t ndpy_length(PyObject *self);
-PyObject *ndpy_item(PyObject *self, Py_ssize_t index);
+PyObject *ndpy_subscript(PyObject *object, PyObject *key);
+int ndpy_assign_subscript(PyObject *object, PyObject *key, PyObject *value);
+Py_ssize_t ndpy_length(PyObject *object);
+PyObject *ndpy_item(PyObject *object, Py_ssize_t index);
 
 /* -- py_shape.c: other views of the same memory -- */
 
-PyObject *ndpy_get_transposed(PyObject *self, void *closure);
-PyObject *ndpy_permute(PyObject *self, PyObject *arguments);
-PyObject *ndpy_reshape(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_cast(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_broadcast_to(PyObject *self, PyObject *shape);
-PyObject *ndpy_to_readonly(PyObject *self, PyObject *ignored);
+PyObject *ndpy_get_transposed(PyObject *object, void *closure);
+PyObject *ndpy_permute(PyObject *object, PyObject *arguments);
+PyObject *ndpy_reshape(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_cast(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_broadcast_to(PyObject *object, PyObject *dims);
+PyObject *ndpy_to_readonly(PyObject *object, PyObject *ignored);
 
 /* -- py_value.c: items as Python objects -- */
 
 /* Packs a Python object into the bytes of an item: itemsize bytes. */
-int ndpy_pack(const ndbuf_format *format, PyObject *value, void *out_item);
+int ndpy_pack(const ndbuf_format *format, PyObject *object, void *out_item);
 
 /* The items of a view that the host can touch: nested lists, or the one object of a 0-d view. */
 PyObject *ndpy_list_of(const ndbuf_view *view);
 
-PyObject *ndpy_tolist(PyObject *self, PyObject *ignored);
-PyObject *ndpy_tobytes(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_tolist(PyObject *object, PyObject *ignored);
+PyObject *ndpy_tobytes(PyObject *object, PyObject *arguments, PyObject *keywords);
 
 /* -- py_copy.c -- */
 
 /* Copies with the interpreter's lock released. `queue` may be NULL. */
 int ndpy_copy_views(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting, uint32_t flags,
                     ndbuf_queue *queue);
+
+/* Gives every item a value, as ndpy_pack takes it. NULL: zero bytes. */
+int ndpy_fill(const ndbuf_view *dst, PyObject *value);
 
 /* A packed copy of `view` on `device`, in `format` (NULL: its own), C- or F-contiguous. */
 int ndpy_copy_packed(const ndbuf_view *view, ndbuf_device *device, ndbuf_format *format, char order,
@@ -165,18 +205,17 @@ int ndpy_copy_packed(const ndbuf_view *view, ndbuf_device *device, ndbuf_format 
 int ndpy_on_host(const ndbuf_view *view, ndbuf_view *out_view);
 
 PyObject *ndpy_copy(PyObject *module, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_view_copy(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_astype(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_to(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_explain(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_view_copy(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_astype(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_to(PyObject *object, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_explain(PyObject *object, PyObject *arguments, PyObject *keywords);
 
 /* -- py_queue.c -- */
 
 extern PyType_Spec ndpy_queue_spec;
 
 /* A queue for a call, retained: an ndbuf.Queue's own; or one over a native handle (an int, or an object that has one),
- * of the device of `a` or, if that is the host, of `b`. NULL for None. out_is_ours: whether the call made it, and so
- * waits for it at its end. */
+ * of the device of `a` or, if that is the host, of `b`. NULL for None. */
 int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, const ndbuf_view *b,
                     ndbuf_queue **out_queue);
 
@@ -185,10 +224,10 @@ int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, co
 PyObject *ndpy_empty(PyObject *module, PyObject *arguments, PyObject *keywords);
 PyObject *ndpy_zeros(PyObject *module, PyObject *arguments, PyObject *keywords);
 PyObject *ndpy_full(PyObject *module, PyObject *arguments, PyObject *keywords);
-PyObject *ndpy_map_file(PyObject *module, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_map_file(PyObject *module, PyObject *arguments);
 
 /* -- py_pillow.c -- */
 
-PyObject *ndpy_from_imaging(PyObject *module, PyObject *arguments, PyObject *keywords);
+PyObject *ndpy_from_imaging(PyObject *module, PyObject *arguments);
 
 #endif

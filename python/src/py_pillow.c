@@ -119,9 +119,9 @@ static const char *read_imaging(const probe *p, const void *address, const image
         if (memchr(text.mode, '\0', sizeof(text.mode)) == NULL || strcmp(text.mode, facts->mode) != 0) {
             return "its mode is another one";
         }
-        imaging_of_number same = {-1,           text.type,   text.depth,  text.bands,     text.xsize,
-                                  text.ysize,   text.palette, text.image8, text.image32,   text.image,
-                                  text.block,   text.blocks, text.pixelsize, text.linesize, text.destroy};
+        imaging_of_number same = {-1,         text.type,    text.depth,     text.bands,    text.xsize,
+                                  text.ysize, text.palette, text.image8,    text.image32,  text.image,
+                                  text.block, text.blocks,  text.pixelsize, text.linesize, text.destroy};
         *out_imaging = same;
     } else if (!probe_read(p, address, out_imaging, sizeof(*out_imaging))) {
         return "it cannot be read";
@@ -180,19 +180,16 @@ static const char *check_rows(const probe *p, const imaging_of_number *imaging)
 }
 
 /* _from_imaging(capsule, mode, mode_number, type, bands, pixelsize, band_stride, format, size, readonly) */
-PyObject *ndpy_from_imaging(PyObject *module, PyObject *arguments, PyObject *keywords)
+PyObject *ndpy_from_imaging(PyObject *module, PyObject *arguments)
 {
-    static const char *const names[] = {"capsule",     "mode",   "mode_number", "type",     "bands", "pixelsize",
-                            "band_stride", "format", "size",        "readonly", NULL};
-    ndpy_state *state = PyModule_GetState(module);
     PyObject *capsule, *format;
     image_facts facts;
     int band_stride, readonly;
     imaging_of_number imaging;
     probe p;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OsiiiiiO(ii)p:_from_imaging", (char **)names, &capsule, &facts.mode,
-                                     &facts.mode_number, &facts.type, &facts.bands, &facts.pixelsize, &band_stride,
-                                     &format, &facts.width, &facts.height, &readonly)) {
+    if (!PyArg_ParseTuple(arguments, "OsiiiiiO(ii)p:_from_imaging", &capsule, &facts.mode, &facts.mode_number,
+                          &facts.type, &facts.bands, &facts.pixelsize, &band_stride, &format, &facts.width,
+                          &facts.height, &readonly)) {
         return NULL;
     }
     if (!PyCapsule_IsValid(capsule, CAPSULE)) {
@@ -225,7 +222,8 @@ PyObject *ndpy_from_imaging(PyObject *module, PyObject *arguments, PyObject *key
     if (!ndpy_parse_format(format, &spec.format)) {
         return NULL;
     }
-    PyObject *view = ndpy_view_of_memory(state, capsule, ndbuf_device_cpu(), imaging.image, &spec);
+    ndbuf_view view = {0};
+    int is_good = ndpy_view_of_memory(capsule, ndbuf_device_cpu(), imaging.image, &spec, &view);
     ndbuf_format_release(spec.format);
-    return view;
+    return is_good ? ndpy_view_wrap(PyModule_GetState(module), &view) : NULL;
 }

@@ -4,48 +4,53 @@
 /* ndbuf.Queue, and what else may stand for a queue in a call. */
 
 typedef struct ndpy_queue {
-    PyObject_HEAD
-    ndbuf_queue *queue;
+    PyObject_HEAD ndbuf_queue *queue;
 } ndpy_queue;
 
-/* The native handle behind an object: an int, or what PyTorch, CuPy, cuda.core and pyopencl have. */
+/* The number behind a stream object: what cuda.core, PyTorch, CuPy and pyopencl have. NULL: it has none, or an
+ * exception is set. */
+static PyObject *number_of(PyObject *stream)
+{
+    static const char *const attributes[] = {"cuda_stream", "int_ptr", "ptr"};
+    PyObject *number = NULL;
+    PyObject *method = NULL;
+    if (!ndpy_find_attribute(stream, "__cuda_stream__", &method)) {
+        return NULL;
+    }
+    if (method != NULL) {
+        PyObject *pair = PyObject_CallFunctionObjArgs(method, NULL); /* (version, handle) */
+        Py_DECREF(method);
+        number = pair == NULL ? NULL : PySequence_GetItem(pair, 1);
+        Py_XDECREF(pair);
+        return number;
+    }
+    for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
+        if (!ndpy_find_attribute(stream, attributes[i], &number) || number != NULL) {
+            return number;
+        }
+    }
+    PyErr_Format(PyExc_TypeError, "stream must be an ndbuf.Queue, a native handle or a stream object, not %R",
+                 (PyObject *)Py_TYPE(stream));
+    return NULL;
+}
+
+/* The native handle that a stream object, or an int, stands for. */
 static int native_handle(PyObject *stream, void **out_handle)
 {
-    static const char *const attributes[] = {"cuda_stream", "int_ptr", "ptr", NULL};
-    PyObject *number = NULL;
     int64_t handle = 0;
-    if (PyIndex_Check(stream)) {
-        number = stream;
-        Py_INCREF(number);
-    }
+    int is_int = PyIndex_Check(stream);
+    PyObject *number = is_int ? PyNumber_Index(stream) : number_of(stream);
     if (number == NULL) {
-        PyObject *pair = PyObject_CallMethod(stream, "__cuda_stream__", NULL); /* (version, handle) */
-        if (pair == NULL) {
-            PyErr_Clear();
-        } else {
-            number = PySequence_GetItem(pair, 1);
-            Py_DECREF(pair);
-            if (number == NULL) {
-                return 0;
-            }
-        }
-    }
-    for (int i = 0; attributes[i] != NULL && number == NULL; i++) {
-        number = PyObject_GetAttrString(stream, attributes[i]);
-        if (number == NULL) {
-            PyErr_Clear();
-        }
-    }
-    if (number == NULL) {
-        PyErr_Format(PyExc_TypeError, "stream must be an ndbuf.Queue, a native handle or a stream object, not %R",
-                     (PyObject *)Py_TYPE(stream));
         return 0;
     }
     int is_good = ndpy_parse_int64(number, &handle);
     Py_DECREF(number);
-    if (is_good && handle == 0) {
+    if (is_good && handle == 0 && is_int) {
         PyErr_SetString(PyExc_ValueError, "stream 0 is ambiguous; pass 1 for the legacy default stream of CUDA, or 2");
         return 0;
+    }
+    if (handle == 0) {
+        handle = 1; /* to PyTorch and CuPy, 0 is the legacy default stream */
     }
     *out_handle = (void *)(uintptr_t)handle;
     return is_good;
@@ -55,6 +60,7 @@ int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, co
                     ndbuf_queue **out_queue)
 {
     ndbuf_error err = {0};
+    ndbuf_status status;
     void *handle = NULL;
     *out_queue = NULL;
     if (stream == Py_None) {
@@ -69,11 +75,20 @@ int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, co
     if (!native_handle(stream, &handle)) {
         return 0;
     }
-    if (ndbuf_queue_import(ndbuf_storage_device(ndbuf_view_storage(view)), handle, out_queue, &err) != NDBUF_OK) {
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_queue_import(ndbuf_storage_device(ndbuf_view_storage(view)), handle, out_queue, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
         ndpy_raise(&err);
-        return 0;
     }
-    return 1;
+    return status == NDBUF_OK;
+}
+
+/* A queue of a device, over a native one unless that is NULL. */
+static ndbuf_status open_queue(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err)
+{
+    return native == NULL ? ndbuf_queue_create(device, out_queue, err)
+                          : ndbuf_queue_import(device, native, out_queue, err);
 }
 
 static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
@@ -91,11 +106,9 @@ static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
         !ndpy_device_open(state, spec, &device) || (native != Py_None && !native_handle(native, &handle))) {
         return NULL;
     }
-    if (native == Py_None) {
-        status = ndbuf_queue_create(device, &queue, &err);
-    } else {
-        status = ndbuf_queue_import(device, handle, &queue, &err);
-    }
+    Py_BEGIN_ALLOW_THREADS
+    status = open_queue(device, handle, &queue, &err);
+    Py_END_ALLOW_THREADS
     if (status != NDBUF_OK) {
         return ndpy_raise(&err);
     }
@@ -167,8 +180,8 @@ static PyObject *queue_native(PyObject *object, void *closure)
 
 static PyMethodDef queue_methods[] = {
     {"wait", queue_wait, METH_NOARGS, "wait()\n--\n\nReturns when all work given to the queue so far is done."},
-    {"__enter__", queue_enter, METH_NOARGS, NULL},
-    {"__exit__", queue_exit, METH_VARARGS, NULL},
+    {"__enter__", queue_enter, METH_NOARGS, "__enter__()\n--\n\nThe Queue itself."},
+    {"__exit__", queue_exit, METH_VARARGS, "__exit__(*args)\n--\n\nwaits for the queue."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef queue_getters[] = {
@@ -182,9 +195,9 @@ static const char queue_text[] =
     "A queue of a device, which runs copies in order while the program goes on; over a native one of the caller's\n"
     "own if given, which must outlive it. In a with statement, it is waited for at the end.";
 
-static PyType_Slot queue_slots[] = {{Py_tp_doc, (void *)queue_text},   {Py_tp_new, NDPY_SLOT(queue_new)},
-                                    {Py_tp_dealloc, NDPY_SLOT(queue_dealloc)}, {Py_tp_methods, queue_methods},
-                                    {Py_tp_getset, queue_getters},     {0, NULL}};
+static PyType_Slot queue_slots[] = {
+    {Py_tp_doc, (void *)queue_text}, {Py_tp_new, NDPY_SLOT(queue_new)}, {Py_tp_dealloc, NDPY_SLOT(queue_dealloc)},
+    {Py_tp_methods, queue_methods},  {Py_tp_getset, queue_getters},     {0, NULL}};
 
 PyType_Spec ndpy_queue_spec = {"ndbuf.Queue", sizeof(ndpy_queue), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
                                queue_slots};

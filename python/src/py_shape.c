@@ -85,19 +85,20 @@ PyObject *ndpy_reshape(PyObject *object, PyObject *arguments, PyObject *keywords
     static const char *const names[] = {"shape", "order", NULL};
     ndpy_view *self = (ndpy_view *)object;
     PyObject *dims = NULL;
-    const char *order = "C";
+    const char *name = "C";
+    char order;
     ndbuf_view view = {0};
     ndbuf_error err = {0};
     int64_t shape[NDBUF_MAX_NDIM];
     int32_t ndim = 0;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|s:reshape", (char **)names, &dims, &order) ||
-        !ndpy_parse_dims(dims, &ndim, shape, "shape") || !ndpy_view_enter(self)) {
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|s:reshape", (char **)names, &dims, &name) ||
+        !ndpy_parse_order(name, "CF", &order) || !ndpy_parse_dims(dims, &ndim, shape, "shape") ||
+        !ndpy_view_enter(self)) {
         return NULL;
     }
     ndbuf_status status = complete_shape(&self->view, ndim, shape, &err);
     if (status == NDBUF_OK) {
-        status = ndbuf_view_reshape(&self->view, ndim, shape, order[0] != '\0' && order[1] == '\0' ? order[0] : '?',
-                                    &view, &err);
+        status = ndbuf_view_reshape(&self->view, ndim, shape, order, &view, &err);
     }
     ndpy_view_leave(self);
     return ndpy_view_result(ndpy_state_of(self), status, &view, &err);

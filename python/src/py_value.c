@@ -5,34 +5,60 @@
 
 /* Items as Python objects, and back. */
 
-/* -- packing -- */
-
-typedef struct packer {
+/* The leaves of a format, in the order in which an item's values lie: as in nested loops, where leaves that share an
+ * axis, as the fields of records in an array do, take turns. */
+typedef struct leaves {
     const ndbuf_format *format;
-    ndbuf_value *values;
-    int64_t nvalues; /* room */
-    int64_t count;   /* filled */
-    PyObject *kept;  /* list: objects whose bytes the values point to */
-} packer;
+    ndbuf_field *fields;
+    int32_t nfields;
+    int64_t nvalues;
+    ndbuf_value *values; /* room for nvalues */
+} leaves;
 
-/* The leaf that value number `index` belongs to, where no record is repeated. */
-static int find_leaf(const ndbuf_format *format, int64_t index, ndbuf_field *out_field)
+static void leaves_clear(leaves *self)
+{
+    PyMem_Free(self->fields);
+    PyMem_Free(self->values);
+}
+
+static int leaves_init(leaves *self, const ndbuf_format *format)
 {
     ndbuf_error err = {0};
-    for (int32_t i = 0; i < ndbuf_format_nfields(format); i++) {
-        int64_t count = 1;
-        if (ndbuf_format_field(format, i, out_field, &err) != NDBUF_OK) {
-            break;
-        }
-        for (int32_t k = 0; k < out_field->ndim; k++) {
-            count *= out_field->extents[k];
-        }
-        if (index < count) {
-            return 1;
-        }
-        index -= count;
+    memset(self, 0, sizeof(*self));
+    self->format = format;
+    self->nfields = ndbuf_format_nfields(format);
+    self->nvalues = ndbuf_item_nvalues(format);
+    if (self->nvalues <= PY_SSIZE_T_MAX / (int64_t)sizeof(*self->values)) {
+        self->fields = PyMem_Calloc((size_t)self->nfields + 1, sizeof(*self->fields));
+        self->values = PyMem_Calloc((size_t)self->nvalues + 1, sizeof(*self->values));
     }
-    return 0;
+    if (self->fields == NULL || self->values == NULL) {
+        PyErr_NoMemory();
+        leaves_clear(self);
+        return 0;
+    }
+    for (int32_t i = 0; i < self->nfields; i++) {
+        if (ndbuf_format_field(format, i, &self->fields[i], &err) != NDBUF_OK) {
+            ndpy_raise(&err);
+            leaves_clear(self);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The end of the leaves from `begin` on that share its axis `axis`: those that begin before its second element does. */
+static int32_t group_end(const leaves *self, int32_t begin, int32_t end, int32_t axis)
+{
+    const ndbuf_field *first = &self->fields[begin];
+    int32_t i = begin + 1;
+    while (axis < first->ndim && i < end && axis < self->fields[i].ndim &&
+           self->fields[i].extents[axis] == first->extents[axis] &&
+           self->fields[i].strides[axis] == first->strides[axis] &&
+           self->fields[i].offset < first->offset + first->strides[axis]) {
+        i++;
+    }
+    return i;
 }
 
 /* The codec of a text leaf; NULL: it is none. */
@@ -47,6 +73,38 @@ static const char *codec_of(const ndbuf_field *field)
     return field->byte_order == '>' ? "utf-32-be" : "utf-32-le";
 }
 
+/* -- packing -- */
+
+typedef struct packer {
+    leaves leaves;
+    PyObject *objects; /* list: one for each value */
+    PyObject *kept;    /* list: objects whose bytes the values point to */
+    int64_t count;     /* values made */
+} packer;
+
+/* The values of an item, in order; tuples and lists are only brackets. */
+static int flatten(packer *p, PyObject *object)
+{
+    if (!PyTuple_Check(object) && !PyList_Check(object)) {
+        if (PyList_Size(p->objects) >= p->leaves.nvalues) {
+            PyErr_Format(PyExc_ValueError, "more than the %lld values of an item", (long long)p->leaves.nvalues);
+            return 0;
+        }
+        return PyList_Append(p->objects, object) == 0;
+    }
+    if (Py_EnterRecursiveCall(" while packing an item") != 0) {
+        return 0;
+    }
+    int is_good = 1;
+    for (Py_ssize_t i = 0; is_good && i < PySequence_Size(object); i++) {
+        PyObject *member = PySequence_GetItem(object, i);
+        is_good = member != NULL && flatten(p, member);
+        Py_XDECREF(member);
+    }
+    Py_LeaveRecursiveCall();
+    return is_good;
+}
+
 static int pack_bytes(packer *p, PyObject *bytes, ndbuf_value *value)
 {
     value->kind = NDBUF_VALUE_BYTES;
@@ -55,20 +113,16 @@ static int pack_bytes(packer *p, PyObject *bytes, ndbuf_value *value)
     return PyList_Append(p->kept, bytes) == 0;
 }
 
-static int pack_text(packer *p, PyObject *text, ndbuf_value *value)
+static int pack_text(packer *p, const ndbuf_field *field, PyObject *text, ndbuf_value *value)
 {
-    ndbuf_field field;
-    const char *codec = find_leaf(p->format, p->count, &field) ? codec_of(&field) : NULL;
+    const char *codec = codec_of(field);
     if (codec == NULL) {
         PyErr_SetString(PyExc_TypeError, "a str, for a field that is no text");
         return 0;
     }
     PyObject *bytes = PyUnicode_AsEncodedString(text, codec, "surrogatepass");
-    if (bytes == NULL) {
-        return 0;
-    }
-    int is_good = pack_bytes(p, bytes, value);
-    Py_DECREF(bytes);
+    int is_good = bytes != NULL && pack_bytes(p, bytes, value);
+    Py_XDECREF(bytes);
     return is_good;
 }
 
@@ -91,14 +145,21 @@ static int pack_integer(PyObject *number, ndbuf_value *value)
     return PyErr_Occurred() == NULL;
 }
 
-static int pack_number(PyObject *number, ndbuf_value *value)
+static int pack_complex(PyObject *number, ndbuf_value *value)
 {
-    if (PyComplex_Check(number)) {
-        value->kind = NDBUF_VALUE_COMPLEX;
-        value->as.complex.real = PyComplex_RealAsDouble(number);
-        value->as.complex.imag = PyComplex_ImagAsDouble(number);
-        return 1;
+    PyObject *complex = PyObject_CallFunctionObjArgs((PyObject *)&PyComplex_Type, number, NULL);
+    if (complex == NULL) {
+        return 0;
     }
+    value->kind = NDBUF_VALUE_COMPLEX;
+    value->as.complex.real = PyComplex_RealAsDouble(complex);
+    value->as.complex.imag = PyComplex_ImagAsDouble(complex);
+    Py_DECREF(complex);
+    return 1;
+}
+
+static int pack_float(PyObject *number, ndbuf_value *value)
+{
     PyObject *real = PyNumber_Float(number);
     if (real == NULL) {
         return 0;
@@ -109,93 +170,112 @@ static int pack_number(PyObject *number, ndbuf_value *value)
     return 1;
 }
 
-/* Values in order; tuples and lists are only brackets. */
-static int pack_value(packer *p, PyObject *object)
+static int pack_value(packer *p, const ndbuf_field *field, PyObject *object)
 {
-    if (PyTuple_Check(object) || PyList_Check(object)) {
-        Py_ssize_t size = PySequence_Size(object);
-        int is_good = Py_EnterRecursiveCall(" while packing an item") == 0;
-        if (!is_good) {
-            return 0;
-        }
-        for (Py_ssize_t i = 0; i < size && is_good; i++) {
-            PyObject *member = PySequence_GetItem(object, i);
-            is_good = member != NULL && pack_value(p, member);
-            Py_XDECREF(member);
-        }
-        Py_LeaveRecursiveCall();
-        return is_good;
+    ndbuf_value *value = &p->leaves.values[p->count++];
+    if (PyBytes_Check(object)) {
+        return pack_bytes(p, object, value);
     }
-    if (p->count >= p->nvalues) {
-        PyErr_Format(PyExc_ValueError, "more than the %lld values of an item", (long long)p->nvalues);
+    if (PyUnicode_Check(object)) {
+        return pack_text(p, field, object, value);
+    }
+    if (PyIndex_Check(object)) {
+        return pack_integer(object, value);
+    }
+    if (!PyNumber_Check(object)) { /* PyNumber_Float would read the text of a bytearray */
+        PyErr_Format(PyExc_TypeError, "an item takes numbers, bytes and str, not %R", (PyObject *)Py_TYPE(object));
         return 0;
     }
-    ndbuf_value *value = &p->values[p->count];
-    int is_good;
-    if (PyBytes_Check(object)) {
-        is_good = pack_bytes(p, object, value);
-    } else if (PyUnicode_Check(object)) {
-        is_good = pack_text(p, object, value);
-    } else if (PyIndex_Check(object)) {
-        is_good = pack_integer(object, value);
-    } else {
-        is_good = pack_number(object, value);
+    /* Of other complex numbers, as NumPy's, float() would drop a half. */
+    return PyComplex_Check(object) || field->kind == NDBUF_KIND_COMPLEX ? pack_complex(object, value)
+                                                                        : pack_float(object, value);
+}
+
+/* Makes the values of some leaves, whose axes before `axis` are fixed. */
+static int pack_leaves(packer *p, int32_t begin, int32_t end, int32_t axis)
+{
+    int is_good = 1;
+    for (int32_t i = begin, next; i < end && is_good; i = next) {
+        const ndbuf_field *field = &p->leaves.fields[i];
+        next = group_end(&p->leaves, i, end, axis);
+        if (axis == field->ndim) {
+            PyObject *object = PyList_GetItem(p->objects, (Py_ssize_t)p->count); /* borrowed; raises if too few */
+            is_good = object != NULL && pack_value(p, field, object);
+            continue;
+        }
+        for (int64_t k = 0; k < field->extents[axis] && is_good; k++) {
+            is_good = pack_leaves(p, i, next, axis + 1);
+        }
     }
-    p->count++;
     return is_good;
+}
+
+static int pack_all(packer *p, PyObject *object, void *out_item)
+{
+    ndbuf_error err = {0};
+    const ndbuf_format *format = p->leaves.format;
+    if (!flatten(p, object)) {
+        return 0;
+    }
+    Py_ssize_t count = PyList_Size(p->objects);
+    if (count < p->leaves.nvalues) {
+        PyErr_Format(PyExc_ValueError, "%zd values, but an item has %lld", count, (long long)p->leaves.nvalues);
+        return 0;
+    }
+    if (!pack_leaves(p, 0, p->leaves.nfields, 0)) {
+        return 0;
+    }
+    switch (
+        ndbuf_item_pack(format, p->leaves.values, p->leaves.nvalues, out_item, ndbuf_format_itemsize(format), &err)) {
+    case NDBUF_OK:
+        return 1;
+    case NDBUF_ERR_OVERFLOW:
+        PyErr_SetString(PyExc_OverflowError, err.message);
+        return 0;
+    default:
+        PyErr_SetString(PyExc_TypeError, err.message);
+        return 0;
+    }
 }
 
 int ndpy_pack(const ndbuf_format *format, PyObject *object, void *out_item)
 {
-    ndbuf_error err = {0};
-    packer p = {.format = format, .nvalues = ndbuf_item_nvalues(format)};
+    packer p = {.count = 0};
     if ((ndbuf_format_flags(format) & NDBUF_FORMAT_HOST_ONLY) != 0) {
         PyErr_SetString(PyExc_TypeError, "objects and pointers cannot be set");
         return 0;
     }
-    p.values = p.nvalues > PY_SSIZE_T_MAX / (int64_t)sizeof(*p.values)
-                   ? NULL
-                   : PyMem_Calloc(p.nvalues > 0 ? (size_t)p.nvalues : 1, sizeof(*p.values));
+    if (!leaves_init(&p.leaves, format)) {
+        return 0;
+    }
+    p.objects = PyList_New(0);
     p.kept = PyList_New(0);
-    if (p.values == NULL) {
-        PyErr_NoMemory();
-    }
-    int is_good = p.values != NULL && p.kept != NULL && pack_value(&p, object);
-    if (is_good && ndbuf_item_pack(format, p.values, p.count, out_item, ndbuf_format_itemsize(format), &err) !=
-                       NDBUF_OK) {
-        is_good = 0;
-        if (err.status == NDBUF_ERR_OVERFLOW) {
-            PyErr_SetString(PyExc_OverflowError, err.message);
-        } else {
-            PyErr_SetString(p.count == p.nvalues ? PyExc_TypeError : PyExc_ValueError, err.message);
-        }
-    }
-    PyMem_Free(p.values);
+    int is_good = p.objects != NULL && p.kept != NULL && pack_all(&p, object, out_item);
+    Py_XDECREF(p.objects);
     Py_XDECREF(p.kept);
+    leaves_clear(&p.leaves);
     return is_good;
 }
 
 /* -- unpacking -- */
 
 typedef struct unpacker {
+    leaves leaves;
     const ndbuf_view *view;
-    const ndbuf_format *format;
     int64_t strides[NDBUF_MAX_NDIM];
-    ndbuf_value *values;
-    int64_t nvalues;
-    int64_t itemsize;
+    const ndbuf_value *next; /* of an item's values */
 } unpacker;
 
 static PyObject *object_of_bytes(const ndbuf_field *field, const ndbuf_value *value)
 {
+    static const char zeros[4];
     const char *bytes = value->as.bytes.data;
     Py_ssize_t nbytes = (Py_ssize_t)value->as.bytes.nbytes;
     const char *codec = codec_of(field);
     if (codec == NULL) {
         return PyBytes_FromStringAndSize(bytes, nbytes);
     }
-    const Py_ssize_t unit = field->code[0] == 'u' && field->size % 4 != 0 ? 2 : codec[4] == '3' ? 4 : 2;
-    static const char zeros[4];
+    const Py_ssize_t unit = field->code[0] == 'u' ? 2 : 4;
     while (nbytes >= unit && memcmp(bytes + nbytes - unit, zeros, (size_t)unit) == 0) {
         nbytes -= unit;
     }
@@ -221,53 +301,53 @@ static PyObject *object_of(const ndbuf_field *field, const ndbuf_value *value)
     }
 }
 
-/* Nested lists of a leaf's elements; `*next` goes on over its values. */
-static PyObject *list_of_leaf(const ndbuf_field *field, int32_t axis, const ndbuf_value **next)
+/* Some leaves, whose axes before `axis` are fixed: an object, a list over the axis that they share, or a tuple. */
+static PyObject *object_of_leaves(unpacker *u, int32_t begin, int32_t end, int32_t axis)
 {
-    if (axis == field->ndim) {
-        return object_of(field, (*next)++);
+    const ndbuf_field *first = &u->leaves.fields[begin];
+    if (end - begin == 1 && axis == first->ndim) {
+        return object_of(first, u->next++);
     }
-    PyObject *list = PyList_New((Py_ssize_t)field->extents[axis]);
-    for (int64_t i = 0; i < field->extents[axis] && list != NULL; i++) {
-        PyObject *element = list_of_leaf(field, axis + 1, next);
-        if (element == NULL || PyList_SetItem(list, (Py_ssize_t)i, element) != 0) {
+    if (group_end(&u->leaves, begin, end, axis) < end) {
+        PyObject *parts = PyList_New(0);
+        for (int32_t i = begin, next; i < end && parts != NULL; i = next) {
+            next = group_end(&u->leaves, i, end, axis);
+            PyObject *part = object_of_leaves(u, i, next, axis);
+            if (part == NULL || PyList_Append(parts, part) != 0) {
+                Py_CLEAR(parts);
+            }
+            Py_XDECREF(part);
+        }
+        PyObject *tuple = parts == NULL ? NULL : PyList_AsTuple(parts);
+        Py_XDECREF(parts);
+        return tuple;
+    }
+    PyObject *list = PyList_New((Py_ssize_t)first->extents[axis]);
+    for (int64_t k = 0; k < first->extents[axis] && list != NULL; k++) {
+        PyObject *element = object_of_leaves(u, begin, end, axis + 1);
+        if (element == NULL || PyList_SetItem(list, (Py_ssize_t)k, element) != 0) {
             Py_CLEAR(list);
         }
     }
     return list;
 }
 
-/* An item without names: an object, or a tuple of its leaves. */
-static PyObject *object_at(const unpacker *u, const void *address)
+/* An item without names: an object, or a tuple of its parts. */
+static PyObject *object_at(unpacker *u, const void *address)
 {
     ndbuf_error err = {0};
-    ndbuf_field field;
-    int32_t nfields = ndbuf_format_nfields(u->format);
-    const ndbuf_value *next = u->values;
-    if (nfields == 0) {
-        return PyBytes_FromStringAndSize(address, (Py_ssize_t)u->itemsize);
+    if (u->leaves.nfields == 0) {
+        return PyBytes_FromStringAndSize(address, (Py_ssize_t)u->view->itemsize);
     }
-    if (ndbuf_item_unpack(u->format, address, u->itemsize, u->values, u->nvalues, &err) != NDBUF_OK) {
+    if (ndbuf_item_unpack(u->leaves.format, address, u->view->itemsize, u->leaves.values, u->leaves.nvalues, &err) !=
+        NDBUF_OK) {
         return ndpy_raise(&err);
     }
-    PyObject *tuple = nfields == 1 ? NULL : PyTuple_New(nfields);
-    for (int32_t i = 0; i < nfields && (nfields == 1 || tuple != NULL); i++) {
-        if (ndbuf_format_field(u->format, i, &field, &err) != NDBUF_OK) {
-            Py_XDECREF(tuple);
-            return ndpy_raise(&err);
-        }
-        PyObject *leaf = list_of_leaf(&field, 0, &next);
-        if (nfields == 1) {
-            return leaf;
-        }
-        if (leaf == NULL || PyTuple_SetItem(tuple, i, leaf) != 0) {
-            Py_CLEAR(tuple);
-        }
-    }
-    return tuple;
+    u->next = u->leaves.values;
+    return object_of_leaves(u, 0, u->leaves.nfields, 0);
 }
 
-static PyObject *list_axis(const unpacker *u, int32_t axis, const char *address)
+static PyObject *list_axis(unpacker *u, int32_t axis, const char *address)
 {
     if (axis == u->view->ndim) {
         return object_at(u, address);
@@ -291,21 +371,13 @@ static PyObject *list_axis(const unpacker *u, int32_t axis, const char *address)
 
 static PyObject *list_of_items(const ndbuf_view *view)
 {
-    unpacker u = {.view = view, .format = ndbuf_view_format(view), .itemsize = view->itemsize};
-    int64_t stride = view->itemsize;
-    for (int32_t k = view->ndim; k-- > 0;) {
-        u.strides[k] = view->strides != NULL ? view->strides[k] : stride;
-        stride *= view->shape[k];
+    unpacker u = {.view = view};
+    if (!leaves_init(&u.leaves, ndbuf_view_format(view))) {
+        return NULL;
     }
-    u.nvalues = ndbuf_item_nvalues(u.format);
-    u.values = u.nvalues > PY_SSIZE_T_MAX / (int64_t)sizeof(*u.values)
-                   ? NULL
-                   : PyMem_Calloc(u.nvalues > 0 ? (size_t)u.nvalues : 1, sizeof(*u.values));
-    if (u.values == NULL) {
-        return PyErr_NoMemory();
-    }
+    ndpy_strides_of(view, u.strides);
     PyObject *list = list_axis(&u, 0, ndbuf_view_host_address(view));
-    PyMem_Free(u.values);
+    leaves_clear(&u.leaves);
     return list;
 }
 
@@ -432,22 +504,22 @@ static int copy_to_bytes(const ndbuf_view *src, char order, PyObject *bytes)
     ndbuf_error err = {0};
     ndbuf_storage *storage = NULL;
     ndbuf_view dst = {0};
-    int64_t strides[NDBUF_MAX_NDIM];
-    int64_t stride = src->itemsize;
-    for (int32_t i = 0; i < src->ndim; i++) {
-        int32_t k = order == 'F' ? i : src->ndim - 1 - i;
-        strides[k] = stride;
-        stride *= src->shape[k] > 0 ? src->shape[k] : 1;
+    int64_t shape[NDBUF_MAX_NDIM];
+    for (int32_t k = 0; k < src->ndim; k++) {
+        shape[k] = src->shape[order == 'F' ? src->ndim - 1 - k : k];
     }
-    ndbuf_view_spec spec = {.format = ndbuf_view_format(src), .ndim = src->ndim, .shape = src->shape,
-                            .strides = strides};
+    ndbuf_view_spec spec = {.format = ndbuf_view_format(src), .ndim = src->ndim, .shape = shape};
     ndbuf_status status = ndbuf_storage_adopt(ndbuf_device_cpu(), PyBytes_AsString(bytes), (size_t)src->nbytes, 0, NULL,
                                               NULL, &storage, &err);
     if (status == NDBUF_OK) {
         status = ndbuf_view_init(&dst, storage, &spec, &err);
         ndbuf_storage_release(storage);
     }
+    if (status == NDBUF_OK && order == 'F') {
+        status = ndbuf_view_transpose(&dst, &dst, &err);
+    }
     if (status != NDBUF_OK) {
+        ndbuf_view_release(&dst);
         ndpy_raise(&err);
         return 0;
     }
@@ -460,25 +532,20 @@ PyObject *ndpy_tobytes(PyObject *object, PyObject *arguments, PyObject *keywords
 {
     static const char *const names[] = {"order", NULL};
     ndpy_view *self = (ndpy_view *)object;
-    const char *order = "C";
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|z:tobytes", (char **)names, &order)) {
+    const char *name = NULL; /* None is for those used to memoryview's */
+    char order;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|z:tobytes", (char **)names, &name)) {
         return NULL;
     }
-    order = order == NULL ? "C" : order;
-    if (strcmp(order, "C") != 0 && strcmp(order, "F") != 0 && strcmp(order, "A") != 0) {
-        PyErr_Format(PyExc_ValueError, "order must be 'C', 'F' or 'A', not '%s'", order);
-        return NULL;
-    }
-    if (!ndpy_view_enter(self)) {
+    if (!ndpy_parse_order(name == NULL ? "C" : name, "CFA", &order) || !ndpy_view_enter(self)) {
         return NULL;
     }
     const ndbuf_view *view = &self->view;
-    char order_taken = order[0];
-    if (order_taken == 'A') {
-        order_taken = ndbuf_view_is_contiguous(view, 'F') && !ndbuf_view_is_contiguous(view, 'C') ? 'F' : 'C';
+    if (order == 'A') {
+        order = ndbuf_view_is_contiguous(view, 'F') && !ndbuf_view_is_contiguous(view, 'C') ? 'F' : 'C';
     }
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)view->nbytes);
-    if (bytes != NULL && view->nbytes > 0 && !copy_to_bytes(view, order_taken, bytes)) {
+    if (bytes != NULL && view->nbytes > 0 && !copy_to_bytes(view, order, bytes)) {
         Py_CLEAR(bytes);
     }
     ndpy_view_leave(self);

@@ -87,6 +87,21 @@ void ndpy_view_device_name(const ndbuf_view *view, char out_name[32])
     snprintf(out_name, 32, "%s", info.name);
 }
 
+int ndpy_is_on_host(const ndbuf_view *view)
+{
+    return view->device.type == NDBUF_DEVICE_CPU || view->device.type == NDBUF_DEVICE_CUDA_HOST ||
+           view->device.type == NDBUF_DEVICE_CUDA_MANAGED;
+}
+
+PyObject *ndpy_refuse_host(const ndbuf_view *view)
+{
+    char name[32];
+    ndpy_view_device_name(view, name);
+    PyErr_Format(PyExc_BufferError,
+                 "the memory is on %s, which the host cannot touch: take view.to('cpu'), a copy on the host", name);
+    return NULL;
+}
+
 /* Lets go of the memory. */
 static void view_empty(ndpy_view *self)
 {
@@ -153,23 +168,9 @@ enum {
     FACT_C_CONTIGUOUS,
     FACT_F_CONTIGUOUS,
     FACT_CONTIGUOUS,
-    FACT_IS_RECORD,
+    FACT_ON_HOST,
     FACT_ADDRESS
 };
-
-static PyObject *strides_of(const ndbuf_view *view)
-{
-    int64_t strides[NDBUF_MAX_NDIM];
-    int64_t stride = view->itemsize;
-    if (view->strides != NULL) {
-        return ndpy_tuple_of(view->ndim, view->strides);
-    }
-    for (int32_t k = view->ndim; k-- > 0;) {
-        strides[k] = stride;
-        stride *= view->shape[k];
-    }
-    return ndpy_tuple_of(view->ndim, strides);
-}
 
 /* The address of item 0..0, on whatever device has addresses; None: none. */
 static PyObject *address_of(const ndbuf_view *view)
@@ -182,12 +183,13 @@ static PyObject *address_of(const ndbuf_view *view)
 
 static PyObject *fact_of(const ndbuf_view *view, int fact)
 {
+    int64_t strides[NDBUF_MAX_NDIM];
     char name[32];
     int is_c = ndbuf_view_is_contiguous(view, 'C') != 0;
     int is_f = ndbuf_view_is_contiguous(view, 'F') != 0;
     switch (fact) {
     case FACT_FORMAT:
-        return PyUnicode_FromString(view->format == NULL ? "B" : view->format);
+        return ndpy_str_of(view->format == NULL ? "B" : view->format);
     case FACT_ITEMSIZE:
         return PyLong_FromLongLong(view->itemsize);
     case FACT_NDIM:
@@ -197,7 +199,8 @@ static PyObject *fact_of(const ndbuf_view *view, int fact)
     case FACT_SHAPE:
         return ndpy_tuple_of(view->ndim, view->shape);
     case FACT_STRIDES:
-        return strides_of(view);
+        ndpy_strides_of(view, strides);
+        return ndpy_tuple_of(view->ndim, strides);
     case FACT_SUBOFFSETS:
         return ndpy_tuple_of(view->suboffsets == NULL ? 0 : view->ndim, view->suboffsets);
     case FACT_DEVICE:
@@ -211,8 +214,8 @@ static PyObject *fact_of(const ndbuf_view *view, int fact)
         return PyBool_FromLong(is_f);
     case FACT_CONTIGUOUS:
         return PyBool_FromLong(is_c || is_f);
-    case FACT_IS_RECORD:
-        return PyBool_FromLong((ndbuf_format_flags(ndbuf_view_format(view)) & NDBUF_FORMAT_RECORD) != 0);
+    case FACT_ON_HOST:
+        return PyBool_FromLong(ndpy_is_on_host(view));
     default:
         return address_of(view);
     }
@@ -235,7 +238,33 @@ static PyObject *view_is_released(PyObject *object, void *closure)
     return PyBool_FromLong(atomic_load(&((ndpy_view *)object)->nuses) < 0);
 }
 
-/* The leaves of the format, for the package's own Python code: (names, offset, size, kind, byte order, extents). */
+/* The names of a leaf, from the outside in. */
+static PyObject *names_of(const ndbuf_field *field)
+{
+    PyObject *names = PyTuple_New(field->nnames);
+    for (int32_t k = 0; k < field->nnames && names != NULL; k++) {
+        PyObject *name = ndpy_str_of(field->names[k]);
+        if (name == NULL || PyTuple_SetItem(names, k, name) != 0) {
+            Py_CLEAR(names);
+        }
+    }
+    return names;
+}
+
+/* (names, offset, size, code, kind, byte order, extents, strides) of a leaf. */
+static PyObject *describe_field(const ndbuf_format *format, int32_t index)
+{
+    ndbuf_field field;
+    ndbuf_error err = {0};
+    if (ndbuf_format_field(format, index, &field, &err) != NDBUF_OK) {
+        return ndpy_raise(&err);
+    }
+    return Py_BuildValue("(NLLsCCNN)", names_of(&field), (long long)field.offset, (long long)field.size, field.code,
+                         field.kind, field.byte_order, ndpy_tuple_of(field.ndim, field.extents),
+                         ndpy_tuple_of(field.ndim, field.strides));
+}
+
+/* The leaves of the format, for the package's own Python code. */
 static PyObject *view_fields(PyObject *object, PyObject *ignored)
 {
     ndpy_view *self = (ndpy_view *)object;
@@ -243,37 +272,14 @@ static PyObject *view_fields(PyObject *object, PyObject *ignored)
     if (!ndpy_view_enter(self)) {
         return NULL;
     }
-    ndbuf_format *format = ndbuf_view_format(&self->view);
+    const ndbuf_format *format = ndbuf_view_format(&self->view);
     int32_t nfields = ndbuf_format_nfields(format);
-    PyObject *fields = PyList_New(0);
+    PyObject *fields = PyList_New(nfields);
     for (int32_t i = 0; i < nfields && fields != NULL; i++) {
-        ndbuf_field field;
-        ndbuf_error err = {0};
-        PyObject *entry = NULL;
-        PyObject *names = NULL;
-        PyObject *extents = NULL;
-        if (ndbuf_format_field(format, i, &field, &err) != NDBUF_OK) {
-            ndpy_raise(&err);
-        } else {
-            names = PyTuple_New(field.nnames);
-            extents = ndpy_tuple_of(field.ndim, field.extents);
-        }
-        for (int32_t k = 0; names != NULL && k < field.nnames; k++) {
-            PyObject *name = PyUnicode_DecodeUTF8(field.names[k], (Py_ssize_t)strlen(field.names[k]), "surrogateescape");
-            if (name == NULL || PyTuple_SetItem(names, k, name) != 0) {
-                Py_CLEAR(names);
-            }
-        }
-        if (names != NULL && extents != NULL) {
-            entry = Py_BuildValue("(OLLCCO)", names, (long long)field.offset, (long long)field.size, field.kind,
-                                  field.byte_order, extents);
-        }
-        Py_XDECREF(names);
-        Py_XDECREF(extents);
-        if (entry == NULL || PyList_Append(fields, entry) != 0) {
+        PyObject *field = describe_field(format, i);
+        if (field == NULL || PyList_SetItem(fields, i, field) != 0) {
             Py_CLEAR(fields);
         }
-        Py_XDECREF(entry);
     }
     ndpy_view_leave(self);
     return fields;
@@ -309,7 +315,7 @@ static PyObject *interface_of(PyObject *object, const char *function)
     if (!ndpy_view_enter(self)) {
         return NULL;
     }
-    PyObject *interface = ndpy_call_helper("ndbuf._array_interface", function, object);
+    PyObject *interface = ndpy_call_helper("ndbuf._array_interface", function, object, NULL);
     ndpy_view_leave(self);
     return interface;
 }
@@ -329,14 +335,22 @@ static PyObject *view_cuda_array_interface(PyObject *object, void *closure)
 static PyObject *view_array(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
     static const char *const names[] = {"dtype", "copy", NULL};
+    ndpy_view *self = (ndpy_view *)object;
     PyObject *dtype = Py_None;
     PyObject *copy = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|OO:__array__", (char **)names, &dtype, &copy)) {
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|OO:__array__", (char **)names, &dtype, &copy) ||
+        !ndpy_view_enter(self)) {
         return NULL;
     }
-    PyObject *all = PyTuple_Pack(3, object, dtype, copy);
-    PyObject *array = all == NULL ? NULL : ndpy_call_helper("ndbuf._array_interface", "numpy_array", all);
-    Py_XDECREF(all);
+    PyObject *array = NULL;
+    if (ndpy_is_on_host(&self->view)) {
+        PyObject *pair = PyTuple_Pack(2, dtype, copy);
+        array = pair == NULL ? NULL : ndpy_call_helper("ndbuf._array_interface", "numpy_array", object, pair);
+        Py_XDECREF(pair);
+    } else {
+        ndpy_refuse_host(&self->view);
+    }
+    ndpy_view_leave(self);
     return array;
 }
 
@@ -367,34 +381,47 @@ static PyObject *view_wait(PyObject *object, PyObject *ignored)
 
 static PyMethodDef view_methods[] = {
     {"__array__", FUNCTION(view_array), KEYWORDS,
-     "For NumPy, where the buffer protocol does not do: refuses memory that the host cannot touch, and copies rows "
-     "behind pointers."},
+     "__array__(dtype=None, copy=None)\n--\n\n"
+     "For NumPy, where it finds no buffer: BufferError, with advice, if the host cannot touch the memory."},
+    {"__arrow_c_array__", FUNCTION(ndpy_arrow_array), KEYWORDS,
+     "__arrow_c_array__(requested_schema=None)\n--\n\nThe items as a pair of Arrow's capsules, of host memory."},
+    {"__arrow_c_device_array__", FUNCTION(ndpy_arrow_device_array), KEYWORDS,
+     "__arrow_c_device_array__(requested_schema=None, **kwargs)\n--\n\nThe items as a pair of Arrow's capsules."},
     {"__dlpack__", FUNCTION(ndpy_dlpack), KEYWORDS,
-     "__dlpack__(*, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\nThe memory as a DLPack capsule."},
-    {"__dlpack_device__", ndpy_dlpack_device, METH_NOARGS, "Where the memory is: DLPack's device type and number."},
-    {"__enter__", view_enter_context, METH_NOARGS, NULL},
-    {"__exit__", view_exit_context, METH_VARARGS, NULL},
-    {"_fields", view_fields, METH_NOARGS, NULL},
-    {"_wait", view_wait, METH_NOARGS, NULL},
+     "__dlpack__(*, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
+     "The memory as a DLPack capsule; a copy of it where copy allows one, and another device is asked for, rows lie\n"
+     "behind pointers, or strides are negative."},
+    {"__dlpack_device__", ndpy_dlpack_device, METH_NOARGS,
+     "__dlpack_device__()\n--\n\nWhere the memory is: DLPack's device type and number."},
+    {"__enter__", view_enter_context, METH_NOARGS, "__enter__()\n--\n\nThe View itself."},
+    {"__exit__", view_exit_context, METH_VARARGS, "__exit__(*args)\n--\n\nreleases the View."},
+    {"_fields", view_fields, METH_NOARGS,
+     "_fields()\n--\n\nThe leaves of the format: (names, offset, size, code, kind, byte order, extents, strides)."},
+    {"_wait", view_wait, METH_NOARGS, "_wait()\n--\n\nWaits until the contents are valid."},
     {"astype", FUNCTION(ndpy_astype), KEYWORDS,
-     "astype(format, casting='unsafe', *, saturate=False)\n--\n\nA packed copy on the same device, its items converted."},
+     "astype(format, casting='unsafe', *, saturate=False)\n--\n\nA packed copy on the same device, its items "
+     "converted."},
     {"broadcast_to", ndpy_broadcast_to, METH_O,
-     "broadcast_to(shape, /)\n--\n\nThe same memory under a larger shape, by NumPy's rules; read-only."},
+     "broadcast_to(shape, /)\n--\n\n"
+     "The same memory under a larger shape, by NumPy's rules; read-only where an item has two indices."},
     {"cast", FUNCTION(ndpy_cast), KEYWORDS,
      "cast(format, shape=None)\n--\n\nThe same bytes read as items of another format."},
     {"copy", FUNCTION(ndpy_view_copy), KEYWORDS, "copy(order='C')\n--\n\nA packed copy on the same device."},
     {"explain", FUNCTION(ndpy_explain), KEYWORDS,
-     "explain(to, casting='equiv', *, saturate=False)\n--\n\nHow this view would be copied to another view, or to a "
-     "packed one on a device."},
+     "explain(to, casting='equiv', *, saturate=False)\n--\n\n"
+     "How this view would be copied to another view, or to a packed one on a device, which is given by its name."},
     {"permute", ndpy_permute, METH_VARARGS,
      "permute(*axes)\n--\n\nThe same memory with its axes in another order: axis k of the result is axis axes[k]."},
     {"release", view_release, METH_NOARGS,
-     "release()\n--\n\nLets go of the memory now. Other views of it are not touched."},
+     "release()\n--\n\nLets go of the memory now. Other views of it are not touched. BufferError while it is "
+     "exported."},
     {"reshape", FUNCTION(ndpy_reshape), KEYWORDS,
      "reshape(shape, order='C')\n--\n\nThe same memory under another shape, of which one entry may be -1."},
     {"to", FUNCTION(ndpy_to), KEYWORDS,
-     "to(device, *, copy=False)\n--\n\nA packed copy on a device. The view itself if it is there, unless copy is true."},
-    {"tobytes", FUNCTION(ndpy_tobytes), KEYWORDS, "tobytes(order='C')\n--\n\nThe items' bytes, one after the other."},
+     "to(device, *, copy=False)\n--\n\nA packed copy on a device. The View itself if it is there, unless copy is "
+     "true."},
+    {"tobytes", FUNCTION(ndpy_tobytes), KEYWORDS,
+     "tobytes(order='C')\n--\n\nThe items' bytes, one after the other; order 'A': 'F' if they lie so, else 'C'."},
     {"tolist", ndpy_tolist, METH_NOARGS, "tolist()\n--\n\nThe items as nested lists; of a 0-d view, the item."},
     {"toreadonly", ndpy_to_readonly, METH_NOARGS, "toreadonly()\n--\n\nA read-only view of the same memory."},
     {NULL, NULL, 0, NULL}};
@@ -417,12 +444,13 @@ static PyGetSetDef view_getters[] = {
     FACT("c_contiguous", FACT_C_CONTIGUOUS, "Whether the items are packed, the last index running fastest."),
     FACT("f_contiguous", FACT_F_CONTIGUOUS, "Whether the items are packed, the first index running fastest."),
     FACT("contiguous", FACT_CONTIGUOUS, "Whether the items are packed in either order."),
-    FACT("_is_record", FACT_IS_RECORD, NULL),
-    FACT("_address", FACT_ADDRESS, NULL),
+    FACT("_on_host", FACT_ON_HOST, "Whether the host can touch the memory."),
+    FACT("_address", FACT_ADDRESS, "The address of item 0..0; None: the device has no addresses, or there is no item."),
     {"released", view_is_released, NULL, "Whether release() was called.", NULL},
     {"T", ndpy_get_transposed, NULL, "The same memory with its axes reversed.", NULL},
-    {"__array_interface__", view_array_interface, NULL, NULL, NULL},
-    {"__cuda_array_interface__", view_cuda_array_interface, NULL, NULL, NULL},
+    {"__array_interface__", view_array_interface, NULL, "NumPy's array interface; only host memory has it.", NULL},
+    {"__cuda_array_interface__", view_cuda_array_interface, NULL,
+     "The CUDA Array Interface; only memory that CUDA devices reach has it.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMemberDef view_members[] = {
