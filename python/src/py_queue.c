@@ -4,7 +4,9 @@
 /* ndbuf.Queue, and what else may stand for a queue in a call. */
 
 typedef struct ndpy_queue {
-    PyObject_HEAD ndbuf_queue *queue;
+    PyObject_HEAD
+    ndbuf_queue *queue;
+    PyObject *native; /* what the native queue was taken from, which keeps it; NULL: none */
 } ndpy_queue;
 
 /* The number behind a stream object: what cuda.core, PyTorch, CuPy and pyopencl have. NULL: it has none, or an
