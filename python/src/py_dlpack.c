@@ -61,6 +61,10 @@ static int parse_device(const ndbuf_view *view, PyObject *dl_device, dlpack_requ
     if (dl_device != Py_None && !ndpy_parse_pair(dl_device, "dl_device", device)) {
         return 0;
     }
+    if (device[0] < 0 || device[1] < 0) {
+        PyErr_Format(PyExc_TypeError, "dl_device must be a device type and a number, not %R", dl_device);
+        return 0;
+    }
     request->device.type = device[0];
     request->device.id = device[1];
     return 1;
@@ -102,23 +106,22 @@ static int has_negative_strides(const ndbuf_view *view)
     return 0;
 }
 
-/* Negative strides need a copy, too: DLPack has them, but consumers end the program over them (PyTorch). */
+/* Negative strides are refused unless the consumer asks for a copy: DLPack has them, but consumers end the program over
+ * them (PyTorch). */
 static int parse_copy(const ndbuf_view *view, PyObject *copy, dlpack_request *request)
 {
-    int must_copy = copy == Py_None ? has_negative_strides(view) : PyObject_IsTrue(copy);
-    if (must_copy < 0) {
-        return 0;
+    request->copy = NDBUF_COPY_IF_NEEDED;
+    if (copy != Py_None) {
+        int must_copy = PyObject_IsTrue(copy);
+        if (must_copy < 0) {
+            return 0;
+        }
+        request->copy = must_copy ? NDBUF_COPY_ALWAYS : NDBUF_COPY_NEVER;
     }
-    if (must_copy) {
-        request->copy = NDBUF_COPY_ALWAYS;
-    } else if (copy == Py_None) {
-        request->copy = NDBUF_COPY_IF_NEEDED;
-    } else if (has_negative_strides(view)) {
-        PyErr_SetString(PyExc_BufferError,
-                        "strides are negative, which few consumers of DLPack take: take view.copy(), or allow a copy");
+    if (request->copy != NDBUF_COPY_ALWAYS && has_negative_strides(view)) {
+        PyErr_SetString(PyExc_BufferError, "strides are negative, which not every consumer of DLPack survives: take "
+                                           "view.copy(), or ask for a copy");
         return 0;
-    } else {
-        request->copy = NDBUF_COPY_NEVER;
     }
     return 1;
 }

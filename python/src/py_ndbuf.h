@@ -27,7 +27,8 @@ typedef struct ndpy_state {
 
 /* ndbuf.View. The view in it changes only when it is released, which running calls and exports keep from happening. */
 typedef struct ndpy_view {
-    PyObject_HEAD ndbuf_view view;
+    PyObject_HEAD
+    ndbuf_view view;
     _Atomic(ndbuf_exporter *) exporter; /* made when first needed */
     atomic_llong nuses;                 /* running calls and exported buffers; -1: released */
     PyObject *weak_references;

@@ -4,7 +4,9 @@
 /* ndbuf.Queue, and what else may stand for a queue in a call. */
 
 typedef struct ndpy_queue {
-    PyObject_HEAD ndbuf_queue *queue;
+    PyObject_HEAD
+    ndbuf_queue *queue;
+    PyObject *native; /* what the native queue was taken from, which keeps it; NULL: none */
 } ndpy_queue;
 
 /* The number behind a stream object: what cuda.core, PyTorch, CuPy and pyopencl have. NULL: it has none, or an
@@ -118,17 +120,31 @@ static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
         return NULL;
     }
     self->queue = queue;
+    if (native != Py_None) {
+        Py_INCREF(native);
+        self->native = native;
+    }
     return (PyObject *)self;
+}
+
+/* There is no tp_clear: whatever closes a cycle through the native object can be cleared itself. */
+static int queue_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(((ndpy_queue *)object)->native);
+    return 0;
 }
 
 static void queue_dealloc(PyObject *object)
 {
+    ndpy_queue *self = (ndpy_queue *)object;
     PyTypeObject *type = Py_TYPE(object);
     freefunc free_object = (freefunc)(uintptr_t)PyType_GetSlot(type, Py_tp_free);
-    ndbuf_queue *queue = ((ndpy_queue *)object)->queue;
+    PyObject_GC_UnTrack(object);
     Py_BEGIN_ALLOW_THREADS
-    ndbuf_queue_release(queue);
+    ndbuf_queue_release(self->queue); /* which waits, so the native queue must be there still */
     Py_END_ALLOW_THREADS
+    Py_XDECREF(self->native);
     free_object(object);
     Py_DECREF(type);
 }
@@ -192,12 +208,19 @@ static PyGetSetDef queue_getters[] = {
 
 static const char queue_text[] =
     "Queue(device, native=None)\n--\n\n"
-    "A queue of a device, which runs copies in order while the program goes on; over a native one of the caller's\n"
-    "own if given, which must outlive it. In a with statement, it is waited for at the end.";
+    "A queue of a device, which runs copies in order while the program goes on.\n\n"
+    "native is a stream object of CuPy, PyTorch or cuda.core, a queue of pyopencl, or the handle of one as an int, to\n"
+    "work in its order. An object is kept alive; what an int stands for must outlive the Queue. In a with statement, "
+    "the\n"
+    "Queue is waited for at the end.";
 
-static PyType_Slot queue_slots[] = {
-    {Py_tp_doc, (void *)queue_text}, {Py_tp_new, NDPY_SLOT(queue_new)}, {Py_tp_dealloc, NDPY_SLOT(queue_dealloc)},
-    {Py_tp_methods, queue_methods},  {Py_tp_getset, queue_getters},     {0, NULL}};
+static PyType_Slot queue_slots[] = {{Py_tp_doc, (void *)queue_text},
+                                    {Py_tp_new, NDPY_SLOT(queue_new)},
+                                    {Py_tp_dealloc, NDPY_SLOT(queue_dealloc)},
+                                    {Py_tp_traverse, NDPY_SLOT(queue_traverse)},
+                                    {Py_tp_methods, queue_methods},
+                                    {Py_tp_getset, queue_getters},
+                                    {0, NULL}};
 
-PyType_Spec ndpy_queue_spec = {"ndbuf.Queue", sizeof(ndpy_queue), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-                               queue_slots};
+PyType_Spec ndpy_queue_spec = {"ndbuf.Queue", sizeof(ndpy_queue), 0,
+                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE, queue_slots};

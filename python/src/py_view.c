@@ -389,8 +389,8 @@ static PyMethodDef view_methods[] = {
      "__arrow_c_device_array__(requested_schema=None, **kwargs)\n--\n\nThe items as a pair of Arrow's capsules."},
     {"__dlpack__", FUNCTION(ndpy_dlpack), KEYWORDS,
      "__dlpack__(*, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
-     "The memory as a DLPack capsule; a copy of it where copy allows one, and another device is asked for, rows lie\n"
-     "behind pointers, or strides are negative."},
+     "The memory as a DLPack capsule; a copy of it, unless copy is False, where another device is asked for or rows\n"
+     "lie behind pointers. Negative strides are refused unless copy is True."},
     {"__dlpack_device__", ndpy_dlpack_device, METH_NOARGS,
      "__dlpack_device__()\n--\n\nWhere the memory is: DLPack's device type and number."},
     {"__enter__", view_enter_context, METH_NOARGS, "__enter__()\n--\n\nThe View itself."},
