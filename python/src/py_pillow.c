@@ -140,7 +140,8 @@ static const char *read_imaging(const probe *p, const void *address, const image
     }
     char **rows = facts->pixelsize == 4 ? imaging->image32 : imaging->image8;
     char **others = facts->pixelsize == 4 ? imaging->image8 : imaging->image32;
-    if (imaging->image == NULL || imaging->image != rows || others != NULL || imaging->destroy == NULL) {
+    int is_allocated = imaging->destroy != NULL || facts->width == 0 || facts->height == 0;
+    if (imaging->image == NULL || imaging->image != rows || others != NULL || !is_allocated) {
         return "its pointers to rows are others";
     }
     return NULL;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An exporter of Python's buffer protocol that says whatever it is told to: its type is made by ctypes."""
+import collections
 import ctypes
 
 
@@ -63,12 +64,13 @@ def _make_type():
 class Exporter(_make_type()):
     """Gives out the Py_buffer that its arguments describe, whether it is right or not.
 
-    held  how many are given out and not released
+    requests  the flags of the latest ones
+    held      how many are given out and not released
     """
 
     def __init__(self, memory, nbytes, itemsize=1, text=None, ndim=None, shape=None, strides=None, suboffsets=None,
                  readonly=False, address=None):
-        self.memory, self.requests, self.held = memory, [], 0
+        self.memory, self.requests, self.held = memory, collections.deque(maxlen=8), 0
         self.kept = tuple(_sizes(numbers) for numbers in (shape, strides, suboffsets))
         if address is None and memory is not None:
             address = ctypes.addressof(ctypes.c_char.from_buffer(memory))

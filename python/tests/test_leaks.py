@@ -97,7 +97,7 @@ class Memory(bytearray):
     """With weak references."""
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(4)), ids=str)
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
 def test_whatever_goes_last_keeps_the_memory_and_then_lets_it_go(order):
     memory = Memory(range(8))
     end = weakref.ref(memory)
