@@ -2,6 +2,7 @@
 """Views of mapped files."""
 import ast
 import math
+import operator
 
 from . import _ndbuf
 from ._array_interface import format_of, format_of_descr
@@ -23,10 +24,12 @@ def _read_npy_header(raw):
     try:
         header = ast.literal_eval(text.strip())
         descr, is_fortran, shape = header["descr"], header["fortran_order"], header["shape"]
-        shape = tuple(int(extent) for extent in shape)
+        format = format_of_descr(descr)[0] if isinstance(descr, list) else format_of(descr)
+        shape = tuple(map(operator.index, shape))
+        if not isinstance(is_fortran, bool):
+            raise ValueError("fortran_order is %r" % (is_fortran,))
     except (KeyError, SyntaxError, TypeError, ValueError, RecursionError) as error:
         raise ValueError("the header of the .npy file is malformed: %s" % error) from None
-    format = format_of_descr(descr)[0] if isinstance(descr, list) else format_of(descr)
     return format, shape, "F" if is_fortran else "C", start + length
 
 

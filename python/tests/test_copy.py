@@ -176,11 +176,10 @@ def test_a_native_queue_may_stand_for_a_queue(device):
 @machine.on_devices_out_of_reach
 def test_a_queue_keeps_the_object_of_its_native_queue_and_cycles_end(device):
     class Stream:
-        def __init__(self):
-            self.queue = ndbuf.Queue(device)
-            self.ptr = self.queue.native
+        ptr = None
 
-    stream = Stream()
+    native, stream = ndbuf.Queue(device), Stream()
+    stream.ptr = native.native
     gone = weakref.ref(stream)
     stream.over = ndbuf.Queue(device, stream)
     queue = stream.over
