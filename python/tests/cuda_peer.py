@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A producer and a consumer of CUDA memory that share no code with ndbuf: the CUDA runtime, or its simulator, by ctypes.
+"""A producer and a consumer of CUDA memory that share no code with ndbuf: the runtime, or its simulator, by ctypes.
 
 NDBUF_CUDART names the runtime, as it does for ndbuf; else NDBUF_TEST_CUDART, or libcudart.so of the system.
 """

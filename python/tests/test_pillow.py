@@ -35,7 +35,8 @@ def sample(mode, size=(13, 7)):
             elif bands:
                 pixel = tuple((value + 31 * band) % 256 for band in range(bands))
             else:
-                pixel = {"I": value * 100003, "F": value / 3}.get(mode, value % 256 if MODES[mode][2] == 1 else value * 97)
+                plain = value % 256 if MODES[mode][2] == 1 else value * 97
+                pixel = {"I": value * 100003, "F": value / 3}.get(mode, plain)
             image.putpixel((x, y), pixel)
             pixels[x, y] = image.getpixel((x, y))
     return image, pixels
