@@ -195,6 +195,9 @@ PyObject *ndpy_tobytes(PyObject *object, PyObject *arguments, PyObject *keywords
 int ndpy_copy_views(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting, uint32_t flags,
                     ndbuf_queue *queue);
 
+/* Refuses items that are Python objects. */
+int ndpy_refuse_objects(const ndbuf_format *format);
+
 /* Gives every item a value, as ndpy_pack takes it. NULL: zero bytes. */
 int ndpy_fill(const ndbuf_view *dst, PyObject *value);
 

@@ -242,7 +242,7 @@ int ndpy_pack(const ndbuf_format *format, PyObject *object, void *out_item)
 {
     packer p = {.count = 0};
     if ((ndbuf_format_flags(format) & NDBUF_FORMAT_HOST_ONLY) != 0) {
-        PyErr_SetString(PyExc_TypeError, "objects and pointers cannot be set");
+        PyErr_SetString(PyExc_TypeError, "items that are objects or pointers cannot be set");
         return 0;
     }
     if (!leaves_init(&p.leaves, format)) {
@@ -471,6 +471,9 @@ static PyObject *list_of_records(const ndbuf_view *view)
 PyObject *ndpy_list_of(const ndbuf_view *view)
 {
     const ndbuf_format *format = ndbuf_view_format(view);
+    if (!ndpy_refuse_objects(format)) {
+        return NULL;
+    }
     int32_t nfields = ndbuf_format_nfields(format);
     int has_names = nfields > 0;
     for (int32_t i = 0; i < nfields && has_names; i++) {
