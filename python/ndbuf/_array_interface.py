@@ -67,19 +67,19 @@ def format_of(typestr, descr=None):
     return text
 
 
-def _read(interface, *names):
-    """The entries that an interface must have."""
+def _check(interface, names):
+    """Whether an interface has the entries that it must have."""
     if interface.get("mask") is not None:
         raise BufferError("the array has a mask, which a view cannot express")
-    missing = [name for name in names if name not in interface]
-    if missing:
-        raise ValueError("the interface lacks %s" % ", ".join(missing))
-    return [interface[name] for name in names]
+    for name in names:
+        if name not in interface:
+            raise ValueError("the interface lacks %s" % name)
 
 
 def from_array_interface(owner, interface):
-    typestr, shape = _read(interface, "typestr", "shape")
-    data, strides, text = interface.get("data"), interface.get("strides"), format_of(typestr, interface.get("descr"))
+    _check(interface, ("typestr", "shape"))
+    data, shape, strides = interface.get("data"), interface["shape"], interface.get("strides")
+    text = format_of(interface["typestr"], interface.get("descr"))
     if isinstance(data, tuple):
         address, readonly = data
         return _ndbuf._from_pointer(owner, address, False, text, shape, strides, readonly, None)
@@ -108,13 +108,13 @@ def from_array_struct(owner, capsule):
 
 
 def from_cuda_interface(owner, interface):
-    typestr, shape, (address, readonly) = _read(interface, "typestr", "shape", "data")
-    stream = interface.get("stream")
+    _check(interface, ("typestr", "shape", "data"))
+    (address, readonly), shape, stream = interface["data"], interface["shape"], interface.get("stream")
     if stream == 0:
         raise ValueError("stream 0 is ambiguous, and not allowed in __cuda_array_interface__")
     # CUDA finds the device of an address; an array without items may have none.
     is_cuda = bool(address) or 0 not in shape
-    return _ndbuf._from_pointer(owner, address, is_cuda, format_of(typestr, interface.get("descr")), shape,
+    return _ndbuf._from_pointer(owner, address, is_cuda, format_of(interface["typestr"], interface.get("descr")), shape,
                                 interface.get("strides"), readonly, stream if is_cuda else None)
 
 
