@@ -17,12 +17,17 @@ static int open_by_name(ndpy_state *state, PyObject *name, ndbuf_device **out_de
 {
     ndbuf_error err = {0};
     ndbuf_status status;
-    PyObject *capsule = PyDict_GetItemWithError(state->devices, name); /* never removed, so borrowing is safe */
+    PyObject *capsule = PyObject_GetItem(state->devices, name);
     if (capsule != NULL) {
         *out_device = PyCapsule_GetPointer(capsule, NULL);
+        Py_DECREF(capsule);
         return *out_device != NULL;
     }
-    PyObject *bytes = PyErr_Occurred() == NULL ? ndpy_bytes_of(name, "the name of a device") : NULL;
+    if (!PyErr_ExceptionMatches(PyExc_KeyError)) {
+        return 0;
+    }
+    PyErr_Clear();
+    PyObject *bytes = ndpy_bytes_of(name, "the name of a device");
     if (bytes == NULL) {
         return 0;
     }
@@ -41,7 +46,7 @@ static int open_by_name(ndpy_state *state, PyObject *name, ndbuf_device **out_de
         ndbuf_device_close(device);
         return 0;
     }
-    /* Two threads open the same object, of which the dict keeps a reference. */
+    /* If another thread was faster, its capsule goes, but both hold the same device. */
     int is_good = PyDict_SetItem(state->devices, name, capsule) == 0;
     Py_DECREF(capsule);
     *out_device = device;

@@ -114,9 +114,7 @@ static void view_dealloc(PyObject *object)
     ndpy_view *self = (ndpy_view *)object;
     PyTypeObject *type = Py_TYPE(object);
     freefunc free_object = (freefunc)(uintptr_t)PyType_GetSlot(type, Py_tp_free);
-    if (self->weak_references != NULL) {
-        PyObject_ClearWeakRefs(object);
-    }
+    PyObject_ClearWeakRefs(object);
     view_empty(self);
     free_object(object);
     Py_DECREF(type);
