@@ -195,9 +195,9 @@ static PyObject *queue_native(PyObject *object, void *closure)
 }
 
 static PyMethodDef queue_methods[] = {
-    {"wait", queue_wait, METH_NOARGS, "wait()\n--\n\nReturns when all work given to the queue so far is done."},
-    {"__enter__", queue_enter, METH_NOARGS, "__enter__()\n--\n\nThe Queue itself."},
-    {"__exit__", queue_exit, METH_VARARGS, "__exit__(*args)\n--\n\nwaits for the queue."},
+    {"wait", queue_wait, METH_NOARGS, "wait($self, /)\n--\n\nReturns when all work given to the queue so far is done."},
+    {"__enter__", queue_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nThe Queue itself."},
+    {"__exit__", queue_exit, METH_VARARGS, "__exit__($self, /, *args)\n--\n\nwaits for the queue."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef queue_getters[] = {

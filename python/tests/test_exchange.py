@@ -58,8 +58,8 @@ def test_an_array_interface_keeps_its_object_alive():
 def test_an_array_interface_may_point_into_a_buffer():
     owner = Has(__array_interface__=dict(version=3, typestr=">u2", shape=(2,), data=MEMORY, offset=4))
     assert ndbuf.view(owner).tolist() == [0x0405, 0x0607]
-    backwards = Has(__array_interface__=dict(version=3, typestr="|u1", shape=(3,), strides=(-1,), data=b"abcd", offset=2))
-    view = ndbuf.view(backwards)
+    interface = dict(version=3, typestr="|u1", shape=(3,), strides=(-1,), data=b"abcd", offset=2)
+    view = ndbuf.view(Has(__array_interface__=interface))
     assert view.tolist() == list(b"cba") and view.readonly
 
 
@@ -97,7 +97,8 @@ def test_a_descr_becomes_a_record():
     (dict(typestr="<i3"), TypeError), (dict(typestr="<M8"), TypeError), (dict(typestr="|O8"), TypeError),
     (dict(typestr="<i-4"), ValueError), (dict(typestr="<i\u0664"), ValueError), (dict(shape=(-1,)), ValueError),
     (dict(shape=(2 ** 62, 4)), ValueError), (dict(shape=(3,), strides=(2 ** 62,)), ValueError),
-    (dict(shape=(2,), strides=(2, 2)), ValueError), (dict(shape=("2",)), TypeError), (dict(data=(0, False)), ValueError),
+    (dict(shape=(2,), strides=(2, 2)), ValueError), (dict(shape=("2",)), TypeError),
+    (dict(data=(0, False)), ValueError),
     (dict(mask=object()), BufferError), (dict(typestr="|V4", descr=[("a", "<i2")]), ValueError),
     (dict(typestr="|V2", descr=[("a:<i:b", "<i2")]), ValueError), (dict(data=object()), TypeError),
 ])

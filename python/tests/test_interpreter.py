@@ -51,7 +51,8 @@ assert ndbuf.view(keep).tolist() == keep.tolist()""",
 @machine.on_every_device
 def test_the_interpreter_ends_in_silence_while(what, device):
     code = "import ndbuf\ndevice, memory = %r, bytearray(64)\n%s\n" % (device, ENDINGS[what])
-    done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", code], capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-X", "faulthandler", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
