@@ -213,6 +213,14 @@ def test_a_device_that_is_no_pair_of_small_ints_is_an_error(device):
     assert not producer.calls
 
 
+def test_a_tensor_on_another_device_than_its_producer_says_is_refused():
+    producer = Producer(MEMORY, (2,), (1,), device=(13, 0))  # managed memory, which the host could touch
+    producer.device = CPU
+    with pytest.raises((BufferError, RuntimeError)):
+        ndbuf.view(producer)
+    assert not NOTHING
+
+
 def test_an_object_with_only_one_of_the_two_methods_is_an_error():
     class WithoutDevice:
         def __dlpack__(self, **keywords):
