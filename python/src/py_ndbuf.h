@@ -60,9 +60,39 @@ PyObject *ndpy_view_wrap(ndpy_state *state, ndbuf_view *view);
 /* The same after a call that made a view: raises unless `status` is NDBUF_OK. */
 PyObject *ndpy_view_result(ndpy_state *state, ndbuf_status status, ndbuf_view *view, const ndbuf_error *err);
 
+/* Raises what a released View is good for. Returns 0. */
+int ndpy_refuse_released(void);
+
+/* Replaces the count of uses, if it is what the caller thinks it is. */
+static inline int ndpy_view_exchange_nuses(ndpy_view *self, long long *expected, long long nuses)
+{
+#ifdef Py_GIL_DISABLED
+    return atomic_compare_exchange_weak(&self->nuses, expected, nuses);
+#else
+    (void)expected; /* the interpreter's lock is held: no need of an instruction that holds up the processor */
+    atomic_store_explicit(&self->nuses, nuses, memory_order_relaxed);
+    return 1;
+#endif
+}
+
 /* Between these two calls the view stays. Fails if it is released already. */
-int ndpy_view_enter(ndpy_view *self);
-void ndpy_view_leave(ndpy_view *self);
+static inline int ndpy_view_enter(ndpy_view *self)
+{
+    long long nuses = atomic_load_explicit(&self->nuses, memory_order_relaxed);
+    while (nuses >= 0) {
+        if (ndpy_view_exchange_nuses(self, &nuses, nuses + 1)) {
+            return 1;
+        }
+    }
+    return ndpy_refuse_released();
+}
+
+static inline void ndpy_view_leave(ndpy_view *self)
+{
+    long long nuses = atomic_load_explicit(&self->nuses, memory_order_relaxed);
+    while (!ndpy_view_exchange_nuses(self, &nuses, nuses - 1)) {
+    }
+}
 
 /* The exporter of a view that is entered, borrowed. */
 ndbuf_exporter *ndpy_view_exporter(ndpy_view *self);

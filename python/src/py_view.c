@@ -44,21 +44,10 @@ PyObject *ndpy_view_result(ndpy_state *state, ndbuf_status status, ndbuf_view *v
     return status == NDBUF_OK ? ndpy_view_wrap(state, view) : ndpy_raise(err);
 }
 
-int ndpy_view_enter(ndpy_view *self)
+int ndpy_refuse_released(void)
 {
-    long long nuses = atomic_load(&self->nuses);
-    while (nuses >= 0) {
-        if (atomic_compare_exchange_weak(&self->nuses, &nuses, nuses + 1)) {
-            return 1;
-        }
-    }
     PyErr_SetString(PyExc_ValueError, "operation forbidden on a released View");
     return 0;
-}
-
-void ndpy_view_leave(ndpy_view *self)
-{
-    atomic_fetch_sub(&self->nuses, 1);
 }
 
 ndbuf_exporter *ndpy_view_exporter(ndpy_view *self)
