@@ -97,7 +97,7 @@ static inline void ndpy_view_leave(ndpy_view *self)
 /* The exporter of a view that is entered, borrowed. */
 ndbuf_exporter *ndpy_view_exporter(ndpy_view *self);
 
-/* Ends a view without holding up other threads while a device finishes with it. */
+/* Ends a view without holding up other threads while a device finishes with it. An exception that is set stays so. */
 void ndpy_view_clear(ndbuf_view *view);
 
 /* The name of the device that a view is on, in `out_name`. */

@@ -15,16 +15,19 @@ ndpy_state *ndpy_state_of(ndpy_view *self)
 
 void ndpy_view_clear(ndbuf_view *view)
 {
+    PyObject *type, *value, *traceback;
     if (view->release == NULL) {
         return;
     }
+    PyErr_Fetch(&type, &value, &traceback); /* the memory's owner may run Python code */
     if (view->device.type == NDBUF_DEVICE_CPU && view->ready == NULL) {
         ndbuf_view_release(view);
-        return;
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        ndbuf_view_release(view);
+        Py_END_ALLOW_THREADS
     }
-    Py_BEGIN_ALLOW_THREADS
-    ndbuf_view_release(view);
-    Py_END_ALLOW_THREADS
+    PyErr_Restore(type, value, traceback);
 }
 
 PyObject *ndpy_view_wrap(ndpy_state *state, ndbuf_view *view)

@@ -310,3 +310,32 @@ def test_an_exception_in_an_attribute_goes_through():
 def test_what_has_no_memory_is_refused_by_its_type(thing):
     with pytest.raises(TypeError, match="neither the buffer protocol nor"):
         ndbuf.view(thing)
+
+
+# -- what the release of memory may do --
+
+
+@pytest.mark.parametrize("fail", [
+    lambda owner: ndbuf.copy(bytearray(5), owner), lambda owner: ndbuf.zeros(7, "i").__setitem__(slice(None), owner),
+    lambda owner: ndbuf.view(owner)[9], lambda owner: ndbuf.view(owner).explain(ndbuf.zeros(9)),
+    lambda owner: ndbuf.view(owner).cast("5s"), lambda owner: ndbuf.view(owner).astype("i", "no"),
+])
+def test_an_exception_outlives_python_code_that_the_release_runs(fail):
+    released = []
+
+    class Owner(Has):
+        def __del__(self):
+            try:
+                raise KeyError("in the finalizer")
+            except KeyError:
+                released.append(self)
+
+    def make():
+        owner = Owner(kept=array_of(bytearray(12)))
+        owner.__array_interface__ = owner.kept.__array_interface__
+        return owner
+
+    with pytest.raises((ValueError, IndexError, TypeError)):
+        fail(make())
+    gc.collect()
+    assert len(released) == 1

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the module ends with its interpreter, and that it is for the main one."""
+import os
 import subprocess
 import sys
 
@@ -51,8 +52,11 @@ assert ndbuf.view(keep).tolist() == keep.tolist()""",
 @machine.on_every_device
 def test_the_interpreter_ends_in_silence_while(what, device):
     code = "import ndbuf\ndevice, memory = %r, bytearray(64)\n%s\n" % (device, ENDINGS[what])
+    environment = dict(os.environ)
+    if what == "another thread copies":
+        environment.pop("CUDASIM_STRICT", None)  # which wants every thread to clean up
     command = [sys.executable, "-X", "faulthandler", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
