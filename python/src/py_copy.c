@@ -157,9 +157,7 @@ PyObject *ndpy_copy(PyObject *module, PyObject *arguments, PyObject *keywords)
         ndpy_view_leave(dst);
     }
     if (queue != NULL) {
-        Py_BEGIN_ALLOW_THREADS
-        ndbuf_queue_release(queue); /* waits, unless somebody else has the queue, too */
-        Py_END_ALLOW_THREADS
+        ndpy_queue_release(queue); /* waits, unless somebody else has the queue, too */
     }
     Py_XDECREF((PyObject *)dst);
     Py_XDECREF((PyObject *)src);

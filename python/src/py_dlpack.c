@@ -313,10 +313,8 @@ static PyObject *consume_in_order(ndpy_state *state, PyObject *method, ndbuf_dev
     }
     Py_XDECREF(capsule);
     Py_XDECREF(stream);
-    Py_BEGIN_ALLOW_THREADS
     ndbuf_event_release(ready);
-    ndbuf_queue_release(queue);
-    Py_END_ALLOW_THREADS
+    ndpy_queue_release(queue);
     return view;
 }
 

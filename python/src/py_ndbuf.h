@@ -208,10 +208,19 @@ PyObject *ndpy_cast(PyObject *object, PyObject *arguments, PyObject *keywords);
 PyObject *ndpy_broadcast_to(PyObject *object, PyObject *dims);
 PyObject *ndpy_to_readonly(PyObject *object, PyObject *ignored);
 
-/* -- py_value.c: items as Python objects -- */
+/* -- py_item.c: an item as a Python object, and back -- */
 
 /* Packs a Python object into the bytes of an item: itemsize bytes. */
 int ndpy_pack(const ndbuf_format *format, PyObject *object, void *out_item);
+
+/* Makes objects of a format's items: numbers, bytes, str; tuples of the leaves of a record, lists of an array's. Names
+ * are passed over. */
+typedef struct ndpy_unpacker ndpy_unpacker;
+ndpy_unpacker *ndpy_unpacker_create(const ndbuf_format *format); /* which must outlive it */
+void ndpy_unpacker_destroy(ndpy_unpacker *u);
+PyObject *ndpy_unpack(ndpy_unpacker *u, const void *item);
+
+/* -- py_value.c: all items of a view -- */
 
 /* The items of a view that the host can touch: nested lists, or the one object of a 0-d view. */
 PyObject *ndpy_list_of(const ndbuf_view *view);
@@ -252,6 +261,9 @@ extern PyType_Spec ndpy_queue_spec;
  * of the device of `a` or, if that is the host, of `b`. NULL for None. */
 int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, const ndbuf_view *b,
                     ndbuf_queue **out_queue);
+
+/* Ends a reference to a queue, without holding up other threads while that waits. An exception that is set stays so. */
+void ndpy_queue_release(ndbuf_queue *queue);
 
 /* -- py_create.c -- */
 
