@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/copy_axes.h"
 
-void ndbuf__copy_axes_append(ndbuf__copy_axes *axes, int64_t extent, int64_t dst_stride, int64_t src_stride)
-{
-    int32_t k = axes->ndim++;
-    axes->shape[k] = extent;
-    axes->dst_strides[k] = dst_stride;
-    axes->src_strides[k] = src_stride;
-}
-
 int64_t ndbuf__copy_axes_nunits(const ndbuf__copy_axes *axes)
 {
     int64_t nunits = 1;
@@ -43,6 +35,18 @@ double ndbuf__copy_axes_traffic(const ndbuf__copy_axes *axes)
     int64_t src_unit = ndbuf__copy_axes_src_unit(axes);
     int64_t unit = src_unit > axes->unit_nbytes ? src_unit : axes->unit_nbytes;
     return (double)ndbuf__copy_axes_nunits(axes) * (double)unit;
+}
+
+bool ndbuf__copy_axes_keep_apart(const ndbuf__copy_axes *axes)
+{
+    int64_t span = axes->unit_nbytes;
+    for (int32_t k = axes->ndim - 1; k >= 0; k--) {
+        if (axes->dst_strides[k] < span) {
+            return false;
+        }
+        span += axes->dst_strides[k] * (axes->shape[k] - 1);
+    }
+    return true;
 }
 
 void ndbuf__copy_axes_range(const ndbuf__copy_axes *axes, bool of_dst, int64_t *out_lo, int64_t *out_hi)

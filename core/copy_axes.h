@@ -58,7 +58,14 @@ static inline int64_t ndbuf__copy_axes_src_unit(const ndbuf__copy_axes *axes)
 void ndbuf__copy_axes_merge(ndbuf__copy_axes *axes);
 
 /* Appends an axis. */
-void ndbuf__copy_axes_append(ndbuf__copy_axes *axes, int64_t extent, int64_t dst_stride, int64_t src_stride);
+static inline void ndbuf__copy_axes_append(ndbuf__copy_axes *axes, int64_t extent, int64_t dst_stride,
+                                           int64_t src_stride)
+{
+    int32_t k = axes->ndim++;
+    axes->shape[k] = extent;
+    axes->dst_strides[k] = dst_stride;
+    axes->src_strides[k] = src_stride;
+}
 
 /* Product of the shape. */
 int64_t ndbuf__copy_axes_nunits(const ndbuf__copy_axes *axes);
@@ -68,6 +75,10 @@ int64_t ndbuf__copy_axes_nruns(const ndbuf__copy_axes *axes);
 
 /* Bytes that are moved, for estimates: of a conversion, those of the larger side. */
 double ndbuf__copy_axes_traffic(const ndbuf__copy_axes *axes);
+
+/* Whether the destination's units keep clear of each other by size alone, once the axes are merged: the common case,
+ * for which no search is needed. */
+bool ndbuf__copy_axes_keep_apart(const ndbuf__copy_axes *axes);
 
 /* The bytes that one side reaches, from its item 0..0: [*out_lo, *out_hi). They lie inside its memory, so nothing
  * overflows. */

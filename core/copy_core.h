@@ -7,6 +7,8 @@
 #include "ndbuf/copy.h"
 
 #include "core/copy_plan.h"
+#include "core/device_core.h"
+#include "core/storage_core.h"
 
 /* Checks what comes before the formats: the views themselves, and their shapes. Statuses of ndbuf_copy. */
 ndbuf_status ndbuf__copy_check(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err);
@@ -19,6 +21,17 @@ void ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, const ndb
 /* The backend that copies directly between two devices: the destination's, else the source's, else the host's. Returns
  * its device of the two, or the host; out_caps->flags is 0 if there is none. */
 ndbuf_device *ndbuf__copy_direct(ndbuf_device *dst, ndbuf_device *src, ndbuf_copy_caps *out_caps);
+
+/* Copies a box between views of host memory by one call of the host's engine. */
+static inline ndbuf_status ndbuf__copy_by_engine(const ndbuf_device *host, const ndbuf__copy_axes *axes,
+                                                 const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err)
+{
+    const ndbuf__transfer_ends ends = {.dst = &dst->storage->mem,
+                                       .src = &src->storage->mem,
+                                       .dst_offset = dst->byte_offset,
+                                       .src_offset = src->byte_offset};
+    return ndbuf__transfer_strided(axes, host->ops, host->default_queue, &ends, err);
+}
 
 /* Runs a plan that was made for such views. Statuses of ndbuf_copy. */
 ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, const ndbuf_view *dst,

@@ -24,20 +24,6 @@ uint32_t ndbuf__route_flag(ndbuf_route route)
     }
 }
 
-/* Whether destination axes that are sorted by stride, largest first, keep clear of each other by size alone: the common
- * case, for which no search is needed. */
-static bool is_plainly_disjoint(const ndbuf__copy_axes *axes)
-{
-    int64_t span = axes->unit_nbytes;
-    for (int32_t k = axes->ndim - 1; k >= 0; k--) {
-        if (axes->dst_strides[k] < span) {
-            return false;
-        }
-        span += axes->dst_strides[k] * (axes->shape[k] - 1);
-    }
-    return true;
-}
-
 static ndbuf_status fail_self_overlap(ndbuf_answer answer, ndbuf_error *err)
 {
     return ndbuf_fail(err, NDBUF_ERR_INVALID, "the destination overlaps itself: two indices %s one byte",
@@ -46,7 +32,7 @@ static ndbuf_status fail_self_overlap(ndbuf_answer answer, ndbuf_error *err)
 
 static ndbuf_status check_dst(const ndbuf__plan_input *input, const ndbuf__copy_axes *axes, ndbuf_error *err)
 {
-    if (is_plainly_disjoint(axes)) {
+    if (ndbuf__copy_axes_keep_apart(axes)) {
         return NDBUF_OK;
     }
     ndbuf_answer answer = ndbuf__layout_self_overlap(&input->dst);

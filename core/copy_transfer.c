@@ -112,26 +112,6 @@ ndbuf__transfer ndbuf__transfer_choose(const ndbuf__copy_axes *axes, const ndbuf
     return best;
 }
 
-ndbuf_status ndbuf__transfer_strided(const ndbuf__copy_axes *axes, const ndbuf_backend_ops *ops, ndbuf_queue *queue,
-                                     const ndbuf__transfer_ends *ends, ndbuf_error *err)
-{
-    const ndbuf_copy_side dst = {ends->dst, ends->dst_offset + axes->dst_offset, axes->dst_strides};
-    const ndbuf_copy_side src = {ends->src, ends->src_offset + axes->src_offset, axes->src_strides};
-    if (ndbuf__converts(&axes->convert)) {
-        const ndbuf_convert_box box = {.dst = dst,
-                                       .src = src,
-                                       .dst_element = axes->convert.dst,
-                                       .src_element = axes->convert.src,
-                                       .ndim = axes->ndim,
-                                       .flags = axes->convert.flags,
-                                       .shape = axes->shape};
-        return ops->convert_strided(queue, &box, err);
-    }
-    const ndbuf_strided box = {
-        .dst = dst, .src = src, .ndim = axes->ndim, .shape = axes->shape, .unit_nbytes = axes->unit_nbytes};
-    return ops->copy_strided(queue, &box, err);
-}
-
 static ndbuf_status run_one(const ndbuf__transfer *transfer, const ndbuf__copy_axes *axes, const ndbuf_backend_ops *ops,
                             ndbuf_queue *queue, const ndbuf__transfer_ends *ends, int64_t dst_offset,
                             int64_t src_offset, ndbuf_error *err)

@@ -36,8 +36,26 @@ typedef struct ndbuf__transfer_ends {
 } ndbuf__transfer_ends;
 
 /* The one call of a strided transfer. Statuses of the backend. */
-ndbuf_status ndbuf__transfer_strided(const ndbuf__copy_axes *axes, const ndbuf_backend_ops *ops, ndbuf_queue *queue,
-                                     const ndbuf__transfer_ends *ends, ndbuf_error *err);
+static inline ndbuf_status ndbuf__transfer_strided(const ndbuf__copy_axes *axes, const ndbuf_backend_ops *ops,
+                                                   ndbuf_queue *queue, const ndbuf__transfer_ends *ends,
+                                                   ndbuf_error *err)
+{
+    const ndbuf_copy_side dst = {ends->dst, ends->dst_offset + axes->dst_offset, axes->dst_strides};
+    const ndbuf_copy_side src = {ends->src, ends->src_offset + axes->src_offset, axes->src_strides};
+    if (ndbuf__converts(&axes->convert)) {
+        const ndbuf_convert_box box = {.dst = dst,
+                                       .src = src,
+                                       .dst_element = axes->convert.dst,
+                                       .src_element = axes->convert.src,
+                                       .ndim = axes->ndim,
+                                       .flags = axes->convert.flags,
+                                       .shape = axes->shape};
+        return ops->convert_strided(queue, &box, err);
+    }
+    const ndbuf_strided box = {
+        .dst = dst, .src = src, .ndim = axes->ndim, .shape = axes->shape, .unit_nbytes = axes->unit_nbytes};
+    return ops->copy_strided(queue, &box, err);
+}
 
 /* Enqueues all calls by `ops`, the backend that offered the way. *out_started tells whether any call was made: then the
  * memory may be in use even though an error is returned. Statuses of the backend; NDBUF_ERR_UNSUPPORTED also where

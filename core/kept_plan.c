@@ -26,25 +26,17 @@ static void layout_adopt(ndbuf__layout *layout, int64_t *dims)
     layout->suboffsets = layout->suboffsets != NULL ? dims + 2 * NDBUF_MAX_NDIM : NULL;
 }
 
-/* Contiguous bytes up to here are moved without the engine, which would do the same. */
-#define MOVED_NBYTES 4096
-
 /* Prepares the short way of ndbuf_copy_plan_run. */
 static void prepare_at_once(ndbuf_copy_plan *kept)
 {
     const ndbuf__plan *plan = &kept->plan;
-    bool overflow = false;
     kept->runs_at_once =
         kept->direct == ndbuf_device_cpu() && !plan->indirect && ndbuf__cast_parts(&plan->cast) == NULL &&
         (plan->route == NDBUF_ROUTE_STRIDED || (plan->route == NDBUF_ROUTE_BYTES && plan->axes.ndim == 0));
     if (kept->runs_at_once) {
-        ndbuf__layout_range(&kept->input.dst, &kept->dst_lo, &kept->dst_hi, &overflow);
-        ndbuf__layout_range(&kept->input.src, &kept->src_lo, &kept->src_hi, &overflow);
-        kept->runs_at_once = !overflow;
-    }
-    kept->moves_nbytes = 0;
-    if (plan->axes.ndim == 0 && !ndbuf__converts(&plan->axes.convert) && plan->axes.unit_nbytes <= MOVED_NBYTES) {
-        kept->moves_nbytes = plan->axes.unit_nbytes;
+        ndbuf__copy_axes_range(&plan->axes, true, &kept->dst_lo, &kept->dst_hi);
+        ndbuf__copy_axes_range(&plan->axes, false, &kept->src_lo, &kept->src_hi);
+        kept->has_steps = ndbuf__host_steps_init(&kept->steps, &plan->axes);
     }
 }
 
@@ -216,16 +208,12 @@ static bool run_at_once(const ndbuf_copy_plan *plan, const ndbuf_view *dst, cons
         from + (uintptr_t)plan->src_lo < to + (uintptr_t)plan->dst_hi) {
         return false;
     }
-    const ndbuf__copy_axes *axes = &plan->plan.axes;
-    if (plan->moves_nbytes > 0) {
-        memcpy((char *)to + axes->dst_offset, (const char *)from + axes->src_offset, (size_t)plan->moves_nbytes);
+    if (plan->has_steps) {
+        const ndbuf__copy_axes *axes = &plan->plan.axes;
+        plan->steps.run(&plan->steps, (char *)to + axes->dst_offset, (const char *)from + axes->src_offset);
         return true;
     }
-    const ndbuf__transfer_ends ends = {.dst = &dst->storage->mem,
-                                       .src = &src->storage->mem,
-                                       .dst_offset = dst->byte_offset,
-                                       .src_offset = src->byte_offset};
-    return ndbuf__transfer_strided(axes, plan->direct->ops, plan->direct->default_queue, &ends, NULL) == NDBUF_OK;
+    return ndbuf__copy_by_engine(plan->direct, &plan->plan.axes, dst, src, NULL) == NDBUF_OK;
 }
 
 /* All parts, one after the other. */

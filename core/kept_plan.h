@@ -3,6 +3,7 @@
 #define NDBUF_CORE_KEPT_PLAN_H
 
 #include "core/copy_core.h"
+#include "core/host_steps.h"
 
 /* A plan with all that it was made from. */
 struct ndbuf_copy_plan {
@@ -19,9 +20,10 @@ struct ndbuf_copy_plan {
     ndbuf_copy_plan **parts;  /* of records; NULL: none */
     int64_t temporary_nbytes;
     bool runs_at_once;      /* one call of the host's engine does it, unless the views share memory or have to wait */
-    int64_t moves_nbytes;   /* of such a plan: that is all it does; 0: it does more */
     int64_t dst_lo, dst_hi; /* of such a plan: the bytes that a side reaches, from its first item */
     int64_t src_lo, src_hi;
+    bool has_steps; /* of such a plan: `steps` does it, without asking the engine again */
+    ndbuf__host_steps steps;
     int64_t dims[6 * NDBUF_MAX_NDIM];
 };
 

@@ -5,7 +5,7 @@
 /* Shared by the files of the host engine, from the call of a copy to its kernels:
  *
  *   cpu_engine.c      the way in: what is small goes at once, the rest is planned and divided between threads
- *   cpu_small.c       copies that are done before a plan would be made
+ *   cpu_small.c       copies that are done before a plan would be made; all steps of one beforehand (core/host_steps.h)
  *   cpu_plan*.c       which kernel, along which axes, in what pieces; cpu_shuffle.c: its tables
  *   cpu_run*.c        the pieces, one after the other; cpu_writer.h: past the caches in whole lines
  *   cpu_kernels_*.c   the inner loops for each instruction set; cpu_isa.c chooses; cpu_strided.c: in plain C

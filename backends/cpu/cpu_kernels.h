@@ -9,6 +9,7 @@
  * Where they take `swap_nbytes`, the bytes of each 2, 4 or 8 bytes of a unit are reversed on the way; 0: not. In a
  * shuffle that is just another index table. */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define CPU_LINE_NBYTES 64
@@ -81,6 +82,17 @@ static inline int cpu_size_index(int64_t unit_nbytes)
     }
 }
 
+/* How units of a size that has no kernel of its own take part in those of a larger one: each gets a slot of 4, 8 or 16
+ * bytes in a vector of CPU_VECTOR_MAX. */
+typedef struct cpu_slots {
+    int64_t unit_nbytes;
+    int64_t slot_nbytes;
+    int64_t nbytes;                     /* of as many units as there are slots: more than half a vector */
+    uint8_t spread[CPU_VECTOR_MAX];     /* for each byte of the slots, which one of the units it is */
+    uint8_t close[CPU_VECTOR_MAX];      /* for the first half a vector of the units, which of the slots' */
+    uint8_t close_last[CPU_VECTOR_MAX]; /* for the last half */
+} cpu_slots;
+
 typedef struct cpu_kernels cpu_kernels;
 struct cpu_kernels {
     const char *name;
@@ -88,6 +100,10 @@ struct cpu_kernels {
     int32_t shuffle_nbytes;      /* of a vector of `shuffle`; 0: there is none */
     int32_t block_side[CPU_TRANSPOSE_SIZES]; /* lines and rows that `transpose` takes at least */
     cpu_transpose_fn transpose[CPU_TRANSPOSE_SIZES];
+    /* The same for units of up to 15 bytes that are none of these sizes, in blocks of cpu_block_side. NULL: there is
+     * none. */
+    void (*transpose_odd)(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,
+                          const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes);
     /* Each input is prefetched `prefetch_nbytes` ahead; 0: not. */
     void (*shuffle)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes);
     /* A shuffle with one output from each of `count` lines, which begin at src + offsets[i], in as many steps as make a
@@ -117,6 +133,21 @@ struct cpu_kernels {
     const struct cpu_conversions *conversions;         /* NULL: there are none, but perhaps narrower ones */
     void (*stream_end)(void);                          /* after the last one of a thread: other threads see it */
 };
+
+static inline int64_t cpu_slot_nbytes(int64_t unit_nbytes)
+{
+    return unit_nbytes <= 4 ? 4 : unit_nbytes <= 8 ? 8 : 16;
+}
+
+/* Lines and rows that the kernel for these units takes at least. */
+static inline int64_t cpu_block_side(const cpu_kernels *kernels, int64_t unit_nbytes)
+{
+    int size = cpu_size_index(unit_nbytes);
+    if (size >= 0) {
+        return kernels->block_side[size];
+    }
+    return kernels->transpose_odd != NULL && unit_nbytes < 16 ? CPU_VECTOR_MAX / cpu_slot_nbytes(unit_nbytes) : 1;
+}
 
 extern const cpu_kernels ndbuf_cpu__kernels_portable;
 #if defined(__x86_64__)

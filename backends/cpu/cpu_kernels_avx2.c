@@ -12,6 +12,7 @@
 #define KERNELS_NARROWER ndbuf_cpu__kernels_ssse3
 #define KERNELS_CONVERSIONS &ndbuf_cpu__conversions_avx2
 #define SCATTER NULL
+#define TRANSPOSE_ODD NULL
 
 #define LANES 2
 typedef __m256i lanes;

@@ -14,6 +14,7 @@
 #define KERNELS_NARROWER ndbuf_cpu__kernels_avx2
 #define KERNELS_CONVERSIONS &ndbuf_cpu__conversions_avx512
 #define SCATTER scatter_masked
+#define TRANSPOSE_ODD transpose_odd
 
 #define LANES 4
 typedef __m512i lanes;
@@ -144,4 +145,74 @@ static void scatter_masked(const cpu_shuffle *shuffle, char *dst, const char *sr
     }
 }
 
+static void transpose_odd(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,
+                          const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes);
+
 #include "backends/cpu/cpu_simd_kernels.h"
+
+/* -- transposes of units that have slots -- */
+
+/* By two stores: one that leaves bytes out takes far longer. */
+static inline void slots_store(const cpu_slots *slots, char *dst, lanes v)
+{
+    const __m512i first = _mm512_permutexvar_epi8(_mm512_loadu_si512(slots->close), v);
+    const __m512i last = _mm512_permutexvar_epi8(_mm512_loadu_si512(slots->close_last), v);
+    _mm256_storeu_si256((__m256i *)dst, _mm512_castsi512_si256(first));
+    _mm256_storeu_si256((__m256i *)(dst + slots->nbytes - CPU_VECTOR_MAX / 2), _mm512_castsi512_si256(last));
+}
+
+#define DEFINE_ODD(SLOT, R)                                                                                            \
+    static void odd_##SLOT(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,             \
+                           const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)         \
+    {                                                                                                                  \
+        const int64_t side = (int64_t)(R)*LANES;                                                                       \
+        const cpu_slots own = *slots; /* which no store changes */                                                     \
+        const int64_t unit = own.unit_nbytes;                                                                          \
+        const __mmask64 wanted = ~(__mmask64)0 >> (CPU_VECTOR_MAX - own.nbytes);                                       \
+        const lanes spread = wide_load((const char *)own.spread);                                                      \
+        for (int64_t a = 0; a < nlines; a += side) {                                                                   \
+            a = a + side <= nlines ? a : nlines - side;                                                                \
+            if (prefetch_nbytes != 0) {                                                                                \
+                prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * unit);                            \
+            }                                                                                                          \
+            for (int64_t b = 0; b < nrows; b += side) {                                                                \
+                b = b + side <= nrows ? b : nrows - side;                                                              \
+                lanes x[LANES][R];                                                                                     \
+                UNROLL for (int i = 0; i < LANES * (R); i++)                                                           \
+                {                                                                                                      \
+                    const char *from = src + src_offsets[a + i] + b * unit;                                            \
+                    x[i / (R)][i % (R)] = _mm512_permutexvar_epi8(spread, _mm512_maskz_loadu_epi8(wanted, from));      \
+                }                                                                                                      \
+                turn_in_lanes_##SLOT(x);                                                                               \
+                UNROLL for (int i = 0; i < (R); i++)                                                                   \
+                {                                                                                                      \
+                    lanes row[LANES];                                                                                  \
+                    UNROLL for (int g = 0; g < LANES; g++)                                                             \
+                    {                                                                                                  \
+                        row[g] = x[g][i];                                                                              \
+                    }                                                                                                  \
+                    lanes_exchange(row);                                                                               \
+                    UNROLL for (int g = 0; g < LANES; g++)                                                             \
+                    {                                                                                                  \
+                        slots_store(&own, dst + dst_offsets[b + g * (R) + i] + a * unit, row[g]);                      \
+                    }                                                                                                  \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+DEFINE_ODD(4, 4)
+DEFINE_ODD(8, 2)
+DEFINE_ODD(16, 1)
+
+static void transpose_odd(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,
+                          const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)
+{
+    if (slots->slot_nbytes == 4) {
+        odd_4(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+    } else if (slots->slot_nbytes == 8) {
+        odd_8(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+    } else {
+        odd_16(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+    }
+}

@@ -10,6 +10,7 @@
 #define KERNELS_NARROWER ndbuf_cpu__kernels_portable
 #define KERNELS_CONVERSIONS NULL
 #define SCATTER NULL
+#define TRANSPOSE_ODD NULL
 
 #define LANES 1
 typedef __m128i lanes;

@@ -276,10 +276,13 @@ static bool has_gaps(const cpu_plan *plan)
 }
 
 /* How far ahead to prefetch: whole steps of the source, in the direction in which it is walked. */
-static int64_t prefetch_distance(const cpu_plan *plan, const ndbuf_cpu__tuning *tuning)
+static int64_t prefetch_distance(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
     int64_t stride = plan->row.src_stride;
-    int64_t distance = has_gaps(plan) ? tuning->row_prefetch_nbytes : tuning->stream_prefetch_nbytes;
+    bool is_uneven = plan->kind == CPU_PLAN_GATHER && plan->shuffle.out_step % kernels->shuffle_nbytes != 0;
+    int64_t distance = is_uneven        ? tuning->gather_prefetch_nbytes
+                       : has_gaps(plan) ? tuning->row_prefetch_nbytes
+                                        : tuning->stream_prefetch_nbytes;
     if (plan->nbytes < tuning->stream_nbytes || stride == 0 || distance == 0) {
         return 0;
     }
@@ -317,7 +320,7 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
     if (plan->streams && plan->kind != CPU_PLAN_TRANSPOSE) {
         follow_source(plan);
     }
-    plan->prefetch_nbytes = prefetch_distance(plan, tuning);
+    plan->prefetch_nbytes = prefetch_distance(plan, kernels, tuning);
     if (plan->kind == CPU_PLAN_SCATTER && plan->nbytes >= tuning->stream_nbytes) {
         plan->prefetch_nbytes = tuning->scatter_prefetch_nbytes;
     }

@@ -56,6 +56,7 @@ typedef struct cpu_transpose {
     int64_t dst_alignment;   /* of the box's address within a cache line */
     bool paced;              /* past the caches: tiles leave while the next ones are made; `stage_pitch` is of each */
     bool packs_lines;        /* units of lines with gaps are first brought together */
+    cpu_slots slots;         /* of units that `transpose_odd` takes */
     int64_t src_offsets[CPU_PLAN_MAX_LINES];
     int64_t dst_offsets[CPU_PLAN_MAX_ROWS];
 } cpu_transpose;
@@ -97,6 +98,9 @@ bool ndbuf_cpu__shuffle_scatter(cpu_plan *plan, int32_t vector_nbytes, int64_t d
 
 /* Fills the shuffle of a WEAVE: `streams` counts those of the side that has several; to_one: that is the source. */
 void ndbuf_cpu__shuffle_weave(cpu_plan *plan, int32_t vector_nbytes, const cpu_axis *streams, bool to_one);
+
+/* Fills the slots of a TRANSPOSE by `transpose_odd`. */
+void ndbuf_cpu__shuffle_slots(cpu_plan *plan);
 
 /* Runs tasks first .. last - 1 of a plan. */
 void ndbuf_cpu__plan_run(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning, char *dst,

@@ -96,6 +96,12 @@ static int64_t chain_piece(const axis_chain *chain, int64_t target, int64_t leas
     return piece;
 }
 
+/* So many units, or somewhat less for whole blocks. */
+static int64_t whole_blocks(int64_t nunits, int64_t side)
+{
+    return nunits > side ? nunits - nunits % side : side;
+}
+
 /* Whether neighbouring lines of the source fall into the same sets of the first cache. */
 static bool lines_conflict(const axis_chain *lines, const ndbuf_cpu__tuning *tuning)
 {
@@ -193,15 +199,16 @@ static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_ch
 {
     cpu_transpose *transpose = &plan->transpose;
     const int64_t unit = plan->unit_nbytes;
-    plan->row_piece = chain_piece(lines, smaller(tuning->panel_stream_nbytes, CPU_PLAN_MAX_SENT_NBYTES) / unit, side);
+    plan->row_piece = chain_piece(
+        lines, whole_blocks(smaller(tuning->panel_stream_nbytes, CPU_PLAN_MAX_SENT_NBYTES) / unit, side), side);
     int64_t panel_nbytes = plan->row_piece * transpose->lines_per_index * unit;
     transpose->panels_sent = (sent_nbytes(tuning) + panel_nbytes - 1) / panel_nbytes;
     transpose->stage_pitch = lines_up(transpose->panels_sent * panel_nbytes) + CPU_LINE_NBYTES;
     /* One row more than there are is for what nobody wants, see tile_turn_short. */
     int64_t nrows = smaller(CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1, CPU_PLAN_MAX_STAGED_ROWS);
-    plan->column_piece = chain_piece(rows, smaller(tuning->tile_stream_nbytes / unit, nrows), side);
+    plan->column_piece = chain_piece(rows, whole_blocks(smaller(tuning->tile_stream_nbytes / unit, nrows), side), side);
     transpose->strip_rows =
-        transpose->packs_lines ? CPU_LINE_NBYTES / unit : larger(tuning->strip_stream_nbytes / unit, side);
+        transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(tuning->strip_stream_nbytes / unit, side);
 }
 
 /* As usual: tiles of many rows, of which some are turned together, right into the destination or by way of the stage.
@@ -211,10 +218,10 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
 {
     cpu_transpose *transpose = &plan->transpose;
     const int64_t unit = plan->unit_nbytes;
-    plan->row_piece = chain_piece(lines, panel_nbytes / unit, side);
+    plan->row_piece = chain_piece(lines, whole_blocks(panel_nbytes / unit, side), side);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
     int64_t nrows = smaller(smaller(tuning->strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS);
-    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : larger(nrows, side);
+    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(nrows, side);
     if (rows->nunits < side) {
         /* One more line, so that the rows do not share cache sets. */
         int64_t nbytes = plan->row_piece * transpose->lines_per_index * unit;
@@ -249,7 +256,7 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     cpu_transpose *transpose = &plan->transpose;
     const int64_t unit = plan->unit_nbytes;
     const int size = cpu_size_index(unit);
-    const int64_t side = size >= 0 ? kernels->block_side[size] : 1;
+    const int64_t side = cpu_block_side(kernels, unit);
     int64_t panel_nbytes =
         smaller(smaller(tuning->panel_nbytes, tuning->panel_lines * unit), CPU_PLAN_MAX_PANEL_NBYTES);
     transpose->line_stride = plan->loops[column].src_stride;
@@ -272,6 +279,9 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     plan->row_fn = ndbuf_cpu__row_fn(unit, 0);
     plan->streams = plan->streams && lines.nunits * unit >= STREAMED_ROW_MIN;
     plan_packing(plan, kernels);
+    if (size < 0 && side > 1) {
+        ndbuf_cpu__shuffle_slots(plan);
+    }
     plan->row = lines.axes[lines.naxes - 1];
     plan->column = rows.axes[rows.naxes - 1];
     transpose->lines_per_index = lines.nunits / plan->row.extent;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows at addresses of their own. The processor cannot foresee the next one, so where they come from memory, the lines
- * of the rows to come are asked for while those before them are copied. */
+/* Rows at addresses of their own. Those that lie evenly spaced all the same are a box. Of others the processor cannot
+ * foresee the next one, so where they come from memory, the lines of the rows to come are asked for while those before
+ * them are copied. */
 #include "core/host_rows.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-#include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu/cpu_engine.h"
 #include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_tuning.h"
 
@@ -17,8 +18,12 @@
 /* Shorter rows are not worth leaving the caches. */
 #define STREAMED_ROW_MIN 256
 
+/* So many rows evenly spaced are worth a copy of their own. */
+#define EVEN_MIN 16
+
 typedef struct rows_copy {
     const ndbuf__host_rows *rows;
+    int64_t first; /* those before it are copied */
     const cpu_kernels *kernels;
     int64_t nparts;
     bool from_memory; /* too much for the caches */
@@ -68,19 +73,6 @@ static inline void copy_piece(char *dst, const char *src, int64_t nbytes)
     } else {
         memcpy(dst, src, (size_t)nbytes);
     }
-}
-
-/* Whether the rows of a side with pointers lie one behind the other, as far as a look at a few of them tells. */
-static bool is_sequential(const ndbuf__host_rows *rows, const ndbuf__host_row_side *side, int64_t first, int64_t last)
-{
-    enum { LOOKED_AT = 16 };
-    int64_t end = last - first > LOOKED_AT ? first + LOOKED_AT : last;
-    for (int64_t i = first + 1; i < end; i++) {
-        if (ndbuf__host_row_at(side, i) - ndbuf__host_row_at(side, i - 1) != rows->nbytes) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static void copy_near(const ndbuf__host_rows *rows, int64_t first, int64_t last)
@@ -137,26 +129,75 @@ static void run_part(void *context, int64_t part)
     const ndbuf__host_rows *rows = copy->rows;
     int64_t first;
     int64_t last;
-    ndbuf_cpu__part_range(rows->count, copy->nparts, part, &first, &last);
-    bool fetches_dst = copy->from_memory && rows->dst.suboffset >= 0 && !is_sequential(rows, &rows->dst, first, last);
-    bool fetches_src = copy->from_memory && rows->src.suboffset >= 0 && !is_sequential(rows, &rows->src, first, last);
-    if (fetches_dst || fetches_src) {
-        copy_far(copy, first, last, fetches_dst, fetches_src);
+    ndbuf_cpu__part_range(rows->count - copy->first, copy->nparts, part, &first, &last);
+    first += copy->first;
+    last += copy->first;
+    if (copy->from_memory) {
+        copy_far(copy, first, last, rows->dst.suboffset >= 0, rows->src.suboffset >= 0);
     } else {
         copy_near(rows, first, last);
     }
 }
 
+/* How many rows from `first` on are evenly spaced, and how far apart. */
+static int64_t count_even(const ndbuf__host_rows *rows, int64_t first, int64_t *out_dst_stride, int64_t *out_src_stride)
+{
+    int64_t count = 1;
+    uintptr_t dst = (uintptr_t)ndbuf__host_row_at(&rows->dst, first);
+    uintptr_t src = (uintptr_t)ndbuf__host_row_at(&rows->src, first);
+    for (; first + count < rows->count; count++) {
+        const uintptr_t next_dst = (uintptr_t)ndbuf__host_row_at(&rows->dst, first + count);
+        const uintptr_t next_src = (uintptr_t)ndbuf__host_row_at(&rows->src, first + count);
+        if (count == 1) {
+            *out_dst_stride = (int64_t)(next_dst - dst);
+            *out_src_stride = (int64_t)(next_src - src);
+        }
+        if ((int64_t)(next_dst - dst) != *out_dst_stride || (int64_t)(next_src - src) != *out_src_stride) {
+            break;
+        }
+        dst = next_dst;
+        src = next_src;
+    }
+    return count;
+}
+
+/* Copies the rows at the beginning that are evenly spaced on both sides, run by run; returns how many. */
+static int64_t copy_even(const ndbuf__host_rows *rows)
+{
+    int64_t first = 0;
+    while (rows->count - first > 1) {
+        int64_t dst_stride;
+        int64_t src_stride;
+        const int64_t count = count_even(rows, first, &dst_stride, &src_stride);
+        if (count < EVEN_MIN || dst_stride < rows->nbytes) {
+            break;
+        }
+        const bool is_dense = dst_stride == rows->nbytes && src_stride == rows->nbytes;
+        const cpu_box box = {.dst = ndbuf__host_row_at(&rows->dst, first),
+                             .src = ndbuf__host_row_at(&rows->src, first),
+                             .ndim = is_dense ? 0 : 1,
+                             .unit_nbytes = is_dense ? count * rows->nbytes : rows->nbytes,
+                             .shape = &count,
+                             .dst_strides = &dst_stride,
+                             .src_strides = &src_stride};
+        ndbuf_cpu__copy_box(&box);
+        first += count;
+    }
+    return first;
+}
+
 void ndbuf__host_rows_copy(const ndbuf__host_rows *rows)
 {
     const ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
-    int64_t nbytes = rows->count * rows->nbytes;
+    int64_t first = copy_even(rows);
+    int64_t nbytes = (rows->count - first) * rows->nbytes;
     rows_copy copy = {.rows = rows,
+                      .first = first,
                       .kernels = ndbuf_cpu__kernels_get(),
                       .nparts = 1,
                       .from_memory = nbytes >= tuning.stream_nbytes,
                       .in_pairs = tuning.stream_ways > 1};
-    copy.nparts = ndbuf_cpu__parts(rows->count, nbytes, tuning.thread_nbytes, tuning.thread_share_nbytes);
+    copy.nparts = ndbuf_cpu__parts(rows->count - first, nbytes, tuning.thread_nbytes, tuning.thread_share_nbytes);
     if (copy.nparts > 1) {
         ndbuf_cpu__pool_run(run_part, &copy, copy.nparts);
     } else {

@@ -72,6 +72,11 @@ static void tile_turn_few(const cpu_tile *tile, const cpu_kernels *kernels, char
 static void tile_turn(const cpu_tile *tile, char *dst, const int64_t *dst_offsets, const char *src,
                       const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)
 {
+    if (tile->size < 0 && tile->block_side > 1 && nlines >= tile->block_side && nrows >= tile->block_side) {
+        tile->kernels->transpose_odd(&tile->plan->transpose.slots, dst, dst_offsets, src, src_offsets, nlines, nrows,
+                                     prefetch_nbytes);
+        return;
+    }
     const cpu_kernels *kernels = tile->size >= 0 ? tile->kernels : NULL;
     while (kernels != NULL && (nlines < kernels->block_side[tile->size] || nrows < kernels->block_side[tile->size])) {
         kernels = kernels->narrower;
@@ -404,12 +409,11 @@ void ndbuf_cpu__transpose_end(cpu_tile_memory *memory, const cpu_kernels *kernel
 void ndbuf_cpu__transpose_run(const cpu_plan *plan, const cpu_kernels *kernels, cpu_tile_memory *memory,
                               const cpu_tile_run *tiles)
 {
-    int size = cpu_size_index(plan->unit_nbytes);
     int64_t nrows = tiles->ncolumn * plan->transpose.rows_per_index;
     cpu_tile tile = {.plan = plan,
                      .kernels = kernels,
-                     .size = size,
-                     .block_side = size >= 0 ? kernels->block_side[size] : 1,
+                     .size = cpu_size_index(plan->unit_nbytes),
+                     .block_side = cpu_block_side(kernels, plan->unit_nbytes),
                      .unit = plan->unit_nbytes,
                      .swap = plan->swap_nbytes};
     if (plan->transpose.paced) {

@@ -113,3 +113,20 @@ void ndbuf_cpu__shuffle_weave(cpu_plan *plan, int32_t vector_nbytes, const cpu_a
         }
     }
 }
+
+void ndbuf_cpu__shuffle_slots(cpu_plan *plan)
+{
+    cpu_slots *slots = &plan->transpose.slots;
+    const int64_t unit = plan->unit_nbytes;
+    const int64_t slot = cpu_slot_nbytes(unit);
+    const int64_t swap = plan->swap_nbytes != 0 ? plan->swap_nbytes - 1 : 0;
+    slots->unit_nbytes = unit;
+    slots->slot_nbytes = slot;
+    slots->nbytes = CPU_VECTOR_MAX / slot * unit;
+    for (int64_t i = 0; i < CPU_VECTOR_MAX; i++) {
+        const int64_t last = i + slots->nbytes - CPU_VECTOR_MAX / 2;
+        slots->spread[i] = (uint8_t)(i / slot * unit + (i % slot ^ swap));
+        slots->close[i] = (uint8_t)(i / unit * slot + i % unit);
+        slots->close_last[i] = (uint8_t)(last / unit * slot + last % unit);
+    }
+}

@@ -17,7 +17,7 @@
  *   pick, pick_load(p)    an index vector
  *   bytes_pick(v, i)      those bytes of v, zero where the table says CPU_SHUFFLE_NONE
  *   bytes_or(a, b)
- *   SCATTER               a function for the table's slot, or NULL */
+ *   SCATTER, TRANSPOSE_ODD   functions for the table's slots, or NULL */
 
 #include <stddef.h>
 #include <string.h>
@@ -66,23 +66,11 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
 /* A block is a square with sides of a vector of units. R of its lines have R units in each lane, and log2(R) rounds of
  * the same perfect shuffle transpose them there; vectors of LANES such groups then exchange their lanes. */
 #define DEFINE_TRANSPOSE(UNIT, R)                                                                                      \
-    __attribute__((always_inline)) static inline void block_##UNIT(char *dst, const int64_t *dst_offsets,              \
-                                                                   const char *src, const int64_t *src_offsets,        \
-                                                                   lanes order, const int swaps, const int streams)    \
+    __attribute__((always_inline)) static inline void turn_in_lanes_##UNIT(lanes x[LANES][R])                          \
     {                                                                                                                  \
-        ADDRESS_ANEW(src_offsets);                                                                                     \
-        ADDRESS_ANEW(dst_offsets);                                                                                     \
-        lanes x[LANES][R];                                                                                             \
         UNROLL for (int g = 0; g < LANES; g++)                                                                         \
         {                                                                                                              \
             lanes y[R];                                                                                                \
-            UNROLL for (int i = 0; i < (R); i++)                                                                       \
-            {                                                                                                          \
-                x[g][i] = wide_load(src + src_offsets[g * (R) + i]);                                                   \
-                if (swaps) {                                                                                           \
-                    x[g][i] = lanes_pick(x[g][i], order);                                                              \
-                }                                                                                                      \
-            }                                                                                                          \
             UNROLL for (int round = 1; round < (R); round *= 2)                                                        \
             {                                                                                                          \
                 UNROLL for (int i = 0; i < (R) / 2; i++)                                                               \
@@ -96,6 +84,25 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
                 }                                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
+    }                                                                                                                  \
+    __attribute__((always_inline)) static inline void block_##UNIT(char *dst, const int64_t *dst_offsets,              \
+                                                                   const char *src, const int64_t *src_offsets,        \
+                                                                   lanes order, const int swaps, const int streams)    \
+    {                                                                                                                  \
+        ADDRESS_ANEW(src_offsets);                                                                                     \
+        ADDRESS_ANEW(dst_offsets);                                                                                     \
+        lanes x[LANES][R];                                                                                             \
+        UNROLL for (int g = 0; g < LANES; g++)                                                                         \
+        {                                                                                                              \
+            UNROLL for (int i = 0; i < (R); i++)                                                                       \
+            {                                                                                                          \
+                x[g][i] = wide_load(src + src_offsets[g * (R) + i]);                                                   \
+                if (swaps) {                                                                                           \
+                    x[g][i] = lanes_pick(x[g][i], order);                                                              \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        turn_in_lanes_##UNIT(x);                                                                                       \
         UNROLL for (int i = 0; i < (R); i++)                                                                           \
         {                                                                                                              \
             lanes row[LANES];                                                                                          \
@@ -553,6 +560,7 @@ const cpu_kernels KERNELS = {.name = KERNELS_NAME,
                              .shuffle = shuffle_any,
                              .gather_lines = gather_lines_any,
                              .scatter = SCATTER,
+                             .transpose_odd = TRANSPOSE_ODD,
                              .rows = rows_any,
                              .conversions = KERNELS_CONVERSIONS,
                              STREAM_KERNELS};

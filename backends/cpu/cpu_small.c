@@ -6,11 +6,13 @@
 
 #include "core/compiler.h"
 #include "core/copy_axes.h"
+#include "core/host_steps.h"
 
 #include "backends/cpu/cpu_strided.h"
+#include "backends/cpu/cpu_tuning.h"
 
 /* Sides of planes that are transposed by vectors; a multiple of 4. */
-#define MAX_SIDE 128
+#define MAX_SIDE NDBUF__HOST_STEPS_MAX
 
 /* The two last axes. */
 typedef struct cpu_plane {
@@ -214,4 +216,115 @@ void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels)
         ndbuf_cpu__row_fn(box->unit_nbytes, box->swap_nbytes)(box->dst, box->dst_strides[0], box->src,
                                                               box->src_strides[0], box->shape[0], box->unit_nbytes);
     }
+}
+
+/* -- steps decided beforehand -- */
+
+/* More of them are better walked through. */
+#define MAX_UNITS 64
+
+static void steps_move(const ndbuf__host_steps *steps, char *dst, const char *src)
+{
+    memcpy(dst, src, (size_t)steps->nbytes);
+}
+
+static void steps_turn(const ndbuf__host_steps *steps, char *dst, const char *src)
+{
+    steps->turn(dst, steps->dst_offsets, src, steps->src_offsets, steps->nsrc, steps->ndst, 0, 0);
+}
+
+/* Units of so many bytes, and of up to twice as many: by two moves that may overlap. */
+#define DEFINE_STEPS(nbytes)                                                                                           \
+    static void steps_##nbytes(const ndbuf__host_steps *steps, char *dst, const char *src)                             \
+    {                                                                                                                  \
+        for (int32_t i = 0; i < steps->ndst; i++) {                                                                    \
+            memcpy(dst + steps->dst_offsets[i], src + steps->src_offsets[i], nbytes);                                  \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void steps_twice_##nbytes(const ndbuf__host_steps *steps, char *dst, const char *src)                       \
+    {                                                                                                                  \
+        const int64_t tail = steps->tail;                                                                              \
+        for (int32_t i = 0; i < steps->ndst; i++) {                                                                    \
+            memcpy(dst + steps->dst_offsets[i], src + steps->src_offsets[i], nbytes);                                  \
+            memcpy(dst + steps->dst_offsets[i] + tail, src + steps->src_offsets[i] + tail, nbytes);                    \
+        }                                                                                                              \
+    }
+
+DEFINE_STEPS(1)
+DEFINE_STEPS(2)
+DEFINE_STEPS(4)
+DEFINE_STEPS(8)
+DEFINE_STEPS(16)
+DEFINE_STEPS(32)
+
+static const struct {
+    int64_t nbytes;
+    void (*once)(const ndbuf__host_steps *steps, char *dst, const char *src);
+    void (*twice)(const ndbuf__host_steps *steps, char *dst, const char *src);
+} step_sizes[] = {{32, steps_32, steps_twice_32}, {16, steps_16, steps_twice_16}, {8, steps_8, steps_twice_8},
+                  {4, steps_4, steps_twice_4},    {2, steps_2, steps_twice_2},    {1, steps_1, steps_twice_1}};
+
+/* The offsets of all units, in their order in the destination. */
+static void list_units(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes)
+{
+    int32_t count = 1;
+    steps->dst_offsets[0] = 0;
+    steps->src_offsets[0] = 0;
+    for (int32_t k = 0; k < axes->ndim; k++) {
+        for (int32_t i = count - 1; i >= 0; i--) { /* from the end, so that nothing is overwritten too early */
+            for (int64_t j = axes->shape[k] - 1; j >= 0; j--) {
+                int64_t place = i * axes->shape[k] + j;
+                steps->dst_offsets[place] = steps->dst_offsets[i] + j * axes->dst_strides[k];
+                steps->src_offsets[place] = steps->src_offsets[i] + j * axes->src_strides[k];
+            }
+        }
+        count *= (int32_t)axes->shape[k];
+    }
+    steps->ndst = count;
+    steps->nsrc = count;
+}
+
+bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes)
+{
+    const int64_t unit = axes->unit_nbytes;
+    const int64_t nunits = ndbuf__copy_axes_nunits(axes);
+    if (ndbuf__converts(&axes->convert) || nunits > ndbuf_cpu__tuning_get().small_nbytes / unit) {
+        return false;
+    }
+    if (axes->ndim == 0) {
+        steps->run = steps_move;
+        steps->nbytes = unit;
+        return true;
+    }
+    if (axes->ndim == 2) {
+        const cpu_plane plane = {.unit = unit,
+                                 .nrows = axes->shape[0],
+                                 .row_dst = axes->dst_strides[0],
+                                 .row_src = axes->src_strides[0],
+                                 .ncolumns = axes->shape[1],
+                                 .column_dst = axes->dst_strides[1],
+                                 .column_src = axes->src_strides[1],
+                                 .kernels = ndbuf_cpu__kernels_get()};
+        steps->turn = find_turn(&plane);
+        if (steps->turn != NULL) {
+            steps->run = steps_turn;
+            steps->ndst = (int32_t)plane.nrows;
+            steps->nsrc = (int32_t)plane.ncolumns;
+            fill_offsets(steps->dst_offsets, plane.nrows, plane.row_dst);
+            fill_offsets(steps->src_offsets, plane.ncolumns, plane.column_src);
+            return true;
+        }
+    }
+    size_t size = 0;
+    while (step_sizes[size].nbytes > unit) {
+        size++;
+    }
+    const int64_t whole = step_sizes[size].nbytes;
+    if (nunits > MAX_UNITS || unit > 2 * whole) {
+        return false;
+    }
+    steps->run = unit == whole ? step_sizes[size].once : step_sizes[size].twice;
+    steps->tail = unit - whole;
+    list_units(steps, axes);
+    return true;
 }

@@ -297,10 +297,12 @@ static inline ndbuf_status ndbuf_mpi__check_view(const ndbuf_view *view, uint32_
  * travel), bytes and opaque items are MPI_BYTE. So the message is the same whatever the strides: the other side may
  * take it with another layout, or contiguous. CUDA memory needs an MPI that knows CUDA.
  *
- * flags, accept  NDBUF_MPI_RECEIVE or 0; NDBUF_LOSS_... bits that may be lost. What has no datatype (the other byte
- * order, 16-bit floats, text) then travels as bytes, and names of fields do not travel. out_base       of item 0..0.
- * The memory is the view's: keep it until the communication is done. out_type       for a count of 1; the caller's,
- * ended by MPI_Type_free. out_loss       written also where the loss is the reason of the failure; may be NULL.
+ * flags      NDBUF_MPI_RECEIVE or 0
+ * accept     NDBUF_LOSS_... bits that may be lost: what has no datatype (the other byte order, 16-bit floats, text)
+ *            then travels as bytes, and names of fields do not travel
+ * out_base   the address of item 0..0; the memory is the view's: keep it until the communication is done
+ * out_type   for a count of 1; the caller's, ended by MPI_Type_free
+ * out_loss   written also where the loss is the reason of the failure; may be NULL
  *
  * NDBUF_ERR_UNSUPPORTED  a loss that is not accepted; pointers; memory without addresses (OpenCL)
  * NDBUF_ERR_COPY_NEEDED  the view has suboffsets

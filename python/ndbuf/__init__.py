@@ -10,8 +10,7 @@
 from typing import NamedTuple
 
 from ._files import open
-from ._ndbuf import Queue, View, __version__, can_cast, copy, empty, full, view, zeros
-from ._ndbuf import _backends
+from ._ndbuf import Queue, View, __version__, _backends, can_cast, copy, empty, full, view, zeros
 from ._pillow import from_pil
 
 __all__ = ["Device", "Queue", "View", "backends", "can_cast", "copy", "devices", "empty", "from_pil", "full", "open",
@@ -28,11 +27,11 @@ class Device(NamedTuple):
     simulated: bool  # no hardware behind it
 
 
-def devices():
+def devices() -> list[Device]:
     """All devices here."""
     return [Device(*device) for _, _, found in _backends() for device in found]
 
 
-def backends():
+def backends() -> dict[str, str | None]:
     """The backends by name, each with the reason why it has no device here; None if it has one."""
     return {name: reason or None for name, reason, _ in _backends()}

@@ -67,13 +67,17 @@ def format_of(typestr, descr=None):
     return text
 
 
-def _check_mask(interface):
+def _check(interface, names):
+    """Whether an interface has the entries that it must have."""
     if interface.get("mask") is not None:
         raise BufferError("the array has a mask, which a view cannot express")
+    for name in names:
+        if name not in interface:
+            raise ValueError("the interface lacks %s" % name)
 
 
 def from_array_interface(owner, interface):
-    _check_mask(interface)
+    _check(interface, ("typestr", "shape"))
     data, shape, strides = interface.get("data"), interface["shape"], interface.get("strides")
     text = format_of(interface["typestr"], interface.get("descr"))
     if isinstance(data, tuple):
@@ -104,7 +108,7 @@ def from_array_struct(owner, capsule):
 
 
 def from_cuda_interface(owner, interface):
-    _check_mask(interface)
+    _check(interface, ("typestr", "shape", "data"))
     (address, readonly), shape, stream = interface["data"], interface["shape"], interface.get("stream")
     if stream == 0:
         raise ValueError("stream 0 is ambiguous, and not allowed in __cuda_array_interface__")
@@ -158,11 +162,11 @@ def _descr_of(view):
     return whole, descr
 
 
-def _interface(view):
+def _interface(view, address):
     view._wait()  # so that nobody need be told of an event
     typestr, descr = _descr_of(view)
     return {"version": 3, "shape": view.shape, "strides": None if view.c_contiguous else view.strides,
-            "typestr": typestr, "descr": descr, "data": (view._address if view.nbytes else 0, view.readonly)}
+            "typestr": typestr, "descr": descr, "data": (address, view.readonly)}
 
 
 def host_interface(view):
@@ -171,13 +175,13 @@ def host_interface(view):
                              "view.to('cpu'), a copy on the host" % view.device)
     if view.suboffsets:
         raise AttributeError("no __array_interface__: the rows lie behind pointers: take view.copy()")
-    return _interface(view)
+    return _interface(view, view._address or id(view))  # to NumPy 1, address 0 means no array, even without items
 
 
 def cuda_interface(view):
     if not view.device.startswith("cuda"):
         raise AttributeError("no __cuda_array_interface__: the memory is on %s" % view.device)
-    return _interface(view)
+    return _interface(view, view._address if view.nbytes else 0)
 
 
 def numpy_array(view, arguments):

@@ -3,9 +3,13 @@
 import ast
 import math
 import operator
+import os
+from collections.abc import Sequence
+from typing import Literal
 
 from . import _ndbuf
 from ._array_interface import format_of, format_of_descr
+from ._ndbuf import View
 
 _MAGIC = b"\x93NUMPY"
 
@@ -33,7 +37,8 @@ def _read_npy_header(raw):
     return format, shape, "F" if is_fortran else "C", start + length
 
 
-def open(path, mode="r", format=None, shape=None, offset=0, order="C"):
+def open(path: str | bytes | os.PathLike, mode: Literal["r", "r+"] = "r", format: str | None = None,
+         shape: int | Sequence[int] | None = None, offset: int = 0, order: Literal["C", "F"] = "C") -> View:
     """A View of a mapped file.
 
     mode    "r": read-only; "r+": what is written to the View goes into the file.

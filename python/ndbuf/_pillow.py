@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pillow's images without a copy."""
+from typing import TYPE_CHECKING
+
 from . import _ndbuf
+from ._ndbuf import View
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 # Pillow's mode: its number from Pillow 12 on; pixel type; bands; bytes of a pixel; bytes from band to band; format of a
 # band. "1" has 0 and 255 for its two values, so it is "B", too.
@@ -51,7 +57,7 @@ def _check_pixels(view, image):
             raise BufferError("pixel (%d, %d) is %r, but Pillow says %r: an unknown Pillow" % (x, y, found, expected))
 
 
-def from_pil(image):
+def from_pil(image: "PIL.Image.Image") -> View:
     """A View of a Pillow image's own pixels, through its array of pointers to rows: nothing is copied, and what is
     written to the View is in the image. However many blocks of memory the image is in.
 

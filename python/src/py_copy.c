@@ -8,6 +8,9 @@ int ndpy_copy_views(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting 
 {
     ndbuf_error err = {0};
     ndbuf_status status;
+    if (!ndpy_refuse_objects(ndbuf_view_format(src)) || !ndpy_refuse_objects(ndbuf_view_format(dst))) {
+        return 0;
+    }
     Py_BEGIN_ALLOW_THREADS
     status = ndbuf_copy_cast(dst, src, casting, flags, queue, &err);
     Py_END_ALLOW_THREADS
@@ -39,6 +42,26 @@ int ndpy_fill(const ndbuf_view *dst, PyObject *value)
         ndpy_raise(&err);
     }
     return status == NDBUF_OK;
+}
+
+int ndpy_refuse_objects(const ndbuf_format *format)
+{
+    ndbuf_field field;
+    ndbuf_error err = {0};
+    int32_t nfields = (ndbuf_format_flags(format) & NDBUF_FORMAT_HOST_ONLY) == 0 ? 0 : ndbuf_format_nfields(format);
+    for (int32_t i = 0; i < nfields; i++) {
+        if (ndbuf_format_field(format, i, &field, &err) != NDBUF_OK) {
+            ndpy_raise(&err);
+            return 0;
+        }
+        if (field.kind == NDBUF_KIND_OBJECT) {
+            PyErr_SetString(PyExc_TypeError,
+                            "items that are Python objects cannot be made, copied or read: nobody would "
+                            "count the references");
+            return 0;
+        }
+    }
+    return 1;
 }
 
 /* New memory for the items of a view. */
@@ -134,9 +157,7 @@ PyObject *ndpy_copy(PyObject *module, PyObject *arguments, PyObject *keywords)
         ndpy_view_leave(dst);
     }
     if (queue != NULL) {
-        Py_BEGIN_ALLOW_THREADS
-        ndbuf_queue_release(queue); /* waits, unless somebody else has the queue, too */
-        Py_END_ALLOW_THREADS
+        ndpy_queue_release(queue); /* waits, unless somebody else has the queue, too */
     }
     Py_XDECREF((PyObject *)dst);
     Py_XDECREF((PyObject *)src);

@@ -15,6 +15,10 @@ static int create_view(ndpy_state *state, PyObject *shape, PyObject *text, PyObj
         !ndpy_parse_format(text, &format)) {
         return 0;
     }
+    if (!ndpy_refuse_objects(format)) {
+        ndbuf_format_release(format);
+        return 0;
+    }
     Py_BEGIN_ALLOW_THREADS
     status = ndbuf_view_create(out_view, device, format, ndim, dims, &err);
     Py_END_ALLOW_THREADS

@@ -249,8 +249,9 @@ static PyObject *call_dlpack(PyObject *method, PyObject *stream)
     return capsule;
 }
 
-/* Consumes a capsule, whose name says so from then on. `ready` may be NULL. */
-static PyObject *consume_capsule(ndpy_state *state, PyObject *capsule, ndbuf_event *ready)
+/* Consumes a capsule, whose name says so from then on. What is in it must be on the device that its producer said,
+ * since its work was put in order there. `ready` may be NULL. */
+static PyObject *consume_capsule(ndpy_state *state, PyObject *capsule, ndbuf_device *device, ndbuf_event *ready)
 {
     ndbuf_error err = {0};
     ndbuf_view view = {0};
@@ -273,6 +274,13 @@ static PyObject *consume_capsule(ndpy_state *state, PyObject *capsule, ndbuf_eve
     }
     if (status != NDBUF_OK) { /* ValueError where the tensor cannot be true, BufferError where it is not for us */
         return status == NDBUF_ERR_INVALID ? ndpy_raise(&err) : ndpy_raise_buffer_error(&err);
+    }
+    ndbuf_device_tag tag = ndbuf_device_tag_get(device);
+    if (view.device.type != tag.type || view.device.id != tag.id) {
+        PyErr_Format(PyExc_BufferError, "the tensor is on device type %d number %d, but its producer said %d and %d",
+                     (int)view.device.type, (int)view.device.id, (int)tag.type, (int)tag.id);
+        ndpy_view_clear(&view);
+        return NULL;
     }
     if (ready != NULL) {
         ndbuf_view_set_ready(&view, ready);
@@ -298,17 +306,15 @@ static PyObject *consume_in_order(ndpy_state *state, PyObject *method, ndbuf_dev
     PyObject *capsule = stream == NULL ? NULL : call_dlpack(method, stream);
     if (capsule != NULL) {
         if (ndbuf_queue_record(queue, &ready, &err) == NDBUF_OK) {
-            view = consume_capsule(state, capsule, ready);
+            view = consume_capsule(state, capsule, device, ready);
         } else {
             ndpy_raise(&err);
         }
     }
     Py_XDECREF(capsule);
     Py_XDECREF(stream);
-    Py_BEGIN_ALLOW_THREADS
     ndbuf_event_release(ready);
-    ndbuf_queue_release(queue);
-    Py_END_ALLOW_THREADS
+    ndpy_queue_release(queue);
     return view;
 }
 
@@ -336,7 +342,7 @@ PyObject *ndpy_from_dlpack(ndpy_state *state, PyObject *object, PyObject *method
         return consume_in_order(state, method, device);
     }
     PyObject *capsule = call_dlpack(method, NULL);
-    PyObject *view = capsule == NULL ? NULL : consume_capsule(state, capsule, NULL);
+    PyObject *view = capsule == NULL ? NULL : consume_capsule(state, capsule, device, NULL);
     Py_XDECREF(capsule);
     return view;
 }

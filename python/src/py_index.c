@@ -3,8 +3,8 @@
 
 /* Subscripts: ints, slices, "...", None and names of fields, alone or in a tuple. */
 
-/* Raises unless a function that replaces a view went well. */
-static int moved_on(ndbuf_status status, const ndbuf_error *err)
+/* Raises unless a function of the library went well. */
+static int succeeded(ndbuf_status status, const ndbuf_error *err)
 {
     if (status != NDBUF_OK) {
         ndpy_raise(err);
@@ -22,35 +22,18 @@ static int take_field(ndbuf_view *view, PyObject *name)
     }
     ndbuf_status status = ndbuf_view_field(view, PyBytes_AsString(bytes), view, &err);
     Py_DECREF(bytes);
-    return moved_on(status, &err);
-}
-
-/* A member of a slice object, clipped to 63 bits. */
-static int take_member(PyObject *slice, const char *name, uint32_t bit, int64_t *out_member, uint32_t *given)
-{
-    PyObject *member = PyObject_GetAttrString(slice, name);
-    if (member == NULL) {
-        return 0;
-    }
-    int is_good = 1;
-    if (member != Py_None) {
-        Py_ssize_t number = PyNumber_AsSsize_t(member, NULL); /* clips */
-        is_good = !(number == -1 && PyErr_Occurred() != NULL);
-        *out_member = number;
-        *given |= bit;
-    }
-    Py_DECREF(member);
-    return is_good;
+    return succeeded(status, &err);
 }
 
 static int take_slice(ndbuf_view *view, int32_t axis, PyObject *key)
 {
     ndbuf_error err = {0};
-    ndbuf_slice slice = {0};
-    return take_member(key, "start", NDBUF_SLICE_START, &slice.start, &slice.given) &&
-           take_member(key, "stop", NDBUF_SLICE_STOP, &slice.stop, &slice.given) &&
-           take_member(key, "step", NDBUF_SLICE_STEP, &slice.step, &slice.given) &&
-           moved_on(ndbuf_view_slice(view, axis, &slice, view, &err), &err);
+    Py_ssize_t start, stop, step;
+    if (PySlice_Unpack(key, &start, &stop, &step) != 0) { /* with None replaced by what it means */
+        return 0;
+    }
+    ndbuf_slice slice = {start, stop, step, NDBUF_SLICE_START | NDBUF_SLICE_STOP | NDBUF_SLICE_STEP};
+    return succeeded(ndbuf_view_slice(view, axis, &slice, view, &err), &err);
 }
 
 static int take_index(ndbuf_view *view, int32_t axis, PyObject *key)
@@ -60,7 +43,7 @@ static int take_index(ndbuf_view *view, int32_t axis, PyObject *key)
     if (index == -1 && PyErr_Occurred() != NULL) {
         return 0;
     }
-    return moved_on(ndbuf_view_index(view, axis, index, view, &err), &err);
+    return succeeded(ndbuf_view_index(view, axis, index, view, &err), &err);
 }
 
 /* What kinds of keys there are. */
@@ -100,7 +83,7 @@ static int take_key(ndbuf_view *view, PyObject *key, Py_ssize_t skipped, int32_t
         return 1;
     }
     if (key == Py_None) {
-        return moved_on(ndbuf_view_newaxis(view, (*axis)++, view, &err), &err);
+        return succeeded(ndbuf_view_newaxis(view, (*axis)++, view, &err), &err);
     }
     if (PySlice_Check(key)) {
         return take_slice(view, (*axis)++, key);
@@ -152,7 +135,7 @@ static int select_view(const ndpy_view *self, PyObject *key, ndbuf_view *out_vie
     if (keys == NULL) {
         return 0;
     }
-    int is_good = moved_on(ndbuf_view_copy(out_view, &self->view, &err), &err);
+    int is_good = succeeded(ndbuf_view_copy(out_view, &self->view, &err), &err);
     if (is_good && !take_keys(out_view, keys, out_is_item)) {
         ndpy_view_clear(out_view);
         is_good = 0;
@@ -228,7 +211,7 @@ static int copy_from(ndpy_state *state, const ndbuf_view *dst, PyObject *value)
     }
     int is_good = ndpy_view_enter(source);
     if (is_good) {
-        is_good = moved_on(ndbuf_view_broadcast(&source->view, dst->ndim, dst->shape, &src, &err), &err) &&
+        is_good = succeeded(ndbuf_view_broadcast(&source->view, dst->ndim, dst->shape, &src, &err), &err) &&
                   ndpy_copy_views(dst, &src, NDBUF_CASTING_SAME_KIND, 0, NULL);
         ndpy_view_clear(&src);
         ndpy_view_leave(source);

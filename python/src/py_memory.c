@@ -205,8 +205,15 @@ PyObject *ndpy_from_buffer(ndpy_state *state, PyObject *object)
         owner_release(owner, NULL);
         return ndpy_raise(&err);
     }
+    Py_ssize_t len = owner->buffer.len;
     int is_good = view_of(owner, ndbuf_device_cpu(), owner->buffer.buf, &spec, &view);
     ndbuf_format_release(spec.format);
+    if (is_good && view.nbytes != len) {
+        PyErr_Format(PyExc_ValueError, "the exporter's len is %zd, but its shape has %lld bytes", len,
+                     (long long)view.nbytes);
+        ndpy_view_clear(&view);
+        is_good = 0;
+    }
     return is_good ? ndpy_view_wrap(state, &view) : NULL;
 }
 
@@ -301,7 +308,10 @@ PyObject *ndpy_array_struct(PyObject *module, PyObject *capsule)
     if (array == NULL) {
         return NULL;
     }
-    if (array->two != 2 || array->ndim < 0 || array->ndim > NDBUF_MAX_NDIM || array->itemsize < 0) {
+    const char *kinds = "tbiufcmMOSUV";
+    if (array->two != 2 || array->ndim < 0 || array->ndim > NDBUF_MAX_NDIM || array->itemsize < 0 ||
+        (array->ndim > 0 && array->shape == NULL) || array->kind == '\0' || strchr(kinds, array->kind) == NULL ||
+        (array->kind == 'U' && array->itemsize % 4 != 0)) {
         PyErr_SetString(PyExc_ValueError, "__array_struct__ does not hold what it should");
         return NULL;
     }

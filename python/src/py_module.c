@@ -17,12 +17,17 @@ static int open_by_name(ndpy_state *state, PyObject *name, ndbuf_device **out_de
 {
     ndbuf_error err = {0};
     ndbuf_status status;
-    PyObject *capsule = PyDict_GetItemWithError(state->devices, name); /* never removed, so borrowing is safe */
+    PyObject *capsule = PyObject_GetItem(state->devices, name);
     if (capsule != NULL) {
         *out_device = PyCapsule_GetPointer(capsule, NULL);
+        Py_DECREF(capsule);
         return *out_device != NULL;
     }
-    PyObject *bytes = PyErr_Occurred() == NULL ? ndpy_bytes_of(name, "the name of a device") : NULL;
+    if (!PyErr_ExceptionMatches(PyExc_KeyError)) {
+        return 0;
+    }
+    PyErr_Clear();
+    PyObject *bytes = ndpy_bytes_of(name, "the name of a device");
     if (bytes == NULL) {
         return 0;
     }
@@ -41,7 +46,7 @@ static int open_by_name(ndpy_state *state, PyObject *name, ndbuf_device **out_de
         ndbuf_device_close(device);
         return 0;
     }
-    /* Two threads open the same object, of which the dict keeps a reference. */
+    /* If another thread was faster, its capsule goes, but both hold the same device. */
     int is_good = PyDict_SetItem(state->devices, name, capsule) == 0;
     Py_DECREF(capsule);
     *out_device = device;
@@ -208,21 +213,21 @@ static PyObject *module_can_cast(PyObject *module, PyObject *arguments, PyObject
 
 static PyMethodDef module_methods[] = {
     {"view", module_view, METH_O,
-     "view(object, /)\n--\n\n"
+     "view($module, object, /)\n--\n\n"
      "A View of an object's memory, without a copy.\n\n"
      "Taken by the first of these protocols that the object has and that can say what its memory is: the buffer\n"
      "protocol, __dlpack__, __cuda_array_interface__, __array_interface__, __array_struct__,\n"
      "__arrow_c_device_array__, __arrow_c_array__. Of a View: another one of the same memory."},
     {"empty", FUNCTION(ndpy_empty), KEYWORDS,
-     "empty(shape, format='B', device=None)\n--\n\n"
+     "empty($module, /, shape, format='B', device=None)\n--\n\n"
      "A View of new memory, with unspecified contents.\n\n"
      "device is a name, as 'opencl:0', or a pair of DLPack's device type and number; None: the host."},
     {"zeros", FUNCTION(ndpy_zeros), KEYWORDS,
-     "zeros(shape, format='B', device=None)\n--\n\nA View of new memory, all of its bytes zero."},
+     "zeros($module, /, shape, format='B', device=None)\n--\n\nA View of new memory, all of its bytes zero."},
     {"full", FUNCTION(ndpy_full), KEYWORDS,
-     "full(shape, value, format='B', device=None)\n--\n\nA View of new memory, every item the same."},
+     "full($module, /, shape, value, format='B', device=None)\n--\n\nA View of new memory, every item the same."},
     {"copy", FUNCTION(ndpy_copy), KEYWORDS,
-     "copy(dst, src, *, casting='equiv', saturate=False, stream=None)\n--\n\n"
+     "copy($module, /, dst, src, *, casting='equiv', saturate=False, stream=None)\n--\n\n"
      "Copies every item of src into dst.\n\n"
      "Both are Views, or what ndbuf.view takes, on any devices and in any layouts, of the same shape. casting is one\n"
      "of NumPy's rules: 'no', 'equiv', 'safe', 'same_kind', 'unsafe'. With saturate, what an integer cannot hold\n"
@@ -230,18 +235,21 @@ static PyMethodDef module_methods[] = {
      "or\n"
      "a native stream or queue, in whose order it is made, and waited for."},
     {"can_cast", FUNCTION(module_can_cast), KEYWORDS,
-     "can_cast(src, dst, casting='safe')\n--\n\n"
+     "can_cast($module, /, src, dst, casting='safe')\n--\n\n"
      "Whether items of format src may be copied to items of format dst by a casting rule."},
     {"_backends", module_backends, METH_NOARGS,
-     "_backends()\n--\n\nA list of (name, why it has no device, list of devices)."},
+     "_backends($module, /)\n--\n\nA list of (name, why it has no device, list of devices)."},
     {"_from_pointer", ndpy_from_pointer, METH_VARARGS,
-     "_from_pointer(owner, address, is_cuda, format, shape, strides, readonly, stream, /)\n--\n\n"
+     "_from_pointer($module, owner, address, is_cuda, format, shape, strides, readonly, stream, /)\n--\n\n"
      "A View of memory at an address, which owner keeps alive."},
     {"_array_struct", ndpy_array_struct, METH_O,
-     "_array_struct(capsule, /)\n--\n\nThe dict of __array_interface__ that says what an __array_struct__ does."},
-    {"_map_file", ndpy_map_file, METH_VARARGS, "_map_file(path, readonly, /)\n--\n\nA View of all bytes of a file."},
+     "_array_struct($module, capsule, /)\n--\n\nThe dict of __array_interface__ that says what an __array_struct__ "
+     "does."},
+    {"_map_file", ndpy_map_file, METH_VARARGS,
+     "_map_file($module, path, readonly, /)\n--\n\nA View of all bytes of a file."},
     {"_from_imaging", ndpy_from_imaging, METH_VARARGS,
-     "_from_imaging(capsule, mode, mode_number, type, bands, pixelsize, band_stride, format, size, readonly, /)\n--\n\n"
+     "_from_imaging($module, capsule, mode, mode_number, type, bands, pixelsize, band_stride, format, size, readonly, "
+     "/)\n--\n\n"
      "A View of the pixels behind Image.getim()."},
     {NULL, NULL, 0, NULL}};
 

@@ -60,14 +60,44 @@ PyObject *ndpy_view_wrap(ndpy_state *state, ndbuf_view *view);
 /* The same after a call that made a view: raises unless `status` is NDBUF_OK. */
 PyObject *ndpy_view_result(ndpy_state *state, ndbuf_status status, ndbuf_view *view, const ndbuf_error *err);
 
+/* Raises what a released View is good for. Returns 0. */
+int ndpy_refuse_released(void);
+
+/* Replaces the count of uses, if it is what the caller thinks it is. */
+static inline int ndpy_view_exchange_nuses(ndpy_view *self, long long *expected, long long nuses)
+{
+#ifdef Py_GIL_DISABLED
+    return atomic_compare_exchange_weak(&self->nuses, expected, nuses);
+#else
+    (void)expected; /* the interpreter's lock is held: no need of an instruction that holds up the processor */
+    atomic_store_explicit(&self->nuses, nuses, memory_order_relaxed);
+    return 1;
+#endif
+}
+
 /* Between these two calls the view stays. Fails if it is released already. */
-int ndpy_view_enter(ndpy_view *self);
-void ndpy_view_leave(ndpy_view *self);
+static inline int ndpy_view_enter(ndpy_view *self)
+{
+    long long nuses = atomic_load_explicit(&self->nuses, memory_order_relaxed);
+    while (nuses >= 0) {
+        if (ndpy_view_exchange_nuses(self, &nuses, nuses + 1)) {
+            return 1;
+        }
+    }
+    return ndpy_refuse_released();
+}
+
+static inline void ndpy_view_leave(ndpy_view *self)
+{
+    long long nuses = atomic_load_explicit(&self->nuses, memory_order_relaxed);
+    while (!ndpy_view_exchange_nuses(self, &nuses, nuses - 1)) {
+    }
+}
 
 /* The exporter of a view that is entered, borrowed. */
 ndbuf_exporter *ndpy_view_exporter(ndpy_view *self);
 
-/* Ends a view without holding up other threads while a device finishes with it. */
+/* Ends a view without holding up other threads while a device finishes with it. An exception that is set stays so. */
 void ndpy_view_clear(ndbuf_view *view);
 
 /* The name of the device that a view is on, in `out_name`. */
@@ -178,10 +208,19 @@ PyObject *ndpy_cast(PyObject *object, PyObject *arguments, PyObject *keywords);
 PyObject *ndpy_broadcast_to(PyObject *object, PyObject *dims);
 PyObject *ndpy_to_readonly(PyObject *object, PyObject *ignored);
 
-/* -- py_value.c: items as Python objects -- */
+/* -- py_item.c: an item as a Python object, and back -- */
 
 /* Packs a Python object into the bytes of an item: itemsize bytes. */
 int ndpy_pack(const ndbuf_format *format, PyObject *object, void *out_item);
+
+/* Makes objects of a format's items: numbers, bytes, str; tuples of the leaves of a record, lists of an array's. Names
+ * are passed over. */
+typedef struct ndpy_unpacker ndpy_unpacker;
+ndpy_unpacker *ndpy_unpacker_create(const ndbuf_format *format); /* which must outlive it */
+void ndpy_unpacker_destroy(ndpy_unpacker *u);
+PyObject *ndpy_unpack(ndpy_unpacker *u, const void *item);
+
+/* -- py_value.c: all items of a view -- */
 
 /* The items of a view that the host can touch: nested lists, or the one object of a 0-d view. */
 PyObject *ndpy_list_of(const ndbuf_view *view);
@@ -194,6 +233,9 @@ PyObject *ndpy_tobytes(PyObject *object, PyObject *arguments, PyObject *keywords
 /* Copies with the interpreter's lock released. `queue` may be NULL. */
 int ndpy_copy_views(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting, uint32_t flags,
                     ndbuf_queue *queue);
+
+/* Refuses items that are Python objects. */
+int ndpy_refuse_objects(const ndbuf_format *format);
 
 /* Gives every item a value, as ndpy_pack takes it. NULL: zero bytes. */
 int ndpy_fill(const ndbuf_view *dst, PyObject *value);
@@ -219,6 +261,9 @@ extern PyType_Spec ndpy_queue_spec;
  * of the device of `a` or, if that is the host, of `b`. NULL for None. */
 int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, const ndbuf_view *b,
                     ndbuf_queue **out_queue);
+
+/* Ends a reference to a queue, without holding up other threads while that waits. An exception that is set stays so. */
+void ndpy_queue_release(ndbuf_queue *queue);
 
 /* -- py_create.c -- */
 

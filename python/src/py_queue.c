@@ -9,8 +9,7 @@ typedef struct ndpy_queue {
     PyObject *native; /* what the native queue was taken from, which keeps it; NULL: none */
 } ndpy_queue;
 
-/* The number behind a stream object: what cuda.core, PyTorch, CuPy and pyopencl have. NULL: it has none, or an
- * exception is set. */
+/* The number behind a stream object: what cuda.core, PyTorch, CuPy and pyopencl have. */
 static PyObject *number_of(PyObject *stream)
 {
     static const char *const attributes[] = {"cuda_stream", "int_ptr", "ptr"};
@@ -56,6 +55,16 @@ static int native_handle(PyObject *stream, void **out_handle)
     }
     *out_handle = (void *)(uintptr_t)handle;
     return is_good;
+}
+
+void ndpy_queue_release(ndbuf_queue *queue)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback); /* owners of memory that was copied may run Python code */
+    Py_BEGIN_ALLOW_THREADS
+    ndbuf_queue_release(queue);
+    Py_END_ALLOW_THREADS
+    PyErr_Restore(type, value, traceback);
 }
 
 int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, const ndbuf_view *b,
@@ -116,7 +125,7 @@ static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
     }
     ndpy_queue *self = (ndpy_queue *)PyType_GenericAlloc(type, 0);
     if (self == NULL) {
-        ndbuf_queue_release(queue);
+        ndpy_queue_release(queue);
         return NULL;
     }
     self->queue = queue;
@@ -141,9 +150,7 @@ static void queue_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     freefunc free_object = (freefunc)(uintptr_t)PyType_GetSlot(type, Py_tp_free);
     PyObject_GC_UnTrack(object);
-    Py_BEGIN_ALLOW_THREADS
-    ndbuf_queue_release(self->queue); /* which waits, so the native queue must be there still */
-    Py_END_ALLOW_THREADS
+    ndpy_queue_release(self->queue); /* which waits, so the native queue must be there still */
     Py_XDECREF(self->native);
     free_object(object);
     Py_DECREF(type);
@@ -195,9 +202,9 @@ static PyObject *queue_native(PyObject *object, void *closure)
 }
 
 static PyMethodDef queue_methods[] = {
-    {"wait", queue_wait, METH_NOARGS, "wait()\n--\n\nReturns when all work given to the queue so far is done."},
-    {"__enter__", queue_enter, METH_NOARGS, "__enter__()\n--\n\nThe Queue itself."},
-    {"__exit__", queue_exit, METH_VARARGS, "__exit__(*args)\n--\n\nwaits for the queue."},
+    {"wait", queue_wait, METH_NOARGS, "wait($self, /)\n--\n\nReturns when all work given to the queue so far is done."},
+    {"__enter__", queue_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nThe Queue itself."},
+    {"__exit__", queue_exit, METH_VARARGS, "__exit__($self, /, *args)\n--\n\nwaits for the queue."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef queue_getters[] = {

@@ -15,16 +15,19 @@ ndpy_state *ndpy_state_of(ndpy_view *self)
 
 void ndpy_view_clear(ndbuf_view *view)
 {
+    PyObject *type, *value, *traceback;
     if (view->release == NULL) {
         return;
     }
+    PyErr_Fetch(&type, &value, &traceback); /* the memory's owner may run Python code */
     if (view->device.type == NDBUF_DEVICE_CPU && view->ready == NULL) {
         ndbuf_view_release(view);
-        return;
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        ndbuf_view_release(view);
+        Py_END_ALLOW_THREADS
     }
-    Py_BEGIN_ALLOW_THREADS
-    ndbuf_view_release(view);
-    Py_END_ALLOW_THREADS
+    PyErr_Restore(type, value, traceback);
 }
 
 PyObject *ndpy_view_wrap(ndpy_state *state, ndbuf_view *view)
@@ -44,21 +47,10 @@ PyObject *ndpy_view_result(ndpy_state *state, ndbuf_status status, ndbuf_view *v
     return status == NDBUF_OK ? ndpy_view_wrap(state, view) : ndpy_raise(err);
 }
 
-int ndpy_view_enter(ndpy_view *self)
+int ndpy_refuse_released(void)
 {
-    long long nuses = atomic_load(&self->nuses);
-    while (nuses >= 0) {
-        if (atomic_compare_exchange_weak(&self->nuses, &nuses, nuses + 1)) {
-            return 1;
-        }
-    }
     PyErr_SetString(PyExc_ValueError, "operation forbidden on a released View");
     return 0;
-}
-
-void ndpy_view_leave(ndpy_view *self)
-{
-    atomic_fetch_sub(&self->nuses, 1);
 }
 
 ndbuf_exporter *ndpy_view_exporter(ndpy_view *self)
@@ -114,9 +106,7 @@ static void view_dealloc(PyObject *object)
     ndpy_view *self = (ndpy_view *)object;
     PyTypeObject *type = Py_TYPE(object);
     freefunc free_object = (freefunc)(uintptr_t)PyType_GetSlot(type, Py_tp_free);
-    if (self->weak_references != NULL) {
-        PyObject_ClearWeakRefs(object);
-    }
+    PyObject_ClearWeakRefs(object);
     view_empty(self);
     free_object(object);
     Py_DECREF(type);
@@ -381,49 +371,55 @@ static PyObject *view_wait(PyObject *object, PyObject *ignored)
 
 static PyMethodDef view_methods[] = {
     {"__array__", FUNCTION(view_array), KEYWORDS,
-     "__array__(dtype=None, copy=None)\n--\n\n"
+     "__array__($self, /, dtype=None, copy=None)\n--\n\n"
      "For NumPy, where it finds no buffer: BufferError, with advice, if the host cannot touch the memory."},
     {"__arrow_c_array__", FUNCTION(ndpy_arrow_array), KEYWORDS,
-     "__arrow_c_array__(requested_schema=None)\n--\n\nThe items as a pair of Arrow's capsules, of host memory."},
+     "__arrow_c_array__($self, /, requested_schema=None)\n--\n\nThe items as a pair of Arrow's capsules, of host "
+     "memory."},
     {"__arrow_c_device_array__", FUNCTION(ndpy_arrow_device_array), KEYWORDS,
-     "__arrow_c_device_array__(requested_schema=None, **kwargs)\n--\n\nThe items as a pair of Arrow's capsules."},
+     "__arrow_c_device_array__($self, /, requested_schema=None, **kwargs)\n--\n\nThe items as a pair of Arrow's "
+     "capsules."},
     {"__dlpack__", FUNCTION(ndpy_dlpack), KEYWORDS,
-     "__dlpack__(*, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
+     "__dlpack__($self, /, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
      "The memory as a DLPack capsule; a copy of it, unless copy is False, where another device is asked for or rows\n"
      "lie behind pointers. Negative strides are refused unless copy is True."},
     {"__dlpack_device__", ndpy_dlpack_device, METH_NOARGS,
-     "__dlpack_device__()\n--\n\nWhere the memory is: DLPack's device type and number."},
-    {"__enter__", view_enter_context, METH_NOARGS, "__enter__()\n--\n\nThe View itself."},
-    {"__exit__", view_exit_context, METH_VARARGS, "__exit__(*args)\n--\n\nreleases the View."},
+     "__dlpack_device__($self, /)\n--\n\nWhere the memory is: DLPack's device type and number."},
+    {"__enter__", view_enter_context, METH_NOARGS, "__enter__($self, /)\n--\n\nThe View itself."},
+    {"__exit__", view_exit_context, METH_VARARGS, "__exit__($self, /, *args)\n--\n\nreleases the View."},
     {"_fields", view_fields, METH_NOARGS,
-     "_fields()\n--\n\nThe leaves of the format: (names, offset, size, code, kind, byte order, extents, strides)."},
-    {"_wait", view_wait, METH_NOARGS, "_wait()\n--\n\nWaits until the contents are valid."},
+     "_fields($self, /)\n--\n\nThe leaves of the format: (names, offset, size, code, kind, byte order, extents, "
+     "strides)."},
+    {"_wait", view_wait, METH_NOARGS, "_wait($self, /)\n--\n\nWaits until the contents are valid."},
     {"astype", FUNCTION(ndpy_astype), KEYWORDS,
-     "astype(format, casting='unsafe', *, saturate=False)\n--\n\nA packed copy on the same device, its items "
+     "astype($self, /, format, casting='unsafe', *, saturate=False)\n--\n\nA packed copy on the same device, its items "
      "converted."},
     {"broadcast_to", ndpy_broadcast_to, METH_O,
-     "broadcast_to(shape, /)\n--\n\n"
+     "broadcast_to($self, shape, /)\n--\n\n"
      "The same memory under a larger shape, by NumPy's rules; read-only where an item has two indices."},
     {"cast", FUNCTION(ndpy_cast), KEYWORDS,
-     "cast(format, shape=None)\n--\n\nThe same bytes read as items of another format."},
-    {"copy", FUNCTION(ndpy_view_copy), KEYWORDS, "copy(order='C')\n--\n\nA packed copy on the same device."},
+     "cast($self, /, format, shape=None)\n--\n\nThe same bytes read as items of another format."},
+    {"copy", FUNCTION(ndpy_view_copy), KEYWORDS, "copy($self, /, order='C')\n--\n\nA packed copy on the same device."},
     {"explain", FUNCTION(ndpy_explain), KEYWORDS,
-     "explain(to, casting='equiv', *, saturate=False)\n--\n\n"
+     "explain($self, /, to, casting='equiv', *, saturate=False)\n--\n\n"
      "How this view would be copied to another view, or to a packed one on a device, which is given by its name."},
     {"permute", ndpy_permute, METH_VARARGS,
-     "permute(*axes)\n--\n\nThe same memory with its axes in another order: axis k of the result is axis axes[k]."},
+     "permute($self, /, *axes)\n--\n\nThe same memory with its axes in another order: axis k of the result is axis "
+     "axes[k]."},
     {"release", view_release, METH_NOARGS,
-     "release()\n--\n\nLets go of the memory now. Other views of it are not touched. BufferError while it is "
+     "release($self, /)\n--\n\nLets go of the memory now. Other views of it are not touched. BufferError while it is "
      "exported."},
     {"reshape", FUNCTION(ndpy_reshape), KEYWORDS,
-     "reshape(shape, order='C')\n--\n\nThe same memory under another shape, of which one entry may be -1."},
+     "reshape($self, /, shape, order='C')\n--\n\nThe same memory under another shape, of which one entry may be -1."},
     {"to", FUNCTION(ndpy_to), KEYWORDS,
-     "to(device, *, copy=False)\n--\n\nA packed copy on a device. The View itself if it is there, unless copy is "
+     "to($self, /, device, *, copy=False)\n--\n\nA packed copy on a device. The View itself if it is there, unless "
+     "copy is "
      "true."},
     {"tobytes", FUNCTION(ndpy_tobytes), KEYWORDS,
-     "tobytes(order='C')\n--\n\nThe items' bytes, one after the other; order 'A': 'F' if they lie so, else 'C'."},
-    {"tolist", ndpy_tolist, METH_NOARGS, "tolist()\n--\n\nThe items as nested lists; of a 0-d view, the item."},
-    {"toreadonly", ndpy_to_readonly, METH_NOARGS, "toreadonly()\n--\n\nA read-only view of the same memory."},
+     "tobytes($self, /, order='C')\n--\n\nThe items' bytes, one after the other; order 'A': 'F' if they lie so, else "
+     "'C'."},
+    {"tolist", ndpy_tolist, METH_NOARGS, "tolist($self, /)\n--\n\nThe items as nested lists; of a 0-d view, the item."},
+    {"toreadonly", ndpy_to_readonly, METH_NOARGS, "toreadonly($self, /)\n--\n\nA read-only view of the same memory."},
     {NULL, NULL, 0, NULL}};
 
 #define FACT(name, fact, text)                                                                                         \

@@ -245,3 +245,35 @@ def test_many_threads_copy_at_once(device):
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+@machine.on_every_device
+def test_many_threads_give_copies_to_one_queue_and_let_go_of_all_they_copied(device):
+    """Owners are released by Python code in whichever thread is last; nobody may wait for another who waits for them."""
+    class Owner(bytearray):
+        def __del__(self):
+            released.append(time.sleep(0))
+
+    released, failures, queue = [], [], ndbuf.Queue(device)
+    there = [ndbuf.empty(20000, "B", device) for _ in range(4)]
+
+    def work(number):
+        try:
+            for k in range(25):
+                ndbuf.copy(there[number], Owner(bytes([k]) * 20000), stream=queue)
+                if k % 5 == number:
+                    queue.wait()
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+        assert not thread.is_alive(), "a deadlock"
+    queue.wait()
+    assert failures == [] and [view[19999] for view in there] == [24] * 4
+    del queue
+    gc.collect()
+    assert len(released) == 4 * 25

@@ -58,8 +58,8 @@ def test_an_array_interface_keeps_its_object_alive():
 def test_an_array_interface_may_point_into_a_buffer():
     owner = Has(__array_interface__=dict(version=3, typestr=">u2", shape=(2,), data=MEMORY, offset=4))
     assert ndbuf.view(owner).tolist() == [0x0405, 0x0607]
-    backwards = Has(__array_interface__=dict(version=3, typestr="|u1", shape=(3,), strides=(-1,), data=b"abcd", offset=2))
-    view = ndbuf.view(backwards)
+    interface = dict(version=3, typestr="|u1", shape=(3,), strides=(-1,), data=b"abcd", offset=2)
+    view = ndbuf.view(Has(__array_interface__=interface))
     assert view.tolist() == list(b"cba") and view.readonly
 
 
@@ -97,7 +97,8 @@ def test_a_descr_becomes_a_record():
     (dict(typestr="<i3"), TypeError), (dict(typestr="<M8"), TypeError), (dict(typestr="|O8"), TypeError),
     (dict(typestr="<i-4"), ValueError), (dict(typestr="<i\u0664"), ValueError), (dict(shape=(-1,)), ValueError),
     (dict(shape=(2 ** 62, 4)), ValueError), (dict(shape=(3,), strides=(2 ** 62,)), ValueError),
-    (dict(shape=(2,), strides=(2, 2)), ValueError), (dict(shape=("2",)), TypeError), (dict(data=(0, False)), ValueError),
+    (dict(shape=(2,), strides=(2, 2)), ValueError), (dict(shape=("2",)), TypeError),
+    (dict(data=(0, False)), ValueError),
     (dict(mask=object()), BufferError), (dict(typestr="|V4", descr=[("a", "<i2")]), ValueError),
     (dict(typestr="|V2", descr=[("a:<i:b", "<i2")]), ValueError), (dict(data=object()), TypeError),
 ])
@@ -127,7 +128,6 @@ def test_items_that_a_typestr_cannot_say_are_exported_as_opaque(format):
 def test_read_only_memory_is_exported_as_such():
     assert ndbuf.view(b"ab").__array_interface__["data"][1] is True
     assert ndbuf.view(bytearray(2)).__array_interface__["data"][1] is False
-    assert ndbuf.zeros((0, 3)).__array_interface__["data"] == (0, False)
 
 
 def test_rows_behind_pointers_have_no_array_interface():
@@ -310,3 +310,32 @@ def test_an_exception_in_an_attribute_goes_through():
 def test_what_has_no_memory_is_refused_by_its_type(thing):
     with pytest.raises(TypeError, match="neither the buffer protocol nor"):
         ndbuf.view(thing)
+
+
+# -- what the release of memory may do --
+
+
+@pytest.mark.parametrize("fail", [
+    lambda owner: ndbuf.copy(bytearray(5), owner), lambda owner: ndbuf.zeros(7, "i").__setitem__(slice(None), owner),
+    lambda owner: ndbuf.view(owner)[9], lambda owner: ndbuf.view(owner).explain(ndbuf.zeros(9)),
+    lambda owner: ndbuf.view(owner).cast("5s"), lambda owner: ndbuf.view(owner).astype("i", "no"),
+])
+def test_an_exception_outlives_python_code_that_the_release_runs(fail):
+    released = []
+
+    class Owner(Has):
+        def __del__(self):
+            try:
+                raise KeyError("in the finalizer")
+            except KeyError:
+                released.append(self)
+
+    def make():
+        owner = Owner(kept=array_of(bytearray(12)))
+        owner.__array_interface__ = owner.kept.__array_interface__
+        return owner
+
+    with pytest.raises((ValueError, IndexError, TypeError)):
+        fail(make())
+    gc.collect()
+    assert len(released) == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every allocation of Python's that a call makes, failing in turn: MemoryError each time, and nothing is left behind."""
+"""Every allocation of Python's that a call makes, failing in turn: MemoryError each time, and nothing is left."""
 import gc
 import sys
 

@@ -97,7 +97,7 @@ static void copy_by_definition(const ndbuf__copy_axes *axes, int32_t swap, char 
 
 void random_box_make(random_box *out_box, test_random *random, int64_t max_nbytes)
 {
-    static const int64_t items[] = {1, 1, 2, 2, 4, 4, 4, 8, 8, 16, 3, 5, 6, 7, 12, 20, 24, 32, 40, 64, 100};
+    static const int64_t items[] = {1, 1, 2, 2, 4, 4, 4, 8, 8, 16, 3, 5, 6, 7, 10, 12, 14, 20, 24, 32, 40, 64, 100};
     int64_t shape[RANDOM_BOX_MAX_AXES];
     int64_t dst_strides[RANDOM_BOX_MAX_AXES] = {0};
     int64_t src_strides[RANDOM_BOX_MAX_AXES] = {0};

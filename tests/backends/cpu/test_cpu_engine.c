@@ -9,6 +9,7 @@
 
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_tuning.h"
+#include "core/host_steps.h"
 #include "tests/backends/cpu/random_box.h"
 #include "tests/support/test.h"
 
@@ -91,6 +92,7 @@ static void any_constants_give_right_copies(void **state)
             .stream_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .stream_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .row_prefetch_nbytes = test_random_range(&random, 0, 4096),
+            .gather_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .scatter_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .stream_conflict_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .stream_ways = test_random_range(&random, 1, 2),
@@ -119,6 +121,33 @@ static void any_constants_give_right_copies(void **state)
         check_box(&box);
         random_box_clear(&box);
     }
+}
+
+static void steps_decided_beforehand_are_right(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("steps_decided_beforehand_are_right", 5);
+    const int count = NBOXES(4000);
+    int nmade = 0;
+    for (int i = 0; i < count; i++) {
+        random_box box;
+        random_box_make(&box, &random, (int64_t)1 << test_random_range(&random, 2, 13));
+        for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+            ndbuf__host_steps steps;
+            if (ndbuf_cpu__kernels_find(names[k]) == NULL || box.box.swap_nbytes != 0) {
+                continue;
+            }
+            ndbuf_cpu__kernels_set(ndbuf_cpu__kernels_find(names[k]));
+            if (ndbuf__host_steps_init(&steps, &box.axes)) {
+                random_box_reset(&box);
+                steps.run(&steps, box.box.dst, box.box.src);
+                random_box_check(&box, names[k]);
+                nmade++;
+            }
+        }
+        random_box_clear(&box);
+    }
+    assert_true(nmade > count / 4);
 }
 
 #define BLOCK_NBYTES (1 << 18)
@@ -175,7 +204,7 @@ static void check_2d(int64_t item, int32_t swap, int64_t nrows, int64_t ncolumns
 static void slices_weaves_and_transposes_of_every_length_are_right(void **state)
 {
     (void)state;
-    static const int64_t items[] = {1, 2, 3, 4, 6, 8, 12, 16, 24};
+    static const int64_t items[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 24};
     for (int variant = 0; variant < 4; variant++) {
         ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
         tuning.small_nbytes = 0;
@@ -289,6 +318,7 @@ int main(void)
         cmocka_unit_test_teardown(planned_copies_are_right_at_any_size, teardown),
         cmocka_unit_test_teardown(streamed_copies_are_right_at_any_size, teardown),
         cmocka_unit_test_teardown(any_constants_give_right_copies, teardown),
+        cmocka_unit_test_teardown(steps_decided_beforehand_are_right, teardown),
         cmocka_unit_test_teardown(slices_weaves_and_transposes_of_every_length_are_right, teardown),
         cmocka_unit_test_teardown(transposes_to_whole_lines_that_share_cache_sets_are_right, teardown),
         cmocka_unit_test_teardown(a_fill_repeats_items_of_any_size, teardown),

@@ -13,6 +13,7 @@ static const ndbuf_cpu__tuning tuning = {
     .stream_conflict_nbytes = 2 * MIB,
     .stream_prefetch_nbytes = 8192,
     .row_prefetch_nbytes = 8192,
+    .gather_prefetch_nbytes = 8192,
     .scatter_prefetch_nbytes = 2048,
     .stream_ways = 2,
     .rep_movsb_nbytes = INT64_MAX,
