@@ -164,6 +164,25 @@ static bool plan_paced(cpu_plan *plan, const axis_chain *lines, const axis_chain
     return true;
 }
 
+/* Whether plan_direct will find what it needs, before any axes are chained. */
+static bool suits_direct(const cpu_plan *plan, int32_t column, const cpu_kernels *kernels,
+                         const ndbuf_cpu__tuning *tuning)
+{
+    const int64_t unit = plan->unit_nbytes;
+    const int size = cpu_size_index(unit);
+    const int32_t last = plan->nloops - 1;
+    if (size < 0 || kernels->stream_transpose[size] == NULL || plan->loops[column].src_stride != unit ||
+        plan->loops[column].extent < kernels->block_side[size] ||
+        plan->loops[last].extent * unit < sent_nbytes(tuning)) {
+        return false;
+    }
+    int64_t bits = plan->transpose.dst_alignment + plan->dst_offset;
+    for (int32_t k = 0; k < last; k++) {
+        bits |= plan->loops[k].dst_stride;
+    }
+    return bits % CPU_LINE_NBYTES == 0;
+}
+
 /* Past the caches, right from the kernel: tiles are a line or two of many rows. False: rows do not take whole lines. */
 static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, const cpu_kernels *kernels,
                         const ndbuf_cpu__tuning *tuning)
@@ -220,7 +239,10 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     const int64_t unit = plan->unit_nbytes;
     plan->row_piece = chain_piece(lines, whole_blocks(panel_nbytes / unit, side), side);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
-    int64_t nrows = smaller(smaller(tuning->strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS);
+    /* Where lines throw each other out of the cache, what is read of them later would have to come again. */
+    int64_t strip_nbytes =
+        lines_conflict(lines, tuning) ? smaller(tuning->strip_nbytes, CPU_LINE_NBYTES) : tuning->strip_nbytes;
+    int64_t nrows = smaller(smaller(strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS);
     transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(nrows, side);
     if (rows->nunits < side) {
         /* One more line, so that the rows do not share cache sets. */
@@ -260,6 +282,8 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     int64_t panel_nbytes =
         smaller(smaller(tuning->panel_nbytes, tuning->panel_lines * unit), CPU_PLAN_MAX_PANEL_NBYTES);
     transpose->line_stride = plan->loops[column].src_stride;
+    plan->streams =
+        plan->streams || (plan->nbytes >= tuning->stream_direct_nbytes && suits_direct(plan, column, kernels, tuning));
     axis_chain lines = {.nunits = 1}; /* chained in the destination: its runs count lines of the source */
     axis_chain rows = {.nunits = 1};
     chain_add(&lines, plan, plan->nloops - 1);

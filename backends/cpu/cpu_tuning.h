@@ -22,6 +22,8 @@
       NDBUF_CPU__NEVER, "copies from this size on write past the caches")                                              \
     X(stream_conflict_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 32 : caches.second_nbytes, 0,      \
       NDBUF_CPU__NEVER, "the same for transposes whose lines or rows share cache sets")                                \
+    X(stream_direct_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 8 : caches.second_nbytes, 0,         \
+      NDBUF_CPU__NEVER, "the same for transposes whose rows in the destination are whole cache lines")                 \
     X(stream_prefetch_nbytes, "bytes", (caches.third_is_near ? 0 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,             \
       "how far ahead of a streamed copy its source is prefetched; 0: not")                                             \
     X(row_prefetch_nbytes, "bytes", (caches.third_is_near ? 2 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                \
@@ -39,7 +41,7 @@
     X(thread_nbytes, "bytes", 1 * NDBUF_CPU__MIB, 1, NDBUF_CPU__NEVER,                                                 \
       "copies from this size on are split over threads")                                                               \
     X(thread_share_nbytes, "bytes", 256 * NDBUF_CPU__KIB, 1, NDBUF_CPU__NEVER, "which get at least so much each")      \
-    X(strip_nbytes, "bytes", 64, 1, NDBUF_CPU__MIB, "transposes: of the source's lines read at once")                  \
+    X(strip_nbytes, "bytes", 128, 1, NDBUF_CPU__MIB, "transposes: of the source's lines read at once")                 \
     X(strip_stream_nbytes, "bytes", 128, 1, NDBUF_CPU__MIB, "the same when streaming")                                 \
     X(panel_nbytes, "bytes", 512, 1, NDBUF_CPU__MIB, "of the destination's rows made at once")                         \
     X(panel_stream_nbytes, "bytes", 64, 1, NDBUF_CPU__MIB, "the same when streaming")                                  \

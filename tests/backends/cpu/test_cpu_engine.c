@@ -90,6 +90,7 @@ static void any_constants_give_right_copies(void **state)
     for (int i = 0; i < NBOXES(1500); i++) {
         ndbuf_cpu__tuning tuning = {
             .stream_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
+            .stream_direct_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .stream_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .row_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .gather_prefetch_nbytes = test_random_range(&random, 0, 4096),
