@@ -201,6 +201,14 @@ static int is_single(PyObject *value)
            PyComplex_Check(value) || PyTuple_Check(value);
 }
 
+/* Whether a value has memory to copy from. Tensors of PyTorch, which have no buffer, would pass for numbers, too. */
+static int has_memory(PyObject *value)
+{
+    return PyObject_CheckBuffer(value) || PyObject_HasAttrString(value, "__dlpack__") ||
+           PyObject_HasAttrString(value, "__array_interface__") ||
+           PyObject_HasAttrString(value, "__cuda_array_interface__");
+}
+
 static int copy_from(ndpy_state *state, const ndbuf_view *dst, PyObject *value)
 {
     ndbuf_error err = {0};
@@ -234,7 +242,7 @@ int ndpy_assign_subscript(PyObject *object, PyObject *key, PyObject *value)
     }
     int is_good = select_view(self, key, &dst, &is_item);
     if (is_good) {
-        int fills = is_single(value) || (!PyObject_CheckBuffer(value) && (PyNumber_Check(value) || is_item));
+        int fills = is_single(value) || (!has_memory(value) && (PyNumber_Check(value) || is_item));
         is_good = fills ? ndpy_fill(&dst, value) : copy_from(ndpy_state_of(self), &dst, value);
         ndpy_view_clear(&dst);
     }
