@@ -402,7 +402,8 @@ static PyMethodDef view_methods[] = {
     {"copy", FUNCTION(ndpy_view_copy), KEYWORDS, "copy($self, /, order='C')\n--\n\nA packed copy on the same device."},
     {"explain", FUNCTION(ndpy_explain), KEYWORDS,
      "explain($self, /, to, casting='equiv', *, saturate=False)\n--\n\n"
-     "How this view would be copied to another view, or to a packed one on a device, which is given by its name."},
+     "How this view would be copied to another view; or to a packed one on a device, which is given by its name and\n"
+     "lends memory for that long."},
     {"permute", ndpy_permute, METH_VARARGS,
      "permute($self, /, *axes)\n--\n\nThe same memory with its axes in another order: axis k of the result is axis "
      "axes[k]."},

@@ -249,7 +249,7 @@ def test_many_threads_copy_at_once(device):
 
 @machine.on_every_device
 def test_many_threads_give_copies_to_one_queue_and_let_go_of_all_they_copied(device):
-    """Owners are released by Python code in whichever thread is last; nobody may wait for another who waits for them."""
+    """Owners are released by Python code in whichever thread is last; nobody may wait for one who waits for them."""
     class Owner(bytearray):
         def __del__(self):
             released.append(time.sleep(0))

@@ -218,7 +218,7 @@ def test_a_device_that_is_no_pair_of_small_ints_is_an_error(device):
 def test_a_tensor_on_another_device_than_its_producer_says_is_refused():
     producer = Producer(MEMORY, (2,), (1,), device=(13, 0))  # managed memory, which the host could touch
     producer.device = CPU
-    with pytest.raises((BufferError, RuntimeError, ValueError)):  # ValueError: CUDA knows no such address
+    with pytest.raises((BufferError, RuntimeError, ValueError)):  # ValueError: CUDA does not know the address
         ndbuf.view(producer)
     assert not NOTHING
 
