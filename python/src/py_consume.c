@@ -34,6 +34,20 @@ static const struct {
                  {"__arrow_c_device_array__", ndpy_from_arrow},
                  {"__arrow_c_array__", ndpy_from_arrow}};
 
+int ndpy_find_memory(PyObject *object, int *out_has_memory)
+{
+    *out_has_memory = PyObject_CheckBuffer(object);
+    for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]) && !*out_has_memory; i++) {
+        PyObject *attribute = NULL;
+        if (!ndpy_find_attribute(object, protocols[i].attribute, &attribute)) {
+            return 0;
+        }
+        *out_has_memory = attribute != NULL;
+        Py_XDECREF(attribute);
+    }
+    return 1;
+}
+
 /* The first failure, which is the best reason to give: the later protocols know less. */
 typedef struct first_failure {
     PyObject *type; /* NULL: there was none */

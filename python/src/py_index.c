@@ -194,19 +194,21 @@ PyObject *ndpy_item(PyObject *object, Py_ssize_t index)
 
 /* -- assignment -- */
 
-/* Whether a value stands for one item, though it may have a buffer of its own. */
-static int is_single(PyObject *value)
+/* Whether a value stands for one item. Some do though they have a buffer (bytes); and some that could be taken for
+ * numbers are arrays (tensors of PyTorch, which have no buffer). */
+static int find_single(PyObject *value, int is_item, int *out_is_single)
 {
-    return PyBytes_Check(value) || PyUnicode_Check(value) || PyLong_Check(value) || PyFloat_Check(value) ||
-           PyComplex_Check(value) || PyTuple_Check(value);
-}
-
-/* Whether a value has memory to copy from. Tensors of PyTorch, which have no buffer, would pass for numbers, too. */
-static int has_memory(PyObject *value)
-{
-    return PyObject_CheckBuffer(value) || PyObject_HasAttrString(value, "__dlpack__") ||
-           PyObject_HasAttrString(value, "__array_interface__") ||
-           PyObject_HasAttrString(value, "__cuda_array_interface__");
+    int has_memory = 0;
+    *out_is_single = PyBytes_Check(value) || PyUnicode_Check(value) || PyLong_Check(value) || PyFloat_Check(value) ||
+                     PyComplex_Check(value) || PyTuple_Check(value);
+    if (*out_is_single) {
+        return 1;
+    }
+    if (!ndpy_find_memory(value, &has_memory)) {
+        return 0;
+    }
+    *out_is_single = !has_memory && (PyNumber_Check(value) || is_item);
+    return 1;
 }
 
 static int copy_from(ndpy_state *state, const ndbuf_view *dst, PyObject *value)
@@ -240,10 +242,11 @@ int ndpy_assign_subscript(PyObject *object, PyObject *key, PyObject *value)
     if (!ndpy_view_enter(self)) {
         return -1;
     }
+    int is_single = 0;
     int is_good = select_view(self, key, &dst, &is_item);
     if (is_good) {
-        int fills = is_single(value) || (!has_memory(value) && (PyNumber_Check(value) || is_item));
-        is_good = fills ? ndpy_fill(&dst, value) : copy_from(ndpy_state_of(self), &dst, value);
+        is_good = find_single(value, is_item, &is_single) &&
+                  (is_single ? ndpy_fill(&dst, value) : copy_from(ndpy_state_of(self), &dst, value));
         ndpy_view_clear(&dst);
     }
     ndpy_view_leave(self);

@@ -157,6 +157,9 @@ int ndpy_find_attribute(PyObject *object, const char *name, PyObject **out_attri
 /* A View of `object`'s memory, by whichever of its protocols loses least; of a View, itself. */
 PyObject *ndpy_consume(ndpy_state *state, PyObject *object);
 
+/* Whether an object has any of these protocols. */
+int ndpy_find_memory(PyObject *object, int *out_has_memory);
+
 /* -- py_memory.c: views of memory that Python objects own -- */
 
 /* A View by the buffer protocol. */

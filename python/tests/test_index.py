@@ -162,6 +162,26 @@ def test_assignment_broadcasts_and_converts_within_a_kind():
         whole[...] = view
 
 
+def test_what_has_memory_is_assigned_as_an_array_though_it_passes_for_a_number():
+    class Tensor:
+        def __init__(self, view):
+            self.view = view
+
+        def __dlpack__(self, **keywords):
+            return self.view.__dlpack__(**keywords)
+
+        def __dlpack_device__(self):
+            return self.view.__dlpack_device__()
+
+        def __float__(self):
+            return 9.0
+
+    view = ndbuf.zeros((2, 2), "f")
+    view[1] = Tensor(ndbuf.full(2, 3, "f"))
+    view[0, 0] = Tensor(ndbuf.full((), 4, "f"))
+    assert view.tolist() == [[4.0, 0.0], [3.0, 3.0]]
+
+
 def test_overlapping_assignment_reads_first():
     view = ndbuf.view(bytearray(range(8)))
     view[1:] = view[:-1]
