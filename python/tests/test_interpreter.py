@@ -6,6 +6,7 @@ import sys
 
 import machine
 import pytest
+from leak_check import IS_SANITIZED
 
 import ndbuf
 
@@ -51,6 +52,8 @@ assert ndbuf.view(keep).tolist() == keep.tolist()""",
 @pytest.mark.parametrize("what", ENDINGS)
 @machine.on_every_device
 def test_the_interpreter_ends_in_silence_while(what, device):
+    if IS_SANITIZED and device.startswith("opencl:") and what == "another thread copies":
+        pytest.skip("the address sanitizer fails over threads of PoCL that the end of the process overtakes")
     code = "import ndbuf\ndevice, memory = %r, bytearray(64)\n%s\n" % (device, ENDINGS[what])
     environment = dict(os.environ)
     if what == "another thread copies":

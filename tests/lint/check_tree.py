@@ -76,7 +76,7 @@ def tree(root):
     """All files of the tree, relative to it, with '/'."""
     for folder, names, files in os.walk(root):
         names[:] = sorted(n for n in names if n not in SKIPPED_FOLDERS)
-        for name in sorted(files):
+        for name in sorted(set(files) - SKIPPED_FOLDERS):  # .git is a file in a second work tree
             yield os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
 
 
