@@ -99,20 +99,26 @@ int ndpy_device_open(ndpy_state *state, PyObject *spec, ndbuf_device **out_devic
     return ndpy_device_open_tag(state, tag, out_device);
 }
 
-/* (name, description, driver, memory in bytes, flags) of a device. */
-static PyObject *describe_device(ndpy_state *state, const char *backend, int32_t ordinal)
+/* (name, description, driver, memory in bytes, whether the host can touch it, whether it is simulated) of a device,
+ * which does not stay open for that. */
+static PyObject *describe_device(const char *backend, int32_t ordinal)
 {
     char name[48];
     ndbuf_device *device = NULL;
     ndbuf_device_info info = {0};
+    ndbuf_error err = {0};
+    ndbuf_status status;
     snprintf(name, sizeof(name), strcmp(backend, "cpu") == 0 ? "%s" : "%s:%d", backend, (int)ordinal);
-    PyObject *text = PyUnicode_FromString(name);
-    int is_open = text != NULL && open_by_name(state, text, &device);
-    Py_XDECREF(text);
-    if (!is_open) {
-        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    status = ndbuf_device_open(name, &device, &err);
+    Py_END_ALLOW_THREADS
+    if (status != NDBUF_OK) {
+        return ndpy_raise(&err);
     }
     ndbuf_device_info_get(device, &info);
+    Py_BEGIN_ALLOW_THREADS
+    ndbuf_device_close(device);
+    Py_END_ALLOW_THREADS
     return Py_BuildValue("(sNNKOO)", info.name, ndpy_text(info.description), ndpy_text(info.driver),
                          (unsigned long long)info.memory_nbytes,
                          (info.flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0 ? Py_True : Py_False,
@@ -122,8 +128,8 @@ static PyObject *describe_device(ndpy_state *state, const char *backend, int32_t
 /* _backends(): a list of (name, reason why it has no devices, list of devices). */
 static PyObject *module_backends(PyObject *module, PyObject *ignored)
 {
-    ndpy_state *state = PyModule_GetState(module);
     PyObject *list = PyList_New(0);
+    (void)module;
     (void)ignored;
     for (int32_t i = 0; i < ndbuf_backend_count() && list != NULL; i++) {
         ndbuf_backend_info info = {0};
@@ -134,7 +140,7 @@ static PyObject *module_backends(PyObject *module, PyObject *ignored)
         Py_END_ALLOW_THREADS
         PyObject *devices = status == NDBUF_OK ? PyList_New(0) : ndpy_raise(&err);
         for (int32_t k = 0; k < info.ndevices && devices != NULL; k++) {
-            PyObject *device = describe_device(state, info.name, k);
+            PyObject *device = describe_device(info.name, k);
             if (device == NULL || PyList_Append(devices, device) != 0) {
                 Py_CLEAR(devices);
             }
