@@ -14,5 +14,5 @@ if [ -z "$clang_format" ]; then
     echo "clang-format is missing" >&2
     exit 1
 fi
-find include core backends tests tools bench examples -name '*.[ch]' -print0 |
+find include core backends tests tools bench examples python -name '*.[ch]' -print0 |
     xargs -0 "$clang_format" --dry-run -Werror --style=file

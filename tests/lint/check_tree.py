@@ -60,6 +60,7 @@ INCLUDABLE = [
     ("tools", ("ndbuf/",)),  # and what lies beside the file
     ("bench", ("ndbuf/", "bench/", "core/copy_plan.h")),  # which closes routes
     ("examples", ("ndbuf/",)),
+    ("python", ("ndbuf/", "py_ndbuf.h")),
 ]
 # libc, then ndbuf/ and what lies beside the file, then core/ and a backend's own; tests/support stands where it likes.
 ORDER = {"<": 0, "core/": 2, "backends/": 2}
@@ -75,7 +76,7 @@ def tree(root):
     """All files of the tree, relative to it, with '/'."""
     for folder, names, files in os.walk(root):
         names[:] = sorted(n for n in names if n not in SKIPPED_FOLDERS)
-        for name in sorted(files):
+        for name in sorted(set(files) - SKIPPED_FOLDERS):  # .git is a file in a second work tree
             yield os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
 
 
@@ -206,9 +207,9 @@ def check_readme(root):
 def check_all_are_built(root, files, compile_commands):
     with open(compile_commands) as file:
         built = {os.path.relpath(os.path.join(c["directory"], c["file"]), root) for c in json.load(file)}
-    # What other builds compile: without a backend, with clang, or with nothing but the installed library.
-    elsewhere = ("tests/install/consumer/", "backends/cuda/cuda_not_built.c", "backends/opencl/opencl_not_built.c",
-                 "backends/cpu/cpu_kernels_")  # each for its processors
+    # What other builds compile: Python's, without a backend, with clang, or with nothing but the installed library.
+    elsewhere = ("python/src/", "tests/install/consumer/", "backends/cuda/cuda_not_built.c",
+                 "backends/opencl/opencl_not_built.c", "backends/cpu/cpu_kernels_")  # each for its processors
     for path in files:
         fuzzer = os.path.basename(path).startswith("fuzz_")
         if path.endswith(".c") and path not in built and not fuzzer and not path.startswith(elsewhere):

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Views of mapped files."""
+import ast
+import math
+import operator
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+from . import _ndbuf
+from ._array_interface import format_of, format_of_descr
+from ._ndbuf import View
+
+_MAGIC = b"\x93NUMPY"
+
+
+def _read_npy_header(raw):
+    """(format, shape, order, offset of the data) of a .npy file."""
+    major = raw[6]
+    width = 2 if major == 1 else 4
+    if major not in (1, 2, 3):
+        raise ValueError("version %d of .npy is not known" % major)
+    start = 8 + width
+    length = int.from_bytes(raw[8:start].tobytes(), "little") if raw.nbytes >= start else raw.nbytes
+    if start + length > raw.nbytes:
+        raise ValueError("the .npy file ends within its header")
+    text = raw[start:start + length].tobytes().decode("latin-1" if major < 3 else "utf-8")
+    try:
+        header = ast.literal_eval(text.strip())
+        descr, is_fortran, shape = header["descr"], header["fortran_order"], header["shape"]
+        format = format_of_descr(descr)[0] if isinstance(descr, list) else format_of(descr)
+        shape = tuple(map(operator.index, shape))
+        if not isinstance(is_fortran, bool):
+            raise ValueError("fortran_order is %r" % (is_fortran,))
+    except (KeyError, SyntaxError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError("the header of the .npy file is malformed: %s" % error) from None
+    return format, shape, "F" if is_fortran else "C", start + length
+
+
+def open(path: str | bytes | os.PathLike, mode: Literal["r", "r+"] = "r", format: str | None = None,
+         shape: int | Sequence[int] | None = None, offset: int = 0, order: Literal["C", "F"] = "C") -> View:
+    """A View of a mapped file.
+
+    mode    "r": read-only; "r+": what is written to the View goes into the file.
+    format  of a raw file; None: the file says what is in it, if it is a .npy file, else it holds bytes.
+    shape   of a raw file; None: one axis, to the end of the file.
+    offset  bytes before the first item of a raw file.
+    order   "C" or "F", of a raw file with a shape.
+
+    Use it in a with statement, or call release(), to let go of the file early.
+    """
+    if mode not in ("r", "r+"):
+        raise ValueError("mode must be 'r' or 'r+', not %r" % (mode,))
+    raw = _ndbuf._map_file(path, mode == "r")
+    if format is None and shape is None and offset == 0 and raw.nbytes >= 10 and raw[:6].tobytes() == _MAGIC:
+        format, shape, order, offset = _read_npy_header(raw)
+    if not 0 <= offset <= raw.nbytes:
+        raise ValueError("offset %d lies outside the file of %d bytes" % (offset, raw.nbytes))
+    format = "B" if format is None else format
+    itemsize = _ndbuf.empty(0, format).itemsize
+    if shape is None:
+        if itemsize == 0 or (raw.nbytes - offset) % itemsize:
+            raise ValueError("%d bytes are no whole number of items of %d bytes" % (raw.nbytes - offset, itemsize))
+        shape = ((raw.nbytes - offset) // itemsize,)
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(extent < 0 for extent in shape):
+        raise ValueError("a negative extent in shape %r" % (shape,))
+    nbytes = math.prod(shape) * itemsize
+    if nbytes > raw.nbytes - offset:
+        raise ValueError("shape %r needs %d bytes, but the file has %d from offset %d on"
+                         % (shape, nbytes, raw.nbytes - offset, offset))
+    return raw[offset:offset + nbytes].cast(format).reshape(shape, order=order)

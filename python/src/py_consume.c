@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "py_ndbuf.h"
+
+/* The choice of the protocol by which an object's memory is taken. */
+
+static PyObject *from_cuda_interface(ndpy_state *state, PyObject *object, PyObject *interface)
+{
+    (void)state;
+    return ndpy_call_helper("ndbuf._array_interface", "from_cuda_interface", object, interface);
+}
+
+static PyObject *from_array_interface(ndpy_state *state, PyObject *object, PyObject *interface)
+{
+    (void)state;
+    return ndpy_call_helper("ndbuf._array_interface", "from_array_interface", object, interface);
+}
+
+static PyObject *from_array_struct(ndpy_state *state, PyObject *object, PyObject *capsule)
+{
+    (void)state;
+    return ndpy_call_helper("ndbuf._array_interface", "from_array_struct", object, capsule);
+}
+
+/* After the buffer protocol, which knows all but devices, in the order that loses least. DLPack knows the device, its
+ * number and its streams, and refuses what it cannot say (byte order, fields); the interfaces of CUDA and NumPy know
+ * that, but keep nothing alive by themselves; Arrow's arrays are read-only, and numbers alone. */
+static const struct {
+    const char *attribute;
+    PyObject *(*take)(ndpy_state *state, PyObject *object, PyObject *attribute);
+} protocols[] = {{"__dlpack__", ndpy_from_dlpack},
+                 {"__cuda_array_interface__", from_cuda_interface},
+                 {"__array_interface__", from_array_interface},
+                 {"__array_struct__", from_array_struct},
+                 {"__arrow_c_device_array__", ndpy_from_arrow},
+                 {"__arrow_c_array__", ndpy_from_arrow}};
+
+int ndpy_find_memory(PyObject *object, int *out_has_memory)
+{
+    *out_has_memory = PyObject_CheckBuffer(object);
+    for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]) && !*out_has_memory; i++) {
+        PyObject *attribute = NULL;
+        if (!ndpy_find_attribute(object, protocols[i].attribute, &attribute)) {
+            return 0;
+        }
+        *out_has_memory = attribute != NULL;
+        Py_XDECREF(attribute);
+    }
+    return 1;
+}
+
+/* The first failure, which is the best reason to give: the later protocols know less. */
+typedef struct first_failure {
+    PyObject *type; /* NULL: there was none */
+    PyObject *value;
+    PyObject *traceback;
+} first_failure;
+
+/* Puts aside the exception that is set, if it says no more than "not by this protocol". */
+static int may_go_on(first_failure *first)
+{
+    if (!PyErr_ExceptionMatches(PyExc_BufferError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
+        !PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_AttributeError) &&
+        !PyErr_ExceptionMatches(PyExc_NotImplementedError)) {
+        return 0;
+    }
+    if (first->type == NULL) {
+        PyErr_Fetch(&first->type, &first->value, &first->traceback);
+    } else {
+        PyErr_Clear();
+    }
+    return 1;
+}
+
+static PyObject *consume(ndpy_state *state, PyObject *object, first_failure *first)
+{
+    PyObject *view = NULL;
+    if (PyObject_CheckBuffer(object)) {
+        view = ndpy_from_buffer(state, object);
+        if (view != NULL || !may_go_on(first)) {
+            return view;
+        }
+    }
+    for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
+        PyObject *attribute = NULL;
+        int is_found = ndpy_find_attribute(object, protocols[i].attribute, &attribute);
+        if (is_found && attribute == NULL) {
+            continue;
+        }
+        if (is_found) {
+            view = protocols[i].take(state, object, attribute);
+            Py_DECREF(attribute);
+        }
+        if (view != NULL || !may_go_on(first)) {
+            return view;
+        }
+    }
+    if (first->type == NULL) {
+        PyErr_Format(PyExc_TypeError,
+                     "an object of type %R has neither the buffer protocol nor __dlpack__, "
+                     "__cuda_array_interface__, __array_interface__, __array_struct__, __arrow_c_device_array__ or "
+                     "__arrow_c_array__",
+                     (PyObject *)Py_TYPE(object));
+        return NULL;
+    }
+    PyErr_Restore(first->type, first->value, first->traceback);
+    first->type = first->value = first->traceback = NULL;
+    return NULL;
+}
+
+PyObject *ndpy_consume(ndpy_state *state, PyObject *object)
+{
+    first_failure first = {NULL, NULL, NULL};
+    if (Py_TYPE(object) == state->view_type) {
+        Py_INCREF(object);
+        return object;
+    }
+    PyObject *view = consume(state, object, &first);
+    Py_XDECREF(first.type);
+    Py_XDECREF(first.value);
+    Py_XDECREF(first.traceback);
+    return view;
+}
