@@ -100,11 +100,18 @@ static ndbuf_status listing_init(const opencl_api *api, opencl_listing *out_list
     return NDBUF_OK;
 }
 
-/* Loader and listing at once. */
+/* Loader and listing at once. One thread at a time: PoCL 3.1 makes its devices in the first call that asks for them, and
+ * shows them half made to others. */
 static ndbuf_status find_devices(const opencl_api **out_api, opencl_listing *out_listing, ndbuf_error *err)
 {
+    static ndbuf__mutex mutex = NDBUF__MUTEX_INIT;
     ndbuf_status status = ndbuf_opencl__api_open(out_api, err);
-    return status == NDBUF_OK ? listing_init(*out_api, out_listing, err) : status;
+    if (status == NDBUF_OK) {
+        ndbuf__mutex_lock(&mutex);
+        status = listing_init(*out_api, out_listing, err);
+        ndbuf__mutex_unlock(&mutex);
+    }
+    return status;
 }
 
 ndbuf_status ndbuf_opencl__device_count(int32_t *out_count, ndbuf_error *err)
