@@ -100,8 +100,8 @@ static ndbuf_status listing_init(const opencl_api *api, opencl_listing *out_list
     return NDBUF_OK;
 }
 
-/* Loader and listing at once. One thread at a time: PoCL 3.1 makes its devices in the first call that asks for them, and
- * shows them half made to others. */
+/* Loader and listing at once. One thread at a time: PoCL 3.1 makes its devices in the first call that asks for them,
+ * and shows them half made to others. */
 static ndbuf_status find_devices(const opencl_api **out_api, opencl_listing *out_listing, ndbuf_error *err)
 {
     static ndbuf__mutex mutex = NDBUF__MUTEX_INIT;
