@@ -45,7 +45,8 @@ def describe_machine():
     return {"cpu": fields.get("Model name", platform.processor()), "family": fields.get("CPU family"),
             "model": fields.get("Model"), "caches": caches, "cores": os.cpu_count(),
             "usable_cores": len(os.sched_getaffinity(0)), "hypervisor": fields.get("Hypervisor vendor"),
-            "system": platform.system(), "architecture": platform.machine(), "kernel": platform.release(),
+            "system": platform.system(), "architecture": platform.machine(),
+            "kernel": ".".join(platform.release().split(".")[:2]),
             "glibc": " ".join(platform.libc_ver()), "python": platform.python_version()}
 
 
