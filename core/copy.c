@@ -287,31 +287,16 @@ ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, 
  * share memory or have to wait. */
 static ndbuf_status copy_at_once(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err)
 {
-    const ndbuf_mem *to = &dst->storage->mem;
-    const ndbuf_mem *from = &src->storage->mem;
     const ndbuf_device *host = ndbuf_device_cpu();
-    if (to->device != host || from->device != host || dst->suboffsets != NULL || src->suboffsets != NULL ||
-        dst->ready != NULL || src->ready != NULL || dst->nbytes == 0) {
+    if (dst->storage->mem.device != host || src->storage->mem.device != host || dst->ready != NULL ||
+        src->ready != NULL || dst->nbytes == 0 || !are_apart(dst, src)) {
         return NDBUF_ERR_UNSUPPORTED;
     }
     ndbuf__tuning_start();
     ndbuf__copy_axes axes;
-    axes.ndim = 0;
-    axes.convert = (ndbuf__convert){0};
-    axes.unit_nbytes = dst->itemsize;
-    axes.dst_offset = 0;
-    axes.src_offset = 0;
-    for (int32_t k = 0; k < dst->ndim; k++) {
-        ndbuf__copy_axes_append(&axes, dst->dims[k], dst->dims[dst->ndim + k], src->dims[src->ndim + k]);
-    }
+    ndbuf__copy_axes_init(&axes, dst->itemsize, dst->ndim, dst->dims, dst->dims + dst->ndim, src->dims + src->ndim);
     ndbuf__copy_axes_merge(&axes);
-    uintptr_t dst_at = (uintptr_t)to->host_address + (uintptr_t)dst->byte_offset;
-    uintptr_t src_at = (uintptr_t)from->host_address + (uintptr_t)src->byte_offset;
-    int64_t dst_lo, dst_hi, src_lo, src_hi;
-    ndbuf__copy_axes_range(&axes, true, &dst_lo, &dst_hi);
-    ndbuf__copy_axes_range(&axes, false, &src_lo, &src_hi);
-    if (!ndbuf__copy_axes_keep_apart(&axes) || (dst_at + (uintptr_t)dst_lo < src_at + (uintptr_t)src_hi &&
-                                                src_at + (uintptr_t)src_lo < dst_at + (uintptr_t)dst_hi)) {
+    if (!ndbuf__copy_axes_keep_apart(&axes)) {
         return NDBUF_ERR_UNSUPPORTED;
     }
     return ndbuf__copy_by_engine(host, &axes, dst, src, err);

@@ -67,6 +67,20 @@ static inline void ndbuf__copy_axes_append(ndbuf__copy_axes *axes, int64_t exten
     axes->src_strides[k] = src_stride;
 }
 
+/* Axes, not merged, of items whose bytes are copied. */
+static inline void ndbuf__copy_axes_init(ndbuf__copy_axes *out_axes, int64_t itemsize, int32_t ndim,
+                                         const int64_t *shape, const int64_t *dst_strides, const int64_t *src_strides)
+{
+    out_axes->ndim = 0;
+    out_axes->convert = (ndbuf__convert){0};
+    out_axes->unit_nbytes = itemsize;
+    out_axes->dst_offset = 0;
+    out_axes->src_offset = 0;
+    for (int32_t k = 0; k < ndim; k++) {
+        ndbuf__copy_axes_append(out_axes, shape[k], dst_strides[k], src_strides[k]);
+    }
+}
+
 /* Product of the shape. */
 int64_t ndbuf__copy_axes_nunits(const ndbuf__copy_axes *axes);
 

@@ -58,14 +58,9 @@ static ndbuf_status check_indirect_dst(const ndbuf__plan_input *input, ndbuf_err
 void ndbuf__plan_input_axes(const ndbuf__plan_input *input, ndbuf__copy_axes *out_axes)
 {
     ndbuf__copy_axes *axes = out_axes;
-    axes->ndim = 0;
+    ndbuf__copy_axes_init(axes, input->dst.itemsize, input->dst.ndim, input->dst.shape, input->dst.strides,
+                          input->src.strides);
     axes->convert = input->cast.convert;
-    axes->unit_nbytes = input->dst.itemsize;
-    axes->dst_offset = 0;
-    axes->src_offset = 0;
-    for (int32_t k = 0; k < input->dst.ndim; k++) {
-        ndbuf__copy_axes_append(axes, input->dst.shape[k], input->dst.strides[k], input->src.strides[k]);
-    }
     const ndbuf__conversion_part *part = input->cast.part;
     if (part != NULL) {
         axes->convert = ndbuf__part_convert(part, ndbuf__record_conversion(input->cast.record)->flags);

@@ -110,10 +110,9 @@ static inline int cpu_size_index(int64_t unit_nbytes)
 typedef struct cpu_slots {
     int64_t unit_nbytes;
     int64_t slot_nbytes;
-    int64_t nbytes;                     /* of as many units as there are slots: more than half a vector */
-    uint8_t spread[CPU_VECTOR_MAX];     /* for each byte of the slots, which one of the units it is */
-    uint8_t close[CPU_VECTOR_MAX];      /* for the first half a vector of the units, which of the slots' */
-    uint8_t close_last[CPU_VECTOR_MAX]; /* for the last half */
+    int64_t nbytes;                 /* of as many units as there are slots */
+    uint8_t spread[CPU_VECTOR_MAX]; /* for each byte of the slots, which one of the units it is */
+    uint8_t close[CPU_VECTOR_MAX];  /* for each byte of the units, which one of the slots */
 } cpu_slots;
 
 typedef struct cpu_kernels cpu_kernels;

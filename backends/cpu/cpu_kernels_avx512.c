@@ -156,15 +156,6 @@ static void collect_masked(const cpu_collect *collect, char *const *streams, int
 
 /* -- transposes of units that have slots -- */
 
-/* By two stores: one that leaves bytes out takes far longer. */
-static inline void slots_store(const cpu_slots *slots, char *dst, lanes v)
-{
-    const __m512i first = _mm512_permutexvar_epi8(_mm512_loadu_si512(slots->close), v);
-    const __m512i last = _mm512_permutexvar_epi8(_mm512_loadu_si512(slots->close_last), v);
-    _mm256_storeu_si256((__m256i *)dst, _mm512_castsi512_si256(first));
-    _mm256_storeu_si256((__m256i *)(dst + slots->nbytes - CPU_VECTOR_MAX / 2), _mm512_castsi512_si256(last));
-}
-
 #define DEFINE_ODD(SLOT, R)                                                                                            \
     static void odd_##SLOT(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,             \
                            const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)         \
@@ -174,6 +165,7 @@ static inline void slots_store(const cpu_slots *slots, char *dst, lanes v)
         const int64_t unit = own.unit_nbytes;                                                                          \
         const __mmask64 wanted = ~(__mmask64)0 >> (CPU_VECTOR_MAX - own.nbytes);                                       \
         const lanes spread = wide_load((const char *)own.spread);                                                      \
+        const lanes close = wide_load((const char *)own.close);                                                        \
         for (int64_t a = 0; a < nlines; a += side) {                                                                   \
             a = a + side <= nlines ? a : nlines - side;                                                                \
             if (prefetch_nbytes != 0) {                                                                                \
@@ -191,14 +183,11 @@ static inline void slots_store(const cpu_slots *slots, char *dst, lanes v)
                 UNROLL for (int i = 0; i < (R); i++)                                                                   \
                 {                                                                                                      \
                     lanes row[LANES];                                                                                  \
+                    turned_rows_##SLOT(x, i, row);                                                                     \
                     UNROLL for (int g = 0; g < LANES; g++)                                                             \
                     {                                                                                                  \
-                        row[g] = x[g][i];                                                                              \
-                    }                                                                                                  \
-                    lanes_exchange(row);                                                                               \
-                    UNROLL for (int g = 0; g < LANES; g++)                                                             \
-                    {                                                                                                  \
-                        slots_store(&own, dst + dst_offsets[b + g * (R) + i] + a * unit, row[g]);                      \
+                        _mm512_mask_storeu_epi8(dst + dst_offsets[b + g * (R) + i] + a * unit, wanted,                 \
+                                                _mm512_permutexvar_epi8(close, row[g]));                               \
                     }                                                                                                  \
                 }                                                                                                      \
             }                                                                                                          \

@@ -124,9 +124,7 @@ void ndbuf_cpu__shuffle_slots(cpu_plan *plan)
     slots->slot_nbytes = slot;
     slots->nbytes = CPU_VECTOR_MAX / slot * unit;
     for (int64_t i = 0; i < CPU_VECTOR_MAX; i++) {
-        const int64_t last = i + slots->nbytes - CPU_VECTOR_MAX / 2;
         slots->spread[i] = (uint8_t)(i / slot * unit + (i % slot ^ swap));
         slots->close[i] = (uint8_t)(i / unit * slot + i % unit);
-        slots->close_last[i] = (uint8_t)(last / unit * slot + last % unit);
     }
 }

@@ -85,6 +85,15 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
             }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
+    __attribute__((always_inline)) static inline void turned_rows_##UNIT(lanes x[LANES][R], const int i,               \
+                                                                         lanes row[LANES])                             \
+    {                                                                                                                  \
+        UNROLL for (int g = 0; g < LANES; g++)                                                                         \
+        {                                                                                                              \
+            row[g] = x[g][i];                                                                                          \
+        }                                                                                                              \
+        lanes_exchange(row);                                                                                           \
+    }                                                                                                                  \
     __attribute__((always_inline)) static inline void block_##UNIT(char *dst, const int64_t *dst_offsets,              \
                                                                    const char *src, const int64_t *src_offsets,        \
                                                                    lanes order, const int swaps, const int streams)    \
@@ -106,11 +115,7 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
         UNROLL for (int i = 0; i < (R); i++)                                                                           \
         {                                                                                                              \
             lanes row[LANES];                                                                                          \
-            UNROLL for (int g = 0; g < LANES; g++)                                                                     \
-            {                                                                                                          \
-                row[g] = x[g][i];                                                                                      \
-            }                                                                                                          \
-            lanes_exchange(row);                                                                                       \
+            turned_rows_##UNIT(x, i, row);                                                                             \
             UNROLL for (int g = 0; g < LANES; g++)                                                                     \
             {                                                                                                          \
                 if (streams) {                                                                                         \

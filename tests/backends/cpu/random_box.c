@@ -72,27 +72,34 @@ static void append_text(random_box *box, const char *name, int64_t value)
     snprintf(box->text + used, sizeof(box->text) - used, "%s%lld", name, (long long)value);
 }
 
+int64_t random_box_place(const int64_t *index, const int64_t *strides, int32_t ndim)
+{
+    int64_t place = 0;
+    for (int32_t k = 0; k < ndim; k++) {
+        place += index[k] * strides[k];
+    }
+    return place;
+}
+
+bool random_box_next(int64_t *index, const int64_t *shape, int32_t ndim)
+{
+    int32_t k = ndim - 1;
+    for (; k >= 0 && ++index[k] == shape[k]; k--) {
+        index[k] = 0;
+    }
+    return k >= 0;
+}
+
 static void copy_by_definition(const ndbuf__copy_axes *axes, int32_t swap, char *dst, const char *src)
 {
     int64_t index[NDBUF__MAX_AXES] = {0};
-    for (;;) {
-        char *to = dst;
-        const char *from = src;
-        for (int32_t k = 0; k < axes->ndim; k++) {
-            to += index[k] * axes->dst_strides[k];
-            from += index[k] * axes->src_strides[k];
-        }
+    do {
+        char *to = dst + random_box_place(index, axes->dst_strides, axes->ndim);
+        const char *from = src + random_box_place(index, axes->src_strides, axes->ndim);
         for (int64_t i = 0; i < axes->unit_nbytes; i++) {
             to[i] = from[swap == 0 ? i : i ^ (swap - 1)];
         }
-        int32_t k = axes->ndim - 1;
-        for (; k >= 0 && ++index[k] == axes->shape[k]; k--) {
-            index[k] = 0;
-        }
-        if (k < 0) {
-            return;
-        }
-    }
+    } while (random_box_next(index, axes->shape, axes->ndim));
 }
 
 void random_box_make(random_box *out_box, test_random *random, int64_t max_nbytes)

@@ -29,6 +29,12 @@ int32_t random_box_shape(int64_t *shape, test_random *random, int64_t item_nbyte
 int64_t random_box_strides(int64_t *strides, test_random *random, int32_t ndim, const int64_t *shape,
                            int64_t item_nbytes, bool is_dst, int64_t *out_nbytes);
 
+/* Bytes from index 0..0 to an index. */
+int64_t random_box_place(const int64_t *index, const int64_t *strides, int32_t ndim);
+
+/* Goes on to the next index; false behind the last one, and it is the first one again. */
+bool random_box_next(int64_t *index, const int64_t *shape, int32_t ndim);
+
 /* Makes one of up to about max_nbytes: a permuted destination with or without gaps, and a source with axes in any
  * order, reversed, repeated or with gaps; of some the bytes of numbers are reversed. */
 void random_box_make(random_box *out_box, test_random *random, int64_t max_nbytes);

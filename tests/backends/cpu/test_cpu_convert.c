@@ -296,25 +296,6 @@ static void the_floating_point_mode_of_the_program_does_not_matter(void **state)
 
 /* ---- layouts ---- */
 
-static int64_t place_of(const int64_t *index, const int64_t *strides, int32_t ndim)
-{
-    int64_t place = 0;
-    for (int32_t k = 0; k < ndim; k++) {
-        place += index[k] * strides[k];
-    }
-    return place;
-}
-
-/* False behind the last index, and it is the first one again. */
-static bool index_next(int64_t *index, const int64_t *shape, int32_t ndim)
-{
-    int32_t k = ndim - 1;
-    for (; k >= 0 && ++index[k] == shape[k]; k--) {
-        index[k] = 0;
-    }
-    return k >= 0;
-}
-
 /* One random layout, with the result that is expected. */
 static void check_layout(test_random *random, int64_t max_nbytes)
 {
@@ -351,13 +332,13 @@ static void check_layout(test_random *random, int64_t max_nbytes)
     int64_t index[RANDOM_BOX_MAX_AXES] = {0};
     do {
         if (src.number == NDBUF_NUMBER_LONG_DOUBLE) { /* not any bits are one */
-            random_numbers(random, &src, numbers + src_offset + place_of(index, src_strides, ndim), 1);
+            random_numbers(random, &src, numbers + src_offset + random_box_place(index, src_strides, ndim), 1);
         }
-    } while (index_next(index, shape, ndim));
+    } while (random_box_next(index, shape, ndim));
     do {
-        ndbuf__convert_row(&converter, expected + dst_lead + dst_offset + place_of(index, dst_strides, ndim), 0,
-                           numbers + src_offset + place_of(index, src_strides, ndim), 0, 1);
-    } while (index_next(index, shape, ndim));
+        ndbuf__convert_row(&converter, expected + dst_lead + dst_offset + random_box_place(index, dst_strides, ndim), 0,
+                           numbers + src_offset + random_box_place(index, src_strides, ndim), 0, 1);
+    } while (random_box_next(index, shape, ndim));
     ndbuf__copy_axes axes = {.unit_nbytes = 1}; /* so that no axis becomes a unit, unless of bytes on both sides */
     for (int32_t k = 0; k < ndim; k++) {
         ndbuf__copy_axes_append(&axes, shape[k], dst_strides[k], src_strides[k]);

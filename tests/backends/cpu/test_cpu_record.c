@@ -58,25 +58,6 @@ static guarded guarded_make(int64_t nbytes)
     return made;
 }
 
-static int64_t place_of(const int64_t *index, const int64_t *strides, int32_t ndim)
-{
-    int64_t place = 0;
-    for (int32_t k = 0; k < ndim; k++) {
-        place += index[k] * strides[k];
-    }
-    return place;
-}
-
-/* False behind the last index, and it is the first one again. */
-static bool index_next(int64_t *index, const int64_t *shape, int32_t ndim)
-{
-    int32_t k = ndim - 1;
-    for (; k >= 0 && ++index[k] == shape[k]; k--) {
-        index[k] = 0;
-    }
-    return k >= 0;
-}
-
 /* A pair of types in a random layout of up to about max_nbytes. */
 static void check_types(test_random *random, const test_type *to, const test_type *from, int64_t max_nbytes)
 {
@@ -111,12 +92,12 @@ static void check_types(test_random *random, const test_type *to, const test_typ
     ndbuf__copy_axes_merge(&axes);
     int64_t index[RANDOM_BOX_MAX_AXES] = {0};
     do {
-        test_random_item(random, from, src.bytes + src_offset + place_of(index, src_strides, ndim));
-    } while (index_next(index, shape, ndim));
+        test_random_item(random, from, src.bytes + src_offset + random_box_place(index, src_strides, ndim));
+    } while (random_box_next(index, shape, ndim));
     do {
-        test_convert_item(expected + dst_offset + place_of(index, dst_strides, ndim), to,
-                          src.bytes + src_offset + place_of(index, src_strides, ndim), from, flags);
-    } while (index_next(index, shape, ndim));
+        test_convert_item(expected + dst_offset + random_box_place(index, dst_strides, ndim), to,
+                          src.bytes + src_offset + random_box_place(index, src_strides, ndim), from, flags);
+    } while (random_box_next(index, shape, ndim));
     ndbuf_format *dst_format = format_of(to);
     ndbuf_format *src_format = format_of(from);
     ndbuf__conversion conversion;
