@@ -21,18 +21,19 @@ static PyObject *from_array_struct(ndpy_state *state, PyObject *object, PyObject
     return ndpy_call_helper("ndbuf._array_interface", "from_array_struct", object, capsule);
 }
 
-/* After the buffer protocol, which knows all but devices, in the order that loses least. DLPack knows the device, its
- * number and its streams, and refuses what it cannot say (byte order, fields); the interfaces of CUDA and NumPy know
- * that, but keep nothing alive by themselves; Arrow's arrays are read-only, and numbers alone. */
+/* After the buffer protocol, which knows all but devices, in the order that loses least. Who offers Arrow's arrays has
+ * memory that must not be written, which only DLPack's newer tensors can say, and PyArrow before 26 gives older ones.
+ * DLPack knows the device, its number and its streams, and refuses what it cannot say (byte order, fields); the
+ * interfaces of CUDA and NumPy know that, but keep nothing alive by themselves. */
 static const struct {
     const char *attribute;
     PyObject *(*take)(ndpy_state *state, PyObject *object, PyObject *attribute);
-} protocols[] = {{"__dlpack__", ndpy_from_dlpack},
+} protocols[] = {{"__arrow_c_device_array__", ndpy_from_arrow},
+                 {"__arrow_c_array__", ndpy_from_arrow},
+                 {"__dlpack__", ndpy_from_dlpack},
                  {"__cuda_array_interface__", from_cuda_interface},
                  {"__array_interface__", from_array_interface},
-                 {"__array_struct__", from_array_struct},
-                 {"__arrow_c_device_array__", ndpy_from_arrow},
-                 {"__arrow_c_array__", ndpy_from_arrow}};
+                 {"__array_struct__", from_array_struct}};
 
 int ndpy_find_memory(PyObject *object, int *out_has_memory)
 {
@@ -96,9 +97,9 @@ static PyObject *consume(ndpy_state *state, PyObject *object, first_failure *fir
     }
     if (first->type == NULL) {
         PyErr_Format(PyExc_TypeError,
-                     "an object of type %R has neither the buffer protocol nor __dlpack__, "
-                     "__cuda_array_interface__, __array_interface__, __array_struct__, __arrow_c_device_array__ or "
-                     "__arrow_c_array__",
+                     "an object of type %R has neither the buffer protocol nor __arrow_c_device_array__, "
+                     "__arrow_c_array__, __dlpack__, __cuda_array_interface__, __array_interface__ or "
+                     "__array_struct__",
                      (PyObject *)Py_TYPE(object));
         return NULL;
     }
