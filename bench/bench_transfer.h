@@ -35,8 +35,17 @@ ndbuf_status bench_transfer_init(bench_transfer *out_transfer, const bench_layou
                                  ndbuf_error *err);
 void bench_transfer_clear(bench_transfer *transfer);
 
-/* Who copies. The first one is what is measured, the second one the limit, the others the peers. */
-enum { BENCH_NDBUF, BENCH_CONTIGUOUS, BENCH_ONE_CALL, BENCH_CALL_PER_RUN, BENCH_PACK_COPY, BENCH_NCONTESTANTS };
+/* Who copies. The first two are what is measured, in a queue and by a caller who waits; then the limit, and the peers.
+ */
+enum {
+    BENCH_NDBUF,
+    BENCH_NDBUF_WAITING,
+    BENCH_CONTIGUOUS,
+    BENCH_ONE_CALL,
+    BENCH_CALL_PER_RUN,
+    BENCH_PACK_COPY,
+    BENCH_NCONTESTANTS
+};
 extern const char *const bench_contestant_names[BENCH_NCONTESTANTS];
 
 /* Whether it takes part in this transfer. max_runs: how many calls per run are bearable. */

@@ -8,8 +8,8 @@
 
 #define GAP_BYTE 0xEE
 
-const char *const bench_contestant_names[BENCH_NCONTESTANTS] = {"ndbuf", "contiguous", "one_call", "call_per_run",
-                                                                "pack_copy"};
+const char *const bench_contestant_names[BENCH_NCONTESTANTS] = {"ndbuf",    "ndbuf_waiting", "contiguous",
+                                                                "one_call", "call_per_run",  "pack_copy"};
 
 /* Between the host's `bytes` and the whole storage of a view. */
 static ndbuf_status move_all(const ndbuf_view *view, unsigned char *bytes, bool is_write, ndbuf_error *err)
@@ -226,6 +226,8 @@ static ndbuf_status enqueue(const bench_transfer *transfer, int who, ndbuf_error
 {
     run_enqueue per_run = {transfer, err, NDBUF_OK};
     switch (who) {
+    case BENCH_NDBUF_WAITING:
+        return ndbuf_copy(&transfer->dst, &transfer->src, NULL, err);
     case BENCH_CONTIGUOUS:
         return enqueue_plain(transfer, err);
     case BENCH_ONE_CALL:
@@ -246,7 +248,7 @@ static bool is_enqueued_at_once(const bench_transfer *transfer, int who)
 {
     int32_t route = transfer->plan.route;
     return who == BENCH_NDBUF ? route != NDBUF_ROUTE_STAGED && route != NDBUF_ROUTE_THROUGH_HOST
-                              : who != BENCH_PACK_COPY;
+                              : who != BENCH_NDBUF_WAITING && who != BENCH_PACK_COPY;
 }
 
 ndbuf_status bench_transfer_run(const bench_transfer *transfer, int who, double *out_ns, double *out_wall_ns,

@@ -285,8 +285,8 @@ static bool stages_beside_caller(const ndbuf_copy_plan *plan)
     return !(staging->fetches && staging->stores) || (both & NDBUF_QUEUE_NO_HOST_THREAD) == 0;
 }
 
-/* Whether the calls of a direct plan return from a queue at once. Where the driver may block, staging takes their place,
- * if there is a way for it. */
+/* Whether the calls of a direct plan return from a queue at once. Where the driver may block, staging takes their
+ * place, if there is a way for it. */
 static bool is_asynchronous(const ndbuf_copy_plan *plan)
 {
     uint32_t flags = plan->input.direct.flags;

@@ -2,6 +2,7 @@
 #include "calibrate.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,13 +32,16 @@ static ndbuf_status write_text(const char *path, ndbuf_error *err)
     return status;
 }
 
-/* The first device of each backend; one that is simulated says nothing about speed. */
-static ndbuf_status calibrate_devices(const calibration *self, ndbuf_error *err)
+#define MAX_DEVICES 16
+
+/* Opens the first device of each backend; one that is simulated says nothing about speed. The host is the first. Those
+ * that were opened before a failure are in the list, too. */
+static ndbuf_status open_devices(ndbuf_device *devices[MAX_DEVICES], int *out_count, ndbuf_error *err)
 {
-    ndbuf_device *host = ndbuf_device_cpu();
-    ndbuf_status status = calibrate_host_link(self, host, err);
-    int32_t count = ndbuf_backend_count();
-    for (int32_t k = 1; k < count && status == NDBUF_OK; k++) {
+    ndbuf_status status = NDBUF_OK;
+    int32_t nbackends = ndbuf_backend_count();
+    *out_count = 0;
+    for (int32_t k = 0; k < nbackends && *out_count < MAX_DEVICES && status == NDBUF_OK; k++) {
         ndbuf_backend_info backend;
         ndbuf_device_info info;
         ndbuf_device *device = NULL;
@@ -49,9 +53,36 @@ static ndbuf_status calibrate_devices(const calibration *self, ndbuf_error *err)
         if (status == NDBUF_OK) {
             ndbuf_device_info_get(device, &info);
             if ((info.flags & NDBUF_DEVICE_SIMULATED) == 0) {
-                status = calibrate_links(self, host, device, err);
+                devices[(*out_count)++] = device;
+            } else {
+                ndbuf_device_close(device);
             }
-            ndbuf_device_close(device);
+        }
+    }
+    return status;
+}
+
+static bool is_host_accessible(const ndbuf_device *device)
+{
+    ndbuf_device_info info;
+    ndbuf_device_info_get(device, &info);
+    return (info.flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0;
+}
+
+/* Between two kinds of memory that the host can touch it copies itself, as within its own. */
+static ndbuf_status calibrate_devices(const calibration *self, ndbuf_device *const *devices, int count,
+                                      ndbuf_error *err)
+{
+    ndbuf_status status = NDBUF_OK;
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j <= i && status == NDBUF_OK; j++) {
+            if (i > 0 && is_host_accessible(devices[i]) && is_host_accessible(devices[j])) {
+                continue;
+            }
+            status = calibrate_link(self, devices[j], devices[i], err);
+            if (status == NDBUF_OK && i != j) {
+                status = calibrate_link(self, devices[i], devices[j], err);
+            }
         }
     }
     return status;
@@ -61,9 +92,17 @@ ndbuf_status calibrate(int is_quick, const char *path, ndbuf_error *err)
 {
     const calibration self = {is_quick, is_quick ? 2 : 11};
     int64_t start_ns = report_clock_ns();
+    ndbuf_device *devices[MAX_DEVICES];
+    int ndevices = 0;
     ndbuf_status status = calibrate_engine(&self, err);
     if (status == NDBUF_OK) {
-        status = calibrate_devices(&self, err);
+        status = open_devices(devices, &ndevices, err);
+    }
+    if (status == NDBUF_OK) {
+        status = calibrate_devices(&self, devices, ndevices, err);
+    }
+    for (int i = 0; i < ndevices; i++) {
+        ndbuf_device_close(devices[i]);
     }
     if (status == NDBUF_OK) {
         fprintf(stderr, "%.0f seconds\n", (double)(report_clock_ns() - start_ns) / 1e9);

@@ -18,10 +18,7 @@ ndbuf_status calibrate(int is_quick, const char *path, ndbuf_error *err);
 /* The constants of the host's engine. */
 ndbuf_status calibrate_engine(const calibration *self, ndbuf_error *err);
 
-/* The costs of copies between two devices, either way, and within the second one. */
-ndbuf_status calibrate_links(const calibration *self, ndbuf_device *host, ndbuf_device *device, ndbuf_error *err);
-
-/* The costs of copies on the host. */
-ndbuf_status calibrate_host_link(const calibration *self, ndbuf_device *host, ndbuf_error *err);
+/* The costs of copies from one device to another, or within one. */
+ndbuf_status calibrate_link(const calibration *self, ndbuf_device *from, ndbuf_device *to, ndbuf_error *err);
 
 #endif

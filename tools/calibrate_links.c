@@ -208,7 +208,7 @@ static ndbuf_status measure_map(const calibration *self, const link_under_test *
     return status;
 }
 
-static ndbuf_status calibrate_link(const calibration *self, ndbuf_device *from, ndbuf_device *to, ndbuf_error *err)
+ndbuf_status calibrate_link(const calibration *self, ndbuf_device *from, ndbuf_device *to, ndbuf_error *err)
 {
     link_under_test tested;
     fit_row rows[MAX_CASES];
@@ -248,18 +248,4 @@ static ndbuf_status calibrate_link(const calibration *self, ndbuf_device *from, 
         status = set_cost(&tested, k, value, err);
     }
     return status;
-}
-
-ndbuf_status calibrate_host_link(const calibration *self, ndbuf_device *host, ndbuf_error *err)
-{
-    return calibrate_link(self, host, host, err);
-}
-
-ndbuf_status calibrate_links(const calibration *self, ndbuf_device *host, ndbuf_device *device, ndbuf_error *err)
-{
-    ndbuf_status status = calibrate_link(self, host, device, err);
-    if (status == NDBUF_OK) {
-        status = calibrate_link(self, device, host, err);
-    }
-    return status == NDBUF_OK ? calibrate_link(self, device, device, err) : status;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cuda/cuda_backend.h"
 
+#include <string.h>
+
 #include "backends/kernels/kernel_plan.h"
 
 /* Copies between strided device memory and a run of pinned memory take device memory of this size for a moment.
@@ -8,6 +10,10 @@
  * more memory than this. Estimates until measured on a GPU. */
 #define CUDA_MIN_TEMPORARY_NBYTES ((int64_t)64 << 10)
 #define CUDA_MAX_TEMPORARY_NBYTES ((int64_t)32 << 20)
+
+/* A kernel that writes shorter runs than this into host memory, with gaps, waits for each of them: on an H200 2 ns for
+ * 4 bytes, which the copy engine writes as rows in 0.16 ns. */
+#define CUDA_MIN_HOST_ROW_NBYTES 64
 
 static const cuda_device *device_of(const ndbuf_queue *queue)
 {
@@ -72,17 +78,14 @@ static ndbuf_status copy_by_kernel(const ndbuf_queue *queue, const ndbuf_strided
     return launch(queue, &plan, dst, src, err);
 }
 
-/* The bytes of a box; 0: too few or too many for a temporary. */
+/* The bytes of a box; more than a temporary can have: too many to count. */
 static int64_t box_nbytes(const ndbuf_strided *box)
 {
     int64_t nbytes = box->unit_nbytes;
-    for (int32_t k = 0; k < box->ndim; k++) {
-        if (nbytes > CUDA_MAX_TEMPORARY_NBYTES / box->shape[k]) {
-            return 0;
-        }
-        nbytes *= box->shape[k];
+    for (int32_t k = 0; k < box->ndim && nbytes <= CUDA_MAX_TEMPORARY_NBYTES; k++) {
+        nbytes = box->shape[k] > CUDA_MAX_TEMPORARY_NBYTES ? INT64_MAX : nbytes * box->shape[k];
     }
-    return nbytes >= CUDA_MIN_TEMPORARY_NBYTES && nbytes <= CUDA_MAX_TEMPORARY_NBYTES ? nbytes : 0;
+    return nbytes;
 }
 
 /* Whether one side is a single run of bytes from its offset on, whatever the order of its axes. */
@@ -107,22 +110,83 @@ static bool is_host(const ndbuf_mem *mem)
     return ndbuf_cuda__is_own(mem->device) && ((const cuda_place *)mem->device)->kind == CUDA_KIND_HOST;
 }
 
-/* A copy between pinned memory in one run and strided device memory: the run crosses the bus as it is, and the kernel
- * works between device memory and a temporary, all in the order of the stream. */
+/* A copy between strided device memory and pinned memory that is one run, or rows of a rectangle that a kernel would
+ * write badly: these cross the bus as they are, and the kernel works between device memory and a temporary, all in the
+ * order of the stream. */
 typedef struct cuda_relay {
     ndbuf__kernel_launch plan;
-    void *temporary;
-    int64_t nbytes;
+    ndbuf_mem temporary;
+    ndbuf_rect crossing; /* between the temporary and the pinned memory */
     bool to_device;
 } cuda_relay;
 
+/* Sets the rows of a rectangle to those of the destination, and its source to the same rows packed. False: the
+ * destination is no rectangle that CUDA knows. */
+static bool rows_of_dst(const ndbuf_strided *box, int64_t max_pitch, ndbuf_rect *rect)
+{
+    const int64_t *strides = box->dst.strides;
+    int32_t k = box->ndim;
+    int64_t row = box->unit_nbytes;
+    for (; k > 0 && strides[k - 1] == row; k--) {
+        row *= box->shape[k - 1];
+    }
+    int64_t pitch = k > 0 ? strides[k - 1] : row;
+    int64_t nrows = 1;
+    for (; k > 0 && strides[k - 1] == pitch * nrows; k--) {
+        nrows *= box->shape[k - 1];
+    }
+    int64_t slice_pitch = k > 0 ? strides[k - 1] : pitch * nrows;
+    int64_t nslices = 1;
+    for (; k > 0 && strides[k - 1] == slice_pitch * nslices; k--) {
+        nslices *= box->shape[k - 1];
+    }
+    rect->dst.row_pitch = pitch;
+    rect->dst.slice_pitch = slice_pitch;
+    rect->src.row_pitch = row;
+    rect->src.slice_pitch = row * nrows;
+    rect->row_nbytes = row;
+    rect->nrows = nrows;
+    rect->nslices = nslices;
+    return k == 0 && pitch <= max_pitch && slice_pitch % pitch == 0 && slice_pitch / pitch >= nrows;
+}
+
+/* Whether a kernel would write a destination on the host badly; then *out_rect has its rows. */
+static bool is_written_badly(const ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_rect *out_rect)
+{
+    return is_host(box->dst.mem) && rows_of_dst(box, device_of(queue)->traits.max_pitch, out_rect) &&
+           out_rect->nrows > 1 && out_rect->row_nbytes < CUDA_MIN_HOST_ROW_NBYTES;
+}
+
+/* The crossing of a copy for which there shall be a relay; its side of the temporary lacks the memory. False: the copy
+ * is better done otherwise. */
+static bool relay_crossing(const ndbuf_queue *queue, const ndbuf_strided *box, bool to_device, int64_t nbytes,
+                           ndbuf_rect *out_rect)
+{
+    *out_rect = (ndbuf_rect){.dst = {.mem = box->dst.mem, .offset = box->dst.offset},
+                             .src = {.mem = box->src.mem, .offset = box->src.offset},
+                             .row_nbytes = nbytes,
+                             .nrows = 1,
+                             .nslices = 1};
+    return nbytes >= CUDA_MIN_TEMPORARY_NBYTES && nbytes <= CUDA_MAX_TEMPORARY_NBYTES &&
+           (is_packed(box, to_device ? &box->src : &box->dst) ||
+            (!to_device && is_written_badly(queue, box, out_rect)));
+}
+
 static ndbuf_status relay_plan(const ndbuf_queue *queue, const ndbuf_strided *box, cuda_relay *relay, ndbuf_error *err)
 {
-    ndbuf_mem temporary = {.device = queue->device, .handle = relay->temporary, .nbytes = (size_t)relay->nbytes};
+    int64_t packed[NDK_MAX_NDIM];
     ndbuf_strided inner = *box;
     ndbuf_copy_side *side = relay->to_device ? &inner.src : &inner.dst;
-    side->mem = &temporary;
+    side->mem = &relay->temporary;
     side->offset = 0;
+    if (!relay->to_device && box->ndim <= NDK_MAX_NDIM) { /* the same order without gaps */
+        int64_t stride = box->unit_nbytes;
+        for (int32_t k = box->ndim - 1; k >= 0; k--) {
+            packed[k] = stride;
+            stride *= box->shape[k];
+        }
+        side->strides = packed;
+    }
     if (!ndbuf__kernel_plan_copy(&inner, (uintptr_t)inner.dst.mem->handle, (uintptr_t)inner.src.mem->handle,
                                  (uint32_t)device_of(queue)->traits.max_group_nitems, &relay->plan)) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "no kernel copies %d axes", (int)box->ndim);
@@ -130,17 +194,22 @@ static ndbuf_status relay_plan(const ndbuf_queue *queue, const ndbuf_strided *bo
     return NDBUF_OK;
 }
 
-static ndbuf_status relay_run(const ndbuf_queue *queue, const ndbuf_strided *box, cuda_relay *relay, ndbuf_error *err)
+static ndbuf_status relay_run(ndbuf_queue *queue, const ndbuf_strided *box, cuda_relay *relay, ndbuf_error *err)
 {
-    const cuda_api *api = device_of(queue)->place.api;
-    void *temporary = relay->temporary;
+    void *temporary = relay->temporary.handle;
     ndbuf_status status = relay_plan(queue, box, relay, err);
     if (status != NDBUF_OK) {
         return status;
     }
-    if (relay->to_device) {
-        const char *run = (const char *)box->src.mem->handle + box->src.offset;
-        CUDA_TRY(api->cudaMemcpyAsync(temporary, run, (size_t)relay->nbytes, cudaMemcpyDefault, queue->native), err);
+    ndbuf_rect_side *near = relay->to_device ? &relay->crossing.dst : &relay->crossing.src;
+    near->mem = &relay->temporary;
+    near->offset = 0;
+    if (!relay->to_device) {
+        status = launch(queue, &relay->plan, temporary, box->src.mem->handle, err);
+        return status == NDBUF_OK ? ndbuf_cuda__copy_rect(queue, &relay->crossing, err) : status;
+    }
+    status = ndbuf_cuda__copy_rect(queue, &relay->crossing, err);
+    if (status == NDBUF_OK) {
         status = launch(queue, &relay->plan, box->dst.mem->handle, temporary, err);
         if (status == NDBUF_ERR_UNSUPPORTED) { /* the stream reads the run: it is too late for another route */
             status = NDBUF_ERR_DEVICE;
@@ -148,13 +217,6 @@ static ndbuf_status relay_run(const ndbuf_queue *queue, const ndbuf_strided *box
                 err->status = NDBUF_ERR_DEVICE;
             }
         }
-        return status;
-    }
-    status = launch(queue, &relay->plan, temporary, box->src.mem->handle, err);
-    if (status == NDBUF_OK) {
-        char *run = (char *)box->dst.mem->handle + box->dst.offset;
-        status = CUDA_STATUS(
-            api->cudaMemcpyAsync(run, temporary, (size_t)relay->nbytes, cudaMemcpyDefault, queue->native), err);
     }
     return status;
 }
@@ -167,22 +229,23 @@ static bool relay_begin(const ndbuf_queue *queue, const ndbuf_strided *box, cuda
     const cuda_api *api = device->place.api;
     bool to_device = is_host(box->src.mem);
     int64_t nbytes = box_nbytes(box);
+    void *temporary = NULL;
     enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusActive;
-    if (device->pool == NULL || nbytes == 0 || is_host(box->dst.mem) == to_device ||
-        !is_packed(box, to_device ? &box->src : &box->dst)) {
+    if (device->pool == NULL || is_host(box->dst.mem) == to_device ||
+        !relay_crossing(queue, box, to_device, nbytes, &out_relay->crossing)) {
         return false;
     }
-    *out_relay = (cuda_relay){.nbytes = nbytes, .to_device = to_device};
     if (api->cudaStreamIsCapturing(queue->native, &capture) != cudaSuccess || capture != cudaStreamCaptureStatusNone ||
-        api->cudaMallocFromPoolAsync(&out_relay->temporary, (size_t)nbytes, device->pool, queue->native) !=
-            cudaSuccess) {
+        api->cudaMallocFromPoolAsync(&temporary, (size_t)nbytes, device->pool, queue->native) != cudaSuccess) {
         api->cudaGetLastError();
         return false;
     }
+    out_relay->temporary = (ndbuf_mem){.device = queue->device, .handle = temporary, .nbytes = (size_t)nbytes};
+    out_relay->to_device = to_device;
     return true;
 }
 
-static ndbuf_status enqueue_strided(const ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err)
+static ndbuf_status enqueue_whole(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err)
 {
     const cuda_api *api = device_of(queue)->place.api;
     cuda_relay relay;
@@ -190,7 +253,32 @@ static ndbuf_status enqueue_strided(const ndbuf_queue *queue, const ndbuf_stride
         return copy_by_kernel(queue, box, err);
     }
     ndbuf_status status = relay_run(queue, box, &relay, err);
-    CUDA_UNDO(api->cudaFreeAsync(relay.temporary, queue->native));
+    CUDA_UNDO(api->cudaFreeAsync(relay.temporary.handle, queue->native));
+    return status;
+}
+
+/* What needs a relay and is too large for one goes in pieces, along its first axis. */
+static ndbuf_status enqueue_strided(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err)
+{
+    ndbuf_rect rect;
+    if (box_nbytes(box) <= CUDA_MAX_TEMPORARY_NBYTES || box->ndim > NDK_MAX_NDIM || is_host(box->src.mem) ||
+        !is_written_badly(queue, box, &rect)) {
+        return enqueue_whole(queue, box, err);
+    }
+    int64_t shape[NDK_MAX_NDIM];
+    ndbuf_strided piece = *box;
+    memcpy(shape, box->shape, (size_t)box->ndim * sizeof(shape[0]));
+    piece.shape = shape;
+    shape[0] = 1;
+    int64_t nbytes = box_nbytes(&piece);
+    int64_t most = nbytes < CUDA_MAX_TEMPORARY_NBYTES ? CUDA_MAX_TEMPORARY_NBYTES / nbytes : 1;
+    ndbuf_status status = NDBUF_OK;
+    for (int64_t i = 0; i < box->shape[0] && status == NDBUF_OK; i += most) {
+        shape[0] = box->shape[0] - i < most ? box->shape[0] - i : most;
+        piece.dst.offset = box->dst.offset + i * box->dst.strides[0];
+        piece.src.offset = box->src.offset + i * box->src.strides[0];
+        status = enqueue_whole(queue, &piece, err);
+    }
     return status;
 }
 

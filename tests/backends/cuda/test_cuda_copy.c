@@ -105,6 +105,71 @@ static void test_a_run_of_pinned_memory_goes_through_memory_of_the_device_for_a_
     ndbuf_device_close(device);
 }
 
+/* Boxes of units of 4 bytes with gaps between them in the destination: one level of rows, two, three; and one that is
+ * larger than a temporary. */
+static void test_short_rows_of_pinned_memory_are_written_by_rectangles(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t ndim;
+        int64_t shape[4];
+        int64_t dst_strides[4]; /* in units */
+        const char *call;       /* NULL: no relay */
+        int64_t ncalls;
+    } cases[] = {
+        {1, {20000}, {2}, "cudaMemcpy2DAsync", 1},
+        {2, {100, 200}, {402, 2}, "cudaMemcpy3DAsync", 1},
+        {2, {200, 100}, {201, 2}, NULL, 0}, /* no whole number of rows apart */
+        {3, {10, 50, 60}, {15000, 240, 2}, NULL, 0},
+        {3, {10, 50, 60}, {6000, 120, 2}, "cudaMemcpy2DAsync", 1}, /* all of it equally far apart */
+        {2, {9, 1 << 20}, {1 << 21, 2}, "cudaMemcpy2DAsync", 2},
+    };
+    ndbuf_device *device = cuda_fixture_open("cuda:0");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int64_t strides[2][4];
+        int64_t nitems = 1;
+        int64_t end = 0;
+        for (int32_t k = cases[i].ndim - 1; k >= 0; k--) {
+            strides[0][k] = cases[i].dst_strides[k] * 4;
+            strides[1][k] = nitems * 4;
+            nitems *= cases[i].shape[k];
+            end += (cases[i].shape[k] - 1) * cases[i].dst_strides[k];
+        }
+        uint32_t *values = calloc((size_t)end + 1, 4);
+        uint32_t *expected = calloc((size_t)end + 1, 4);
+        assert_non_null(values);
+        assert_non_null(expected);
+        ndbuf_mem dst = cuda_fixture_mem(device->staging, values, ((size_t)end + 1) * 4);
+        for (int64_t n = 0; n < nitems; n++) {
+            int64_t place = 0;
+            int64_t rest = n;
+            values[n] = (uint32_t)n + 1;
+            for (int32_t k = cases[i].ndim - 1; k >= 0; k--) {
+                place += rest % cases[i].shape[k] * cases[i].dst_strides[k];
+                rest /= cases[i].shape[k];
+            }
+            expected[place] = values[n];
+        }
+        ndbuf_mem src = cuda_fixture_mem(device, values, (size_t)nitems * 4);
+        const ndbuf_strided box = {.dst = {.mem = &dst, .strides = strides[0]},
+                                   .src = {.mem = &src, .strides = strides[1]},
+                                   .ndim = cases[i].ndim,
+                                   .shape = cases[i].shape,
+                                   .unit_nbytes = 4};
+        const char *call = cases[i].call != NULL ? cases[i].call : "cudaMallocFromPoolAsync";
+        int64_t ncalls = cudasim_ncalls(call);
+        ASSERT_OK(device->ops->copy_strided(device->default_queue, &box, err));
+        assert_int_equal(cudasim_ncalls(call) - ncalls, cases[i].ncalls);
+        ASSERT_OK(device->ops->queue_wait(device->default_queue, err));
+        test_assert_bytes_equal("short rows", dst.host_address, expected, dst.nbytes);
+        device->ops->mem_free(&src);
+        dst.device->ops->mem_free(&dst);
+        free(values);
+        free(expected);
+    }
+    ndbuf_device_close(device);
+}
+
 static void test_pinned_memory_in_several_runs_is_read_where_it_is(void **state)
 {
     (void)state;
@@ -249,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CUDA_TEST(test_a_transpose_between_any_two_places_that_kernels_reach),
         CUDA_TEST(test_a_run_of_pinned_memory_goes_through_memory_of_the_device_for_a_moment),
+        CUDA_TEST(test_short_rows_of_pinned_memory_are_written_by_rectangles),
         CUDA_TEST(test_pinned_memory_in_several_runs_is_read_where_it_is),
         CUDA_TEST(test_without_code_for_the_device_copies_go_through_the_host),
         CUDA_TEST(test_memory_that_kernels_do_not_reach_is_left_to_others),
