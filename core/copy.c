@@ -79,12 +79,12 @@ ndbuf_status ndbuf__copy_check(const ndbuf_view *dst, const ndbuf_view *src, ndb
     return check_shapes(&dst_layout, &src_layout, err);
 }
 
-/* What the devices do within themselves, where they might convert. */
+/* What the devices do within themselves, where they might convert or sort. */
 static void ask_local(const ndbuf_device *device, ndbuf_copy_caps *out_caps)
 {
     ndbuf__copy_caps_get(device->ops, device, device, out_caps);
     if ((ndbuf__closed_routes & 1u << NDBUF_ROUTE_STRIDED) != 0) {
-        out_caps->flags &= ~(uint32_t)NDBUF_CAN_CONVERT;
+        out_caps->flags &= ~(uint32_t)(NDBUF_CAN_CONVERT | NDBUF_CAN_COPY_STRIDED);
     }
 }
 
@@ -120,10 +120,8 @@ void ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, const ndb
     if (!input->src_is_host) {
         ndbuf__copy_caps_get(src_device->ops, staging, src_device, &input->fetch);
     }
-    if (ndbuf__casts(cast)) {
-        ask_local(dst_device, &input->dst_local);
-        ask_local(src_device, &input->src_local);
-    }
+    ask_local(dst_device, &input->dst_local);
+    ask_local(src_device, &input->src_local);
 }
 
 /* -- running -- */
@@ -197,7 +195,8 @@ static ndbuf_status temporary_create(ndbuf_view *out_view, const ndbuf_view *dst
     int64_t nbytes = src->nbytes;
     layout.itemsize = src->itemsize;
     if (layout.suboffsets == NULL) {
-        offset = ndbuf__copy_axes_pack(layout.ndim, layout.shape, layout.strides, layout.itemsize, strides, &nbytes);
+        offset = ndbuf__copy_axes_pack(layout.ndim, layout.shape, layout.strides, layout.strides, layout.itemsize,
+                                       strides, &nbytes);
     } else {
         bool overflow = false;
         ndbuf__layout_fill_strides(layout.ndim, layout.shape, layout.itemsize, 'C', strides, &overflow);

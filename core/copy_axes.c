@@ -131,13 +131,19 @@ void ndbuf__copy_axes_merge(ndbuf__copy_axes *axes)
     }
 }
 
-int64_t ndbuf__copy_axes_pack(int32_t ndim, const int64_t *shape, const int64_t *strides, int64_t unit_nbytes,
-                              int64_t *out_strides, int64_t *out_nbytes)
+/* Whether an axis of stride `a` is packed inside one of stride `b`. */
+static bool packs_inside(int64_t a, int64_t b)
+{
+    return a != 0 && (b == 0 || ndbuf__stride_magnitude(a) <= ndbuf__stride_magnitude(b));
+}
+
+int64_t ndbuf__copy_axes_pack(int32_t ndim, const int64_t *shape, const int64_t *strides, const int64_t *by,
+                              int64_t unit_nbytes, int64_t *out_strides, int64_t *out_nbytes)
 {
     int32_t order[NDBUF__MAX_AXES]; /* axes, fastest first */
     for (int32_t k = 0; k < ndim; k++) {
         int32_t place = k;
-        while (place > 0 && ndbuf__stride_magnitude(strides[order[place - 1]]) >= ndbuf__stride_magnitude(strides[k])) {
+        while (place > 0 && packs_inside(by[k], by[order[place - 1]])) {
             order[place] = order[place - 1];
             place--;
         }
@@ -147,9 +153,9 @@ int64_t ndbuf__copy_axes_pack(int32_t ndim, const int64_t *shape, const int64_t 
     int64_t offset = 0;
     for (int32_t i = 0; i < ndim; i++) {
         int32_t k = order[i];
-        out_strides[k] = strides[k] == 0 ? 0 : strides[k] < 0 ? -nbytes : nbytes;
+        out_strides[k] = strides[k] == 0 ? 0 : by[k] < 0 ? -nbytes : nbytes;
         if (strides[k] != 0) {
-            offset += strides[k] < 0 ? nbytes * (shape[k] - 1) : 0;
+            offset += by[k] < 0 ? nbytes * (shape[k] - 1) : 0;
             nbytes *= shape[k];
         }
     }

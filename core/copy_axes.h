@@ -98,10 +98,10 @@ bool ndbuf__copy_axes_keep_apart(const ndbuf__copy_axes *axes);
  * overflows. */
 void ndbuf__copy_axes_range(const ndbuf__copy_axes *axes, bool of_dst, int64_t *out_lo, int64_t *out_hi);
 
-/* Writes strides that pack a box of this shape and unit in the order in which `strides` lie in memory, with their
- * signs; axes of stride 0 get 0 and take no room. Returns the offset of index 0..0 from the lowest byte; *out_nbytes is
- * what the packed box takes. */
-int64_t ndbuf__copy_axes_pack(int32_t ndim, const int64_t *shape, const int64_t *strides, int64_t unit_nbytes,
-                              int64_t *out_strides, int64_t *out_nbytes);
+/* Writes strides that pack a box of this shape and unit in the order in which the strides `by` lie in memory, with
+ * their signs; axes where `strides` has 0 get 0 and take no room, and where only `by` has it they come outermost.
+ * Returns the offset of index 0..0 from the lowest byte; *out_nbytes is what the packed box takes. */
+int64_t ndbuf__copy_axes_pack(int32_t ndim, const int64_t *shape, const int64_t *strides, const int64_t *by,
+                              int64_t unit_nbytes, int64_t *out_strides, int64_t *out_nbytes);
 
 #endif

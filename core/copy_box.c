@@ -33,10 +33,11 @@ static void side_place(ndbuf__box_side *side, const ndbuf__staging *staging, boo
     }
 }
 
-static void side_pack(ndbuf__box_side *side, const ndbuf__box *box)
+/* `by`: the side in whose order it is packed. */
+static void side_pack(ndbuf__box_side *side, const ndbuf__box_side *by, const ndbuf__box *box)
 {
-    side->packed_offset = ndbuf__copy_axes_pack(box->ndim, box->shape, side->strides, side->packed_unit_nbytes,
-                                                side->packed_strides, &side->packed_nbytes);
+    side->packed_offset = ndbuf__copy_axes_pack(box->ndim, box->shape, side->strides, by->strides,
+                                                side->packed_unit_nbytes, side->packed_strides, &side->packed_nbytes);
 }
 
 void ndbuf__box_place(ndbuf__box *out_box, const ndbuf__staging *staging, const ndbuf__transfer_ends *ends,
@@ -71,10 +72,10 @@ void ndbuf__box_place(ndbuf__box *out_box, const ndbuf__staging *staging, const 
     side_place(&box->src, staging, !staging->fetches, ends->src, ends->src_offset + axes->src_offset, axes->src_strides,
                staging->src_suboffsets, index);
     if (staging->stores) {
-        side_pack(&box->dst, box);
+        side_pack(&box->dst, staging->sorts ? &box->src : &box->dst, box);
     }
     if (staging->fetches) {
-        side_pack(&box->src, box);
+        side_pack(&box->src, staging->sorts ? &box->dst : &box->src, box);
     }
 }
 
@@ -118,23 +119,27 @@ static ndbuf__transfer_ends side_ends(const ndbuf__box_side *side, const ndbuf_m
                      : (ndbuf__transfer_ends){packed, side->mem, side->packed_offset, side->offset};
 }
 
-/* The packed box, which is one piece, between buffer and scratch, and its conversion between scratch and the device's
- * layout. */
-static ndbuf_status side_convert(const ndbuf__box_side *side, const ndbuf__box *box, const ndbuf_mem *buffer,
-                                 const ndbuf_mem *scratch, bool to_device, ndbuf_queue *queue, bool *out_started,
-                                 ndbuf_error *err)
+/* The packed box, which is one piece, between buffer and scratch, and sorted or converted, which changes the size of
+ * its units, between scratch and the device's layout. */
+static ndbuf_status side_by_scratch(const ndbuf__box_side *side, const ndbuf__box *box, const ndbuf_mem *buffer,
+                                    const ndbuf_mem *scratch, bool to_device, ndbuf_queue *queue, bool *out_started,
+                                    ndbuf_error *err)
 {
     const ndbuf__copy_axes piece = {.unit_nbytes = side->packed_nbytes};
-    ndbuf__copy_axes axes = {.convert = *box->convert, .unit_nbytes = box->convert->dst.nbytes};
+    ndbuf__copy_axes axes = {.unit_nbytes = side->unit_nbytes};
+    if (side->packed_unit_nbytes != side->unit_nbytes) {
+        axes.convert = *box->convert;
+        axes.unit_nbytes = box->convert->dst.nbytes;
+    }
     side_axes(&axes, side, box, to_device);
-    const ndbuf__transfer_ends converted = side_ends(side, scratch, to_device);
+    const ndbuf__transfer_ends placed = side_ends(side, scratch, to_device);
     const ndbuf__transfer_ends carried = to_device ? (ndbuf__transfer_ends){.dst = scratch, .src = buffer}
                                                    : (ndbuf__transfer_ends){.dst = buffer, .src = scratch};
     bool started = false;
     ndbuf_status status = to_device ? transfer_axes(&piece, &carried, queue, out_started, err)
-                                    : transfer_axes(&axes, &converted, queue, out_started, err);
+                                    : transfer_axes(&axes, &placed, queue, out_started, err);
     if (status == NDBUF_OK) {
-        status = to_device ? transfer_axes(&axes, &converted, queue, &started, err)
+        status = to_device ? transfer_axes(&axes, &placed, queue, &started, err)
                            : transfer_axes(&piece, &carried, queue, &started, err);
     }
     *out_started = *out_started || started;
@@ -146,7 +151,7 @@ static ndbuf_status side_transfer(const ndbuf__box_side *side, const ndbuf__box 
                                   ndbuf_error *err)
 {
     if (scratch != NULL) {
-        return side_convert(side, box, buffer, scratch, to_device, queue, out_started, err);
+        return side_by_scratch(side, box, buffer, scratch, to_device, queue, out_started, err);
     }
     ndbuf__copy_axes axes = {.unit_nbytes = side->unit_nbytes};
     side_axes(&axes, side, box, to_device);

@@ -42,8 +42,8 @@ void ndbuf__box_place(ndbuf__box *out_box, const ndbuf__staging *staging, const 
 bool ndbuf__box_is_packed_alike(const ndbuf__box *box, const ndbuf__staging *staging);
 
 /* Enqueues the move between a device and a staging buffer, in a queue of that device. `scratch`, unless NULL: memory of
- * the device for the packed box, which converts. *out_started tells whether the memory may be in use. Statuses of the
- * backend. */
+ * the device for the packed box, which converts or sorts. *out_started tells whether the memory may be in use. Statuses
+ * of the backend. */
 ndbuf_status ndbuf__box_fetch(const ndbuf__box *box, const ndbuf_mem *buffer, const ndbuf_mem *scratch,
                               ndbuf_queue *queue, bool *out_started, ndbuf_error *err);
 ndbuf_status ndbuf__box_store(const ndbuf__box *box, const ndbuf_mem *buffer, const ndbuf_mem *scratch,

@@ -228,8 +228,9 @@ size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size
              (long long)info.nrows, on_a_queue(plan, &info));
     if (ndbuf__route_is_staged(made->route)) {
         const ndbuf_device *owner = ndbuf__staging_owner(plan->dst_device, plan->src_device);
-        text_add(&out, "  staging: %lld bytes%s, %lld box(es)\n", (long long)info.staging_nbytes,
-                 owner->staging != NULL ? " pinned" : "", (long long)made->staging.nboxes);
+        text_add(&out, "  staging: %lld bytes%s, %lld box(es)%s\n", (long long)info.staging_nbytes,
+                 owner->staging != NULL ? " pinned" : "", (long long)made->staging.nboxes,
+                 made->staging.sorts ? " in the host's order, which a kernel of the device brings into its own" : "");
     }
     if (info.temporary_nbytes > 0) {
         text_add(&out, "  temporary: %lld bytes, since the views share memory\n", (long long)info.temporary_nbytes);

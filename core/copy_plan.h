@@ -36,7 +36,7 @@ typedef struct ndbuf__plan_input {
     ndbuf_copy_caps store;     /* from the host to the destination's device; not used where that is the host */
     ndbuf_copy_caps fetch;     /* from the source's device to the host; likewise */
     ndbuf_copy_caps host;      /* from host to host */
-    ndbuf_copy_caps dst_local; /* of a conversion: within the destination's device; not used where that is the host */
+    ndbuf_copy_caps dst_local; /* within the destination's device; not used where that is the host */
     ndbuf_copy_caps src_local; /* within the source's device; likewise */
     int64_t staging_nbytes;    /* that boxes are cut to */
     bool staging_is_closed;    /* neither STAGED nor THROUGH_HOST is to be taken */
@@ -51,8 +51,9 @@ typedef enum ndbuf__converts_at {
 } ndbuf__converts_at;
 
 /* How a copy through staging buffers is cut into boxes: each takes one index of axes 0 .. split_axis - 1, up to
- * split_count of split_axis, and all of the later axes. The axes are those of the copy, sorted by the device's side, or
- * unsorted where there are suboffsets, with the bytes of a unit as one more axis where a unit exceeds the buffer. */
+ * split_count of split_axis, and all of the later axes. The axes are those of the copy, sorted by the side whose order
+ * the buffers have, or unsorted where there are suboffsets, with the bytes of a unit as one more axis where a unit
+ * exceeds the buffer. */
 typedef struct ndbuf__staging {
     ndbuf__copy_axes axes;
     const int64_t *dst_suboffsets; /* axes.ndim entries of the input's arrays; NULL: none */
@@ -63,6 +64,8 @@ typedef struct ndbuf__staging {
     bool fetches; /* the source is brought to the host */
     bool stores;  /* the destination is written from the host */
     ndbuf__converts_at converts_at;
+    bool sorts; /* of the host and one device: buffers have the host's order, from or to which the device brings its own
+                 * layout, in scratch memory */
     int64_t dst_unit_nbytes; /* of a unit, in what is stored from */
     int64_t src_unit_nbytes; /* in what is fetched to */
     int64_t box_nbytes;      /* of each staging buffer that is needed */

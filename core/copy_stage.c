@@ -17,7 +17,7 @@ typedef enum stage_step { STEP_FETCHED, STEP_REPACKED, STEP_STORED, STEP_COUNT }
 typedef struct stage_slot {
     ndbuf_mem dst; /* packed for the destination's device; nbytes 0: not needed, as of the others */
     ndbuf_mem src;
-    ndbuf_mem scratch; /* of the device that converts */
+    ndbuf_mem scratch; /* of the device that converts or sorts */
 } stage_slot;
 
 typedef struct pipeline {
@@ -66,10 +66,12 @@ static const ndbuf_mem *dst_buffer(const pipeline *line, int64_t number)
     return line->repacks ? &slot->dst : &slot->src;
 }
 
-/* NULL: what is asked for converts elsewhere, or not at all. */
-static const ndbuf_mem *scratch_for(const pipeline *line, ndbuf__converts_at place, int64_t number)
+/* Of the source's device if it fetches, else of the destination's; NULL: it needs none. Only one device sorts. */
+static const ndbuf_mem *scratch_for(const pipeline *line, bool fetches, int64_t number)
 {
-    return line->staging->converts_at == place ? &line->slots[number % NDBUF__STAGING_NSLOTS].scratch : NULL;
+    const ndbuf__staging *staging = line->staging;
+    bool needed = staging->sorts || staging->converts_at == (fetches ? NDBUF__CONVERTS_BEFORE : NDBUF__CONVERTS_BEHIND);
+    return needed ? &line->slots[number % NDBUF__STAGING_NSLOTS].scratch : NULL;
 }
 
 static ndbuf_status take_buffers(pipeline *line, ndbuf_error *err)
@@ -83,9 +85,10 @@ static ndbuf_status take_buffers(pipeline *line, ndbuf_error *err)
         if (staging->fetches && status == NDBUF_OK) {
             status = ndbuf__staging_take(line->owner, staging->box_nbytes, &line->slots[i].src, err);
         }
-        if (status == NDBUF_OK &&
-            (staging->converts_at == NDBUF__CONVERTS_BEFORE || staging->converts_at == NDBUF__CONVERTS_BEHIND)) {
-            const ndbuf_mem *mem = staging->converts_at == NDBUF__CONVERTS_BEFORE ? line->ends->src : line->ends->dst;
+        bool by_src = staging->converts_at == NDBUF__CONVERTS_BEFORE || (staging->sorts && staging->fetches);
+        bool by_dst = staging->converts_at == NDBUF__CONVERTS_BEHIND || (staging->sorts && staging->stores);
+        if (status == NDBUF_OK && (by_src || by_dst)) {
+            const ndbuf_mem *mem = by_src ? line->ends->src : line->ends->dst;
             status = ndbuf__scratch_take(mem->device, staging->box_nbytes, &line->slots[i].scratch, err);
         }
     }
@@ -164,8 +167,8 @@ static ndbuf_status fetch(pipeline *line, int64_t number, ndbuf_error *err)
     ndbuf_status status = await(line, line->fetch, reader, number - NDBUF__STAGING_NSLOTS, err);
     if (status == NDBUF_OK) {
         ndbuf__box_place(&box, line->staging, line->ends, number);
-        status = ndbuf__box_fetch(&box, src_buffer(line, number), scratch_for(line, NDBUF__CONVERTS_BEFORE, number),
-                                  line->fetch, &started, err);
+        status = ndbuf__box_fetch(&box, src_buffer(line, number), scratch_for(line, true, number), line->fetch,
+                                  &started, err);
     }
     return status == NDBUF_OK ? mark(line, STEP_FETCHED, number, err) : status;
 }
@@ -213,8 +216,8 @@ static ndbuf_status store(pipeline *line, int64_t number, ndbuf_error *err)
     ndbuf_status status = await(line, line->store, line->repacks ? STEP_REPACKED : STEP_FETCHED, number, err);
     if (status == NDBUF_OK) {
         ndbuf__box_place(&box, line->staging, line->ends, number);
-        status = ndbuf__box_store(&box, dst_buffer(line, number), scratch_for(line, NDBUF__CONVERTS_BEHIND, number),
-                                  line->store, &started, err);
+        status = ndbuf__box_store(&box, dst_buffer(line, number), scratch_for(line, false, number), line->store,
+                                  &started, err);
     }
     return status == NDBUF_OK ? mark(line, STEP_STORED, number, err) : status;
 }

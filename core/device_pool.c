@@ -82,7 +82,7 @@ void ndbuf__staging_give(ndbuf_device *device, ndbuf_mem *mem)
 ndbuf_status ndbuf__scratch_take(ndbuf_device *device, int64_t nbytes, ndbuf_mem *out_mem, ndbuf_error *err)
 {
     ndbuf__device_pool *pool = &device->core->pool;
-    return buffer_take(pool, &pool->scratch, device, "memory to convert in", nbytes, out_mem, err);
+    return buffer_take(pool, &pool->scratch, device, "memory to convert or sort in", nbytes, out_mem, err);
 }
 
 void ndbuf__scratch_give(ndbuf_mem *mem)

@@ -10,18 +10,19 @@
 /* -- the defaults -- */
 
 /* The host, and OpenCL on a CPU: measured with bench_transfer --rows on two virtual cores of an EPYC of Zen 5,
- * PoCL 3.1. OpenCL elsewhere, and CUDA: estimates put together from published figures until measured on a GPU. */
+ * PoCL 3.1. OpenCL elsewhere, and CUDA 9: fitted by 'ndbuf bench --calibrate' on an H200 with driver 580, whose OpenCL
+ * that is; peers and the older ones are estimates, put together from published figures. */
 static const ndbuf_link_costs defaults[] = {
     [NDBUF__LINK_HOST] = {20, 0, 0.5, 0.5, 20, 0},
     [NDBUF__LINK_OPENCL_CPU_LOCAL] = {1500, 45000, 2, 3, 18, 40000},
     [NDBUF__LINK_OPENCL_CPU_WRITE] = {1500, 45000, 2, 0, 18, 2500},
     [NDBUF__LINK_OPENCL_CPU_READ] = {1500, 45000, 2, 0, 18, 2500},
-    [NDBUF__LINK_OPENCL_LOCAL] = {1500, 45000, 2.5, 0.05, 10, 40000},
-    [NDBUF__LINK_OPENCL_HOST] = {1500, 45000, 2.5, 0, 10, 40000},
-    [NDBUF__LINK_CUDA_9_LOCAL] = {4000, 10000, 2.6, 0.02, 2500, 0},
-    [NDBUF__LINK_CUDA_9_PEER] = {5000, 10000, 2.6, 0.1, 100, 0},
-    [NDBUF__LINK_CUDA_9_PINNED] = {4000, 10000, 4, 0.1, 50, 0},
-    [NDBUF__LINK_CUDA_9_PAGEABLE] = {8000, 10000, 10, 0.1, 8, 0},
+    [NDBUF__LINK_OPENCL_LOCAL] = {9200, 6500, 0.17, 0.001, 2000, 40000},
+    [NDBUF__LINK_OPENCL_HOST] = {11600, 16400, 3.1, 0, 10.9, 40000},
+    [NDBUF__LINK_CUDA_9_LOCAL] = {3900, 5800, 0.17, 0.001, 2500, 0},
+    [NDBUF__LINK_CUDA_9_PEER] = {5000, 6000, 0.2, 0.1, 100, 0},
+    [NDBUF__LINK_CUDA_9_PINNED] = {2100, 5600, 1.2, 0.03, 57, 0},
+    [NDBUF__LINK_CUDA_9_PAGEABLE] = {4500, 4600, 4, 0.1, 16.7, 0},
     [NDBUF__LINK_CUDA_8_LOCAL] = {4500, 10000, 3, 0.04, 1300, 0},
     [NDBUF__LINK_CUDA_8_PEER] = {5500, 10000, 3, 0.2, 50, 0},
     [NDBUF__LINK_CUDA_8_PINNED] = {4500, 10000, 5, 0.2, 24, 0},

@@ -37,8 +37,8 @@ static void place_conversion(ndbuf__staging *staging, const ndbuf__plan_input *i
     }
 }
 
-/* Sorts axes by the strides of the side that lies on a device, largest first, so that boxes are whole pieces of it. */
-static void sort_for_device(ndbuf__copy_axes *axes, bool by_dst)
+/* Sorts axes by the strides of one side, largest first, so that boxes are whole pieces of it. */
+static void sort_axes(ndbuf__copy_axes *axes, bool by_dst)
 {
     for (int32_t k = 1; k < axes->ndim; k++) {
         int64_t extent = axes->shape[k];
@@ -86,6 +86,12 @@ static void staging_split(ndbuf__staging *staging, int64_t limit)
     }
 }
 
+/* The strides by which buffers are packed, of one device's side: its own, or the host's. */
+static const int64_t *packing_order(const ndbuf__staging *staging, const int64_t *strides)
+{
+    return !staging->sorts ? strides : staging->stores ? staging->axes.src_strides : staging->axes.dst_strides;
+}
+
 /* One box between a device's layout, where units have unit_nbytes bytes, and a packed buffer; axes that the device
  * repeats are left out. Returns the bytes in the buffer. */
 static int64_t box_axes(const ndbuf__staging *staging, const int64_t *strides, int64_t unit_nbytes,
@@ -99,7 +105,7 @@ static int64_t box_axes(const ndbuf__staging *staging, const int64_t *strides, i
     for (int32_t k = 0; k < axes->ndim; k++) {
         shape[k] = k < staging->split_axis ? 1 : k == staging->split_axis ? staging->split_count : axes->shape[k];
     }
-    ndbuf__copy_axes_pack(axes->ndim, shape, strides, unit_nbytes, packed, &nbytes);
+    ndbuf__copy_axes_pack(axes->ndim, shape, strides, packing_order(staging, strides), unit_nbytes, packed, &nbytes);
     for (int32_t k = 0; k < axes->ndim; k++) {
         if (strides[k] != 0) {
             ndbuf__copy_axes_append(out_axes, shape[k], strides[k], packed[k]);
@@ -109,8 +115,8 @@ static int64_t box_axes(const ndbuf__staging *staging, const int64_t *strides, i
 }
 
 /* The transfers of all boxes between a device's layout and packed buffers, for estimates; `local`, unless NULL: the
- * device converts what it packs, from or to packed_nbytes bytes a unit. Returns what they take by themselves, in ns;
- * < 0: there is no way. */
+ * device converts or sorts in scratch memory, from or to packed_nbytes bytes a unit. Returns what they take by
+ * themselves, in ns; < 0: there is no way. */
 static double add_device_cost(ndbuf__staging *staging, const int64_t *strides, int64_t unit_nbytes,
                               const ndbuf_copy_caps *caps, const ndbuf_copy_caps *local, int64_t packed_nbytes)
 {
@@ -118,9 +124,11 @@ static double add_device_cost(ndbuf__staging *staging, const int64_t *strides, i
     int64_t nbytes = box_axes(staging, strides, unit_nbytes, &box);
     double cost_ns = caps->wait_ns;
     if (local != NULL) {
-        box.convert = staging->axes.convert;
+        if (packed_nbytes != unit_nbytes) {
+            box.convert = staging->axes.convert;
+        }
         ndbuf__copy_axes_merge(&box);
-        cost_ns += ndbuf__transfer_by(NDBUF_ROUTE_STRIDED, &box, local).cost_ns;
+        cost_ns += ndbuf__transfer_choose(&box, local).cost_ns;
         staging->ncalls += staging->nboxes;
         box = (ndbuf__copy_axes){.unit_nbytes = nbytes / unit_nbytes * packed_nbytes};
     }
@@ -151,48 +159,93 @@ double ndbuf__host_cost(const ndbuf__copy_axes *axes, const ndbuf_copy_caps *hos
     return host->bytes_per_ns > 0 ? cost + ndbuf__copy_axes_traffic(axes) / host->bytes_per_ns : cost;
 }
 
-ndbuf_status ndbuf__staging_make(ndbuf__staging *out_staging, const ndbuf__plan_input *input,
-                                 const ndbuf__copy_axes *merged, ndbuf_error *err)
+/* What the host's part costs: between its side and packed buffers, or between two of them. */
+static double repack_cost(const ndbuf__staging *staging, const ndbuf__plan_input *input, const ndbuf__copy_axes *merged)
 {
-    ndbuf__staging *staging = out_staging;
-    int64_t limit = input->staging_nbytes;
-    staging->dst_suboffsets = input->dst.suboffsets;
-    staging->src_suboffsets = input->src.suboffsets;
-    staging->fetches = !input->src_is_host;
-    staging->stores = !input->dst_is_host;
+    const ndbuf__copy_axes *axes = &staging->axes;
+    if (merged == NULL || staging->fetches == staging->stores) {
+        /* The bytes of a unit that was cut stay together on the host. */
+        return ndbuf__host_cost(merged != NULL ? merged : axes, &input->host);
+    }
+    ndbuf__copy_axes host = *axes;
+    int64_t nbytes;
+    int64_t *packed = staging->stores ? host.dst_strides : host.src_strides;
+    const int64_t *strides = staging->stores ? axes->dst_strides : axes->src_strides;
+    if (staging->converts_at != NDBUF__CONVERTS_ON_HOST) {
+        host.convert = (ndbuf__convert){0};
+    }
+    host.unit_nbytes = staging->stores ? staging->dst_unit_nbytes : axes->unit_nbytes;
+    ndbuf__copy_axes_pack(axes->ndim, axes->shape, strides, packing_order(staging, strides),
+                          staging->stores ? staging->dst_unit_nbytes : staging->src_unit_nbytes, packed, &nbytes);
+    ndbuf__copy_axes_merge(&host);
+    return ndbuf__host_cost(&host, &input->host);
+}
+
+/* Cuts the copy into boxes, and estimates what they cost. */
+static ndbuf_status staging_cut(ndbuf__staging *staging, const ndbuf__plan_input *input, const ndbuf__copy_axes *merged,
+                                ndbuf_error *err)
+{
     staging->ncalls = 0;
     staging->nrows = 0;
     if (merged != NULL) {
-        staging->axes = *merged;
-        if (merged->unit_nbytes > limit && !ndbuf__converts(&merged->convert)) {
-            ndbuf__copy_axes_append(&staging->axes, merged->unit_nbytes, 1, 1);
-            staging->axes.unit_nbytes = 1;
-        }
-        sort_for_device(&staging->axes, staging->stores);
-    } else {
-        ndbuf__plan_input_axes(input, &staging->axes);
+        sort_axes(&staging->axes, staging->stores != staging->sorts);
     }
-    place_conversion(staging, input);
-    staging_split(staging, limit);
-    /* The bytes of a unit that was cut stay together on the host. */
-    const ndbuf__copy_axes *on_host = merged != NULL ? merged : &staging->axes;
-    double costs[3] = {ndbuf__host_cost(on_host, &input->host), 0, 0};
+    staging_split(staging, input->staging_nbytes);
+    double costs[3] = {repack_cost(staging, input, merged), 0, 0};
     if (staging->fetches) {
-        bool converts = staging->converts_at == NDBUF__CONVERTS_BEFORE;
+        bool local = staging->sorts || staging->converts_at == NDBUF__CONVERTS_BEFORE;
         costs[1] = add_device_cost(staging, staging->axes.src_strides, ndbuf__copy_axes_src_unit(&staging->axes),
-                                   &input->fetch, converts ? &input->src_local : NULL, staging->src_unit_nbytes);
+                                   &input->fetch, local ? &input->src_local : NULL, staging->src_unit_nbytes);
         if (costs[1] < 0) {
             return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "the source's device cannot copy to the host");
         }
     }
     if (staging->stores) {
-        bool converts = staging->converts_at == NDBUF__CONVERTS_BEHIND;
+        bool local = staging->sorts || staging->converts_at == NDBUF__CONVERTS_BEHIND;
         costs[2] = add_device_cost(staging, staging->axes.dst_strides, staging->axes.unit_nbytes, &input->store,
-                                   converts ? &input->dst_local : NULL, staging->dst_unit_nbytes);
+                                   local ? &input->dst_local : NULL, staging->dst_unit_nbytes);
         if (costs[2] < 0) {
             return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "the destination's device cannot copy from the host");
         }
     }
     staging->cost_ns = pipelined_cost(costs, staging->nboxes);
     return NDBUF_OK;
+}
+
+/* Whether the device could bring a box into its layout. */
+static bool can_sort(const ndbuf__staging *staging, const ndbuf__plan_input *input)
+{
+    const ndbuf_copy_caps *local = staging->stores ? &input->dst_local : &input->src_local;
+    return staging->stores != staging->fetches && staging->axes.ndim > 0 &&
+           (local->flags & NDBUF_CAN_COPY_STRIDED) != 0;
+}
+
+ndbuf_status ndbuf__staging_make(ndbuf__staging *out_staging, const ndbuf__plan_input *input,
+                                 const ndbuf__copy_axes *merged, ndbuf_error *err)
+{
+    ndbuf__staging *staging = out_staging;
+    staging->dst_suboffsets = input->dst.suboffsets;
+    staging->src_suboffsets = input->src.suboffsets;
+    staging->fetches = !input->src_is_host;
+    staging->stores = !input->dst_is_host;
+    staging->sorts = false;
+    if (merged != NULL) {
+        staging->axes = *merged;
+        if (merged->unit_nbytes > input->staging_nbytes && !ndbuf__converts(&merged->convert)) {
+            ndbuf__copy_axes_append(&staging->axes, merged->unit_nbytes, 1, 1);
+            staging->axes.unit_nbytes = 1;
+        }
+    } else {
+        ndbuf__plan_input_axes(input, &staging->axes);
+    }
+    place_conversion(staging, input);
+    ndbuf_status status = staging_cut(staging, input, merged, err);
+    if (status == NDBUF_OK && merged != NULL && can_sort(staging, input)) {
+        ndbuf__staging sorting = *staging;
+        sorting.sorts = true;
+        if (staging_cut(&sorting, input, merged, NULL) == NDBUF_OK && sorting.cost_ns < staging->cost_ns) {
+            *staging = sorting;
+        }
+    }
+    return status;
 }

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cuda/cuda_backend.h"
 
-#include <string.h>
-
 #include "backends/kernels/kernel_plan.h"
 
-/* Copies between strided device memory and a run of pinned memory take device memory of this size for a moment.
- * Smaller and larger ones are left to a kernel that goes over the bus by itself: one call instead of four, and no
- * more memory than this. Estimates until measured on a GPU. */
-#define CUDA_MIN_TEMPORARY_NBYTES ((int64_t)64 << 10)
+/* How kernels do over the bus was measured on an H200. Units of 4, 8 and 16 bytes go as fast as a plain copy. Others do
+ * not: from this size on, between strided device memory and a run of pinned memory, it is better to let the run cross
+ * the bus as it is, and to give the kernel device memory for a moment, in pieces of at most the second size. */
+#define CUDA_MIN_TEMPORARY_NBYTES ((int64_t)128 << 10)
 #define CUDA_MAX_TEMPORARY_NBYTES ((int64_t)32 << 20)
 
-/* A kernel that writes shorter runs than this into host memory, with gaps, waits for each of them: on an H200 2 ns for
- * 4 bytes, which the copy engine writes as rows in 0.16 ns. */
-#define CUDA_MIN_HOST_ROW_NBYTES 64
+/* Runs shorter than this that a kernel writes into host memory, with gaps, take 2 ns each; more than this many are left
+ * to the host, which spreads a packed copy faster. */
+#define CUDA_MIN_HOST_RUN_NBYTES 64
+#define CUDA_MAX_HOST_RUNS 32768
 
 static const cuda_device *device_of(const ndbuf_queue *queue)
 {
@@ -78,12 +77,11 @@ static ndbuf_status copy_by_kernel(const ndbuf_queue *queue, const ndbuf_strided
     return launch(queue, &plan, dst, src, err);
 }
 
-/* The bytes of a box; more than a temporary can have: too many to count. */
 static int64_t box_nbytes(const ndbuf_strided *box)
 {
     int64_t nbytes = box->unit_nbytes;
-    for (int32_t k = 0; k < box->ndim && nbytes <= CUDA_MAX_TEMPORARY_NBYTES; k++) {
-        nbytes = box->shape[k] > CUDA_MAX_TEMPORARY_NBYTES ? INT64_MAX : nbytes * box->shape[k];
+    for (int32_t k = 0; k < box->ndim; k++) {
+        nbytes *= box->shape[k];
     }
     return nbytes;
 }
@@ -110,83 +108,42 @@ static bool is_host(const ndbuf_mem *mem)
     return ndbuf_cuda__is_own(mem->device) && ((const cuda_place *)mem->device)->kind == CUDA_KIND_HOST;
 }
 
-/* A copy between strided device memory and pinned memory that is one run, or rows of a rectangle that a kernel would
- * write badly: these cross the bus as they are, and the kernel works between device memory and a temporary, all in the
- * order of the stream. */
+/* Whether a kernel does well by itself with pinned memory in one run. */
+static bool is_wide(int64_t unit_nbytes)
+{
+    return unit_nbytes >= 4 && (unit_nbytes & (unit_nbytes - 1)) == 0;
+}
+
+/* Whether a kernel would write the host's memory in too many short runs. */
+static bool is_written_badly(const ndbuf_strided *box)
+{
+    int64_t run = box->unit_nbytes;
+    int32_t k = box->ndim;
+    if (!is_host(box->dst.mem)) {
+        return false;
+    }
+    for (; k > 0 && box->dst.strides[k - 1] == run; k--) {
+        run *= box->shape[k - 1];
+    }
+    return k > 0 && run < CUDA_MIN_HOST_RUN_NBYTES && box_nbytes(box) / run > CUDA_MAX_HOST_RUNS;
+}
+
+/* A copy between pinned memory in one run and strided device memory: the run crosses the bus as it is, and the kernel
+ * works between device memory and a temporary, all in the order of the stream. */
 typedef struct cuda_relay {
     ndbuf__kernel_launch plan;
-    ndbuf_mem temporary;
-    ndbuf_rect crossing; /* between the temporary and the pinned memory */
+    void *temporary;
+    int64_t nbytes;
     bool to_device;
 } cuda_relay;
 
-/* Sets the rows of a rectangle to those of the destination, and its source to the same rows packed. False: the
- * destination is no rectangle that CUDA knows. */
-static bool rows_of_dst(const ndbuf_strided *box, int64_t max_pitch, ndbuf_rect *rect)
-{
-    const int64_t *strides = box->dst.strides;
-    int32_t k = box->ndim;
-    int64_t row = box->unit_nbytes;
-    for (; k > 0 && strides[k - 1] == row; k--) {
-        row *= box->shape[k - 1];
-    }
-    int64_t pitch = k > 0 ? strides[k - 1] : row;
-    int64_t nrows = 1;
-    for (; k > 0 && strides[k - 1] == pitch * nrows; k--) {
-        nrows *= box->shape[k - 1];
-    }
-    int64_t slice_pitch = k > 0 ? strides[k - 1] : pitch * nrows;
-    int64_t nslices = 1;
-    for (; k > 0 && strides[k - 1] == slice_pitch * nslices; k--) {
-        nslices *= box->shape[k - 1];
-    }
-    rect->dst.row_pitch = pitch;
-    rect->dst.slice_pitch = slice_pitch;
-    rect->src.row_pitch = row;
-    rect->src.slice_pitch = row * nrows;
-    rect->row_nbytes = row;
-    rect->nrows = nrows;
-    rect->nslices = nslices;
-    return k == 0 && pitch <= max_pitch && slice_pitch % pitch == 0 && slice_pitch / pitch >= nrows;
-}
-
-/* Whether a kernel would write a destination on the host badly; then *out_rect has its rows. */
-static bool is_written_badly(const ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_rect *out_rect)
-{
-    return is_host(box->dst.mem) && rows_of_dst(box, device_of(queue)->traits.max_pitch, out_rect) &&
-           out_rect->nrows > 1 && out_rect->row_nbytes < CUDA_MIN_HOST_ROW_NBYTES;
-}
-
-/* The crossing of a copy for which there shall be a relay; its side of the temporary lacks the memory. False: the copy
- * is better done otherwise. */
-static bool relay_crossing(const ndbuf_queue *queue, const ndbuf_strided *box, bool to_device, int64_t nbytes,
-                           ndbuf_rect *out_rect)
-{
-    *out_rect = (ndbuf_rect){.dst = {.mem = box->dst.mem, .offset = box->dst.offset},
-                             .src = {.mem = box->src.mem, .offset = box->src.offset},
-                             .row_nbytes = nbytes,
-                             .nrows = 1,
-                             .nslices = 1};
-    return nbytes >= CUDA_MIN_TEMPORARY_NBYTES && nbytes <= CUDA_MAX_TEMPORARY_NBYTES &&
-           (is_packed(box, to_device ? &box->src : &box->dst) ||
-            (!to_device && is_written_badly(queue, box, out_rect)));
-}
-
 static ndbuf_status relay_plan(const ndbuf_queue *queue, const ndbuf_strided *box, cuda_relay *relay, ndbuf_error *err)
 {
-    int64_t packed[NDK_MAX_NDIM];
+    ndbuf_mem temporary = {.device = queue->device, .handle = relay->temporary, .nbytes = (size_t)relay->nbytes};
     ndbuf_strided inner = *box;
     ndbuf_copy_side *side = relay->to_device ? &inner.src : &inner.dst;
-    side->mem = &relay->temporary;
+    side->mem = &temporary;
     side->offset = 0;
-    if (!relay->to_device && box->ndim <= NDK_MAX_NDIM) { /* the same order without gaps */
-        int64_t stride = box->unit_nbytes;
-        for (int32_t k = box->ndim - 1; k >= 0; k--) {
-            packed[k] = stride;
-            stride *= box->shape[k];
-        }
-        side->strides = packed;
-    }
     if (!ndbuf__kernel_plan_copy(&inner, (uintptr_t)inner.dst.mem->handle, (uintptr_t)inner.src.mem->handle,
                                  (uint32_t)device_of(queue)->traits.max_group_nitems, &relay->plan)) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "no kernel copies %d axes", (int)box->ndim);
@@ -194,22 +151,17 @@ static ndbuf_status relay_plan(const ndbuf_queue *queue, const ndbuf_strided *bo
     return NDBUF_OK;
 }
 
-static ndbuf_status relay_run(ndbuf_queue *queue, const ndbuf_strided *box, cuda_relay *relay, ndbuf_error *err)
+static ndbuf_status relay_run(const ndbuf_queue *queue, const ndbuf_strided *box, cuda_relay *relay, ndbuf_error *err)
 {
-    void *temporary = relay->temporary.handle;
+    const cuda_api *api = device_of(queue)->place.api;
+    void *temporary = relay->temporary;
     ndbuf_status status = relay_plan(queue, box, relay, err);
     if (status != NDBUF_OK) {
         return status;
     }
-    ndbuf_rect_side *near = relay->to_device ? &relay->crossing.dst : &relay->crossing.src;
-    near->mem = &relay->temporary;
-    near->offset = 0;
-    if (!relay->to_device) {
-        status = launch(queue, &relay->plan, temporary, box->src.mem->handle, err);
-        return status == NDBUF_OK ? ndbuf_cuda__copy_rect(queue, &relay->crossing, err) : status;
-    }
-    status = ndbuf_cuda__copy_rect(queue, &relay->crossing, err);
-    if (status == NDBUF_OK) {
+    if (relay->to_device) {
+        const char *run = (const char *)box->src.mem->handle + box->src.offset;
+        CUDA_TRY(api->cudaMemcpyAsync(temporary, run, (size_t)relay->nbytes, cudaMemcpyDefault, queue->native), err);
         status = launch(queue, &relay->plan, box->dst.mem->handle, temporary, err);
         if (status == NDBUF_ERR_UNSUPPORTED) { /* the stream reads the run: it is too late for another route */
             status = NDBUF_ERR_DEVICE;
@@ -217,69 +169,82 @@ static ndbuf_status relay_run(ndbuf_queue *queue, const ndbuf_strided *box, cuda
                 err->status = NDBUF_ERR_DEVICE;
             }
         }
+        return status;
+    }
+    status = launch(queue, &relay->plan, temporary, box->src.mem->handle, err);
+    if (status == NDBUF_OK) {
+        char *run = (char *)box->dst.mem->handle + box->dst.offset;
+        status = CUDA_STATUS(
+            api->cudaMemcpyAsync(run, temporary, (size_t)relay->nbytes, cudaMemcpyDefault, queue->native), err);
     }
     return status;
 }
 
-/* Whether a relay can be had for this copy; then its temporary is there. In a graph that is being captured there is
- * none: the allocation would become part of it. */
-static bool relay_begin(const ndbuf_queue *queue, const ndbuf_strided *box, cuda_relay *out_relay)
+static bool is_capturing(const ndbuf_queue *queue)
+{
+    const cuda_api *api = device_of(queue)->place.api;
+    enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusActive;
+    cudaError_t code = api->cudaStreamIsCapturing(queue->native, &capture);
+    if (code != cudaSuccess) {
+        api->cudaGetLastError();
+    }
+    return code != cudaSuccess || capture != cudaStreamCaptureStatusNone;
+}
+
+/* By a relay, if memory for its temporary can be had, else by a kernel over the bus. */
+static ndbuf_status copy_by_relay(const ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err)
 {
     const cuda_device *device = device_of(queue);
     const cuda_api *api = device->place.api;
-    bool to_device = is_host(box->src.mem);
-    int64_t nbytes = box_nbytes(box);
-    void *temporary = NULL;
-    enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusActive;
-    if (device->pool == NULL || is_host(box->dst.mem) == to_device ||
-        !relay_crossing(queue, box, to_device, nbytes, &out_relay->crossing)) {
-        return false;
-    }
-    if (api->cudaStreamIsCapturing(queue->native, &capture) != cudaSuccess || capture != cudaStreamCaptureStatusNone ||
-        api->cudaMallocFromPoolAsync(&temporary, (size_t)nbytes, device->pool, queue->native) != cudaSuccess) {
+    cuda_relay relay = {.nbytes = box_nbytes(box), .to_device = is_host(box->src.mem)};
+    if (relay.nbytes > CUDA_MAX_TEMPORARY_NBYTES ||
+        api->cudaMallocFromPoolAsync(&relay.temporary, (size_t)relay.nbytes, device->pool, queue->native) !=
+            cudaSuccess) {
         api->cudaGetLastError();
-        return false;
-    }
-    out_relay->temporary = (ndbuf_mem){.device = queue->device, .handle = temporary, .nbytes = (size_t)nbytes};
-    out_relay->to_device = to_device;
-    return true;
-}
-
-static ndbuf_status enqueue_whole(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err)
-{
-    const cuda_api *api = device_of(queue)->place.api;
-    cuda_relay relay;
-    if (!relay_begin(queue, box, &relay)) {
         return copy_by_kernel(queue, box, err);
     }
     ndbuf_status status = relay_run(queue, box, &relay, err);
-    CUDA_UNDO(api->cudaFreeAsync(relay.temporary.handle, queue->native));
+    CUDA_UNDO(api->cudaFreeAsync(relay.temporary, queue->native));
     return status;
 }
 
-/* What needs a relay and is too large for one goes in pieces, along its first axis. */
-static ndbuf_status enqueue_strided(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err)
+/* In pieces of which each is a run of pinned memory, along the outermost axis of that side. */
+static ndbuf_status copy_by_relays(const ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err)
 {
-    ndbuf_rect rect;
-    if (box_nbytes(box) <= CUDA_MAX_TEMPORARY_NBYTES || box->ndim > NDK_MAX_NDIM || is_host(box->src.mem) ||
-        !is_written_badly(queue, box, &rect)) {
-        return enqueue_whole(queue, box, err);
-    }
     int64_t shape[NDK_MAX_NDIM];
+    const int64_t *strides = is_host(box->src.mem) ? box->src.strides : box->dst.strides;
     ndbuf_strided piece = *box;
-    memcpy(shape, box->shape, (size_t)box->ndim * sizeof(shape[0]));
-    piece.shape = shape;
-    shape[0] = 1;
-    int64_t nbytes = box_nbytes(&piece);
-    int64_t most = nbytes < CUDA_MAX_TEMPORARY_NBYTES ? CUDA_MAX_TEMPORARY_NBYTES / nbytes : 1;
     ndbuf_status status = NDBUF_OK;
-    for (int64_t i = 0; i < box->shape[0] && status == NDBUF_OK; i += most) {
-        shape[0] = box->shape[0] - i < most ? box->shape[0] - i : most;
-        piece.dst.offset = box->dst.offset + i * box->dst.strides[0];
-        piece.src.offset = box->src.offset + i * box->src.strides[0];
-        status = enqueue_whole(queue, &piece, err);
+    int32_t axis = 0;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        shape[k] = box->shape[k];
+        axis = strides[k] > strides[axis] ? k : axis;
+    }
+    int64_t slice_nbytes = box_nbytes(box) / shape[axis];
+    int64_t most = slice_nbytes < CUDA_MAX_TEMPORARY_NBYTES ? CUDA_MAX_TEMPORARY_NBYTES / slice_nbytes : 1;
+    piece.shape = shape;
+    for (int64_t i = 0; i < box->shape[axis] && status == NDBUF_OK; i += most) {
+        shape[axis] = box->shape[axis] - i < most ? box->shape[axis] - i : most;
+        piece.dst.offset = box->dst.offset + i * box->dst.strides[axis];
+        piece.src.offset = box->src.offset + i * box->src.strides[axis];
+        status = copy_by_relay(queue, &piece, err);
     }
     return status;
+}
+
+/* A graph that is being captured takes kernels alone: temporaries would become part of it, and the host cannot. */
+static ndbuf_status enqueue_strided(const ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err)
+{
+    bool to_device = is_host(box->src.mem);
+    if (is_written_badly(box) && !is_capturing(queue)) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "a kernel would write host memory in %lld runs of a few bytes",
+                          (long long)(box_nbytes(box) / box->unit_nbytes));
+    }
+    bool by_relay = to_device != is_host(box->dst.mem) && device_of(queue)->pool != NULL &&
+                    !is_wide(box->unit_nbytes) && box->ndim > 0 && box->ndim <= NDK_MAX_NDIM &&
+                    box_nbytes(box) >= CUDA_MIN_TEMPORARY_NBYTES && is_packed(box, to_device ? &box->src : &box->dst) &&
+                    !is_capturing(queue);
+    return by_relay ? copy_by_relays(queue, box, err) : copy_by_kernel(queue, box, err);
 }
 
 ndbuf_status ndbuf_cuda__copy_strided(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err)

@@ -5,29 +5,38 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/storage_core.h"
 #include "tests/support/device_copy.h"
 
 #define ROWS 300
 #define COLUMNS 400
 
-/* A matrix of floats on each side, one of them transposed: what only kernels do well. */
+/* Of a size that kernels do not read and write at once. */
+typedef struct matrix_item {
+    uint16_t row;
+    uint16_t column;
+    uint16_t third;
+} matrix_item;
+
+/* A matrix on each side, one of them transposed: what only kernels do well. */
 typedef struct matrix_copy {
-    ndbuf_mem matrix; /* ROWS * COLUMNS, in rows */
-    ndbuf_mem turned; /* COLUMNS * ROWS, in rows */
-    float *values;    /* of the matrix */
-    float *expected;  /* of the other */
+    ndbuf_mem matrix;      /* ROWS * COLUMNS, in rows */
+    ndbuf_mem turned;      /* COLUMNS * ROWS, in rows */
+    matrix_item *values;   /* of the matrix */
+    matrix_item *expected; /* of the other */
 } matrix_copy;
 
 static void matrix_init(matrix_copy *copy, ndbuf_device *matrix_device, ndbuf_device *turned_device)
 {
-    size_t nbytes = ROWS * COLUMNS * sizeof(float);
+    size_t nbytes = ROWS * COLUMNS * sizeof(matrix_item);
     copy->values = malloc(nbytes);
     copy->expected = malloc(nbytes);
     assert_non_null(copy->values);
     assert_non_null(copy->expected);
     for (int r = 0; r < ROWS; r++) {
         for (int c = 0; c < COLUMNS; c++) {
-            copy->values[r * COLUMNS + c] = copy->expected[c * ROWS + r] = (float)(r * 1000 + c);
+            const matrix_item item = {(uint16_t)r, (uint16_t)c, 12345};
+            copy->values[r * COLUMNS + c] = copy->expected[c * ROWS + r] = item;
         }
     }
     copy->matrix = cuda_fixture_mem(matrix_device, copy->values, nbytes);
@@ -49,13 +58,13 @@ static void matrix_check_and_clear(matrix_copy *copy)
 static ndbuf_status enqueue_turn(const matrix_copy *copy, int64_t ncolumns, ndbuf_queue *queue, ndbuf_error *err)
 {
     const int64_t shape[2] = {ncolumns, ROWS};
-    const int64_t dst_strides[2] = {ROWS * sizeof(float), sizeof(float)};
-    const int64_t src_strides[2] = {sizeof(float), COLUMNS * sizeof(float)};
+    const int64_t dst_strides[2] = {ROWS * sizeof(matrix_item), sizeof(matrix_item)};
+    const int64_t src_strides[2] = {sizeof(matrix_item), COLUMNS * sizeof(matrix_item)};
     const ndbuf_strided box = {.dst = {.mem = &copy->turned, .strides = dst_strides},
                                .src = {.mem = &copy->matrix, .strides = src_strides},
                                .ndim = 2,
                                .shape = shape,
-                               .unit_nbytes = sizeof(float)};
+                               .unit_nbytes = sizeof(matrix_item)};
     return queue->device->ops->copy_strided(queue, &box, err);
 }
 
@@ -105,68 +114,124 @@ static void test_a_run_of_pinned_memory_goes_through_memory_of_the_device_for_a_
     ndbuf_device_close(device);
 }
 
-/* Boxes of units of 4 bytes with gaps between them in the destination: one level of rows, two, three; and one that is
- * larger than a temporary. */
-static void test_short_rows_of_pinned_memory_are_written_by_rectangles(void **state)
+/* More than a temporary holds: 9 rows of which every second item is on the device. */
+static void test_a_large_run_of_pinned_memory_goes_in_pieces(void **state)
 {
     (void)state;
-    static const struct {
-        int32_t ndim;
-        int64_t shape[4];
-        int64_t dst_strides[4]; /* in units */
-        const char *call;       /* NULL: no relay */
-        int64_t ncalls;
-    } cases[] = {
-        {1, {20000}, {2}, "cudaMemcpy2DAsync", 1},
-        {2, {100, 200}, {402, 2}, "cudaMemcpy3DAsync", 1},
-        {2, {200, 100}, {201, 2}, NULL, 0}, /* no whole number of rows apart */
-        {3, {10, 50, 60}, {15000, 240, 2}, NULL, 0},
-        {3, {10, 50, 60}, {6000, 120, 2}, "cudaMemcpy2DAsync", 1}, /* all of it equally far apart */
-        {2, {9, 1 << 20}, {1 << 21, 2}, "cudaMemcpy2DAsync", 2},
-    };
+    enum { NROWS = 9, ROW_NITEMS = 700000, NITEMS = NROWS * ROW_NITEMS };
+    const int64_t shape[2] = {NROWS, ROW_NITEMS};
+    const int64_t packed_strides[2] = {ROW_NITEMS * sizeof(matrix_item), sizeof(matrix_item)};
+    const int64_t spread_strides[2] = {2 * ROW_NITEMS * sizeof(matrix_item) + 6, 2 * sizeof(matrix_item)};
+    size_t nbytes = NITEMS * sizeof(matrix_item);
     ndbuf_device *device = cuda_fixture_open("cuda:0");
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        int64_t strides[2][4];
-        int64_t nitems = 1;
-        int64_t end = 0;
-        for (int32_t k = cases[i].ndim - 1; k >= 0; k--) {
-            strides[0][k] = cases[i].dst_strides[k] * 4;
-            strides[1][k] = nitems * 4;
-            nitems *= cases[i].shape[k];
-            end += (cases[i].shape[k] - 1) * cases[i].dst_strides[k];
-        }
-        uint32_t *values = calloc((size_t)end + 1, 4);
-        uint32_t *expected = calloc((size_t)end + 1, 4);
-        assert_non_null(values);
-        assert_non_null(expected);
-        ndbuf_mem dst = cuda_fixture_mem(device->staging, values, ((size_t)end + 1) * 4);
-        for (int64_t n = 0; n < nitems; n++) {
-            int64_t place = 0;
-            int64_t rest = n;
-            values[n] = (uint32_t)n + 1;
-            for (int32_t k = cases[i].ndim - 1; k >= 0; k--) {
-                place += rest % cases[i].shape[k] * cases[i].dst_strides[k];
-                rest /= cases[i].shape[k];
-            }
-            expected[place] = values[n];
-        }
-        ndbuf_mem src = cuda_fixture_mem(device, values, (size_t)nitems * 4);
-        const ndbuf_strided box = {.dst = {.mem = &dst, .strides = strides[0]},
-                                   .src = {.mem = &src, .strides = strides[1]},
-                                   .ndim = cases[i].ndim,
-                                   .shape = cases[i].shape,
-                                   .unit_nbytes = 4};
-        const char *call = cases[i].call != NULL ? cases[i].call : "cudaMallocFromPoolAsync";
-        int64_t ncalls = cudasim_ncalls(call);
-        ASSERT_OK(device->ops->copy_strided(device->default_queue, &box, err));
-        assert_int_equal(cudasim_ncalls(call) - ncalls, cases[i].ncalls);
-        ASSERT_OK(device->ops->queue_wait(device->default_queue, err));
-        test_assert_bytes_equal("short rows", dst.host_address, expected, dst.nbytes);
-        device->ops->mem_free(&src);
-        dst.device->ops->mem_free(&dst);
-        free(values);
-        free(expected);
+    uint8_t *values = malloc(nbytes);
+    assert_non_null(values);
+    for (size_t i = 0; i < nbytes; i++) {
+        values[i] = (uint8_t)(i * 7 + i / 1000);
     }
+    ndbuf_mem packed = cuda_fixture_mem(device->staging, values, nbytes);
+    ndbuf_mem spread = {0};
+    ASSERT_OK(device->ops->mem_alloc(device, 2 * nbytes + 6 * NROWS, 64, &spread, err));
+    for (int to_device = 1; to_device >= 0; to_device--) {
+        const ndbuf_copy_side host = {.mem = &packed, .strides = packed_strides};
+        const ndbuf_copy_side there = {.mem = &spread, .strides = spread_strides};
+        const ndbuf_strided box = {.dst = to_device ? there : host,
+                                   .src = to_device ? host : there,
+                                   .ndim = 2,
+                                   .shape = shape,
+                                   .unit_nbytes = sizeof(matrix_item)};
+        int64_t ncopies = cudasim_ncalls("cudaMemcpyAsync");
+        ASSERT_OK(device->ops->copy_strided(device->default_queue, &box, err));
+        assert_int_equal(cudasim_ncalls("cudaMemcpyAsync") - ncopies, 2);
+        ASSERT_OK(device->ops->queue_wait(device->default_queue, err));
+        if (to_device) {
+            memset(packed.host_address, 0, nbytes);
+        }
+    }
+    test_assert_bytes_equal("there and back", packed.host_address, values, nbytes);
+    device->ops->mem_free(&spread);
+    packed.device->ops->mem_free(&packed);
+    ndbuf_device_close(device);
+    free(values);
+}
+
+static void test_units_that_kernels_know_go_over_the_bus_by_themselves(void **state)
+{
+    (void)state;
+    ndbuf_device *device = cuda_fixture_open("cuda:0");
+    enum { NITEMS = 200000 };
+    const int64_t shape[1] = {NITEMS};
+    const int64_t packed_strides[1] = {4};
+    const int64_t spread_strides[1] = {8};
+    uint32_t *values = calloc(2 * NITEMS, 4);
+    assert_non_null(values);
+    for (uint32_t i = 0; i < NITEMS; i++) {
+        values[i] = i * 2654435761u;
+    }
+    ndbuf_mem packed = cuda_fixture_mem(device->staging, values, NITEMS * 4);
+    ndbuf_mem spread = cuda_fixture_mem(device, values, 2 * NITEMS * 4);
+    ndbuf_strided box = {.dst = {.mem = &spread, .strides = spread_strides},
+                         .src = {.mem = &packed, .strides = packed_strides},
+                         .ndim = 1,
+                         .shape = shape,
+                         .unit_nbytes = 4};
+    int64_t ncopies = cudasim_ncalls("cudaMemcpyAsync");
+    ASSERT_OK(device->ops->copy_strided(device->default_queue, &box, err));
+    ASSERT_OK(device->ops->queue_wait(device->default_queue, err));
+    memset(packed.host_address, 0, NITEMS * 4);
+    box.dst = (ndbuf_copy_side){.mem = &packed, .strides = packed_strides};
+    box.src = (ndbuf_copy_side){.mem = &spread, .strides = spread_strides};
+    ASSERT_OK(device->ops->copy_strided(device->default_queue, &box, err));
+    assert_int_equal(cudasim_ncalls("cudaMemcpyAsync"), ncopies);
+    ASSERT_OK(device->ops->queue_wait(device->default_queue, err));
+    test_assert_bytes_equal("there and back", packed.host_address, values, NITEMS * 4);
+    device->ops->mem_free(&spread);
+    packed.device->ops->mem_free(&packed);
+    ndbuf_device_close(device);
+    free(values);
+}
+
+/* Every second item of pinned memory: a kernel would write 4 bytes at a time. */
+static void test_short_runs_of_pinned_memory_are_left_to_the_host(void **state)
+{
+    (void)state;
+    static const int64_t counts[] = {32768, 32769};
+    const ndbuf_slice second = {.step = 2, .given = NDBUF_SLICE_STEP};
+    ndbuf_device *device = cuda_fixture_open("cuda:0");
+    ndbuf_device *pinned = cuda_fixture_open("cuda_host:0");
+    ndbuf_format *format = test_format(4);
+    for (int i = 0; i < 2; i++) {
+        const int64_t twice = 2 * counts[i];
+        const int64_t strides[1] = {4};
+        const int64_t spread_strides[1] = {8};
+        ndbuf_view all = {0};
+        ndbuf_view spread = {0};
+        ndbuf_view there = {0};
+        ASSERT_OK(ndbuf_view_create(&all, pinned, format, 1, &twice, err));
+        ASSERT_OK(ndbuf_view_slice(&all, 0, &second, &spread, err));
+        ASSERT_OK(ndbuf_view_create(&there, device, format, 1, &counts[i], err));
+        const uint32_t item = 0x01020304;
+        ASSERT_OK(ndbuf_fill(&there, &item, sizeof(item), NULL, err));
+        const ndbuf_strided box = {.dst = {.mem = &all.storage->mem, .strides = spread_strides},
+                                   .src = {.mem = &there.storage->mem, .strides = strides},
+                                   .ndim = 1,
+                                   .shape = &counts[i],
+                                   .unit_nbytes = 4};
+        uint32_t *items = all.storage->mem.host_address;
+        memset(items, 0, (size_t)all.nbytes);
+        ndbuf_status status = device->ops->copy_strided(device->default_queue, &box, NULL);
+        assert_int_equal(status, i == 0 ? NDBUF_OK : NDBUF_ERR_UNSUPPORTED);
+        ASSERT_OK(device->ops->queue_wait(device->default_queue, err));
+        ASSERT_OK(ndbuf_copy(&spread, &there, NULL, err));
+        for (int64_t k = 0; k < twice; k++) {
+            assert_int_equal(items[k], k % 2 == 0 ? item : 0);
+        }
+        ndbuf_view_release(&all);
+        ndbuf_view_release(&spread);
+        ndbuf_view_release(&there);
+    }
+    ndbuf_format_release(format);
+    ndbuf_device_close(pinned);
     ndbuf_device_close(device);
 }
 
@@ -180,7 +245,7 @@ static void test_pinned_memory_in_several_runs_is_read_where_it_is(void **state)
     ASSERT_OK(enqueue_turn(&copy, COLUMNS - 100, device->default_queue, err));
     assert_int_equal(cudasim_ncalls("cudaMemcpyAsync"), ncopies);
     ASSERT_OK(device->ops->queue_wait(device->default_queue, err));
-    memset(copy.expected + (ptrdiff_t)(COLUMNS - 100) * ROWS, 0, 100 * ROWS * sizeof(float));
+    memset(copy.expected + (ptrdiff_t)(COLUMNS - 100) * ROWS, 0, 100 * ROWS * sizeof(matrix_item));
     matrix_check_and_clear(&copy);
     ndbuf_device_close(device);
 }
@@ -314,7 +379,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CUDA_TEST(test_a_transpose_between_any_two_places_that_kernels_reach),
         CUDA_TEST(test_a_run_of_pinned_memory_goes_through_memory_of_the_device_for_a_moment),
-        CUDA_TEST(test_short_rows_of_pinned_memory_are_written_by_rectangles),
+        CUDA_TEST(test_a_large_run_of_pinned_memory_goes_in_pieces),
+        CUDA_TEST(test_units_that_kernels_know_go_over_the_bus_by_themselves),
+        CUDA_TEST(test_short_runs_of_pinned_memory_are_left_to_the_host),
         CUDA_TEST(test_pinned_memory_in_several_runs_is_read_where_it_is),
         CUDA_TEST(test_without_code_for_the_device_copies_go_through_the_host),
         CUDA_TEST(test_memory_that_kernels_do_not_reach_is_left_to_others),

@@ -10,7 +10,7 @@
 /* Tests of the tests: faults that a backend could have are planted in the simulator, and must be noticed, by its checks
  * or in the bytes. Without them nothing is. */
 
-enum { ROWS = 200, COLUMNS = 300, NBYTES = ROWS * COLUMNS * 4 };
+enum { ROWS = 200, COLUMNS = 300, ITEM_NBYTES = 6, NBYTES = ROWS * COLUMNS * ITEM_NBYTES };
 
 typedef struct planted_views {
     ndbuf_view source; /* on the host, turned */
@@ -18,21 +18,21 @@ typedef struct planted_views {
     ndbuf_view back;
 } planted_views;
 
-static void views_open(planted_views *views, ndbuf_device *device)
+static void views_open(planted_views *views, ndbuf_device *device, ndbuf_device *host)
 {
     const int64_t shape[2] = {ROWS, 2 * COLUMNS};
     const ndbuf_slice second = {.step = 2, .given = NDBUF_SLICE_STEP};
     const int64_t turned[2] = {COLUMNS, ROWS};
     const int32_t axes[2] = {1, 0};
-    ndbuf_format *format = test_format(4);
+    ndbuf_format *format = test_format(ITEM_NBYTES);
     memset(views, 0, sizeof(*views));
-    ASSERT_OK(ndbuf_view_create(&views->source, ndbuf_device_cpu(), format, 2, turned, err));
+    ASSERT_OK(ndbuf_view_create(&views->source, host, format, 2, turned, err));
     ASSERT_OK(ndbuf_view_create(&views->device, device, format, 2, shape, err));
     ASSERT_OK(ndbuf_view_slice(&views->device, 1, &second, &views->device, err));
-    ASSERT_OK(ndbuf_view_create(&views->back, ndbuf_device_cpu(), format, 2, turned, err));
-    uint32_t *numbers = ndbuf_view_host_address(&views->source);
-    for (uint32_t i = 0; i < ROWS * COLUMNS; i++) {
-        numbers[i] = i * 2654435761u;
+    ASSERT_OK(ndbuf_view_create(&views->back, host, format, 2, turned, err));
+    uint16_t *numbers = ndbuf_view_host_address(&views->source);
+    for (uint32_t i = 0; i < NBYTES / 2; i++) {
+        numbers[i] = (uint16_t)(i * 40503u + i / 256);
     }
     memset(ndbuf_view_host_address(&views->back), 0, NBYTES);
     ASSERT_OK(ndbuf_view_permute(&views->source, axes, &views->source, err));
@@ -47,13 +47,15 @@ static void views_close(planted_views *views)
     ndbuf_view_release(&views->back);
 }
 
-/* There and back in a queue, packed by the host in pieces of staging_nbytes. */
-static bool staged_copies_are_right(int64_t staging_nbytes)
+/* There and back in a queue. Pageable memory is packed by the host, in pieces of staging_nbytes, pinned memory crosses
+ * the bus as it is. */
+static bool copies_are_right(bool is_pinned, int64_t staging_nbytes)
 {
     planted_views views;
     ndbuf_queue *queue = NULL;
     ndbuf_device *device = cuda_fixture_open("cuda:0");
-    views_open(&views, device);
+    ndbuf_device *pinned = cuda_fixture_open("cuda_host:0");
+    views_open(&views, device, is_pinned ? pinned : ndbuf_device_cpu());
     ASSERT_OK(ndbuf_queue_create(device, &queue, err));
     ndbuf__staging_nbytes = staging_nbytes;
     ASSERT_OK(ndbuf_copy(&views.device, &views.source, queue, err));
@@ -63,6 +65,7 @@ static bool staged_copies_are_right(int64_t staging_nbytes)
     bool right = memcmp(views.source.storage->mem.host_address, views.back.storage->mem.host_address, NBYTES) == 0;
     views_close(&views);
     ndbuf_queue_release(queue);
+    ndbuf_device_close(pinned);
     ndbuf_device_close(device);
     return right;
 }
@@ -105,8 +108,8 @@ static bool rectangles_are_right(void)
 /* All that the faults could spoil. */
 static bool all_is_well(void)
 {
-    bool right = staged_copies_are_right(4096);                      /* events between queues, the ring */
-    right = staged_copies_are_right(NDBUF__STAGING_NBYTES) && right; /* device memory for a moment */
+    bool right = copies_are_right(false, 4096);                     /* events between queues, the ring */
+    right = copies_are_right(true, NDBUF__STAGING_NBYTES) && right; /* device memory for a moment */
     right = rectangles_are_right() && right;
     bool silent = cudasim_nviolations() == 0;
     cudasim_sabotage(CUDASIM_SABOTAGE_NONE);
