@@ -100,13 +100,19 @@ void sim_op_demand_all(void)
     }
 }
 
-void sim_op_wait(sim_op *op)
+/* No order for the thread sanitizer: the caller's caller need not know that it is done. */
+static void op_await(sim_op *op)
 {
-    sim_op_retain(op);
     sim_op_demand(op);
     while (op->state != SIM_DONE) {
         sim_wait(&ops.done);
     }
+}
+
+void sim_op_wait(sim_op *op)
+{
+    sim_op_retain(op);
+    op_await(op);
     SIM_HAPPENS_AFTER(op);
     sim_op_release(op);
 }
@@ -135,6 +141,21 @@ void sim_op_wait_device(int device)
         at = ops.first;
     }
     SIM_HAPPENS_AFTER(&sim.devices[device]); /* also work that was done before */
+}
+
+void sim_op_drain(int device)
+{
+    sim_op *at = ops.first;
+    while (at != NULL) {
+        if (at->device != device) {
+            at = at->next;
+            continue;
+        }
+        sim_op_retain(at);
+        op_await(at);
+        sim_op_release(at);
+        at = ops.first;
+    }
 }
 
 /* ---- lanes ---- */
@@ -246,6 +267,11 @@ static void op_run(sim_op *op)
         sim_unlock();
         sim_work_run(op);
         sim_lock();
+        if (op->work.changed) {
+            sim_violate("%s: the pageable memory " SIM_ADDRESS_FORMAT
+                        " changed between the copy's call and its execution: which bytes it takes, nobody promises",
+                        op->work.what, (unsigned long long)op->work.src.address);
+        }
     }
     SIM_HAPPENS_BEFORE(op);
     SIM_HAPPENS_BEFORE(&sim.devices[op->device]);
@@ -451,11 +477,8 @@ void sim_op_random_step(void)
         return;
     }
     sim_op_retain(op);
-    sim_op_demand(op);
-    while (op->state != SIM_DONE) {
-        sim_wait(&ops.done);
-    }
-    sim_op_release(op); /* no order for the thread sanitizer: the caller does not know that it is done */
+    op_await(op);
+    sim_op_release(op);
 }
 
 void sim_op_drop_all(void)
