@@ -174,15 +174,19 @@ static void add_candidates(text *out, const ndbuf_copy_plan *kept)
     }
 }
 
-/* Why a copy on a queue lets the caller wait. */
-static const char *why_blocking(const ndbuf_copy_plan *plan)
+/* How a copy goes on a queue, and why it lets the caller wait. */
+static const char *on_a_queue(const ndbuf_copy_plan *plan, const ndbuf_copy_plan_info *info)
 {
-    if (ndbuf__route_is_staged(plan->plan.route)) {
+    bool is_staged = ndbuf__route_is_staged(plan->plan.route);
+    bool may_block = (plan->input.direct.flags & NDBUF_COPY_MAY_BLOCK) != 0;
+    if (info->asynchronous) {
+        return may_block && !is_staged ? "on a queue staged and asynchronous: the driver reads pageable host memory at once"
+                                       : "asynchronous on a queue";
+    }
+    if (is_staged) {
         return "blocks the caller, who waits for the two devices in turn";
     }
-    return (plan->input.direct.flags & NDBUF_COPY_BLOCKS) != 0
-               ? "blocks the caller"
-               : "may block the caller: the driver copies pageable host memory itself";
+    return may_block ? "may block the caller: the driver copies pageable host memory itself" : "blocks the caller";
 }
 
 size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size_t size)
@@ -220,7 +224,7 @@ size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size
     }
     add_candidates(&out, plan);
     text_add(&out, "  route %s: %lld call(s), %lld row(s), %s\n", ndbuf_route_name(made->route), (long long)info.ncalls,
-             (long long)info.nrows, info.asynchronous ? "asynchronous on a queue" : why_blocking(plan));
+             (long long)info.nrows, on_a_queue(plan, &info));
     if (ndbuf__route_is_staged(made->route)) {
         const ndbuf_device *owner = ndbuf__staging_owner(plan->dst_device, plan->src_device);
         text_add(&out, "  staging: %lld bytes%s, %lld box(es)\n", (long long)info.staging_nbytes,

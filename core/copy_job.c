@@ -188,22 +188,20 @@ static void job_free(void *context)
     ndbuf__free(job);
 }
 
-/* Whether the queue's own backend can make the plan's calls between these two pieces of memory. */
-static bool goes_directly(const copy_run *run, const ndbuf_queue *queue)
+/* What the queue's own backend can do between the two pieces of memory of a plan that goes directly, if it can make the
+ * plan's calls; else 0. */
+static uint32_t direct_caps(const copy_run *run, const ndbuf_queue *queue)
 {
     uint32_t flag = ndbuf__route_flag(run->plan->route);
     if (flag == 0 || run->plan->by_host) {
-        return false;
-    }
-    if (queue->device == run->direct) {
-        return true;
+        return 0;
     }
     ndbuf_copy_caps caps = {0};
     queue->device->ops->copy_caps(run->ends.dst->device, run->ends.src->device, &caps);
     if (flag == NDBUF_CAN_COPY_STRIDED && ndbuf__converts(&run->plan->axes.convert)) {
         flag = ndbuf__convert_caps(&run->plan->axes.convert);
     }
-    return (caps.flags & flag) == flag;
+    return (caps.flags & flag) == flag ? caps.flags : 0;
 }
 
 /* Whether a host function can do the copy in the queue: one without a host thread only where no device takes part. */
@@ -225,17 +223,22 @@ static bool goes_in_steps(const copy_run *run)
 }
 
 /* Puts a job into its queue: its calls, or its steps, or all of it as a host function; where none of them can be, the
- * caller does it after the earlier work. *out_started tells whether the queue may be using the job's memory. */
+ * caller does it after the earlier work. Its calls are not taken where the driver may read the host's memory at once:
+ * it would miss what the queue's earlier work is to write there. *out_started tells whether the queue may be using the
+ * job's memory. */
 static ndbuf_status job_enqueue(copy_job *job, bool *out_started, ndbuf_error *err)
 {
     ndbuf_queue *queue = job->queue;
     const ndbuf_backend_ops *ops = queue->device->ops;
+    uint32_t caps = direct_caps(&job->run, queue);
     *out_started = false;
-    if (goes_directly(&job->run, queue)) {
+    if (caps != 0 && ((caps & NDBUF_COPY_MAY_BLOCK) == 0 || !job->plan.has_staging)) {
         ndbuf_status status = run_direct(&job->run, queue, &job->mapped, out_started, err);
         if (status != NDBUF_ERR_UNSUPPORTED || !job->plan.has_staging) {
             return status;
         }
+    }
+    if (caps != 0) {
         job->plan.route = NDBUF_ROUTE_THROUGH_HOST;
     }
     bool had_started = *out_started;
@@ -258,7 +261,7 @@ static ndbuf_status run_captured(const copy_run *run, ndbuf_queue *queue, ndbuf_
 {
     const ndbuf__plan *plan = run->plan;
     bool started = false;
-    if (!goes_directly(run, queue) || plan->route == NDBUF_ROUTE_MAPPED) {
+    if (direct_caps(run, queue) == 0 || plan->route == NDBUF_ROUTE_MAPPED) {
         return ndbuf_fail(
             err, NDBUF_ERR_UNSUPPORTED,
             "the queue is being captured: a copy by route %s needs the host, which a graph cannot wait for",

@@ -10,6 +10,10 @@
 /* What the events of a box stand for. */
 typedef enum stage_step { STEP_FETCHED, STEP_REPACKED, STEP_STORED, STEP_COUNT } stage_step;
 
+/* Copies to a device of at most this size are packed by the caller if nothing is before them: the time of a host
+ * function, some 100 us on an H200, is that of packing more than this. */
+#define AT_ONCE_NBYTES ((int64_t)1 << 20)
+
 typedef struct stage_slot {
     ndbuf_mem dst; /* packed for the destination's device; nbytes 0: not needed, as of the others */
     ndbuf_mem src;
@@ -23,7 +27,7 @@ typedef struct pipeline {
     ndbuf_queue *fetch;  /* NULL: the source is on the host */
     ndbuf_queue *store;  /* NULL: the destination is */
     bool repacks;        /* whether the host has a part */
-    bool enqueues;       /* the host's part and all waiting are put into queues; else the calling thread does them */
+    bool enqueues;       /* all waiting is put into queues; else the calling thread does it */
     ndbuf_queue *host;   /* for the host's part; NULL: it has none, or the calling thread does it */
     stage_slot slots[NDBUF__STAGING_NSLOTS];
     ndbuf_event **events; /* STEP_COUNT for each of nevents boxes; NULL: none */
@@ -192,7 +196,7 @@ static ndbuf_status repack(pipeline *line, int64_t number, ndbuf_error *err)
     if (status != NDBUF_OK) {
         return status;
     }
-    if (!line->enqueues) {
+    if (line->host == NULL) {
         return repack_now(line, number, err);
     }
     status = line->host->device->ops->queue_host_call(line->host, repack_next, line, err);
@@ -303,14 +307,30 @@ static ndbuf_status choose_queue(ndbuf__stage_flight *flight, ndbuf_device *devi
     return ndbuf__helper_queue_take(device, out_queue, err);
 }
 
+/* Whether the caller packs, at once: little that comes from the host, behind no earlier work of the queue, which could
+ * be to write it. */
+static ndbuf_status choose_packing(const ndbuf__stage_flight *flight, bool *out_at_once, ndbuf_error *err)
+{
+    const ndbuf__staging *staging = flight->line.staging;
+    int32_t is_idle = 0;
+    ndbuf_status status = NDBUF_OK;
+    if (!staging->fetches && staging->nboxes <= NDBUF__STAGING_NSLOTS &&
+        staging->box_nbytes * staging->nboxes <= AT_ONCE_NBYTES) {
+        status = flight->start->device->ops->event_query(flight->start, &is_idle, err);
+    }
+    *out_at_once = is_idle != 0;
+    return status;
+}
+
 static ndbuf_status choose_queues(ndbuf__stage_flight *flight, ndbuf_error *err)
 {
     pipeline *line = &flight->line;
     ndbuf_device *src_device = line->ends->src->device;
     ndbuf_device *dst_device = line->ends->dst->device;
-    ndbuf_status status = NDBUF_OK;
+    bool at_once = false;
     line->enqueues = true;
-    if (line->repacks) {
+    ndbuf_status status = choose_packing(flight, &at_once, err);
+    if (status == NDBUF_OK && line->repacks && !at_once) {
         status = ndbuf__helper_queue_take(flight->queue->device, &line->host, err);
     }
     if (status == NDBUF_OK && line->staging->fetches) {
@@ -345,7 +365,7 @@ static ndbuf_status fork_helpers(ndbuf__stage_flight *flight, ndbuf_error *err)
 {
     ndbuf_queue *helpers[STEP_COUNT];
     int count = list_helpers(flight, helpers);
-    ndbuf_status status = flight->queue->device->ops->event_record(flight->queue, &flight->start, err);
+    ndbuf_status status = NDBUF_OK;
     for (int i = 0; i < count && status == NDBUF_OK; i++) {
         status = helpers[i]->device->ops->queue_wait_event(helpers[i], flight->start, err);
     }
@@ -374,7 +394,10 @@ ndbuf_status ndbuf__stage_enqueue(const ndbuf__staging *staging, const ndbuf__tr
     }
     flight->queue = queue;
     pipeline_init(&flight->line, staging, ends, flight->events, staging->nboxes);
-    ndbuf_status status = choose_queues(flight, err);
+    ndbuf_status status = queue->device->ops->event_record(queue, &flight->start, err);
+    if (status == NDBUF_OK) {
+        status = choose_queues(flight, err);
+    }
     if (status == NDBUF_OK) {
         status = take_buffers(&flight->line, err);
     }

@@ -285,6 +285,15 @@ static bool stages_beside_caller(const ndbuf_copy_plan *plan)
     return !(staging->fetches && staging->stores) || (both & NDBUF_QUEUE_NO_HOST_THREAD) == 0;
 }
 
+/* Whether the calls of a direct plan return from a queue at once. Where the driver may block, staging takes their place,
+ * if there is a way for it. */
+static bool is_asynchronous(const ndbuf_copy_plan *plan)
+{
+    uint32_t flags = plan->input.direct.flags;
+    return (flags & NDBUF_COPY_BLOCKS) == 0 &&
+           ((flags & NDBUF_COPY_MAY_BLOCK) == 0 || (plan->plan.has_staging && stages_beside_caller(plan)));
+}
+
 static ndbuf_copy_plan_info info_of(const ndbuf_copy_plan *plan)
 {
     const ndbuf__plan *made = &plan->plan;
@@ -297,8 +306,7 @@ static ndbuf_copy_plan_info info_of(const ndbuf_copy_plan *plan)
                                  .nrows = made->transfer.nrows,
                                  .temporary_nbytes = plan->temporary_nbytes,
                                  .nparts = 1,
-                                 .asynchronous =
-                                     (plan->input.direct.flags & (NDBUF_COPY_BLOCKS | NDBUF_COPY_MAY_BLOCK)) == 0};
+                                 .asynchronous = is_asynchronous(plan)};
     if (staged) {
         info.ncalls = made->staging.ncalls;
         info.nrows = made->staging.nrows;

@@ -82,7 +82,8 @@ enum {
     NDBUF_CAN_FILL = 1u << 3,           /* fill_strided, where both devices are its own */
     NDBUF_COPY_BLOCKS = 1u << 4,        /* the copy functions return only when the copy is done */
     NDBUF_RECT_EQUAL_PITCHES = 1u << 5, /* rectangles within one piece of memory need equal pitches on both sides */
-    NDBUF_COPY_MAY_BLOCK = 1u << 6,     /* the driver may make the caller wait (CUDA with pageable host memory) */
+    NDBUF_COPY_MAY_BLOCK = 1u << 6,     /* the driver may make the caller wait, and may read the host's memory at the
+                                           call instead of in the queue's order (CUDA with pageable memory) */
     NDBUF_CAN_MAP = 1u << 7,     /* queue_mapped_call for its own memory of the two, which does not move for it */
     NDBUF_CAN_CONVERT = 1u << 8, /* convert_strided, for all numbers but FLOAT64 and LONG_DOUBLE */
     NDBUF_CAN_CONVERT_FLOAT64 = 1u << 9,     /* and FLOAT64 */

@@ -130,18 +130,16 @@ static ndbuf_status write_late(void *context, ndbuf_error *err)
 static void test_a_queue_waits_for_events_of_another_one(void **state)
 {
     (void)state;
-    static char late[NBYTES];
     static char back[NBYTES];
     static char expected[NBYTES];
     ndbuf_event *event = NULL;
     memset(expected, 'L', NBYTES);
-    memset(late, 'E', NBYTES);
-    ndbuf_mem from = test_host_mem(late, NBYTES);
+    ndbuf_mem from = conf_ordered_host_alloc(NBYTES, 'E');
     ndbuf_mem to = test_host_mem(back, NBYTES);
     ndbuf_mem mem = conf_alloc(NBYTES, NULL);
     ndbuf_queue *first = conf_queue_create();
     ndbuf_queue *second = conf_queue_create();
-    ASSERT_OK(conf.ops->queue_host_call(first, write_late, late, err));
+    ASSERT_OK(conf.ops->queue_host_call(first, write_late, from.host_address, err));
     ASSERT_OK(conf.ops->copy_bytes(first, &mem, 0, &from, 0, NBYTES, err));
     ASSERT_OK(ndbuf_queue_record(first, &event, err));
     ASSERT_OK(ndbuf_queue_wait_event(second, event, err));
@@ -153,6 +151,7 @@ static void test_a_queue_waits_for_events_of_another_one(void **state)
     ndbuf_queue_release(first);
     ndbuf_queue_release(second);
     conf.ops->mem_free(&mem);
+    from.device->ops->mem_free(&from);
 }
 
 /* The device's queue is late; a host call in the peer's queue reads behind the device's event. */

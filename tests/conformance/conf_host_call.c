@@ -70,8 +70,8 @@ static void test_host_calls_keep_their_place_between_copies(void **state)
     static unsigned char expected[NBYTES];
     memset(bytes, 1, NBYTES);
     memset(expected, 1 + ROUNDS, NBYTES);
-    increment context = {bytes, NBYTES};
-    ndbuf_mem host = test_host_mem(bytes, NBYTES);
+    ndbuf_mem host = conf_ordered_host_alloc(NBYTES, 0);
+    increment context = {host.host_address, NBYTES};
     ndbuf_mem mem = conf_alloc(NBYTES, bytes);
     ndbuf_queue *queue = conf_queue_create();
     for (int i = 0; i < ROUNDS; i++) {
@@ -84,6 +84,7 @@ static void test_host_calls_keep_their_place_between_copies(void **state)
     test_download(&mem, 0, bytes, NBYTES);
     test_assert_bytes_equal("device, host, device", bytes, expected, NBYTES);
     conf.ops->mem_free(&mem);
+    host.device->ops->mem_free(&host);
 }
 
 static ndbuf_status wait_for_flag(void *context, ndbuf_error *err)

@@ -24,6 +24,19 @@ ndbuf_mem conf_alloc(size_t nbytes, const void *start)
     return mem;
 }
 
+ndbuf_mem conf_ordered_host_alloc(size_t nbytes, int fill)
+{
+    ndbuf_mem mem = {0};
+    ndbuf_device *device = conf.device->staging;
+    for (int32_t i = 0; i < conf.npeers && device == NULL; i++) {
+        device = strcmp(conf.peers[i]->ops->name, "cpu") == 0 ? conf.peers[i] : NULL;
+    }
+    assert_non_null(device);
+    ASSERT_OK(device->ops->mem_alloc(device, nbytes, 64, &mem, err));
+    memset(mem.host_address, fill, nbytes);
+    return mem;
+}
+
 uint32_t conf_copy_flags(const ndbuf_device *dst, const ndbuf_device *src)
 {
     ndbuf_copy_caps caps = {0};

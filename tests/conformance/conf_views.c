@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/copy_plan.h"
 
@@ -205,6 +206,58 @@ static void test_a_copy_waits_for_the_ready_event_of_its_views(void **state)
     ndbuf_queue_release(queue);
 }
 
+typedef struct late_bytes {
+    char *start;
+    size_t nbytes;
+} late_bytes;
+
+static ndbuf_status write_late(void *context, ndbuf_error *err)
+{
+    (void)err;
+    const late_bytes *self = context;
+    struct timespec pause = {0, 2 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+    memset(self->start, 'L', self->nbytes);
+    return NDBUF_OK;
+}
+
+/* Any memory of the host, also what the driver would read at the call; the queue is idle before, or not. */
+static void test_a_copy_reads_what_earlier_work_of_its_queue_writes(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {4, 100, 65536, 1500000, 5000000};
+    for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+        int64_t nitems = sizes[i / 2];
+        int64_t nbytes = 2 * nitems;
+        ndbuf_view all = {0};
+        ndbuf_view source = {0};
+        ndbuf_view device = {0};
+        ndbuf_view back = {0};
+        ndbuf_slice part = {.start = 0, .stop = nitems, .step = 1, .given = NDBUF_SLICE_STOP};
+        if (i % 2 == 1) {
+            part = (ndbuf_slice){.step = 2, .given = NDBUF_SLICE_STEP};
+        }
+        ndbuf_queue *queue = conf_queue_create();
+        ASSERT_OK(ndbuf_view_create(&all, ndbuf_device_cpu(), NULL, 1, &nbytes, err));
+        ASSERT_OK(ndbuf_view_create(&device, conf.device, NULL, 1, &nitems, err));
+        ASSERT_OK(ndbuf_view_create(&back, ndbuf_device_cpu(), NULL, 1, &nitems, err));
+        ASSERT_OK(ndbuf_view_slice(&all, 0, &part, &source, err));
+        late_bytes late = {ndbuf_view_host_address(&all), (size_t)nbytes};
+        memset(late.start, 'E', late.nbytes);
+        ASSERT_OK(ndbuf_copy(&device, &source, queue, err));
+        ASSERT_OK(conf.ops->queue_host_call(queue, write_late, &late, err));
+        ASSERT_OK(ndbuf_copy(&device, &source, queue, err));
+        ASSERT_OK(ndbuf_copy(&back, &device, queue, err));
+        ASSERT_OK(ndbuf_queue_wait(queue, err));
+        test_assert_bytes_equal("what was written late", ndbuf_view_host_address(&back), late.start, (size_t)nitems);
+        ndbuf_queue_release(queue);
+        ndbuf_view_release(&all);
+        ndbuf_view_release(&source);
+        ndbuf_view_release(&device);
+        ndbuf_view_release(&back);
+    }
+}
+
 CONF_TOPIC(views, cmocka_unit_test(test_views_of_any_layout_are_copied),
            cmocka_unit_test(test_views_are_copied_in_a_queue_and_released_at_once),
            cmocka_unit_test(test_views_are_copied_in_a_queue_of_the_other_device),
@@ -212,4 +265,5 @@ CONF_TOPIC(views, cmocka_unit_test(test_views_of_any_layout_are_copied),
            cmocka_unit_test(test_moves_within_one_storage_read_all_before_they_write),
            cmocka_unit_test(test_contiguous_bytes_move_like_memmove),
            cmocka_unit_test(test_views_of_any_layout_are_filled), cmocka_unit_test(test_large_views_arrive_whole),
-           cmocka_unit_test(test_a_copy_waits_for_the_ready_event_of_its_views))
+           cmocka_unit_test(test_a_copy_waits_for_the_ready_event_of_its_views),
+           cmocka_unit_test(test_a_copy_reads_what_earlier_work_of_its_queue_writes))

@@ -54,6 +54,10 @@ const char *conf_exception(const char *backend, const char *test);
 /* Memory of the device under test, its bytes set to `start` unless that is NULL; ended by conf.ops->mem_free. */
 ndbuf_mem conf_alloc(size_t nbytes, const void *start);
 
+/* Memory of the host, its bytes set to `fill`, that copies of the device under test read and write in the order of
+ * their queue; ended by mem.device->ops->mem_free. It is the device's staging memory if it has such. */
+ndbuf_mem conf_ordered_host_alloc(size_t nbytes, int fill);
+
 /* The flags of conf.ops->copy_caps. */
 uint32_t conf_copy_flags(const ndbuf_device *dst, const ndbuf_device *src);
 
