@@ -205,13 +205,14 @@ void sim_op_retain(sim_op *op);
 void sim_op_release(sim_op *op);
 void sim_op_demand(sim_op *op);
 void sim_op_wait(sim_op *op);         /* leaves the lock meanwhile */
+void sim_op_await(sim_op *op);        /* the same, but the caller may not rely on it: no order for the sanitizer */
 cudaError_t sim_op_query(sim_op *op); /* cudaSuccess or cudaErrorNotReady */
 sim_op *sim_op_submit(const sim_work *work, sim_op *const *preds, int npreds, int device, uint64_t stream);
 void sim_op_mark_ancestors(sim_op *op, uint64_t *out_mark);
 void sim_op_void_all(void);
 void sim_op_drop_all(void);
 void sim_op_wait_device(int device);
-void sim_op_drain(int device); /* the same, but the caller may not rely on it: no order for the thread sanitizer */
+void sim_op_await_device(int device); /* again without an order */
 void sim_op_random_step(void);
 int64_t sim_op_nwork(void);
 void sim_op_demand_all(void);

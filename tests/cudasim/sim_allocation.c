@@ -72,7 +72,7 @@ static void allocation_end(sim_block *block, const char *what)
     if (sim.sticky == cudaSuccess) {
         sim_block_await(block, what);
         if (!block->from_pool) {
-            sim_op_drain(block->device);
+            sim_op_await_device(block->device);
         }
     }
     sim_block_remove(block);

@@ -130,12 +130,17 @@ static void copy_stage_early(sim_work *work)
     work->must_last = true;
 }
 
-/* Whether the host waits for a copy, though the function's name says "Async". */
-static bool copy_blocks(const sim_work *work)
+/* The host waits for some copies, though the function's name says "Async": between host memories, which is documented;
+ * from the device to pageable memory, which is not, so that nobody may rely on it. */
+static void copy_wait_async(const sim_work *work, sim_op *op)
 {
     const sim_region *dst = &work->regions[0];
     const sim_region *src = &work->regions[1];
-    return copy_is_host(dst) && (copy_is_host(src) || (dst->block == NULL && !copy_is_managed(src)));
+    if (copy_is_host(dst) && copy_is_host(src)) {
+        sim_op_wait(op);
+    } else if (dst->block == NULL && !copy_is_managed(src)) {
+        sim_op_await(op);
+    }
 }
 
 static bool copy_is_empty(const copy_box *box)
@@ -165,9 +170,7 @@ static cudaError_t copy_async(const copy_box *box, const char *what, cudaStream_
     }
     status = sim_stream_submit(s, &work, NULL, &op);
     if (op != NULL) {
-        if (copy_blocks(&work)) {
-            sim_op_wait(op);
-        }
+        copy_wait_async(&work, op);
         sim_op_release(op);
     }
     return status;

@@ -100,19 +100,20 @@ void sim_op_demand_all(void)
     }
 }
 
-/* No order for the thread sanitizer: the caller's caller need not know that it is done. */
-static void op_await(sim_op *op)
+void sim_op_await(sim_op *op)
 {
+    sim_op_retain(op);
     sim_op_demand(op);
     while (op->state != SIM_DONE) {
         sim_wait(&ops.done);
     }
+    sim_op_release(op);
 }
 
 void sim_op_wait(sim_op *op)
 {
     sim_op_retain(op);
-    op_await(op);
+    sim_op_await(op);
     SIM_HAPPENS_AFTER(op);
     sim_op_release(op);
 }
@@ -143,7 +144,7 @@ void sim_op_wait_device(int device)
     SIM_HAPPENS_AFTER(&sim.devices[device]); /* also work that was done before */
 }
 
-void sim_op_drain(int device)
+void sim_op_await_device(int device)
 {
     sim_op *at = ops.first;
     while (at != NULL) {
@@ -151,9 +152,7 @@ void sim_op_drain(int device)
             at = at->next;
             continue;
         }
-        sim_op_retain(at);
-        op_await(at);
-        sim_op_release(at);
+        sim_op_await(at);
         at = ops.first;
     }
 }
@@ -476,9 +475,7 @@ void sim_op_random_step(void)
         sim_op_demand(op);
         return;
     }
-    sim_op_retain(op);
-    op_await(op);
-    sim_op_release(op);
+    sim_op_await(op); /* the caller does not know that it is done */
 }
 
 void sim_op_drop_all(void)
