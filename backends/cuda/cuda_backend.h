@@ -188,6 +188,8 @@ ndbuf_status ndbuf_cuda__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event
 ndbuf_status ndbuf_cuda__queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err);
+/* Fails with NDBUF_ERR_UNSUPPORTED while the stream is being captured. With the device current. */
+ndbuf_status ndbuf_cuda__refuse_capturing(const ndbuf_queue *queue, const char *what, ndbuf_error *err);
 
 ndbuf_status ndbuf_cuda__event_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err);
 void ndbuf_cuda__event_destroy(ndbuf_event *event);

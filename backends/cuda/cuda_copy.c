@@ -22,6 +22,12 @@ static ndbuf_status side_of(const ndbuf_mem *mem, int64_t offset, cuda_side *out
     return NDBUF_OK;
 }
 
+/* In a capture, CUDA refuses peer copies and gives the capture up. With the device current. */
+static ndbuf_status refuse_peer_capture(const ndbuf_queue *queue, ndbuf_error *err)
+{
+    return ndbuf_cuda__refuse_capturing(queue, "a copy between devices", err);
+}
+
 static bool is_between_devices(const cuda_side *dst, const cuda_side *src)
 {
     return dst->ordinal >= 0 && src->ordinal >= 0 && dst->ordinal != src->ordinal;
@@ -33,6 +39,10 @@ static ndbuf_status enqueue_bytes(const ndbuf_queue *queue, const cuda_side *dst
 {
     const cuda_api *api = ((const cuda_place *)queue->device)->api;
     if (is_between_devices(dst, src)) {
+        ndbuf_status status = refuse_peer_capture(queue, err);
+        if (status != NDBUF_OK) {
+            return status;
+        }
         return CUDA_STATUS(
             api->cudaMemcpyPeerAsync(dst->address, dst->ordinal, src->address, src->ordinal, nbytes, queue->native),
             err);
@@ -75,6 +85,10 @@ static ndbuf_status enqueue_rect(const ndbuf_queue *queue, const ndbuf_rect *rec
     const cuda_api *api = ((const cuda_place *)queue->device)->api;
     const struct cudaExtent extent = {(size_t)rect->row_nbytes, (size_t)rect->nrows, (size_t)rect->nslices};
     if (is_between_devices(dst, src)) {
+        ndbuf_status status = refuse_peer_capture(queue, err);
+        if (status != NDBUF_OK) {
+            return status;
+        }
         struct cudaMemcpy3DPeerParms peer = {.srcPtr = pitched(rect, &rect->src, src->address),
                                              .srcDevice = src->ordinal,
                                              .dstPtr = pitched(rect, &rect->dst, dst->address),

@@ -174,7 +174,7 @@ static ndbuf_status get_capturing(const ndbuf_queue *queue, bool *out_is_capturi
     return NDBUF_OK;
 }
 
-static ndbuf_status refuse_capturing(const ndbuf_queue *queue, const char *what, ndbuf_error *err)
+ndbuf_status ndbuf_cuda__refuse_capturing(const ndbuf_queue *queue, const char *what, ndbuf_error *err)
 {
     bool is_capturing = false;
     ndbuf_status status = get_capturing(queue, &is_capturing, err);
@@ -212,7 +212,7 @@ ndbuf_status ndbuf_cuda__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, v
     atomic_init(&job->state, CUDA_JOB_PENDING);
     ndbuf_status status = ndbuf_cuda__queue_enter(queue, &scope, err);
     if (status == NDBUF_OK) {
-        status = refuse_capturing(queue, "a step of the host", err);
+        status = ndbuf_cuda__refuse_capturing(queue, "a step of the host", err);
         if (status == NDBUF_OK) {
             status = job_launch((cuda_queue *)queue, job, err);
         }
@@ -277,7 +277,7 @@ static ndbuf_status wait_foreign(ndbuf_queue *queue, ndbuf_event *event, ndbuf_e
     ndbuf_error error = {0};
     ndbuf_status status = ndbuf_cuda__queue_enter(queue, &scope, err);
     if (status == NDBUF_OK) {
-        status = refuse_capturing(queue, "waiting for an event of another backend", err);
+        status = ndbuf_cuda__refuse_capturing(queue, "waiting for an event of another backend", err);
         ndbuf_cuda__leave(&scope);
     }
     if (status != NDBUF_OK) {
@@ -324,7 +324,7 @@ ndbuf_status ndbuf_cuda__queue_wait_native(ndbuf_queue *queue, void *native_even
 static ndbuf_status synchronise(ndbuf_queue *queue, ndbuf_error *err)
 {
     const cuda_api *api = place_of(queue)->api;
-    ndbuf_status status = refuse_capturing(queue, "waiting", err);
+    ndbuf_status status = ndbuf_cuda__refuse_capturing(queue, "waiting", err);
     if (status == NDBUF_ERR_UNSUPPORTED) {
         return status;
     }
@@ -373,7 +373,18 @@ static ndbuf_status check_foreign(const cuda_place *place, cudaStream_t stream, 
 {
     const cuda_api *api = place->api;
     int ordinal = -1;
-    cudaError_t code = api->cudaStreamGetDevice(stream, &ordinal);
+    enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    cudaError_t code = api->cudaStreamIsCapturing(stream, &capture);
+    if (code == cudaErrorStreamCaptureImplicit) { /* the default stream, beside a capture */
+        api->cudaGetLastError();
+        return NDBUF_OK;
+    }
+    if (code == cudaSuccess && capture != cudaStreamCaptureStatusNone) {
+        return NDBUF_OK; /* asked for its device, CUDA would give the capture up */
+    }
+    if (code == cudaSuccess) {
+        code = api->cudaStreamGetDevice(stream, &ordinal);
+    }
     if (code == cudaErrorInvalidResourceHandle || code == cudaErrorInvalidValue ||
         code == cudaErrorContextIsDestroyed) {
         return ndbuf_cuda__fail_as(api, err, NDBUF_ERR_INVALID, code, "not a cudaStream_t");

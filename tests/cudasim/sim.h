@@ -124,7 +124,7 @@ void sim_block_remove(sim_block *block); /* its address means nothing from now o
 void sim_block_retain(sim_block *block);
 void sim_block_release(sim_block *block);
 void sim_block_refill(sim_block *block, int byte);
-bool sim_block_overlaps(uint64_t lo, uint64_t hi);
+sim_block *sim_block_meeting(uint64_t lo, uint64_t hi); /* one with bytes in that range; NULL: none */
 uint64_t sim_arena_used(int device);
 int sim_arena_fd(int device);
 uint64_t sim_block_file_offset(const sim_block *block);
@@ -160,7 +160,9 @@ typedef struct sim_work {
     sim_side src;
     uint64_t width, height, depth;
     int value;
-    char *staged; /* the bytes of a pageable source, taken before; owned */
+    char *staged;   /* the bytes of a pageable source, taken at the call, one row behind the other; owned */
+    bool must_last; /* the source itself must still hold them when the work is done */
+    bool changed;   /* it did not */
     cudaHostFn_t host_fn;
     void *host_data;
     ndbuf__kernel_host_fn kernel;
@@ -203,12 +205,14 @@ void sim_op_retain(sim_op *op);
 void sim_op_release(sim_op *op);
 void sim_op_demand(sim_op *op);
 void sim_op_wait(sim_op *op);         /* leaves the lock meanwhile */
+void sim_op_await(sim_op *op);        /* the same, but the caller may not rely on it: no order for the sanitizer */
 cudaError_t sim_op_query(sim_op *op); /* cudaSuccess or cudaErrorNotReady */
 sim_op *sim_op_submit(const sim_work *work, sim_op *const *preds, int npreds, int device, uint64_t stream);
 void sim_op_mark_ancestors(sim_op *op, uint64_t *out_mark);
 void sim_op_void_all(void);
 void sim_op_drop_all(void);
 void sim_op_wait_device(int device);
+void sim_op_await_device(int device); /* again without an order */
 void sim_op_random_step(void);
 int64_t sim_op_nwork(void);
 void sim_op_demand_all(void);
@@ -330,6 +334,7 @@ typedef struct sim_thread {
     int device;
     cudaError_t last_error;
     bool in_host_fn;
+    bool past_sticky; /* the call that it is in answers after a sticky error */
     uint64_t number;
     enum cudaStreamCaptureMode capture_mode;
 } sim_thread;
@@ -339,7 +344,7 @@ extern _Thread_local sim_thread sim_self;
 enum {
     SIM_WITHOUT_DEVICE = 1, /* works without a device */
     SIM_RELEASES = 2,       /* is done even when a sticky error is returned */
-    SIM_NO_FAULT = 4        /* cannot fail */
+    SIM_PAST_STICKY = 4     /* a sticky error does not matter to it */
 };
 
 void sim_lock(void);

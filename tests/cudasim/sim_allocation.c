@@ -28,6 +28,7 @@ static cudaError_t allocation_make(sim_memory memory, size_t nbytes, void **out_
         status = sim_block_create(memory, sim_self.device, nbytes, &block);
     }
     if (status != cudaSuccess) {
+        *out_pointer = NULL;
         return status;
     }
     block->host_flags = flags;
@@ -45,7 +46,7 @@ cudaError_t cudaMalloc(void **devPtr, size_t size)
 cudaError_t cudaMallocManaged(void **devPtr, size_t size, unsigned int flags)
 {
     SIM_ENTER(cudaMallocManaged);
-    SIM_FAIL_IF(size == 0 || (flags != cudaMemAttachGlobal && flags != cudaMemAttachHost), cudaErrorInvalidValue);
+    SIM_FAIL_IF(flags != cudaMemAttachGlobal && flags != cudaMemAttachHost, cudaErrorInvalidValue);
     return sim_leave(allocation_make(SIM_MANAGED, size, devPtr, flags));
 }
 
@@ -63,6 +64,21 @@ static cudaError_t allocation_find(void *pointer, const char *what, sim_block **
     return cudaSuccess;
 }
 
+/* The end of a block that is not of a pool. Real CUDA waits for the whole device then. Its documentation does not
+ * promise that, so work that still uses the block is a violation all the same. */
+static void allocation_end(sim_block *block, const char *what)
+{
+    sim_block_retain(block);
+    if (sim.sticky == cudaSuccess) {
+        sim_block_await(block, what);
+        if (!block->from_pool) {
+            sim_op_await_device(block->device);
+        }
+    }
+    sim_block_remove(block);
+    sim_block_release(block);
+}
+
 cudaError_t cudaFree(void *devPtr)
 {
     sim_block *block;
@@ -76,10 +92,7 @@ cudaError_t cudaFree(void *devPtr)
         sim_violate("cudaFree of %p, which is not from cudaMalloc", devPtr);
         return sim_leave(cudaErrorInvalidValue);
     }
-    if (sim.sticky == cudaSuccess) {
-        sim_block_await(block, what);
-    }
-    sim_block_remove(block);
+    allocation_end(block, what);
     return sim_leave(cudaSuccess);
 }
 
@@ -112,10 +125,7 @@ cudaError_t cudaFreeHost(void *ptr)
         sim_violate("cudaFreeHost of %p, which is not from cudaHostAlloc", ptr);
         return sim_leave(cudaErrorInvalidValue);
     }
-    if (sim.sticky == cudaSuccess) {
-        sim_block_await(block, what);
-    }
-    sim_block_remove(block);
+    allocation_end(block, what);
     return sim_leave(cudaSuccess);
 }
 
@@ -154,7 +164,9 @@ cudaError_t cudaHostRegister(void *ptr, size_t size, unsigned int flags)
     SIM_FAIL_IF(ptr == NULL || size == 0 || (flags & ~known) != 0 || (uintptr_t)ptr > UINTPTR_MAX - size,
                 cudaErrorInvalidValue);
     SIM_TRY(sim_capture_forbid());
-    SIM_FAIL_IF(sim_block_overlaps((uintptr_t)ptr, (uintptr_t)ptr + size), cudaErrorHostMemoryAlreadyRegistered);
+    const sim_block *other = sim_block_meeting((uintptr_t)ptr, (uintptr_t)ptr + size);
+    SIM_FAIL_IF(other != NULL && other->memory == SIM_REGISTERED, cudaErrorHostMemoryAlreadyRegistered);
+    SIM_FAIL_IF(other != NULL, cudaErrorInvalidValue);
     SIM_FAIL_IF(sim_address_is_ours((uintptr_t)ptr) || !allocation_is_mapped((uintptr_t)ptr, (uintptr_t)ptr + size),
                 cudaErrorInvalidValue);
     /* Without the flag the pages are pinned for writing, which a mapping that may only be read does not allow. */
@@ -179,12 +191,9 @@ cudaError_t cudaHostUnregister(void *ptr)
     SIM_FAIL_IF(ptr == NULL, cudaErrorInvalidValue);
     SIM_TRY(sim_capture_forbid());
     sim_block *block = sim_block_find((uintptr_t)ptr);
-    SIM_FAIL_IF(block == NULL || block->memory != SIM_REGISTERED || block->base != (uintptr_t)ptr,
-                cudaErrorHostMemoryNotRegistered);
-    if (sim.sticky == cudaSuccess) {
-        sim_block_await(block, what);
-    }
-    sim_block_remove(block);
+    SIM_FAIL_IF(block == NULL, cudaErrorHostMemoryNotRegistered);
+    SIM_FAIL_IF(block->memory != SIM_REGISTERED || block->base != (uintptr_t)ptr, cudaErrorInvalidValue);
+    allocation_end(block, what);
     return sim_leave(cudaSuccess);
 }
 
@@ -202,7 +211,7 @@ cudaError_t cudaHostGetDevicePointer(void **pDevice, void *pHost, unsigned int f
 cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attributes, const void *ptr)
 {
     struct cudaPointerAttributes a;
-    SIM_ENTER(cudaPointerGetAttributes);
+    SIM_ENTER_AS(cudaPointerGetAttributes, SIM_PAST_STICKY);
     SIM_FAIL_IF(attributes == NULL, cudaErrorInvalidValue);
     memset(&a, 0, sizeof(a));
     const sim_block *block = sim_block_find((uintptr_t)ptr);

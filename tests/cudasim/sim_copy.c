@@ -4,7 +4,7 @@
 
 #include "tests/cudasim/sim.h"
 
-/* What a copy is asked to do. The pitches of one row and the slices of one layer do not matter. */
+/* What a copy is asked to do. */
 typedef struct copy_box {
     sim_side dst;
     sim_side src;
@@ -44,7 +44,8 @@ static cudaError_t copy_check_kind(const sim_work *work, enum cudaMemcpyKind kin
         return cudaSuccess;
     }
     sim_violate("%s with kind %d, which does not fit where the bytes are", work->what, (int)kind);
-    return cudaErrorInvalidValue;
+    /* Real CUDA looks where addresses lie that it knows, whatever the kind. */
+    return work->regions[0].block != NULL && work->regions[1].block != NULL ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 static cudaError_t copy_check_device(const sim_work *work, int region, int device)
@@ -106,7 +107,7 @@ static cudaError_t copy_make(const copy_box *box, const char *what, sim_work *ou
     return cudaSuccess;
 }
 
-/* The bytes of the source as they are now; the host does not wait for more. */
+/* The bytes of the source as they are now. */
 static void copy_stage(sim_work *work)
 {
     char *staged = sim_alloc(work->width * work->height * work->depth);
@@ -119,16 +120,32 @@ static void copy_stage(sim_work *work)
         }
     }
     work->staged = staged;
-    work->src.pitch = work->width;
-    work->src.slice = work->width * work->height;
-    work->nregions = 1;
 }
 
-static void copy_wait(sim_op *op)
+/* Real CUDA may read a pageable source at the call, and pieces of it when the copy's turn comes. So the copy delivers
+ * what was there at the call, and looks then whether it still is. */
+static void copy_stage_early(sim_work *work)
 {
-    if (op != NULL) {
+    copy_stage(work);
+    work->must_last = true;
+}
+
+/* The host waits for some copies, though the function's name says "Async": between host memories, which is documented;
+ * from the device to pageable memory, which is not, so that nobody may rely on it. */
+static void copy_wait_async(const sim_work *work, sim_op *op)
+{
+    const sim_region *dst = &work->regions[0];
+    const sim_region *src = &work->regions[1];
+    if (copy_is_host(dst) && copy_is_host(src)) {
         sim_op_wait(op);
+    } else if (dst->block == NULL && !copy_is_managed(src)) {
+        sim_op_await(op);
     }
+}
+
+static bool copy_is_empty(const copy_box *box)
+{
+    return box->width == 0 || box->height == 0 || box->depth == 0;
 }
 
 static cudaError_t copy_async(const copy_box *box, const char *what, cudaStream_t stream)
@@ -137,18 +154,23 @@ static cudaError_t copy_async(const copy_box *box, const char *what, cudaStream_
     sim_work work;
     sim_op *op;
     cudaError_t status = sim_stream_find(stream, &s);
-    if (status != cudaSuccess || box->width == 0 || box->height == 0 || box->depth == 0) {
+    if (status != cudaSuccess || copy_is_empty(box)) {
         return status;
+    }
+    if (box->dst_device >= 0 && s->capture != NULL) { /* a peer copy, even within one device */
+        sim_capture_invalidate(s->capture);
+        return cudaErrorStreamCaptureUnsupported;
     }
     status = copy_make(box, what, &work);
     if (status != cudaSuccess) {
         return status;
     }
+    if (work.regions[1].block == NULL && !copy_is_host(&work.regions[0]) && s->capture == NULL) {
+        copy_stage_early(&work);
+    }
     status = sim_stream_submit(s, &work, NULL, &op);
     if (op != NULL) {
-        if (copy_is_host(&work.regions[0]) && copy_is_host(&work.regions[1])) {
-            sim_op_wait(op); /* documented: between host memories it is synchronous */
-        }
+        copy_wait_async(&work, op);
         sim_op_release(op);
     }
     return status;
@@ -164,10 +186,7 @@ static cudaError_t copy_sync(const copy_box *box, const char *what)
     if (status == cudaSuccess) {
         status = sim_capture_check_legacy(s);
     }
-    if (status == cudaSuccess) {
-        status = sim_capture_forbid();
-    }
-    if (status != cudaSuccess || box->width == 0 || box->height == 0 || box->depth == 0) {
+    if (status != cudaSuccess || copy_is_empty(box)) {
         return status;
     }
     status = copy_make(box, what, &work);
@@ -176,11 +195,18 @@ static cudaError_t copy_sync(const copy_box *box, const char *what)
     }
     bool dst_host = copy_is_host(&work.regions[0]);
     bool src_pageable = work.regions[1].block == NULL;
+    if (dst_host || copy_is_host(&work.regions[1])) {
+        status = sim_capture_forbid(); /* on the device, where the host does not wait, it is allowed */
+    }
+    if (status != cudaSuccess) {
+        return status;
+    }
     if (!dst_host && src_pageable) {
         op = sim_stream_point(s);
-        copy_wait(op);
+        sim_op_wait(op);
         sim_op_release(op);
         copy_stage(&work);
+        work.nregions = 1;
     }
     status = sim_stream_submit(s, &work, NULL, &op);
     if (op != NULL) {
@@ -194,7 +220,7 @@ static cudaError_t copy_sync(const copy_box *box, const char *what)
 
 static cudaError_t copy_box_line(void *dst, const void *src, size_t nbytes, enum cudaMemcpyKind kind, copy_box *out)
 {
-    if ((unsigned)kind > (unsigned)cudaMemcpyDefault) {
+    if (nbytes > 0 && (unsigned)kind > (unsigned)cudaMemcpyDefault) {
         return cudaErrorInvalidMemcpyDirection;
     }
     *out = (copy_box){{(uintptr_t)dst, nbytes, nbytes}, {(uintptr_t)src, nbytes, nbytes}, nbytes, 1, 1, kind, -1, -1};
@@ -222,6 +248,7 @@ cudaError_t cudaMemcpyPeerAsync(void *dst, int dstDevice, const void *src, int s
 {
     copy_box box;
     SIM_ENTER(cudaMemcpyPeerAsync);
+    SIM_FAIL_IF(count == 0, cudaSuccess);
     SIM_FAIL_IF(dstDevice < 0 || dstDevice >= sim.ndevices || srcDevice < 0 || srcDevice >= sim.ndevices,
                 cudaErrorInvalidDevice);
     SIM_TRY(copy_box_line(dst, src, count, cudaMemcpyDefault, &box));
@@ -230,14 +257,29 @@ cudaError_t cudaMemcpyPeerAsync(void *dst, int dstDevice, const void *src, int s
     return sim_leave(copy_async(&box, what, stream));
 }
 
+/* The step from one row to the next, or from one slice to the next in rows. With only one there is no next: 0 is good
+ * then, and anything that holds it, but what is shorter is an invalid value. */
+static cudaError_t copy_check_step(uint64_t extent, uint64_t step, uint64_t limit, bool is_one)
+{
+    if (is_one) {
+        return step == 0 || step >= extent ? cudaSuccess : cudaErrorInvalidValue;
+    }
+    return step < extent || step > limit ? cudaErrorInvalidPitchValue : cudaSuccess;
+}
+
 static cudaError_t copy_box_2d(void *dst, size_t dpitch, const void *src, size_t spitch, size_t width, size_t height,
                                enum cudaMemcpyKind kind, copy_box *out)
 {
-    if ((unsigned)kind > (unsigned)cudaMemcpyDefault) {
+    bool is_empty = width == 0 || height == 0;
+    if (!is_empty && (unsigned)kind > (unsigned)cudaMemcpyDefault) {
         return cudaErrorInvalidMemcpyDirection;
     }
-    if (width > dpitch || width > spitch || dpitch > SIM_MAX_PITCH || spitch > SIM_MAX_PITCH) {
-        return cudaErrorInvalidPitchValue;
+    cudaError_t status = is_empty ? cudaSuccess : copy_check_step(width, dpitch, SIM_MAX_PITCH, height == 1);
+    if (!is_empty && status == cudaSuccess) {
+        status = copy_check_step(width, spitch, SIM_MAX_PITCH, height == 1);
+    }
+    if (status != cudaSuccess) {
+        return status;
     }
     *out = (copy_box){{(uintptr_t)dst, dpitch, dpitch * height},
                       {(uintptr_t)src, spitch, spitch * height},
@@ -275,11 +317,13 @@ static cudaError_t copy_side_3d(const struct cudaPitchedPtr *ptr, const struct c
     if ((array == NULL) == (ptr->ptr == NULL) || array != NULL) {
         return cudaErrorInvalidValue;
     }
-    if (extent->width + pos->x > ptr->pitch || ptr->pitch > SIM_MAX_PITCH) {
-        return cudaErrorInvalidPitchValue;
+    cudaError_t status =
+        copy_check_step(extent->width + pos->x, ptr->pitch, SIM_MAX_PITCH, extent->height == 1 && extent->depth == 1);
+    if (status == cudaSuccess) {
+        status = copy_check_step(extent->height + pos->y, ptr->ysize, UINT64_MAX, extent->depth == 1);
     }
-    if (extent->depth > 1 && extent->height + pos->y > ptr->ysize) {
-        return cudaErrorInvalidValue;
+    if (status != cudaSuccess) {
+        return status;
     }
     *out = (sim_side){(uintptr_t)ptr->ptr + pos->x + ptr->pitch * (pos->y + ptr->ysize * pos->z), ptr->pitch,
                       ptr->pitch * ptr->ysize};
@@ -300,6 +344,9 @@ static cudaError_t copy_box_3d(const struct cudaMemcpy3DParms *p, copy_box *out)
                       .kind = p->kind,
                       .dst_device = -1,
                       .src_device = -1};
+    if (copy_is_empty(out)) {
+        return cudaSuccess;
+    }
     cudaError_t status = copy_side_3d(&p->dstPtr, &p->dstPos, p->dstArray, &p->extent, &out->dst);
     return status == cudaSuccess ? copy_side_3d(&p->srcPtr, &p->srcPos, p->srcArray, &p->extent, &out->src) : status;
 }

@@ -5,6 +5,7 @@
 #include <cuda.h>
 
 #include "tests/cudasim/sim.h"
+#include "tests/cudasim/sim_faults.h"
 
 /* ---- names of errors: the texts of the real runtime ---- */
 
@@ -116,7 +117,12 @@ cudaError_t cudaDriverGetVersion(int *driverVersion)
 
 cudaError_t cudaGetDeviceCount(int *count)
 {
-    SIM_ENTER(cudaGetDeviceCount);
+    sim_start();
+    if (sim_is_forked() && count != NULL && sim.ndevices > 0) { /* this one is known, and asks no driver */
+        *count = sim.ndevices;
+        return cudaSuccess;
+    }
+    SIM_ENTER_AS(cudaGetDeviceCount, SIM_PAST_STICKY);
     SIM_FAIL_IF(count == NULL, cudaErrorInvalidValue);
     *count = sim.ndevices;
     return sim_leave(cudaSuccess);
@@ -124,7 +130,7 @@ cudaError_t cudaGetDeviceCount(int *count)
 
 cudaError_t cudaGetDevice(int *device)
 {
-    SIM_ENTER(cudaGetDevice);
+    SIM_ENTER_AS(cudaGetDevice, SIM_PAST_STICKY);
     SIM_FAIL_IF(device == NULL, cudaErrorInvalidValue);
     *device = sim_self.device;
     return sim_leave(cudaSuccess);
@@ -137,7 +143,7 @@ static bool device_exists(int device)
 
 cudaError_t cudaSetDevice(int device)
 {
-    SIM_ENTER(cudaSetDevice);
+    SIM_ENTER_AS(cudaSetDevice, SIM_PAST_STICKY);
     SIM_FAIL_IF(!device_exists(device), cudaErrorInvalidDevice);
     sim_self.device = device;
     return sim_leave(cudaSuccess);
@@ -163,6 +169,7 @@ static int device_attribute(enum cudaDeviceAttr attr, int device)
     case cudaDevAttrMaxThreadsPerMultiProcessor:
         return 2048;
     case cudaDevAttrWarpSize:
+    case cudaDevAttrTexturePitchAlignment:
         return 32;
     case cudaDevAttrMultiProcessorCount:
         return 132;
@@ -217,10 +224,13 @@ cudaError_t cudaDeviceGetPCIBusId(char *pciBusId, int len, int device)
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
 {
     SIM_ENTER(cudaMemGetInfo);
-    SIM_FAIL_IF(free == NULL || total == NULL, cudaErrorInvalidValue);
     uint64_t used = sim_arena_used(sim_self.device);
-    *free = used < sim.memory ? sim.memory - used : 0;
-    *total = sim.memory;
+    if (free != NULL) {
+        *free = used < sim.memory ? sim.memory - used : 0;
+    }
+    if (total != NULL) {
+        *total = sim.memory;
+    }
     return sim_leave(cudaSuccess);
 }
 
@@ -256,8 +266,8 @@ cudaError_t cudaDeviceEnablePeerAccess(int peerDevice, unsigned int flags)
 {
     SIM_ENTER(cudaDeviceEnablePeerAccess);
     SIM_FAIL_IF(flags != 0, cudaErrorInvalidValue);
-    SIM_FAIL_IF(!device_exists(peerDevice) || peerDevice == sim_self.device, cudaErrorInvalidDevice);
-    SIM_FAIL_IF(!sim.peer_possible, cudaErrorPeerAccessUnsupported);
+    SIM_FAIL_IF(!device_exists(peerDevice), cudaErrorInvalidDevice);
+    SIM_FAIL_IF(!sim.peer_possible || peerDevice == sim_self.device, cudaErrorPeerAccessUnsupported);
     uint32_t bit = (uint32_t)1 << peerDevice;
     SIM_FAIL_IF((sim.devices[sim_self.device].peers & bit) != 0, cudaErrorPeerAccessAlreadyEnabled);
     sim.devices[sim_self.device].peers |= bit;

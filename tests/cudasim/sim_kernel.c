@@ -9,6 +9,7 @@
 
 typedef struct kernel_library {
     sim_object object;
+    bool is_code;
     struct kernel_entry *kernels;
 } kernel_library;
 
@@ -79,22 +80,24 @@ cudaError_t cudaLibraryLoadData(cudaLibrary_t *library, const void *code, enum c
                     (numLibraryOptions > 0 && (libraryOptions == NULL || libraryOptionValues == NULL)),
                 cudaErrorInvalidValue);
     memcpy(&magic, code, sizeof(magic));
-    SIM_FAIL_IF(magic != KERNEL_FATBIN_MAGIC && magic != KERNEL_WRAPPER_MAGIC, cudaErrorInvalidKernelImage);
     while (place < sizeof(kernel_libraries) / sizeof(kernel_libraries[0]) && kernel_libraries[place] != NULL) {
         place++;
     }
     SIM_FAIL_IF(place == sizeof(kernel_libraries) / sizeof(kernel_libraries[0]), cudaErrorMemoryAllocation);
     kernel_library *made = sim_alloc(sizeof(*made));
     kernel_libraries[place] = made;
+    /* Nobody looks at the code before a kernel of it is asked for. */
+    made->is_code = magic == KERNEL_FATBIN_MAGIC || magic == KERNEL_WRAPPER_MAGIC;
     *library = sim_handle_make(&made->object, SIM_LIBRARY);
     return sim_leave(cudaSuccess);
 }
 
 cudaError_t cudaLibraryUnload(cudaLibrary_t library)
 {
-    SIM_ENTER_AS(cudaLibraryUnload, SIM_RELEASES);
+    SIM_ENTER_AS(cudaLibraryUnload, SIM_RELEASES | SIM_PAST_STICKY);
     kernel_library *found = sim_object_find(library, SIM_LIBRARY);
     SIM_FAIL_IF(found == NULL, cudaErrorInvalidResourceHandle);
+    SIM_TRY(sim_capture_forbid());
     for (size_t i = 0; i < sizeof(kernel_libraries) / sizeof(kernel_libraries[0]); i++) {
         if (kernel_libraries[i] == found) {
             kernel_libraries[i] = NULL;
@@ -110,6 +113,7 @@ cudaError_t cudaLibraryGetKernel(cudaKernel_t *pKernel, cudaLibrary_t library, c
     SIM_FAIL_IF(pKernel == NULL || name == NULL, cudaErrorInvalidValue);
     kernel_library *found = sim_object_find(library, SIM_LIBRARY);
     SIM_FAIL_IF(found == NULL, cudaErrorInvalidResourceHandle);
+    SIM_FAIL_IF(!found->is_code, cudaErrorInvalidKernelImage);
     for (kernel_entry *kernel = found->kernels; kernel != NULL; kernel = kernel->next) {
         if (strcmp(kernel->name, name) == 0) {
             *pKernel = sim_handle_of(&kernel->object);
@@ -216,7 +220,8 @@ cudaError_t cudaLaunchKernel(const void *func, dim3 gridDim, dim3 blockDim, void
     SIM_FAIL_IF(kernel == NULL, cudaErrorInvalidDeviceFunction);
     SIM_TRY(sim_stream_find(stream, &s));
     SIM_FAIL_IF(s->device != sim_self.device, cudaErrorInvalidResourceHandle);
-    SIM_FAIL_IF(!kernel_good_configuration(&gridDim, &blockDim, sharedMem), cudaErrorInvalidConfiguration);
+    /* Not cudaErrorInvalidConfiguration, since the kernel is a cudaKernel_t. */
+    SIM_FAIL_IF(!kernel_good_configuration(&gridDim, &blockDim, sharedMem), cudaErrorInvalidValue);
     SIM_FAIL_IF(args == NULL || args[0] == NULL || args[1] == NULL || args[2] == NULL, cudaErrorInvalidValue);
     sim_work work = {.kind = SIM_LAUNCH, .what = kernel->name, .kernel = kernel->fn};
     void *dst;

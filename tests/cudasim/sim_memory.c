@@ -136,10 +136,11 @@ sim_block *sim_block_find(uint64_t address)
     return address - block->base < block->nbytes ? block : NULL;
 }
 
-bool sim_block_overlaps(uint64_t lo, uint64_t hi)
+sim_block *sim_block_meeting(uint64_t lo, uint64_t hi)
 {
     size_t i = memory_upper(lo);
-    return sim_block_find(lo) != NULL || (i < memory.n && memory.all[i]->base < hi);
+    sim_block *block = sim_block_find(lo);
+    return block == NULL && i < memory.n && memory.all[i]->base < hi ? memory.all[i] : block;
 }
 
 sim_block *sim_block_at(size_t i)
@@ -233,7 +234,7 @@ cudaError_t sim_block_create(sim_memory kind, int device, uint64_t nbytes, sim_b
     if (at + room > ARENA_NBYTES) {
         at = PAGE_NBYTES;
     }
-    while (sim_block_overlaps(arena->base + at - SIM_RED_ZONE, arena->base + at + room)) {
+    while (sim_block_meeting(arena->base + at - SIM_RED_ZONE, arena->base + at + room) != NULL) {
         at += alignment; /* only in the second round */
         if (at + room > ARENA_NBYTES) {
             return cudaErrorMemoryAllocation;

@@ -100,13 +100,20 @@ void sim_op_demand_all(void)
     }
 }
 
-void sim_op_wait(sim_op *op)
+void sim_op_await(sim_op *op)
 {
     sim_op_retain(op);
     sim_op_demand(op);
     while (op->state != SIM_DONE) {
         sim_wait(&ops.done);
     }
+    sim_op_release(op);
+}
+
+void sim_op_wait(sim_op *op)
+{
+    sim_op_retain(op);
+    sim_op_await(op);
     SIM_HAPPENS_AFTER(op);
     sim_op_release(op);
 }
@@ -135,6 +142,19 @@ void sim_op_wait_device(int device)
         at = ops.first;
     }
     SIM_HAPPENS_AFTER(&sim.devices[device]); /* also work that was done before */
+}
+
+void sim_op_await_device(int device)
+{
+    sim_op *at = ops.first;
+    while (at != NULL) {
+        if (at->device != device) {
+            at = at->next;
+            continue;
+        }
+        sim_op_await(at);
+        at = ops.first;
+    }
 }
 
 /* ---- lanes ---- */
@@ -246,6 +266,11 @@ static void op_run(sim_op *op)
         sim_unlock();
         sim_work_run(op);
         sim_lock();
+        if (op->work.changed) {
+            sim_violate("%s: the pageable memory " SIM_ADDRESS_FORMAT
+                        " changed between the copy's call and its execution: which bytes it takes, nobody promises",
+                        op->work.what, (unsigned long long)op->work.src.address);
+        }
     }
     SIM_HAPPENS_BEFORE(op);
     SIM_HAPPENS_BEFORE(&sim.devices[op->device]);
@@ -450,12 +475,7 @@ void sim_op_random_step(void)
         sim_op_demand(op);
         return;
     }
-    sim_op_retain(op);
-    sim_op_demand(op);
-    while (op->state != SIM_DONE) {
-        sim_wait(&ops.done);
-    }
-    sim_op_release(op); /* no order for the thread sanitizer: the caller does not know that it is done */
+    sim_op_await(op); /* the caller does not know that it is done */
 }
 
 void sim_op_drop_all(void)

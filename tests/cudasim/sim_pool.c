@@ -95,10 +95,11 @@ cudaError_t cudaMemPoolCreate(cudaMemPool_t *memPool, const struct cudaMemPoolPr
     SIM_FAIL_IF(poolProps->allocType != cudaMemAllocationTypePinned ||
                     poolProps->location.type != cudaMemLocationTypeDevice || poolProps->win32SecurityAttributes != NULL,
                 cudaErrorInvalidValue);
-    SIM_FAIL_IF(poolProps->location.id < 0 || poolProps->location.id >= sim.ndevices, cudaErrorInvalidDevice);
+    SIM_FAIL_IF(poolProps->location.id < 0 || poolProps->location.id >= sim.ndevices, cudaErrorInvalidValue);
     for (size_t i = 0; i < sizeof(poolProps->reserved); i++) {
         SIM_FAIL_IF(poolProps->reserved[i] != 0, cudaErrorInvalidValue);
     }
+    SIM_TRY(sim_capture_forbid());
     sim_pool *pool = pool_make(poolProps->location.id);
     pool->max_nbytes = poolProps->maxSize;
     *memPool = sim_handle_make(&pool->object, SIM_POOL);
@@ -108,9 +109,10 @@ cudaError_t cudaMemPoolCreate(cudaMemPool_t *memPool, const struct cudaMemPoolPr
 cudaError_t cudaMemPoolDestroy(cudaMemPool_t memPool)
 {
     sim_pool *pool;
-    SIM_ENTER_AS(cudaMemPoolDestroy, SIM_RELEASES);
+    SIM_ENTER_AS(cudaMemPoolDestroy, SIM_RELEASES | SIM_PAST_STICKY);
     SIM_TRY(pool_find(memPool, &pool));
     SIM_FAIL_IF(pool == pool_defaults[pool->device], cudaErrorInvalidValue);
+    SIM_TRY(sim_capture_forbid());
     /* Allowed with blocks alive: the pool goes with the last of them. */
     sim_object_drop(&pool->object);
     pool->destroyed = true;
@@ -123,6 +125,7 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t memPool, enum cudaMemPoolAttr 
     SIM_ENTER(cudaMemPoolSetAttribute);
     SIM_FAIL_IF(value == NULL, cudaErrorInvalidValue);
     SIM_TRY(pool_find(memPool, &pool));
+    SIM_TRY(sim_capture_forbid());
     switch (attr) {
     case cudaMemPoolReuseFollowEventDependencies:
     case cudaMemPoolReuseAllowOpportunistic:
@@ -178,6 +181,7 @@ cudaError_t cudaMemPoolSetAccess(cudaMemPool_t memPool, const struct cudaMemAcce
     SIM_ENTER(cudaMemPoolSetAccess);
     SIM_TRY(pool_find(memPool, &pool));
     SIM_FAIL_IF(descList == NULL && count > 0, cudaErrorInvalidValue);
+    SIM_TRY(sim_capture_forbid());
     uint32_t access = pool->accessible_from;
     for (size_t i = 0; i < count; i++) {
         int device = descList[i].location.id;
@@ -293,6 +297,8 @@ cudaError_t cudaFreeAsync(void *devPtr, cudaStream_t hStream)
         sim_block_remove(block);
         return sim_leave(cudaSuccess);
     }
+    /* A capture frees what is allocated in one. */
+    SIM_FAIL_IF(s->capture != NULL && !block->of_graph, cudaErrorInvalidValue);
     SIM_TRY(sim_stream_submit(s, &work, NULL, &op));
     if (op != NULL) {
         block->freed = true;

@@ -173,7 +173,8 @@ cudaError_t sim_enter(sim_function *self, unsigned flags)
     if (status == cudaSuccess && (flags & SIM_WITHOUT_DEVICE) == 0) {
         status = state_missing();
     }
-    if (status == cudaSuccess && (flags & (SIM_WITHOUT_DEVICE | SIM_RELEASES)) == 0) {
+    sim_self.past_sticky = (flags & SIM_PAST_STICKY) != 0;
+    if (status == cudaSuccess && (flags & (SIM_WITHOUT_DEVICE | SIM_RELEASES | SIM_PAST_STICKY)) == 0) {
         status = sim.sticky;
     }
     if (status == cudaSuccess && sim.schedule == CUDASIM_RANDOM) {
@@ -189,10 +190,10 @@ cudaError_t sim_enter(sim_function *self, unsigned flags)
 
 cudaError_t sim_leave(cudaError_t status)
 {
-    if (status == cudaSuccess && sim.sticky != cudaSuccess) {
+    if (status == cudaSuccess && !sim_self.past_sticky) {
         status = sim.sticky;
     }
-    if (status != cudaSuccess) {
+    if (status != cudaSuccess && status != cudaErrorNotReady) {
         sim_self.last_error = status;
     }
     sim_unlock();
@@ -227,9 +228,6 @@ static cudaError_t state_last_error(bool clear)
     }
     sim_lock();
     cudaError_t status = state_missing();
-    if (status == cudaSuccess) {
-        status = sim.sticky;
-    }
     if (status == cudaSuccess) {
         status = sim_self.last_error;
         if (clear) {

@@ -239,6 +239,10 @@ cudaError_t cudaStreamGetDevice(cudaStream_t hStream, int *device)
     SIM_ENTER(cudaStreamGetDevice);
     SIM_FAIL_IF(device == NULL, cudaErrorInvalidValue);
     SIM_TRY(sim_stream_find(hStream, &s));
+    if (s->capture != NULL) { /* in every mode */
+        sim_capture_invalidate(s->capture);
+        return sim_leave(cudaErrorStreamCaptureUnsupported);
+    }
     *device = s->device;
     return sim_leave(cudaSuccess);
 }

@@ -196,6 +196,54 @@ static void test_unsafe_calls_break_a_capture_unless_the_thread_is_relaxed(void 
     ASSERT_CUDA_OK(cudaStreamDestroy(b));
 }
 
+/* What breaks a capture in every mode, what is only refused, and what is allowed though it looks unsafe: all measured
+ * on a device. */
+static void test_a_relaxed_capture_has_its_limits_too(void **state)
+{
+    void *pooled = NULL;
+    (void)state;
+    char *device = device_make();
+    cudaStream_t a = stream_make(cudaStreamNonBlocking);
+    ASSERT_CUDA_OK(cudaMallocAsync(&pooled, NBYTES, a));
+    ASSERT_CUDA_OK(cudaStreamSynchronize(a));
+    for (int call = 0; call < 5; call++) {
+        cudaGraph_t graph = NULL;
+        int ordinal = -1;
+        cudaError_t code = cudaSuccess;
+        cudaError_t expected = cudaErrorStreamCaptureUnsupported;
+        ASSERT_CUDA_OK(cudaStreamBeginCapture(a, cudaStreamCaptureModeRelaxed));
+        switch (call) {
+        case 0:
+            code = cudaMemcpyPeerAsync(device, 0, device + 64, 0, 64, a);
+            break;
+        case 1:
+            code = cudaStreamGetDevice(a, &ordinal);
+            break;
+        case 2:
+            code = cudaFreeAsync(pooled, a); /* not of the capture */
+            expected = cudaErrorInvalidValue;
+            break;
+        case 3:
+            code = cudaFreeAsync(device, a);
+            expected = cudaErrorInvalidValue;
+            break;
+        default:
+            code = cudaMemcpy(device, device + 64, 64, cudaMemcpyDefault);
+            expected = cudaSuccess;
+            break;
+        }
+        ASSERT_CUDA(expected, code);
+        ASSERT_CUDA(call < 2 ? cudaErrorStreamCaptureInvalidated : cudaSuccess, cudaStreamEndCapture(a, &graph));
+        if (graph != NULL) {
+            ASSERT_CUDA_OK(cudaGraphDestroy(graph));
+        }
+    }
+    ASSERT_CUDA_OK(cudaFreeAsync(pooled, a));
+    ASSERT_CUDA_OK(cudaDeviceSynchronize());
+    ASSERT_CUDA_OK(cudaStreamDestroy(a));
+    ASSERT_CUDA_OK(cudaFree(device));
+}
+
 static void *malloc_in_thread(void *out)
 {
     void *block = NULL;
@@ -274,6 +322,7 @@ int main(void)
         CUDASIM_TEST(test_branches_of_a_graph_that_race_are_noticed),
         CUDASIM_TEST(test_memory_of_a_graph_lives_in_it),
         CUDASIM_TEST(test_unsafe_calls_break_a_capture_unless_the_thread_is_relaxed),
+        CUDASIM_TEST(test_a_relaxed_capture_has_its_limits_too),
         CUDASIM_TEST(test_a_global_capture_binds_other_threads),
         CUDASIM_TEST(test_what_cannot_be_captured_is_refused),
     };

@@ -41,6 +41,7 @@ static void test_an_error_of_work_sticks_until_repaired(void **state)
     cudaStream_t stream = NULL;
     void *block = NULL;
     void *pinned = NULL;
+    void *none = NULL;
     int ncalls = 0;
     int device = 0;
     (void)state;
@@ -55,9 +56,10 @@ static void test_an_error_of_work_sticks_until_repaired(void **state)
     assert_false(cudasim_fault_happened());
     ASSERT_CUDA(cudaErrorIllegalAddress, cudaStreamSynchronize(stream));
     assert_true(cudasim_fault_happened());
-    ASSERT_CUDA(cudaErrorIllegalAddress, cudaGetDevice(&device));
+    ASSERT_CUDA(cudaErrorIllegalAddress, cudaMalloc(&none, 1));
     ASSERT_CUDA(cudaErrorIllegalAddress, cudaGetLastError());
-    ASSERT_CUDA(cudaErrorIllegalAddress, cudaGetLastError());
+    ASSERT_CUDA_OK(cudaGetLastError());
+    ASSERT_CUDA_OK(cudaGetDevice(&device)); /* as on a real device, it has nothing to do with it */
     assert_int_equal(ncalls, 0);
     assert_int_equal(cudasim_test_byte(block), 1);
     /* The calls say so, but what is released then is not leaked. */
@@ -121,11 +123,16 @@ static void test_arguments_of_copies_are_checked(void **state)
     ASSERT_CUDA_OK(cudaMalloc(&block, NBYTES));
     char *device = block;
     ASSERT_CUDA(cudaErrorInvalidMemcpyDirection, cudaMemcpy(device, bytes, 1, (enum cudaMemcpyKind)5));
-    ASSERT_CUDA(cudaErrorInvalidPitchValue, cudaMemcpy2D(device, 3, bytes, 4, 4, 1, cudaMemcpyDefault));
+    ASSERT_CUDA(cudaErrorInvalidPitchValue, cudaMemcpy2D(device, 3, bytes, 4, 4, 2, cudaMemcpyDefault));
+    ASSERT_CUDA(cudaErrorInvalidValue, cudaMemcpy2D(device, 3, bytes, 4, 4, 1, cudaMemcpyDefault));
+    ASSERT_CUDA_OK(cudaMemcpy2D(device, 0, bytes, (size_t)1 << 31, 4, 1, cudaMemcpyDefault)); /* one row has no pitch */
+    ASSERT_CUDA_OK(cudaMemcpy2D(device, 3, bytes, 4, 4, 0, (enum cudaMemcpyKind)5));
     ASSERT_CUDA(cudaErrorInvalidPitchValue, cudaMemcpy2D(device, (size_t)1 << 31, bytes, 4, 4, 2, cudaMemcpyDefault));
     ASSERT_CUDA_OK(cudaMemcpy(device, NULL, 0, cudaMemcpyDefault));
     ASSERT_CUDA(cudaErrorInvalidValue, cudaMemcpy(device, NULL, 1, cudaMemcpyDefault));
     ASSERT_CUDA(cudaErrorInvalidValue, cudaMemcpy(device, bytes, 1, cudaMemcpyDeviceToDevice));
+    ASSERT_VIOLATION("kind");
+    ASSERT_CUDA_OK(cudaMemcpy(device, device + 8, 1, cudaMemcpyHostToDevice));
     ASSERT_VIOLATION("kind");
     ASSERT_CUDA_OK(cudaMemcpy(device, bytes, 1, cudaMemcpyHostToDevice));
     ASSERT_CUDA_OK(cudaMemcpy(device + 1, device, 2, cudaMemcpyDefault));
@@ -148,7 +155,12 @@ static void test_arguments_of_copies_are_checked(void **state)
     ASSERT_CUDA_OK(cudaDeviceSynchronize());
     assert_int_equal(cudasim_test_byte(device + 80 + 16 + 1), 12 + 4 + 1);
     p.srcPtr.ysize = 2;
+    ASSERT_CUDA(cudaErrorInvalidPitchValue, cudaMemcpy3D(&p));
+    p.extent.depth = 1;
     ASSERT_CUDA(cudaErrorInvalidValue, cudaMemcpy3D(&p));
+    p.srcPtr.ysize = 0;
+    ASSERT_CUDA_OK(cudaMemcpy3D(&p));
+    p.extent.depth = 2;
     p.srcPtr.ysize = 3;
     p.dstPtr.pitch = 3;
     ASSERT_CUDA(cudaErrorInvalidPitchValue, cudaMemcpy3D(&p));

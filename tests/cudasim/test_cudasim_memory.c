@@ -116,6 +116,34 @@ static void test_freeing_with_work_pending_is_a_violation(void **state)
     ASSERT_CUDA_OK(cudaStreamDestroy(stream));
 }
 
+static void test_freeing_waits_for_all_work_but_that_of_a_pool(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        char plain[64] = {0};
+        void *block = NULL;
+        cudaStream_t stream = NULL;
+        ASSERT_CUDA_OK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+        char *device = device_make(64);
+        if (kind == 0) {
+            ASSERT_CUDA_OK(cudaMalloc(&block, 64));
+        } else if (kind == 1) {
+            ASSERT_CUDA_OK(cudaHostAlloc(&block, 64, 0));
+        } else if (kind == 2) {
+            ASSERT_CUDA_OK(cudaHostRegister(plain, sizeof(plain), 0));
+        } else {
+            ASSERT_CUDA_OK(cudaMallocAsync(&block, 64, stream));
+            ASSERT_CUDA_OK(cudaStreamSynchronize(stream));
+        }
+        ASSERT_CUDA_OK(cudaMemsetAsync(device, 1, 64, stream));
+        ASSERT_CUDA_OK(kind == 1 ? cudaFreeHost(block) : (kind == 2 ? cudaHostUnregister(plain) : cudaFree(block)));
+        assert_int_equal(cudasim_test_byte(device), kind == 3 ? 0xCB : 1);
+        ASSERT_CUDA_OK(cudaStreamSynchronize(stream));
+        ASSERT_CUDA_OK(cudaFree(device));
+        ASSERT_CUDA_OK(cudaStreamDestroy(stream));
+    }
+}
+
 static cudaMemPool_t pool_make(int device)
 {
     cudaMemPool_t pool = NULL;
@@ -204,9 +232,10 @@ static void test_memory_ends_at_the_budget_and_comes_back(void **state)
     ASSERT_CUDA_OK(cudaMemGetInfo(&free_nbytes, &total));
     assert_int_equal(free_nbytes, 4000);
     assert_int_equal(total, 10000);
-    ASSERT_CUDA(cudaErrorMemoryAllocation, cudaMalloc(&second, 6000));
     ASSERT_CUDA(cudaErrorMemoryAllocation, cudaMallocAsync(&second, 6000, NULL));
     assert_ptr_equal(second, (void *)state);
+    ASSERT_CUDA(cudaErrorMemoryAllocation, cudaMalloc(&second, 6000));
+    assert_null(second);
     ASSERT_CUDA_OK(cudaFreeAsync(first, NULL));
     ASSERT_CUDA_OK(cudaMalloc(&second, 6000)); /* waits for the free */
     ASSERT_CUDA_OK(cudaFree(second));
@@ -264,7 +293,8 @@ static void test_registration_is_exclusive_and_wants_writable_pages(void **state
     assert_non_null(plain);
     ASSERT_CUDA_OK(cudaHostRegister(plain, NBYTES, 0));
     ASSERT_CUDA(cudaErrorHostMemoryAlreadyRegistered, cudaHostRegister(plain + 10, 10, 0));
-    ASSERT_CUDA(cudaErrorHostMemoryNotRegistered, cudaHostUnregister(plain + 10));
+    ASSERT_CUDA(cudaErrorInvalidValue, cudaHostRegister(device, NBYTES, 0));
+    ASSERT_CUDA(cudaErrorInvalidValue, cudaHostUnregister(plain + 10));
     ASSERT_CUDA_OK(cudaHostUnregister(plain));
     ASSERT_CUDA(cudaErrorHostMemoryNotRegistered, cudaHostUnregister(plain));
     ASSERT_CUDA(cudaErrorInvalidValue, cudaHostRegister(read_only, NBYTES, 0));
@@ -353,6 +383,7 @@ int main(void)
         CUDASIM_TEST(test_addresses_are_not_used_again_and_stale_ones_are_known),
         CUDASIM_TEST(test_a_copy_past_its_block_is_refused),
         CUDASIM_TEST(test_freeing_with_work_pending_is_a_violation),
+        CUDASIM_TEST(test_freeing_waits_for_all_work_but_that_of_a_pool),
         CUDASIM_TEST(test_stream_ordered_memory_is_used_between_its_two_ends),
         CUDASIM_TEST(test_a_write_behind_a_block_is_found),
         CUDASIM_TEST(test_a_sabotaged_free_is_noticed),

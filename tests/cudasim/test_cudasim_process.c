@@ -57,26 +57,27 @@ static int run_settings(void)
 /* Reads what a copy writes, after long enough, and after calls that do not wait: no order that CUDA gives. */
 static int run_unsynchronised(bool synchronised)
 {
-    static char host[4096];
+    enum { NBYTES = 4096 };
     const struct timespec pause = {0, 50000000};
     void *block = NULL;
+    void *pinned = NULL;
     cudaStream_t stream = NULL;
     int device = 0;
-    int bad = cudaMalloc(&block, sizeof(host)) != cudaSuccess ||
+    int bad = cudaMalloc(&block, NBYTES) != cudaSuccess || cudaHostAlloc(&pinned, NBYTES, 0) != cudaSuccess ||
               cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess ||
-              cudaMemsetAsync(block, 1, sizeof(host), stream) != cudaSuccess ||
-              cudaMemcpyAsync(host, block, sizeof(host), cudaMemcpyDefault, stream) != cudaSuccess;
+              cudaMemsetAsync(block, 1, NBYTES, stream) != cudaSuccess ||
+              cudaMemcpyAsync(pinned, block, NBYTES, cudaMemcpyDefault, stream) != cudaSuccess;
     if (synchronised) {
         bad = bad || cudaStreamSynchronize(stream) != cudaSuccess;
     } else {
         (void)nanosleep(&pause, NULL);
     }
     bad = bad || cudaGetDevice(&device) != cudaSuccess;
-    for (size_t i = 0; i < sizeof(host); i++) {
-        bad = bad || host[i] != 1;
+    for (size_t i = 0; i < NBYTES; i++) {
+        bad = bad || ((const char *)pinned)[i] != 1;
     }
     return bad || cudaStreamSynchronize(stream) != cudaSuccess || cudaStreamDestroy(stream) != cudaSuccess ||
-           cudaFree(block) != cudaSuccess;
+           cudaFreeHost(pinned) != cudaSuccess || cudaFree(block) != cudaSuccess;
 }
 
 static int run(const char *what)

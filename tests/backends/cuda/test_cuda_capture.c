@@ -212,6 +212,60 @@ static void test_a_copy_from_pinned_memory_allocates_nothing_in_the_graph(void *
     fixture_clear(&self);
 }
 
+static void test_a_stream_that_is_being_captured_can_be_imported(void **state)
+{
+    (void)state;
+    capture_fixture self;
+    cudaGraph_t graph = NULL;
+    ndbuf_queue *queue = NULL;
+    fixture_init(&self);
+    set_first(&self, 5);
+    ASSERT_CUDA(extra.cudaStreamBeginCapture(self.stream, cudaStreamCaptureModeGlobal));
+    ASSERT_OK(ndbuf_queue_import(self.device, (void *)self.stream, &queue, err));
+    ASSERT_OK(ndbuf_copy(&self.second, &self.first, queue, err));
+    ndbuf_queue_release(queue);
+    ASSERT_CUDA(extra.cudaStreamEndCapture(self.stream, &graph));
+    cudaGraphExec_t executable = instantiate(graph);
+    ASSERT_CUDA(extra.cudaGraphLaunch(executable, self.stream));
+    ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+    ASSERT_OK(ndbuf_copy(&self.host, &self.second, NULL, err));
+    assert_int_equal(((int32_t *)ndbuf_view_host_address(&self.host))[1999], 5 + 1999);
+    ASSERT_CUDA(extra.cudaGraphExecDestroy(executable));
+    fixture_clear(&self);
+}
+
+/* Peer copies would end it. Perhaps a kernel can reach the other device. */
+static void test_copies_to_another_device_leave_the_capture_alone(void **state)
+{
+    (void)state;
+    static const int64_t halves[2] = {40, 25};
+    capture_fixture self;
+    cudaGraph_t graph = NULL;
+    ndbuf_view there = {0};
+    ndbuf_view half_there = {0};
+    ndbuf_view half = {0};
+    const ndbuf_slice left = {.stop = halves[1], .given = NDBUF_SLICE_STOP};
+    fixture_init(&self);
+    set_first(&self, 5);
+    ndbuf_device *other = cuda_fixture_open("cuda:1");
+    ASSERT_OK(ndbuf_view_create(&there, other, self.first.layout, 2, shape, err));
+    ASSERT_OK(ndbuf_view_create(&half_there, other, self.first.layout, 2, halves, err));
+    ASSERT_OK(ndbuf_view_slice(&self.first, 1, &left, &half, err));
+    ASSERT_CUDA(extra.cudaStreamBeginCapture(self.stream, cudaStreamCaptureModeGlobal));
+    ndbuf_status status = ndbuf_copy(&there, &self.first, self.queue, NULL);
+    assert_true(status == NDBUF_ERR_UNSUPPORTED || status == NDBUF_OK);
+    status = ndbuf_copy(&half_there, &half, self.queue, NULL);
+    assert_true(status == NDBUF_ERR_UNSUPPORTED || status == NDBUF_OK);
+    ASSERT_OK(ndbuf_copy(&self.second, &self.first, self.queue, err));
+    ASSERT_CUDA(extra.cudaStreamEndCapture(self.stream, &graph));
+    ASSERT_CUDA(extra.cudaGraphDestroy(graph));
+    ndbuf_view_release(&half);
+    ndbuf_view_release(&half_there);
+    ndbuf_view_release(&there);
+    ndbuf_device_close(other);
+    fixture_clear(&self);
+}
+
 /* Another thread's, or a library's, capture in global mode forbids many calls; what ndbuf does inside is none of it. */
 static void test_devices_memory_queues_and_events_are_made_during_a_capture(void **state)
 {
@@ -242,6 +296,8 @@ int main(void)
         CUDA_TEST(test_what_cannot_be_recorded_is_refused_and_the_capture_goes_on),
         CUDA_TEST(test_events_join_a_second_stream_to_the_capture),
         CUDA_TEST(test_a_copy_from_pinned_memory_allocates_nothing_in_the_graph),
+        CUDA_TEST(test_a_stream_that_is_being_captured_can_be_imported),
+        CUDA_TEST(test_copies_to_another_device_leave_the_capture_alone),
         CUDA_TEST(test_devices_memory_queues_and_events_are_made_during_a_capture),
     };
     return cmocka_run_group_tests(tests, cuda_fixture_start, NULL);

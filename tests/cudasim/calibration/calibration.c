@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* usage: cuda-calibration LIBRARY [--busy-ms N] [--only GROUP]
+/* usage: cuda-calibration LIBRARY [--busy-ms N] [--only NAME]
  *
  * Asks a CUDA runtime (libcudart.so.13, libcudasim.so) how it behaves: one line "name = answer" for each question. Exit
  * status: 0 all asked; 77 the library has no device, for the reason on stderr; 1 anything else. */
@@ -41,6 +41,8 @@ static const calibration_group groups[] = {
     {"pointers", ask_pointers, true},
     {"registration", ask_registration, true},
     {"pools", ask_pools, true},
+    {"pools_foreign", ask_pools_foreign, true},
+    {"pools_destroyed", ask_pools_destroyed, true},
     {"pool_addresses", ask_pool_addresses, true},
     {"ipc", ask_ipc, false},
     {"ipc_own_process", ask_ipc_own_process, true},
@@ -49,6 +51,7 @@ static const calibration_group groups[] = {
     {"copy3d", ask_copy3d_arguments, true},
     {"copy_peer", ask_peer_copy_arguments, true},
     {"copy_results", ask_copy_results, true},
+    {"pageable_order", ask_pageable_order, true},
     {"streams", ask_streams, true},
     {"events", ask_events, true},
     {"order", ask_order, true},
@@ -61,18 +64,9 @@ static const calibration_group groups[] = {
     {"libraries", ask_libraries, true},
     {"launches", ask_launches, true},
     {"fork", ask_fork, true},
-    {"null_destination", ask_null_destination, true},
-    {"null_source", ask_null_source, true},
-    {"past_the_end", ask_past_the_end, true},
-    {"wrong_kind_to_device", ask_wrong_kind_to_device, true},
-    {"wrong_kind_to_host", ask_wrong_kind_to_host, true},
-    {"destroyed_stream", ask_destroyed_stream, true},
-    {"destroyed_event", ask_destroyed_event, true},
     {"freed_twice_async", ask_freed_twice_async, true},
-    {"unloaded_library", ask_unloaded_library, true},
     {"not_a_library", ask_not_a_library, true},
     {"host_function_calls", ask_host_function_calls, true},
-    {"unmapped_registration", ask_unmapped_registration, true},
     {"sticky", ask_sticky, true},
 };
 
@@ -91,6 +85,9 @@ const char *error_name(cudaError_t error)
 {
     if (error == NOT_IN_LIBRARY) {
         return "not in this library";
+    }
+    if (error == NO_KERNELS) {
+        return "no kernels in this build";
     }
     cuda.cudaGetLastError();
     return cuda.cudaGetErrorName(error);
@@ -321,28 +318,39 @@ static int count_devices(const char *path)
     return EXIT_SUCCESS;
 }
 
-static int ask_group(const char *path, const calibration_group *group)
+/* What a child does: asks a group, or a question alone, or counts devices (neither). */
+typedef struct calibration_task {
+    const calibration_group *group;
+    const calibration_alone *alone;
+} calibration_task;
+
+static int ask(const char *path, const calibration_task *task)
 {
+    const char *name = task->group != NULL ? task->group->name : task->alone->name;
     if (!load_all(path)) {
         return EXIT_FAILURE;
     }
-    if (group->needs_world && !open_world()) {
-        answer(group->name, "no memory, streams and events to ask with");
+    if ((task->group == NULL || task->group->needs_world) && !open_world()) {
+        answer(name, "no memory, streams and events to ask with");
         return EXIT_SUCCESS;
     }
-    group->ask();
+    if (task->group != NULL) {
+        task->group->ask();
+    } else {
+        answer_error(name, task->alone->ask());
+    }
     return EXIT_SUCCESS;
 }
 
-/* Runs a group, or the count of devices (NULL), in a child; its status as waitpid tells it. */
-static int run(const char *path, const calibration_group *group)
+/* In a child; its status as waitpid tells it. */
+static int run(const char *path, const calibration_task *task)
 {
     int status = 0;
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
         alarm(GROUP_LIMIT_S);
-        int result = group == NULL ? count_devices(path) : ask_group(path, group);
+        int result = task->group == NULL && task->alone == NULL ? count_devices(path) : ask(path, task);
         fflush(stdout);
         _exit(result); /* without the runtime's own exit handlers, which the questions may have upset */
     }
@@ -351,6 +359,17 @@ static int run(const char *path, const calibration_group *group)
         exit(EXIT_FAILURE);
     }
     return status;
+}
+
+/* How the child ended is an answer, unless it ended well. */
+static void run_task(const char *path, const char *name, const calibration_task *task)
+{
+    int status = run(path, task);
+    if (WIFSIGNALED(status)) {
+        answer(name, "ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    } else if (WEXITSTATUS(status) != EXIT_SUCCESS) {
+        answer(name, "ended with status %d", WEXITSTATUS(status));
+    }
 }
 
 int main(int argc, char **argv)
@@ -370,22 +389,22 @@ int main(int argc, char **argv)
         }
     }
     if (path == NULL || busy_ms < 1) {
-        fputs("usage: cuda-calibration LIBRARY [--busy-ms N] [--only GROUP]\n", stderr);
+        fputs("usage: cuda-calibration LIBRARY [--busy-ms N] [--only NAME]\n", stderr);
         return EXIT_FAILURE;
     }
-    int status = run(path, NULL);
+    int status = run(path, &(calibration_task){NULL, NULL});
     if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS) {
         return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
     }
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-        if (only != NULL && strcmp(only, groups[i].name) != 0) {
-            continue;
+        if (only == NULL || strcmp(only, groups[i].name) == 0) {
+            run_task(path, groups[i].name, &(calibration_task){.group = &groups[i]});
         }
-        status = run(path, &groups[i]);
-        if (WIFSIGNALED(status)) {
-            answer(groups[i].name, "ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-        } else if (WEXITSTATUS(status) != EXIT_SUCCESS) {
-            answer(groups[i].name, "ended with status %d", WEXITSTATUS(status));
+    }
+    for (size_t i = 0; i < calibration_nalone; i++) {
+        const calibration_alone *alone = &calibration_questions_alone[i];
+        if (only == NULL || strcmp(only, alone->name) == 0) {
+            run_task(path, alone->name, &(calibration_task){.alone = alone});
         }
     }
     return EXIT_SUCCESS;

@@ -40,6 +40,8 @@ extern calibration_api cuda;
 
 /* The answer of a function that the library lacks, as an error code. */
 #define NOT_IN_LIBRARY ((cudaError_t)0x7ffffff0)
+/* Of a question about kernels, in a build without them. */
+#define NO_KERNELS ((cudaError_t)0x7ffffff1)
 #define CALL(function, ...) (cuda.function == NULL ? NOT_IN_LIBRARY : cuda.function(__VA_ARGS__))
 #define CALL_PLAIN(function) (cuda.function == NULL ? NOT_IN_LIBRARY : cuda.function())
 
@@ -104,6 +106,18 @@ typedef struct calibration_call {
 
 extern const calibration_call calibration_calls[];
 extern const size_t calibration_ncalls;
+extern const calibration_call calibration_copy_calls[];
+extern const size_t calibration_ncopy_calls;
+void *calibration_new_stream(void);
+
+/* A question whose process it may end: it is asked in one of its own, where that is its answer then. */
+typedef struct calibration_alone {
+    const char *name;
+    cudaError_t (*ask)(void);
+} calibration_alone;
+
+extern const calibration_alone calibration_questions_alone[];
+extern const size_t calibration_nalone;
 
 /* The groups. */
 void ask_versions(void);
@@ -115,6 +129,8 @@ void ask_host_memory(void);
 void ask_pointers(void);
 void ask_registration(void);
 void ask_pools(void);
+void ask_pools_foreign(void);
+void ask_pools_destroyed(void);
 void ask_pool_addresses(void);
 void ask_ipc(void);
 void ask_ipc_own_process(void);
@@ -123,6 +139,7 @@ void ask_copy2d_arguments(void);
 void ask_copy3d_arguments(void);
 void ask_peer_copy_arguments(void);
 void ask_copy_results(void);
+void ask_pageable_order(void);
 void ask_streams(void);
 void ask_events(void);
 void ask_order(void);
@@ -136,19 +153,10 @@ void ask_libraries(void);
 void ask_launches(void);
 void ask_fork(void);
 
-/* Those whose only question may end the process. */
-void ask_null_destination(void);
-void ask_null_source(void);
-void ask_past_the_end(void);
-void ask_wrong_kind_to_device(void);
-void ask_wrong_kind_to_host(void);
-void ask_destroyed_stream(void);
-void ask_destroyed_event(void);
+/* Those that upset the process more than others. */
 void ask_freed_twice_async(void);
-void ask_unloaded_library(void);
 void ask_not_a_library(void);
 void ask_host_function_calls(void);
-void ask_unmapped_registration(void);
 void ask_sticky(void);
 
 #endif

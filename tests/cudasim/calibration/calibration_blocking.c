@@ -27,21 +27,29 @@ static void answer_waits(const char *group, const calibration_call *call, cudaSt
     }
 }
 
+/* NULL: no more. */
+static const calibration_call *call_at(size_t i)
+{
+    if (i < calibration_ncalls) {
+        return &calibration_calls[i];
+    }
+    return i - calibration_ncalls < calibration_ncopy_calls ? &calibration_copy_calls[i - calibration_ncalls] : NULL;
+}
+
 void ask_blocking(void)
 {
-    for (size_t i = 0; i < calibration_ncalls; i++) {
-        answer_waits("blocking", &calibration_calls[i], world.stream, world.stream);
+    for (size_t i = 0; call_at(i) != NULL; i++) {
+        answer_waits("blocking", call_at(i), world.stream, world.stream);
     }
 }
 
 static const calibration_call *find_call(const char *name)
 {
-    for (size_t i = 0; i < calibration_ncalls; i++) {
-        if (strcmp(calibration_calls[i].name, name) == 0) {
-            return &calibration_calls[i];
-        }
+    size_t i = 0;
+    while (call_at(i) != NULL && strcmp(call_at(i)->name, name) != 0) {
+        i++;
     }
-    return NULL;
+    return call_at(i);
 }
 
 static cudaError_t make_legacy_pinned(void *object, cudaStream_t stream)
@@ -148,13 +156,6 @@ static cudaEvent_t record_in(cudaStream_t stream)
     return event;
 }
 
-static void *new_fork(void)
-{
-    cudaStream_t fork = NULL;
-    cuda.cudaStreamCreateWithFlags(&fork, cudaStreamNonBlocking);
-    return fork;
-}
-
 /* Another stream waits for an event of this one, and has work of its own. */
 static cudaError_t make_fork(void *object, cudaStream_t stream)
 {
@@ -187,12 +188,12 @@ static void answer_capture_in_all_modes(const calibration_call *call)
 void ask_capture(void)
 {
     static const calibration_call calls[] = {
-        {"fork", new_fork, make_fork},
-        {"fork_and_join", new_fork, make_fork_and_join},
+        {"fork", calibration_new_stream, make_fork},
+        {"fork_and_join", calibration_new_stream, make_fork_and_join},
         {"malloc_and_free_async", NULL, make_malloc_and_free},
     };
-    for (size_t i = 0; i < calibration_ncalls; i++) {
-        answer_capture_in_all_modes(&calibration_calls[i]);
+    for (size_t i = 0; call_at(i) != NULL; i++) {
+        answer_capture_in_all_modes(call_at(i));
     }
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
         answer_capture_in_all_modes(&calls[i]);
@@ -260,6 +261,26 @@ static void answer_legacy(const char *name, cudaStream_t legacy)
     answer(name, "%s, end %s", code_name, error_name(end));
 }
 
+/* A copy to the other device in a capture: its code and the code of the end. */
+static void answer_peer_capture(const char *name, bool by_kind)
+{
+    void *there = NULL;
+    cudaGraph_t graph = NULL;
+    if (world.ndevices < 2) {
+        answer(name, "one device");
+        return;
+    }
+    cuda.cudaSetDevice(1);
+    cuda.cudaMalloc(&there, 4096);
+    cuda.cudaSetDevice(0);
+    CALL(cudaStreamBeginCapture, world.stream, cudaStreamCaptureModeRelaxed);
+    cudaError_t error = by_kind ? cuda.cudaMemcpyAsync(there, world.device, 4096, cudaMemcpyDefault, world.stream)
+                                : cuda.cudaMemcpyPeerAsync(there, 1, world.device, 0, 4096, world.stream);
+    cudaError_t end = CALL(cudaStreamEndCapture, world.stream, &graph);
+    const char *code_name = error_name(error);
+    answer(name, "%s, end %s", code_name, error_name(end));
+}
+
 void ask_capture_rules(void)
 {
     cudaGraph_t graph = NULL;
@@ -281,7 +302,6 @@ void ask_capture_rules(void)
     answer_error("capture_rules.is_capturing_legacy_beside_nonblocking", query_legacy_while(world.stream));
     answer_legacy("capture_rules.copy_in_legacy_beside_blocking", cudaStreamLegacy);
     answer_legacy("capture_rules.copy_in_null_beside_blocking", NULL);
-    answer_error("capture_rules.exchange_null", cuda.cudaThreadExchangeStreamCaptureMode(NULL));
     cuda.cudaThreadExchangeStreamCaptureMode(&mode);
     answer("capture_rules.mode_of_a_new_thread", "%d", (int)mode);
     cuda.cudaThreadExchangeStreamCaptureMode(&mode);
@@ -293,6 +313,8 @@ void ask_capture_rules(void)
     answer_thread("capture_rules.malloc_in_another_thread_relaxed", cudaStreamCaptureModeRelaxed, false);
     answer_thread("capture_rules.end_in_another_thread_global", cudaStreamCaptureModeGlobal, true);
     answer_thread("capture_rules.end_in_another_thread_relaxed", cudaStreamCaptureModeRelaxed, true);
+    answer_peer_capture("capture_rules.peer_copy_to_device_1", false);
+    answer_peer_capture("capture_rules.copy_to_device_1_by_default_kind", true);
 }
 
 void ask_capture_graph(void)

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls of the questions about blocking and capture. Blocks are COPY_NBYTES bytes unless the name says otherwise.
- */
+/* The calls of the questions about blocking and capture, but for copies and launches. */
 #include "tests/cudasim/calibration/calibration.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/kernels/kernel_plan.h"
-
-#define COPY_NBYTES ((size_t)65536)
-#define SMALL_NBYTES ((size_t)64)
-#define ROW_NBYTES ((size_t)256)
-#define PITCH ((size_t)512)
-#define NROWS ((size_t)64)
+#define BLOCK_NBYTES ((size_t)65536)
 #define UNUSED_OBJECT (void)object
 #define UNUSED_STREAM (void)stream
 
@@ -21,28 +14,28 @@
 static void *new_block(void)
 {
     void *block = NULL;
-    cuda.cudaMalloc(&block, COPY_NBYTES);
+    cuda.cudaMalloc(&block, BLOCK_NBYTES);
     return block;
 }
 
 static void *new_managed(void)
 {
     void *block = NULL;
-    cuda.cudaMallocManaged(&block, COPY_NBYTES, cudaMemAttachGlobal);
+    cuda.cudaMallocManaged(&block, BLOCK_NBYTES, cudaMemAttachGlobal);
     return block;
 }
 
 static void *new_pinned(void)
 {
     void *block = NULL;
-    cuda.cudaHostAlloc(&block, COPY_NBYTES, cudaHostAllocPortable);
+    cuda.cudaHostAlloc(&block, BLOCK_NBYTES, cudaHostAllocPortable);
     return block;
 }
 
 static void *new_pooled(void)
 {
     void *block = NULL;
-    cuda.cudaMallocFromPoolAsync(&block, COPY_NBYTES, world.pool, world.other);
+    cuda.cudaMallocFromPoolAsync(&block, BLOCK_NBYTES, world.pool, world.other);
     cuda.cudaStreamSynchronize(world.other);
     return block;
 }
@@ -50,17 +43,17 @@ static void *new_pooled(void)
 static void *new_pages(void)
 {
     void *pages = NULL;
-    if (posix_memalign(&pages, 4096, COPY_NBYTES) != 0) {
+    if (posix_memalign(&pages, 4096, BLOCK_NBYTES) != 0) {
         return NULL;
     }
-    memset(pages, 0, COPY_NBYTES);
+    memset(pages, 0, BLOCK_NBYTES);
     return pages;
 }
 
 static void *new_registered(void)
 {
     void *pages = new_pages();
-    cuda.cudaHostRegister(pages, COPY_NBYTES, cudaHostRegisterPortable);
+    cuda.cudaHostRegister(pages, BLOCK_NBYTES, cudaHostRegisterPortable);
     return pages;
 }
 
@@ -70,13 +63,6 @@ static void *new_pool(void)
     struct cudaMemPoolProps properties = pool_properties(0);
     cuda.cudaMemPoolCreate(&pool, &properties);
     return pool;
-}
-
-static void *new_stream(void)
-{
-    cudaStream_t stream = NULL;
-    cuda.cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
-    return stream;
 }
 
 static void *new_event(void)
@@ -94,13 +80,6 @@ static void *new_recorded_event(void)
     return event;
 }
 
-static void *new_library(void)
-{
-    cudaLibrary_t library = NULL;
-    cuda.cudaLibraryLoadData(&library, ndbuf__kernel_fatbin, NULL, NULL, 0, NULL, NULL, 0);
-    return library;
-}
-
 /* Memory. */
 
 static cudaError_t make_malloc(void *object, cudaStream_t stream)
@@ -108,7 +87,7 @@ static cudaError_t make_malloc(void *object, cudaStream_t stream)
     void *block = NULL;
     UNUSED_OBJECT;
     UNUSED_STREAM;
-    return cuda.cudaMalloc(&block, COPY_NBYTES);
+    return cuda.cudaMalloc(&block, BLOCK_NBYTES);
 }
 
 static cudaError_t make_free(void *object, cudaStream_t stream)
@@ -122,7 +101,7 @@ static cudaError_t make_host_alloc(void *object, cudaStream_t stream)
     void *block = NULL;
     UNUSED_OBJECT;
     UNUSED_STREAM;
-    return cuda.cudaHostAlloc(&block, COPY_NBYTES, cudaHostAllocPortable);
+    return cuda.cudaHostAlloc(&block, BLOCK_NBYTES, cudaHostAllocPortable);
 }
 
 static cudaError_t make_free_host(void *object, cudaStream_t stream)
@@ -134,7 +113,7 @@ static cudaError_t make_free_host(void *object, cudaStream_t stream)
 static cudaError_t make_host_register(void *object, cudaStream_t stream)
 {
     UNUSED_STREAM;
-    return cuda.cudaHostRegister(object, COPY_NBYTES, cudaHostRegisterPortable);
+    return cuda.cudaHostRegister(object, BLOCK_NBYTES, cudaHostRegisterPortable);
 }
 
 static cudaError_t make_host_unregister(void *object, cudaStream_t stream)
@@ -148,14 +127,14 @@ static cudaError_t make_malloc_managed(void *object, cudaStream_t stream)
     void *block = NULL;
     UNUSED_OBJECT;
     UNUSED_STREAM;
-    return cuda.cudaMallocManaged(&block, COPY_NBYTES, cudaMemAttachGlobal);
+    return cuda.cudaMallocManaged(&block, BLOCK_NBYTES, cudaMemAttachGlobal);
 }
 
 static cudaError_t make_malloc_from_pool(void *object, cudaStream_t stream)
 {
     void *block = NULL;
     UNUSED_OBJECT;
-    return cuda.cudaMallocFromPoolAsync(&block, COPY_NBYTES, world.pool, stream);
+    return cuda.cudaMallocFromPoolAsync(&block, BLOCK_NBYTES, world.pool, stream);
 }
 
 static cudaError_t make_free_async(void *object, cudaStream_t stream)
@@ -294,6 +273,13 @@ static cudaError_t make_stream_get_device(void *object, cudaStream_t stream)
     return cuda.cudaStreamGetDevice(stream, &device);
 }
 
+static cudaError_t make_other_stream_get_device(void *object, cudaStream_t stream)
+{
+    int device = 0;
+    UNUSED_STREAM;
+    return cuda.cudaStreamGetDevice(object, &device);
+}
+
 static cudaError_t make_stream_is_capturing(void *object, cudaStream_t stream)
 {
     enum cudaStreamCaptureStatus status;
@@ -392,130 +378,6 @@ static cudaError_t make_host_func(void *object, cudaStream_t stream)
     return cuda.cudaLaunchHostFunc(stream, do_nothing, NULL);
 }
 
-/* Copies: COPY_1D defines the call of one with its places. */
-
-#define COPY_1D(name, dst, src, nbytes)                                                                                \
-    static cudaError_t name(void *object, cudaStream_t stream)                                                         \
-    {                                                                                                                  \
-        UNUSED_OBJECT;                                                                                                 \
-        return cuda.cudaMemcpyAsync(world.dst, world.src, nbytes, cudaMemcpyDefault, stream);                          \
-    }
-#define COPY_2D(name, dst, src)                                                                                        \
-    static cudaError_t name(void *object, cudaStream_t stream)                                                         \
-    {                                                                                                                  \
-        UNUSED_OBJECT;                                                                                                 \
-        return cuda.cudaMemcpy2DAsync(world.dst, PITCH, world.src, PITCH, ROW_NBYTES, NROWS, cudaMemcpyDefault,        \
-                                      stream);                                                                         \
-    }
-#define COPY_3D(name, dst, src)                                                                                        \
-    static cudaError_t name(void *object, cudaStream_t stream)                                                         \
-    {                                                                                                                  \
-        UNUSED_OBJECT;                                                                                                 \
-        return copy_3d(world.dst, world.src, stream);                                                                  \
-    }
-
-static cudaError_t copy_3d(char *dst, char *src, cudaStream_t stream)
-{
-    struct cudaMemcpy3DParms copy;
-    memset(&copy, 0, sizeof(copy));
-    copy.dstPtr = (struct cudaPitchedPtr){dst, PITCH, ROW_NBYTES, NROWS / 4};
-    copy.srcPtr = (struct cudaPitchedPtr){src, PITCH, ROW_NBYTES, NROWS / 4};
-    copy.extent = (struct cudaExtent){ROW_NBYTES, NROWS / 4 - 1, 4};
-    copy.kind = cudaMemcpyDefault;
-    return cuda.cudaMemcpy3DAsync(&copy, stream);
-}
-
-COPY_1D(make_pinned_to_device, device, pinned, COPY_NBYTES)
-COPY_1D(make_registered_to_device, device, registered, COPY_NBYTES)
-COPY_1D(make_pageable_to_device_small, device, pageable, SMALL_NBYTES)
-COPY_1D(make_pageable_to_device, device, pageable, MEMORY_NBYTES)
-COPY_1D(make_managed_to_device, device, managed, COPY_NBYTES)
-COPY_1D(make_device_to_pinned, pinned, device, COPY_NBYTES)
-COPY_1D(make_device_to_pageable, pageable, device, COPY_NBYTES)
-COPY_1D(make_device_to_device, device, device2, COPY_NBYTES)
-COPY_1D(make_pooled_to_device, device, pooled, COPY_NBYTES)
-COPY_1D(make_pinned_to_pinned, pinned2, pinned, COPY_NBYTES)
-COPY_1D(make_pageable_to_pageable, pageable2, pageable, COPY_NBYTES)
-COPY_2D(make_2d_pinned_to_device, device, pinned)
-COPY_2D(make_2d_pageable_to_device, device, pageable)
-COPY_2D(make_2d_device_to_pinned, pinned, device)
-COPY_2D(make_2d_device_to_pageable, pageable, device)
-COPY_2D(make_2d_device_to_device, device, device2)
-COPY_3D(make_3d_pinned_to_device, device, pinned)
-COPY_3D(make_3d_pageable_to_device, device, pageable)
-COPY_3D(make_3d_device_to_pinned, pinned, device)
-COPY_3D(make_3d_device_to_device, device, device2)
-
-static cudaError_t make_peer_copy(void *object, cudaStream_t stream)
-{
-    UNUSED_OBJECT;
-    return cuda.cudaMemcpyPeerAsync(world.device, 0, world.device2, 0, COPY_NBYTES, stream);
-}
-
-static cudaError_t make_peer_copy_3d(void *object, cudaStream_t stream)
-{
-    struct cudaMemcpy3DPeerParms copy;
-    UNUSED_OBJECT;
-    memset(&copy, 0, sizeof(copy));
-    copy.dstPtr = (struct cudaPitchedPtr){world.device, PITCH, ROW_NBYTES, NROWS};
-    copy.srcPtr = (struct cudaPitchedPtr){world.device2, PITCH, ROW_NBYTES, NROWS};
-    copy.extent = (struct cudaExtent){ROW_NBYTES, NROWS, 1};
-    return cuda.cudaMemcpy3DPeerAsync(&copy, stream);
-}
-
-static cudaError_t make_copy_in_other_stream(void *object, cudaStream_t stream)
-{
-    UNUSED_STREAM;
-    return make_device_to_device(NULL, object);
-}
-
-static cudaError_t make_copy_in_legacy_stream(void *object, cudaStream_t stream)
-{
-    UNUSED_STREAM;
-    return make_device_to_device(object, cudaStreamLegacy);
-}
-
-static cudaError_t make_blocking_copy(void *object, cudaStream_t stream)
-{
-    UNUSED_OBJECT;
-    UNUSED_STREAM;
-    return CALL(cudaMemcpy, world.device, world.device2, COPY_NBYTES, cudaMemcpyDefault);
-}
-
-/* Kernels. */
-
-static cudaError_t make_library_load(void *object, cudaStream_t stream)
-{
-    cudaLibrary_t library = NULL;
-    UNUSED_OBJECT;
-    UNUSED_STREAM;
-    return cuda.cudaLibraryLoadData(&library, ndbuf__kernel_fatbin, NULL, NULL, 0, NULL, NULL, 0);
-}
-
-static cudaError_t make_library_unload(void *object, cudaStream_t stream)
-{
-    UNUSED_STREAM;
-    return cuda.cudaLibraryUnload(object);
-}
-
-static void *new_loaded_kernel(void)
-{
-    return kernel_library();
-}
-
-static cudaError_t make_get_kernel(void *object, cudaStream_t stream)
-{
-    cudaKernel_t kernel = NULL;
-    UNUSED_STREAM;
-    return cuda.cudaLibraryGetKernel(&kernel, object, ndbuf__kernel_names[0]);
-}
-
-static cudaError_t make_launch(void *object, cudaStream_t stream)
-{
-    UNUSED_OBJECT;
-    return launch_copy(stream);
-}
-
 const calibration_call calibration_calls[] = {
     {"malloc", NULL, make_malloc},
     {"free", new_block, make_free},
@@ -541,11 +403,12 @@ const calibration_call calibration_calls[] = {
     {"device_attribute", NULL, make_device_attribute},
     {"can_access_peer", NULL, make_can_access_peer},
     {"stream_create", NULL, make_stream_create},
-    {"stream_destroy_other", new_stream, make_stream_destroy},
+    {"stream_destroy_other", calibration_new_stream, make_stream_destroy},
     {"stream_synchronize", NULL, make_stream_synchronize},
-    {"stream_synchronize_other", new_stream, make_other_stream_synchronize},
+    {"stream_synchronize_other", calibration_new_stream, make_other_stream_synchronize},
     {"stream_query", NULL, make_stream_query},
     {"stream_get_device", NULL, make_stream_get_device},
+    {"stream_get_device_other", calibration_new_stream, make_other_stream_get_device},
     {"stream_is_capturing", NULL, make_stream_is_capturing},
     {"exchange_capture_mode", NULL, make_exchange_mode},
     {"malloc_while_relaxed", NULL, make_malloc_while_relaxed},
@@ -561,36 +424,7 @@ const calibration_call calibration_calls[] = {
     {"event_record_and_destroy", new_event, make_record_and_destroy},
     {"wait_event_unrecorded", new_event, make_wait_event},
     {"wait_event_elsewhere", new_recorded_event, make_wait_event},
-    {"other_stream_waits", new_stream, make_other_waits},
+    {"other_stream_waits", calibration_new_stream, make_other_waits},
     {"launch_host_func", NULL, make_host_func},
-    {"pinned_to_device", NULL, make_pinned_to_device},
-    {"registered_to_device", NULL, make_registered_to_device},
-    {"pageable_to_device_small", NULL, make_pageable_to_device_small},
-    {"pageable_to_device", NULL, make_pageable_to_device},
-    {"managed_to_device", NULL, make_managed_to_device},
-    {"device_to_pinned", NULL, make_device_to_pinned},
-    {"device_to_pageable", NULL, make_device_to_pageable},
-    {"device_to_device", NULL, make_device_to_device},
-    {"pooled_to_device", NULL, make_pooled_to_device},
-    {"pinned_to_pinned", NULL, make_pinned_to_pinned},
-    {"pageable_to_pageable", NULL, make_pageable_to_pageable},
-    {"2d_pinned_to_device", NULL, make_2d_pinned_to_device},
-    {"2d_pageable_to_device", NULL, make_2d_pageable_to_device},
-    {"2d_device_to_pinned", NULL, make_2d_device_to_pinned},
-    {"2d_device_to_pageable", NULL, make_2d_device_to_pageable},
-    {"2d_device_to_device", NULL, make_2d_device_to_device},
-    {"3d_pinned_to_device", NULL, make_3d_pinned_to_device},
-    {"3d_pageable_to_device", NULL, make_3d_pageable_to_device},
-    {"3d_device_to_pinned", NULL, make_3d_device_to_pinned},
-    {"3d_device_to_device", NULL, make_3d_device_to_device},
-    {"peer_copy", NULL, make_peer_copy},
-    {"peer_copy_3d", NULL, make_peer_copy_3d},
-    {"copy_in_other_stream", new_stream, make_copy_in_other_stream},
-    {"copy_in_legacy_stream", NULL, make_copy_in_legacy_stream},
-    {"blocking_copy", NULL, make_blocking_copy},
-    {"library_load", NULL, make_library_load},
-    {"library_unload", new_library, make_library_unload},
-    {"library_get_kernel", new_loaded_kernel, make_get_kernel},
-    {"launch_kernel", new_loaded_kernel, make_launch},
 };
 const size_t calibration_ncalls = sizeof(calibration_calls) / sizeof(calibration_calls[0]);

@@ -37,34 +37,6 @@ void ask_copy_arguments(void)
     answer_error("copy.managed_to_pageable", copy(world.pageable, world.managed, 4096, cudaMemcpyDefault));
 }
 
-void ask_null_destination(void)
-{
-    answer_error("null_destination.code", copy(NULL, world.device, 64, cudaMemcpyDefault));
-}
-
-void ask_null_source(void)
-{
-    answer_error("null_source.code", copy(world.device, NULL, 64, cudaMemcpyDefault));
-}
-
-/* Far behind the end, but copied on the device, where a driver can check. */
-void ask_past_the_end(void)
-{
-    void *small = NULL;
-    cuda.cudaMalloc(&small, 512);
-    answer_error("past_the_end.code", copy(small, world.device, MEMORY_NBYTES, cudaMemcpyDefault));
-}
-
-void ask_wrong_kind_to_device(void)
-{
-    answer_error("wrong_kind_to_device.code", copy(world.device, world.device2, 64, cudaMemcpyHostToDevice));
-}
-
-void ask_wrong_kind_to_host(void)
-{
-    answer_error("wrong_kind_to_host.code", copy(world.device, world.pinned, 64, cudaMemcpyDeviceToHost));
-}
-
 static void ask_2d(const char *name, size_t dst_pitch, size_t src_pitch, size_t width, size_t height)
 {
     cudaError_t error = cuda.cudaMemcpy2DAsync(world.device, dst_pitch, world.pinned, src_pitch, width, height,

@@ -126,19 +126,11 @@ static void ask_entry(const char *name, const char *symbol, unsigned version, bo
 void ask_driver_entry_points(void)
 {
     bool found = false;
-    void *function = NULL;
-    enum cudaDriverEntryPointQueryResult result;
     ask_entry("driver_entry_points.cuDeviceGetName", "cuDeviceGetName", 12000, &found);
     ask_entry("driver_entry_points.cuPointerGetAttribute", "cuPointerGetAttribute", 12000, &found);
     ask_entry("driver_entry_points.unknown", "cuThereIsNoSuchFunction", 12000, &found);
     ask_entry("driver_entry_points.version_before_it", "cuDeviceGetUuid", 5000, &found);
     ask_entry("driver_entry_points.version_of_the_future", "cuDeviceGetName", 99000, &found);
-    answer_error("driver_entry_points.null_symbol",
-                 cuda.cudaGetDriverEntryPointByVersion(NULL, &function, 12000, cudaEnableDefault, &result));
-    answer_error("driver_entry_points.null_output",
-                 cuda.cudaGetDriverEntryPointByVersion("cuDeviceGetName", NULL, 12000, cudaEnableDefault, &result));
-    answer_error("driver_entry_points.null_result",
-                 cuda.cudaGetDriverEntryPointByVersion("cuDeviceGetName", &function, 12000, cudaEnableDefault, NULL));
 }
 
 static void *last_error_elsewhere(void *out_error)
@@ -224,20 +216,6 @@ void ask_libraries(void)
     answer_error("libraries.unload", cuda.cudaLibraryUnload(library));
 }
 
-void ask_unloaded_library(void)
-{
-    cudaLibrary_t library = NULL;
-    cudaKernel_t kernel = NULL;
-    if (!has_kernels()) {
-        answer("unloaded_library.kernel", "no kernels in this build");
-        return;
-    }
-    cuda.cudaLibraryLoadData(&library, ndbuf__kernel_fatbin, NULL, NULL, 0, NULL, NULL, 0);
-    cuda.cudaLibraryUnload(library);
-    answer_error("unloaded_library.kernel", cuda.cudaLibraryGetKernel(&kernel, library, ndbuf__kernel_names[0]));
-    answer_error("unloaded_library.unload", cuda.cudaLibraryUnload(library));
-}
-
 void ask_not_a_library(void)
 {
     static const char text[4096] = "this is not a program for a GPU";
@@ -296,6 +274,10 @@ void ask_sticky(void)
     struct cudaPointerAttributes attributes;
     void *block = NULL;
     cudaStream_t stream = NULL;
+    cudaEvent_t event = NULL;
+    enum cudaStreamCaptureStatus capture;
+    size_t nfree = 0;
+    size_t total = 0;
     int count = 0;
     int device = 0;
     if (!has_kernels()) {
@@ -316,6 +298,11 @@ void ask_sticky(void)
     answer_error("sticky.device_count", cuda.cudaGetDeviceCount(&count));
     answer_error("sticky.get_device", cuda.cudaGetDevice(&device));
     answer_error("sticky.set_device", cuda.cudaSetDevice(0));
+    answer_error("sticky.device_attribute", cuda.cudaDeviceGetAttribute(&device, cudaDevAttrMaxPitch, 0));
+    answer_error("sticky.mem_get_info", cuda.cudaMemGetInfo(&nfree, &total));
+    answer_error("sticky.stream_get_device", cuda.cudaStreamGetDevice(world.stream, &device));
+    answer_error("sticky.stream_is_capturing", cuda.cudaStreamIsCapturing(world.stream, &capture));
+    answer_error("sticky.event_create", cuda.cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
     answer_error("sticky.malloc", cuda.cudaMalloc(&block, 256));
     answer_error("sticky.host_alloc", cuda.cudaHostAlloc(&block, 256, cudaHostAllocPortable));
     answer_error("sticky.pointer_attributes", cuda.cudaPointerGetAttributes(&attributes, world.device));

@@ -23,6 +23,7 @@ void ask_device_memory(void)
     block = untouched;
     answer_error("device_memory.malloc_huge", cuda.cudaMalloc(&block, HUGE_NBYTES));
     answer_yes("device_memory.malloc_huge_leaves_pointer", block == untouched);
+    answer_yes("device_memory.malloc_huge_gives_null", block == NULL);
     answer_error("device_memory.malloc_1_byte", cuda.cudaMalloc(&block, 1));
     answer_yes("device_memory.aligned_to_256", (uintptr_t)block % 256 == 0);
     answer_yes("device_memory.aligned_to_512", (uintptr_t)block % 512 == 0);
@@ -34,7 +35,12 @@ void ask_device_memory(void)
     answer_error("device_memory.free_pinned", cuda.cudaFree(world.pinned));
     answer_error("device_memory.free_registered", cuda.cudaFree(world.registered));
     answer_error("device_memory.managed_null", cuda.cudaMallocManaged(NULL, 16, cudaMemAttachGlobal));
+    block = untouched;
     answer_error("device_memory.managed_0_bytes", cuda.cudaMallocManaged(&block, 0, cudaMemAttachGlobal));
+    answer_yes("device_memory.managed_0_bytes_gives_null", block == NULL);
+    block = untouched;
+    answer_error("device_memory.managed_huge", cuda.cudaMallocManaged(&block, HUGE_NBYTES, cudaMemAttachGlobal));
+    answer_yes("device_memory.managed_huge_leaves_pointer", block == untouched);
     answer_error("device_memory.managed_flags_0", cuda.cudaMallocManaged(&block, 16, 0));
     answer_error("device_memory.managed_flags_64", cuda.cudaMallocManaged(&block, 16, 64));
     answer_error("device_memory.managed", cuda.cudaMallocManaged(&block, 4096, cudaMemAttachGlobal));
@@ -55,6 +61,7 @@ void ask_host_memory(void)
     block = untouched;
     answer_error("host_memory.alloc_huge", cuda.cudaHostAlloc(&block, HUGE_NBYTES, 0));
     answer_yes("host_memory.alloc_huge_leaves_pointer", block == untouched);
+    answer_yes("host_memory.alloc_huge_gives_null", block == NULL);
     answer_error("host_memory.alloc_flags_128", cuda.cudaHostAlloc(&block, 16, 128));
     answer_error("host_memory.alloc", cuda.cudaHostAlloc(&block, 100, cudaHostAllocPortable | cudaHostAllocMapped));
     answer_yes("host_memory.aligned_to_512", (uintptr_t)block % 512 == 0);
@@ -173,15 +180,6 @@ void ask_registration(void)
                  cuda.cudaHostRegister(pages + 12 * page, page, cudaHostRegisterReadOnly));
 }
 
-/* In a group of its own: no runtime promises to look before it pins. */
-void ask_unmapped_registration(void)
-{
-    char *hole = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (hole != MAP_FAILED && munmap(hole, 65536) == 0) {
-        answer_error("unmapped_registration.code", cuda.cudaHostRegister(hole, 4096, 0));
-    }
-}
-
 /* The value of an attribute of the pool, or the error. */
 static void answer_attribute(const char *name, enum cudaMemPoolAttr attribute, bool is_64_bits)
 {
@@ -217,6 +215,7 @@ static cudaError_t set_access(int device, enum cudaMemAccessFlags flags, size_t 
 
 void ask_pools(void)
 {
+    void *const untouched = &world;
     cudaMemPool_t pool = NULL;
     void *block = NULL;
     uint64_t wide = UINT64_MAX;
@@ -242,8 +241,6 @@ void ask_pools(void)
                    wide == UINT64_MAX);
     answer_error("pools.set_reuse_off",
                  cuda.cudaMemPoolSetAttribute(world.pool, cudaMemPoolReuseAllowOpportunistic, &off));
-    answer_error("pools.set_null_value",
-                 cuda.cudaMemPoolSetAttribute(world.pool, cudaMemPoolAttrReleaseThreshold, NULL));
     answer_error("pools.set_attribute_99", cuda.cudaMemPoolSetAttribute(world.pool, (enum cudaMemPoolAttr)99, &wide));
     wide = 5;
     answer_error("pools.set_used_high_to_5",
@@ -256,25 +253,30 @@ void ask_pools(void)
     answer_error("pools.access_own_device", set_access(0, cudaMemAccessFlagsProtReadWrite, 1));
     answer_error("pools.access_own_device_none", set_access(0, cudaMemAccessFlagsProtNone, 1));
     answer_error("pools.access_0_descriptors", set_access(0, cudaMemAccessFlagsProtReadWrite, 0));
-    answer_error("pools.access_null", cuda.cudaMemPoolSetAccess(world.pool, NULL, 1));
     answer_error("pools.access_device_minus_1", set_access(-1, cudaMemAccessFlagsProtReadWrite, 1));
     answer_error("pools.access_device_behind_the_last", set_access(world.ndevices, cudaMemAccessFlagsProtReadWrite, 1));
-    answer_error("pools.malloc_null", cuda.cudaMallocFromPoolAsync(NULL, 16, world.pool, world.stream));
     answer_error("pools.malloc_0_bytes", cuda.cudaMallocFromPoolAsync(&block, 0, world.pool, world.stream));
-    answer_error("pools.malloc_null_pool", cuda.cudaMallocFromPoolAsync(&block, 16, NULL, world.stream));
+    block = untouched;
     answer_error("pools.malloc_huge", cuda.cudaMallocFromPoolAsync(&block, HUGE_NBYTES, world.pool, world.stream));
+    answer_yes("pools.malloc_huge_leaves_pointer", block == untouched);
     answer_error("pools.malloc_legacy_stream", cuda.cudaMallocFromPoolAsync(&block, 16, world.pool, cudaStreamLegacy));
     answer_yes("pools.aligned_to_256", (uintptr_t)block % 256 == 0);
     answer_error("pools.free_in_another_stream_after_waiting",
                  cuda.cudaStreamSynchronize(cudaStreamLegacy) != cudaSuccess ? cudaErrorUnknown
                                                                              : cuda.cudaFreeAsync(block, world.other));
-    answer_error("pools.free_null", cuda.cudaFreeAsync(NULL, world.stream));
+}
+
+void ask_pools_foreign(void)
+{
     answer_error("pools.free_inside", cuda.cudaFreeAsync(world.pooled + 512, world.stream));
     answer_error("pools.free_pageable", cuda.cudaFreeAsync(world.pageable, world.stream));
     answer_error("pools.free_pinned", cuda.cudaFreeAsync(world.pinned, world.stream));
     answer_error("pools.free_of_cudamalloc", cuda.cudaFreeAsync(world.device2, world.stream));
     settle();
-    answer_error("pools.destroy_null", cuda.cudaMemPoolDestroy(NULL));
+}
+
+void ask_pools_destroyed(void)
+{
     answer_error("pools.destroy_with_a_block", cuda.cudaMemPoolDestroy(world.pool));
     answer_error("pools.copy_to_a_block_of_the_destroyed_pool",
                  cuda.cudaMemcpyAsync(world.pooled, world.pinned, 64, cudaMemcpyDefault, world.stream));
@@ -354,23 +356,15 @@ void ask_ipc(void)
 void ask_ipc_own_process(void)
 {
     cudaIpcMemHandle_t handle;
-    cudaIpcMemHandle_t zeros;
     void *block = NULL;
     memset(&handle, 0, sizeof(handle));
-    memset(&zeros, 0, sizeof(zeros));
-    answer_error("ipc_own_process.get_null_handle", cuda.cudaIpcGetMemHandle(NULL, world.device));
-    answer_error("ipc_own_process.get_null_pointer", cuda.cudaIpcGetMemHandle(&handle, NULL));
     answer_error("ipc_own_process.get_inside", cuda.cudaIpcGetMemHandle(&handle, world.device + 4096));
     answer_error("ipc_own_process.get_pooled", cuda.cudaIpcGetMemHandle(&handle, world.pooled));
     answer_error("ipc_own_process.get_pinned", cuda.cudaIpcGetMemHandle(&handle, world.pinned));
     answer_error("ipc_own_process.get_managed", cuda.cudaIpcGetMemHandle(&handle, world.managed));
-    answer_error("ipc_own_process.get_pageable", cuda.cudaIpcGetMemHandle(&handle, world.pageable));
     answer_error("ipc_own_process.get", cuda.cudaIpcGetMemHandle(&handle, world.device));
     answer_error("ipc_own_process.open", cuda.cudaIpcOpenMemHandle(&block, handle, cudaIpcMemLazyEnablePeerAccess));
     answer_error("ipc_own_process.open_flags_0", cuda.cudaIpcOpenMemHandle(&block, handle, 0));
-    answer_error("ipc_own_process.open_null", cuda.cudaIpcOpenMemHandle(NULL, handle, cudaIpcMemLazyEnablePeerAccess));
-    answer_error("ipc_own_process.open_zeros",
-                 cuda.cudaIpcOpenMemHandle(&block, zeros, cudaIpcMemLazyEnablePeerAccess));
     answer_error("ipc_own_process.close_own_block", cuda.cudaIpcCloseMemHandle(world.device));
-    answer_error("ipc_own_process.close_null", cuda.cudaIpcCloseMemHandle(NULL));
+    answer_error("ipc_own_process.get_pageable", cuda.cudaIpcGetMemHandle(&handle, world.pageable));
 }

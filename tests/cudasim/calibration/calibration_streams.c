@@ -64,7 +64,6 @@ void ask_streams(void)
     ask_stream_device("streams.device_of_null", NULL);
     ask_stream_device("streams.device_of_legacy", cudaStreamLegacy);
     ask_stream_device("streams.device_of_per_thread", cudaStreamPerThread);
-    answer_error("streams.get_device_null", cuda.cudaStreamGetDevice(world.stream, NULL));
     answer_error("streams.synchronize", cuda.cudaStreamSynchronize(world.stream));
     answer_error("streams.synchronize_null", cuda.cudaStreamSynchronize(NULL));
     answer_error("streams.synchronize_legacy", cuda.cudaStreamSynchronize(cudaStreamLegacy));
@@ -373,25 +372,4 @@ void ask_host_function_calls(void)
     answer_error("host_function_calls.event_query", out.event_query);
     answer_error("host_function_calls.malloc", out.malloc);
     answer_error("host_function_calls.copy", out.copy);
-}
-
-void ask_destroyed_stream(void)
-{
-    cudaStream_t stream = NULL;
-    cuda.cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
-    cuda.cudaStreamDestroy(stream);
-    answer_error("destroyed_stream.synchronize", cuda.cudaStreamSynchronize(stream));
-    answer_error("destroyed_stream.copy",
-                 cuda.cudaMemcpyAsync(world.device, world.device2, 64, cudaMemcpyDefault, stream));
-    answer_error("destroyed_stream.destroy", cuda.cudaStreamDestroy(stream));
-}
-
-void ask_destroyed_event(void)
-{
-    cudaEvent_t event = new_event(cudaEventDisableTiming);
-    cuda.cudaEventDestroy(event);
-    answer_error("destroyed_event.query", cuda.cudaEventQuery(event));
-    answer_error("destroyed_event.record", cuda.cudaEventRecord(event, world.stream));
-    answer_error("destroyed_event.wait", cuda.cudaStreamWaitEvent(world.stream, event, 0));
-    answer_error("destroyed_event.destroy", cuda.cudaEventDestroy(event));
 }
