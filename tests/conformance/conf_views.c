@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/conformance/conformance.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,41 @@ static void test_views_are_copied_in_many_small_boxes(void **state)
     try_peers(__func__, 2, true);
     ndbuf__staging_nbytes = NDBUF__STAGING_NBYTES;
     ndbuf__closed_routes = 0;
+}
+
+/* Where the host is slow, buffers have its order, and a device that copies strided boxes brings them into its own. */
+static void test_views_are_sorted_by_a_device_that_can(void **state)
+{
+    (void)state;
+    int64_t shape[2] = {30, 40};
+    int32_t axes[2] = {1, 0};
+    char text[2000];
+    ndbuf_format *format = test_format(4);
+    ndbuf_view host = {0};
+    ndbuf_view device = {0};
+    ndbuf_copy_plan *plan = NULL;
+    ASSERT_OK(ndbuf_view_create(&device, conf.device, format, 2, shape, err));
+    ASSERT_OK(ndbuf_view_permute(&device, axes, &device, err));
+    ASSERT_OK(ndbuf_view_create(&host, ndbuf_device_cpu(), format, 2, (int64_t[2]){40, 30}, err));
+    ndbuf__staging_nbytes = 128;
+    ndbuf__closed_routes = 1u << NDBUF_ROUTE_MAPPED | 1u << NDBUF_ROUTE_BYTES | 1u << NDBUF_ROUTE_RECT;
+    ASSERT_OK(ndbuf_tuning_set("link.cpu.cpu.element_ns", 1e5, err));
+    ASSERT_OK(ndbuf_copy_plan_create(&device, &host, NDBUF_CASTING_EQUIV, 0, &plan, err));
+    ndbuf_copy_plan_explain(plan, text, sizeof(text));
+    ndbuf_copy_plan_destroy(plan);
+    /* Where kernels reach the host's memory, too, there is nothing to stage. */
+    bool can_sort = (conf_copy_flags(conf.device, conf.device) & NDBUF_CAN_COPY_STRIDED) != 0 &&
+                    (conf_copy_flags(conf.device, ndbuf_device_cpu()) & NDBUF_CAN_COPY_STRIDED) == 0;
+    assert_int_equal(strstr(text, "in the host's order") != NULL, can_sort);
+    try_peers(__func__, 0, false);
+    try_peers(__func__, 1, false);
+    try_peers(__func__, 2, true);
+    ASSERT_OK(ndbuf_tuning_set("link.cpu.cpu.element_ns", (double)NAN, err));
+    ndbuf__staging_nbytes = NDBUF__STAGING_NBYTES;
+    ndbuf__closed_routes = 0;
+    ndbuf_view_release(&device);
+    ndbuf_view_release(&host);
+    ndbuf_format_release(format);
 }
 
 static void test_moves_within_one_storage_read_all_before_they_write(void **state)
@@ -262,6 +298,7 @@ CONF_TOPIC(views, cmocka_unit_test(test_views_of_any_layout_are_copied),
            cmocka_unit_test(test_views_are_copied_in_a_queue_and_released_at_once),
            cmocka_unit_test(test_views_are_copied_in_a_queue_of_the_other_device),
            cmocka_unit_test(test_plans_can_be_run_again), cmocka_unit_test(test_views_are_copied_in_many_small_boxes),
+           cmocka_unit_test(test_views_are_sorted_by_a_device_that_can),
            cmocka_unit_test(test_moves_within_one_storage_read_all_before_they_write),
            cmocka_unit_test(test_contiguous_bytes_move_like_memmove),
            cmocka_unit_test(test_views_of_any_layout_are_filled), cmocka_unit_test(test_large_views_arrive_whole),
