@@ -150,6 +150,11 @@ ndbuf_status bench_cuda_start(const bench_cuda *cuda, ndbuf_error *err)
     return check(cuda, "cudaEventRecord", cuda->cudaEventRecord(cuda->start, cuda->stream), err);
 }
 
+ndbuf_status bench_cuda_settle(const bench_cuda *cuda, ndbuf_error *err)
+{
+    return check(cuda, "cudaEventSynchronize", cuda->cudaEventSynchronize(cuda->start), err);
+}
+
 ndbuf_status bench_cuda_stop(const bench_cuda *cuda, ndbuf_error *err)
 {
     return check(cuda, "cudaEventRecord", cuda->cudaEventRecord(cuda->stop, cuda->stream), err);

@@ -24,8 +24,10 @@ ndbuf_status bench_cuda_copy(const bench_cuda *cuda, void *dst, const void *src,
 ndbuf_status bench_cuda_copy_rows(const bench_cuda *cuda, void *dst, size_t dst_pitch, const void *src,
                                   size_t src_pitch, size_t row_nbytes, size_t nrows, ndbuf_error *err);
 
-/* The time between the two, on the device's clock: start and stop are enqueued, and `elapsed` waits. */
+/* The time between the two, on the device's clock: start and stop are enqueued, and `elapsed` waits. `settle` waits for
+ * the start, so that the stream has nothing to do. */
 ndbuf_status bench_cuda_start(const bench_cuda *cuda, ndbuf_error *err);
+ndbuf_status bench_cuda_settle(const bench_cuda *cuda, ndbuf_error *err);
 ndbuf_status bench_cuda_stop(const bench_cuda *cuda, ndbuf_error *err);
 ndbuf_status bench_cuda_elapsed(const bench_cuda *cuda, double *out_ns, ndbuf_error *err);
 

@@ -258,6 +258,9 @@ ndbuf_status bench_transfer_run(const bench_transfer *transfer, int who, double 
     bool is_early = is_enqueued_at_once(transfer, who);
     double start = bench_now_ns();
     ndbuf_status status = cuda != NULL ? bench_cuda_start(cuda, err) : NDBUF_OK;
+    if (status == NDBUF_OK && cuda != NULL && !is_early) {
+        status = bench_cuda_settle(cuda, err); /* a copy may go another way behind unfinished work */
+    }
     if (status == NDBUF_OK) {
         status = enqueue(transfer, who, err);
     }
