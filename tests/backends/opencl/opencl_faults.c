@@ -21,11 +21,14 @@ static cl_int fault_code;
 static const char *fault_only;
 static const char *fault_fired;
 
+static atomic_int manner; /* an opencl_faults_manner */
+static atomic_llong refusal_count;
+
 static void open_real(void)
 {
     void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
-        abort();
+        return;
     }
 #define LOAD(name)                                                                                                     \
     do {                                                                                                               \
@@ -34,13 +37,19 @@ static void open_real(void)
     } while (0);
     OPENCL_FUNCTION_LIST(LOAD)
 #undef LOAD
+    if (getenv("OPENCL_FAULTS_DISCRETE") != NULL) {
+        atomic_store(&manner, OPENCL_FAULTS_DISCRETE);
+    }
 }
 
-/* The code with which this call has to fail; CL_SUCCESS: it goes on. */
+/* The code with which this call has to fail; CL_SUCCESS: it goes on. Without an ICD loader, none does. */
 static cl_int fault(const char *name)
 {
     cl_int code = CL_SUCCESS;
     pthread_once(&real_once, open_real);
+    if (real.clGetPlatformIDs == NULL) {
+        return -1001; /* CL_PLATFORM_NOT_FOUND_KHR */
+    }
     pthread_mutex_lock(&mutex);
     if (calls_left > 0 && (fault_only == NULL || strcmp(fault_only, name) == 0) && --calls_left == 0) {
         code = fault_code;
@@ -81,8 +90,19 @@ static int64_t faults_live(void)
     return atomic_load(&live_count);
 }
 
+static void faults_behave(opencl_faults_manner value)
+{
+    pthread_once(&real_once, open_real);
+    atomic_store(&manner, (int)value);
+}
+
+static int64_t faults_refusals(void)
+{
+    return atomic_load(&refusal_count);
+}
+
 extern const opencl_faults_control opencl_faults;
-const opencl_faults_control opencl_faults = {faults_arm, faults_fired, faults_live};
+const opencl_faults_control opencl_faults = {faults_arm, faults_fired, faults_live, faults_behave, faults_refusals};
 
 /* Functions that return a code: asked, retained, enqueued without an event. */
 #define PLAIN(name, references, parameters, arguments)                                                                 \
@@ -107,10 +127,15 @@ const opencl_faults_control opencl_faults = {faults_arm, faults_fired, faults_li
         return count(real.name(object), -1);                                                                           \
     }
 
-#define ENQUEUE(name, parameters, arguments)                                                                           \
+#define ENQUEUE(name, parameters, arguments) ENQUEUE_UNLESS(false, name, parameters, arguments)
+
+#define ENQUEUE_UNLESS(refused, name, parameters, arguments)                                                           \
     cl_int name parameters                                                                                             \
     {                                                                                                                  \
         cl_int code = fault(#name);                                                                                    \
+        if (code == CL_SUCCESS && (refused)) {                                                                         \
+            code = CL_INVALID_VALUE;                                                                                   \
+        }                                                                                                              \
         return code != CL_SUCCESS ? code : count(real.name arguments, event != NULL ? 1 : 0);                          \
     }
 
@@ -139,6 +164,40 @@ cl_int clBuildProgram(cl_program program, cl_uint n, const cl_device_id *ids, co
     return real.clBuildProgram(program, n, ids, options, notify, context);
 }
 
+/* A discrete GPU in front of what may be a processor. */
+cl_int clGetDeviceInfo(cl_device_id id, cl_device_info name, size_t size, void *value, size_t *out_size)
+{
+    cl_int code = fault("clGetDeviceInfo");
+    if (code == CL_SUCCESS) {
+        code = real.clGetDeviceInfo(id, name, size, value, out_size);
+    }
+    if (code == CL_SUCCESS && value != NULL && atomic_load(&manner) == OPENCL_FAULTS_DISCRETE) {
+        if (name == CL_DEVICE_HOST_UNIFIED_MEMORY) {
+            *(cl_bool *)value = CL_FALSE;
+        } else if (name == CL_DEVICE_TYPE) {
+            *(cl_device_type *)value = CL_DEVICE_TYPE_GPU;
+        } else if (name == CL_DEVICE_EXECUTION_CAPABILITIES) {
+            *(cl_device_exec_capabilities *)value = CL_EXEC_KERNEL;
+        }
+    }
+    return code;
+}
+
+/* Whether a driver that behaves so refuses a rectangle of a buffer, which is valid. */
+static bool refuses(cl_mem mem, const size_t *origin, const size_t *region, size_t row_pitch, size_t slice_pitch)
+{
+    int how = atomic_load(&manner);
+    size_t nbytes = 0;
+    if (how == OPENCL_FAULTS_NONE ||
+        real.clGetMemObjectInfo(mem, CL_MEM_SIZE, sizeof(nbytes), &nbytes, NULL) != CL_SUCCESS) {
+        return false;
+    }
+    size_t offset = how == OPENCL_FAULTS_STRICT ? origin[0] : 0;
+    bool refused = offset + region[1] * row_pitch > nbytes || offset + region[2] * slice_pitch > nbytes;
+    atomic_fetch_add(&refusal_count, refused ? 1 : 0);
+    return refused;
+}
+
 #define LIST cl_uint nwaits, const cl_event *waits, cl_event *event
 
 /* clang-format off */
@@ -147,8 +206,6 @@ PLAIN(clGetPlatformInfo, 0, (cl_platform_id id, cl_platform_info name, size_t si
       (id, name, size, value, out_size))
 PLAIN(clGetDeviceIDs, 0, (cl_platform_id id, cl_device_type type, cl_uint n, cl_device_id *ids, cl_uint *count_),
       (id, type, n, ids, count_))
-PLAIN(clGetDeviceInfo, 0, (cl_device_id id, cl_device_info name, size_t size, void *value, size_t *out_size),
-      (id, name, size, value, out_size))
 PLAIN(clRetainDevice, 1, (cl_device_id id), (id))
 RELEASE(clReleaseDevice, cl_device_id)
 CREATE(cl_context, clCreateContext, 1,
@@ -182,17 +239,18 @@ ENQUEUE(clEnqueueWriteBuffer,
 ENQUEUE(clEnqueueCopyBuffer,
         (cl_command_queue queue, cl_mem src, cl_mem dst, size_t src_offset, size_t dst_offset, size_t size, LIST),
         (queue, src, dst, src_offset, dst_offset, size, nwaits, waits, event))
-ENQUEUE(clEnqueueReadBufferRect,
+ENQUEUE_UNLESS(refuses(mem, origin, region, row, slice), clEnqueueReadBufferRect,
         (cl_command_queue queue, cl_mem mem, cl_bool blocking, const size_t *origin, const size_t *host_origin,
          const size_t *region, size_t row, size_t slice, size_t host_row, size_t host_slice, void *host, LIST),
         (queue, mem, blocking, origin, host_origin, region, row, slice, host_row, host_slice, host, nwaits, waits,
          event))
-ENQUEUE(clEnqueueWriteBufferRect,
+ENQUEUE_UNLESS(refuses(mem, origin, region, row, slice), clEnqueueWriteBufferRect,
         (cl_command_queue queue, cl_mem mem, cl_bool blocking, const size_t *origin, const size_t *host_origin,
          const size_t *region, size_t row, size_t slice, size_t host_row, size_t host_slice, const void *host, LIST),
         (queue, mem, blocking, origin, host_origin, region, row, slice, host_row, host_slice, host, nwaits, waits,
          event))
-ENQUEUE(clEnqueueCopyBufferRect,
+ENQUEUE_UNLESS(refuses(src, src_origin, region, src_row, src_slice) ||
+                   refuses(dst, dst_origin, region, dst_row, dst_slice), clEnqueueCopyBufferRect,
         (cl_command_queue queue, cl_mem src, cl_mem dst, const size_t *src_origin, const size_t *dst_origin,
          const size_t *region, size_t src_row, size_t src_slice, size_t dst_row, size_t dst_slice, LIST),
         (queue, src, dst, src_origin, dst_origin, region, src_row, src_slice, dst_row, dst_slice, nwaits, waits,
