@@ -85,6 +85,20 @@ static ndbuf_status copy_status(cl_int code, const char *call, ndbuf_error *err)
                                     call);
 }
 
+/* Begins a command that reads or writes [host, host + nbytes), unless it goes from buffer to buffer. */
+static ndbuf_status copy_begin(opencl_queue *queue, opencl_direction direction, const char *host, int64_t nbytes,
+                               ndbuf_error *err)
+{
+    ndbuf_status status = direction == OPENCL_WRITE ? ndbuf_opencl__queue_settle(queue, host, nbytes, err) : NDBUF_OK;
+    if (status == NDBUF_OK) {
+        status = ndbuf_opencl__queue_begin(queue, err);
+    }
+    if (status == NDBUF_OK && direction == OPENCL_READ) {
+        ndbuf_opencl__queue_note_read(queue, host, nbytes);
+    }
+    return status;
+}
+
 ndbuf_status ndbuf_opencl__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t dst_offset,
                                       const ndbuf_mem *src, int64_t src_offset, int64_t nbytes, ndbuf_error *err)
 {
@@ -95,7 +109,10 @@ ndbuf_status ndbuf_opencl__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, 
     if (status != NDBUF_OK) {
         return status;
     }
-    status = ndbuf_opencl__queue_begin(self, err);
+    char *host = direction == OPENCL_WRITE  ? (char *)src->host_address + src_offset
+                 : direction == OPENCL_READ ? (char *)dst->host_address + dst_offset
+                                            : NULL;
+    status = copy_begin(self, direction, host, nbytes, err);
     if (status != NDBUF_OK) {
         return status;
     }
@@ -108,14 +125,12 @@ ndbuf_status ndbuf_opencl__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, 
         break;
     case OPENCL_WRITE:
         status = copy_status(api->clEnqueueWriteBuffer(queue->native, dst->handle, CL_FALSE, (size_t)dst_offset,
-                                                       (size_t)nbytes, (const char *)src->host_address + src_offset, 0,
-                                                       NULL, &done),
+                                                       (size_t)nbytes, host, 0, NULL, &done),
                              "clEnqueueWriteBuffer", err);
         break;
     case OPENCL_READ:
         status = copy_status(api->clEnqueueReadBuffer(queue->native, src->handle, CL_FALSE, (size_t)src_offset,
-                                                      (size_t)nbytes, (char *)dst->host_address + dst_offset, 0, NULL,
-                                                      &done),
+                                                      (size_t)nbytes, host, 0, NULL, &done),
                              "clEnqueueReadBuffer", err);
         break;
     }
@@ -234,7 +249,9 @@ static ndbuf_status enqueue_rect(opencl_queue *queue, opencl_direction direction
     cl_mem src_buffer = rect->src.mem->handle;
     const char *call = NULL;
     cl_event done = NULL;
-    ndbuf_status status = ndbuf_opencl__queue_begin(queue, err);
+    const opencl_rect_side *host = direction == OPENCL_WRITE ? &src : &dst;
+    size_t nbytes = (region[2] - 1) * host->slice_pitch + (region[1] - 1) * host->row_pitch + region[0];
+    ndbuf_status status = copy_begin(queue, direction, host->host, (int64_t)nbytes, err);
     if (status != NDBUF_OK) {
         return status;
     }

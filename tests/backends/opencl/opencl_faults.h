@@ -9,7 +9,8 @@ typedef enum opencl_faults_manner {
     OPENCL_FAULTS_NONE,
     /* Devices that are opened from now on are discrete GPUs: without memory that the host shares, and without commands
      * that are functions. Rectangles are refused with CL_INVALID_VALUE where slices * slice pitch is more than the
-     * buffer has, wherever they begin: so NVIDIA's driver does it (580.159). From the beginning where
+     * buffer has, wherever they begin: so NVIDIA's driver does it (580.159). It also reads up
+     * to 64 KiB of the host's bytes for a write at the call, but not behind a user event. From the beginning where
      * OPENCL_FAULTS_DISCRETE is in the environment. */
     OPENCL_FAULTS_DISCRETE,
     /* Rectangles are refused wherever the padding behind their last row or slice is outside of the buffer. */
