@@ -168,10 +168,10 @@ ndbuf_status ndbuf__transfer_run(const ndbuf__transfer *transfer, const ndbuf__c
     int64_t src_offset = ends->src_offset + axes->src_offset;
     for (;;) {
         ndbuf_status status = run_one(transfer, axes, ops, queue, ends, dst_offset, src_offset, err);
+        *out_started = *out_started || status != NDBUF_ERR_UNSUPPORTED; /* a call that failed may have begun */
         if (status != NDBUF_OK) {
             return status;
         }
-        *out_started = true;
         int32_t k = axes->ndim - 1;
         for (; k >= 0; k--) {
             if (k == transfer->row_axis || k == transfer->slice_axis) {

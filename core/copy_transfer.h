@@ -57,9 +57,9 @@ static inline ndbuf_status ndbuf__transfer_strided(const ndbuf__copy_axes *axes,
     return ops->copy_strided(queue, &box, err);
 }
 
-/* Enqueues all calls by `ops`, the backend that offered the way. *out_started tells whether any call was made: then the
- * memory may be in use even though an error is returned. Statuses of the backend; NDBUF_ERR_UNSUPPORTED also where
- * both ends are one piece of memory and that forbids the rectangles. */
+/* Enqueues all calls by `ops`, the backend that offered the way. *out_started tells whether any call was made, be it
+ * one that failed: then the memory may be in use even though an error is returned. Statuses of the backend;
+ * NDBUF_ERR_UNSUPPORTED also where both ends are one piece of memory and that forbids the rectangles. */
 ndbuf_status ndbuf__transfer_run(const ndbuf__transfer *transfer, const ndbuf__copy_axes *axes,
                                  const ndbuf_backend_ops *ops, ndbuf_queue *queue, const ndbuf__transfer_ends *ends,
                                  bool *out_started, ndbuf_error *err);

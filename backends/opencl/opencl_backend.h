@@ -81,6 +81,11 @@ typedef struct opencl_queue {
     size_t first_work;
     size_t nworks;
     size_t capacity;
+    uint64_t last_wait;         /* number of the last wait for an event; 0: none */
+    uint64_t last_read;         /* of the last read into host memory */
+    const char *read_begin;     /* host memory that reads since the last settling write; NULL: none */
+    const char *read_end;       /* the range from the first to the last of them */
+    uint64_t last_settled;      /* the work up to this number has a host function behind it */
     opencl_failure *failure;    /* NULL: nothing was enqueued yet */
     ndbuf_error untold;         /* the first failure that no wait has told; status NDBUF_OK: none */
     ndbuf__host_worker *worker; /* NULL: no host call yet */
@@ -124,6 +129,18 @@ ndbuf_status ndbuf_opencl__queue_make(ndbuf_device *device, void *native, bool f
  * was refused. */
 ndbuf_status ndbuf_opencl__queue_begin(opencl_queue *queue, ndbuf_error *err);
 void ndbuf_opencl__queue_end(opencl_queue *queue, cl_event done);
+
+/* Before a write from [host, host + nbytes): some drivers read the host's bytes when they get a command, not when it
+ * runs. Where earlier work of the queue may still change these bytes, a read into them or what a wait is for, a host
+ * function that does nothing comes first: commands behind its gate are the driver's only when that work is done. Not
+ * where the device shares the host's memory. NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
+ndbuf_status ndbuf_opencl__queue_settle(opencl_queue *queue, const char *host, int64_t nbytes, ndbuf_error *err);
+
+/* With the queue locked: whether some of the first `number` works may be in flight. */
+bool ndbuf_opencl__queue_is_in_flight(opencl_queue *queue, uint64_t number);
+
+/* Between begin and end: the command reads into host memory. */
+void ndbuf_opencl__queue_note_read(opencl_queue *queue, const char *host, int64_t nbytes);
 
 /* With the queue locked: starts the commands enqueued so far. A failure is kept for the next wait. */
 void ndbuf_opencl__queue_flush(opencl_queue *queue);

@@ -85,6 +85,20 @@ static ndbuf_status copy_status(cl_int code, const char *call, ndbuf_error *err)
                                     call);
 }
 
+/* Begins a command that reads or writes [host, host + nbytes), unless it goes from buffer to buffer. */
+static ndbuf_status copy_begin(opencl_queue *queue, opencl_direction direction, const char *host, int64_t nbytes,
+                               ndbuf_error *err)
+{
+    ndbuf_status status = direction == OPENCL_WRITE ? ndbuf_opencl__queue_settle(queue, host, nbytes, err) : NDBUF_OK;
+    if (status == NDBUF_OK) {
+        status = ndbuf_opencl__queue_begin(queue, err);
+    }
+    if (status == NDBUF_OK && direction == OPENCL_READ) {
+        ndbuf_opencl__queue_note_read(queue, host, nbytes);
+    }
+    return status;
+}
+
 ndbuf_status ndbuf_opencl__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t dst_offset,
                                       const ndbuf_mem *src, int64_t src_offset, int64_t nbytes, ndbuf_error *err)
 {
@@ -95,7 +109,10 @@ ndbuf_status ndbuf_opencl__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, 
     if (status != NDBUF_OK) {
         return status;
     }
-    status = ndbuf_opencl__queue_begin(self, err);
+    char *host = direction == OPENCL_WRITE  ? (char *)src->host_address + src_offset
+                 : direction == OPENCL_READ ? (char *)dst->host_address + dst_offset
+                                            : NULL;
+    status = copy_begin(self, direction, host, nbytes, err);
     if (status != NDBUF_OK) {
         return status;
     }
@@ -108,14 +125,12 @@ ndbuf_status ndbuf_opencl__copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, 
         break;
     case OPENCL_WRITE:
         status = copy_status(api->clEnqueueWriteBuffer(queue->native, dst->handle, CL_FALSE, (size_t)dst_offset,
-                                                       (size_t)nbytes, (const char *)src->host_address + src_offset, 0,
-                                                       NULL, &done),
+                                                       (size_t)nbytes, host, 0, NULL, &done),
                              "clEnqueueWriteBuffer", err);
         break;
     case OPENCL_READ:
         status = copy_status(api->clEnqueueReadBuffer(queue->native, src->handle, CL_FALSE, (size_t)src_offset,
-                                                      (size_t)nbytes, (char *)dst->host_address + dst_offset, 0, NULL,
-                                                      &done),
+                                                      (size_t)nbytes, host, 0, NULL, &done),
                              "clEnqueueReadBuffer", err);
         break;
     }
@@ -221,51 +236,120 @@ static ndbuf_status copy_rect_by_kernel(ndbuf_queue *queue, const ndbuf_rect *re
     return ndbuf_opencl__copy_strided(queue, &box, err);
 }
 
-ndbuf_status ndbuf_opencl__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err)
+/* One command of the driver's. */
+static ndbuf_status enqueue_rect(opencl_queue *queue, opencl_direction direction, const ndbuf_rect *rect,
+                                 cl_int *out_code, ndbuf_error *err)
 {
-    opencl_queue *self = (opencl_queue *)queue;
-    const opencl_api *api = ((const opencl_device *)queue->device)->api;
-    opencl_direction direction = OPENCL_COPY;
-    ndbuf_status status = direction_of(queue, rect->dst.mem, rect->src.mem, &direction, err);
-    if (status != NDBUF_OK) {
-        return status;
-    }
+    const opencl_api *api = ((const opencl_device *)queue->base.device)->api;
     const size_t region[3] = {(size_t)rect->row_nbytes, (size_t)rect->nrows, (size_t)rect->nslices};
     const opencl_rect_side dst = rect_side(rect, &rect->dst);
     const opencl_rect_side src = rect_side(rect, &rect->src);
+    cl_command_queue native = queue->base.native;
     cl_mem dst_buffer = rect->dst.mem->handle;
     cl_mem src_buffer = rect->src.mem->handle;
-    if (direction == OPENCL_COPY && dst_buffer == src_buffer &&
-        (dst.row_pitch != src.row_pitch || dst.slice_pitch != src.slice_pitch)) {
-        return copy_rect_by_kernel(queue, rect, err);
-    }
-    status = ndbuf_opencl__queue_begin(self, err);
+    const char *call = NULL;
+    cl_event done = NULL;
+    const opencl_rect_side *host = direction == OPENCL_WRITE ? &src : &dst;
+    size_t nbytes = (region[2] - 1) * host->slice_pitch + (region[1] - 1) * host->row_pitch + region[0];
+    ndbuf_status status = copy_begin(queue, direction, host->host, (int64_t)nbytes, err);
     if (status != NDBUF_OK) {
         return status;
     }
-    cl_event done = NULL;
     switch (direction) {
     case OPENCL_COPY:
-        status = copy_status(api->clEnqueueCopyBufferRect(queue->native, src_buffer, dst_buffer, src.origin, dst.origin,
-                                                          region, src.row_pitch, src.slice_pitch, dst.row_pitch,
-                                                          dst.slice_pitch, 0, NULL, &done),
-                             "clEnqueueCopyBufferRect", err);
+        call = "clEnqueueCopyBufferRect";
+        *out_code =
+            api->clEnqueueCopyBufferRect(native, src_buffer, dst_buffer, src.origin, dst.origin, region, src.row_pitch,
+                                         src.slice_pitch, dst.row_pitch, dst.slice_pitch, 0, NULL, &done);
         break;
     case OPENCL_WRITE:
-        status = copy_status(api->clEnqueueWriteBufferRect(queue->native, dst_buffer, CL_FALSE, dst.origin, src.origin,
-                                                           region, dst.row_pitch, dst.slice_pitch, src.row_pitch,
-                                                           src.slice_pitch, src.host, 0, NULL, &done),
-                             "clEnqueueWriteBufferRect", err);
+        call = "clEnqueueWriteBufferRect";
+        *out_code =
+            api->clEnqueueWriteBufferRect(native, dst_buffer, CL_FALSE, dst.origin, src.origin, region, dst.row_pitch,
+                                          dst.slice_pitch, src.row_pitch, src.slice_pitch, src.host, 0, NULL, &done);
         break;
     case OPENCL_READ:
-        status = copy_status(api->clEnqueueReadBufferRect(queue->native, src_buffer, CL_FALSE, src.origin, dst.origin,
-                                                          region, src.row_pitch, src.slice_pitch, dst.row_pitch,
-                                                          dst.slice_pitch, dst.host, 0, NULL, &done),
-                             "clEnqueueReadBufferRect", err);
+        call = "clEnqueueReadBufferRect";
+        *out_code =
+            api->clEnqueueReadBufferRect(native, src_buffer, CL_FALSE, src.origin, dst.origin, region, src.row_pitch,
+                                         src.slice_pitch, dst.row_pitch, dst.slice_pitch, dst.host, 0, NULL, &done);
         break;
     }
-    ndbuf_opencl__queue_end(self, done);
-    return status == NDBUF_ERR_UNSUPPORTED ? copy_rect_by_kernel(queue, rect, err) : status;
+    ndbuf_opencl__queue_end(queue, done);
+    return copy_status(*out_code, call, err);
+}
+
+/* What begins with row `row` of slice `slice`. */
+static ndbuf_rect rect_part(const ndbuf_rect *rect, int64_t slice, int64_t row, int64_t nslices, int64_t nrows)
+{
+    ndbuf_rect part = *rect;
+    part.dst.offset += slice * rect->dst.slice_pitch + row * rect->dst.row_pitch;
+    part.src.offset += slice * rect->src.slice_pitch + row * rect->src.row_pitch;
+    part.nslices = nslices;
+    part.nrows = nrows;
+    return part;
+}
+
+/* A rectangle that the driver refuses as a whole. NVIDIA's does so where slices * slice pitch is more than the buffer
+ * has, although the bytes that are copied lie in it. So the last slice is copied by itself, and of that the last row:
+ * the padding behind all others lies before these. After a failure some parts may be on their way. */
+static ndbuf_status copy_rect_in_parts(ndbuf_queue *queue, opencl_direction direction, const ndbuf_rect *rect,
+                                       ndbuf_error *err)
+{
+    int64_t slice = rect->nslices - 1;
+    int64_t row = rect->nrows - 1;
+    const ndbuf_rect parts[] = {rect_part(rect, 0, 0, slice, rect->nrows), rect_part(rect, slice, 0, 1, row)};
+    const ndbuf_rect last = rect_part(rect, slice, row, 1, 1);
+    cl_int code = CL_SUCCESS;
+    for (int i = 0; i < 2; i++) {
+        ndbuf_status status = parts[i].nslices > 0 && parts[i].nrows > 0
+                                  ? enqueue_rect((opencl_queue *)queue, direction, &parts[i], &code, err)
+                                  : NDBUF_OK;
+        if (status != NDBUF_OK) {
+            return status;
+        }
+    }
+    return ndbuf_opencl__copy_bytes(queue, last.dst.mem, last.dst.offset, last.src.mem, last.src.offset,
+                                    last.row_nbytes, err);
+}
+
+/* The same rectangle with one row only where it is a single one: slices of one row are rows. */
+static ndbuf_rect rect_simplify(const ndbuf_rect *rect)
+{
+    ndbuf_rect simple = *rect;
+    if (rect->nrows == 1) {
+        simple.nrows = rect->nslices;
+        simple.nslices = 1;
+        simple.dst.row_pitch = rect->dst.slice_pitch;
+        simple.src.row_pitch = rect->src.slice_pitch;
+    }
+    return simple;
+}
+
+ndbuf_status ndbuf_opencl__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_error *err)
+{
+    const ndbuf_rect simple = rect_simplify(rect);
+    const ndbuf_rect_side *dst = &simple.dst;
+    const ndbuf_rect_side *src = &simple.src;
+    opencl_direction direction = OPENCL_COPY;
+    cl_int code = CL_SUCCESS;
+    ndbuf_status status = direction_of(queue, dst->mem, src->mem, &direction, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    if (simple.nrows == 1) { /* its pitch would only be compared with the buffer */
+        return ndbuf_opencl__copy_bytes(queue, dst->mem, dst->offset, src->mem, src->offset, simple.row_nbytes, err);
+    }
+    bool is_within_one = direction == OPENCL_COPY && dst->mem->handle == src->mem->handle;
+    if (is_within_one &&
+        (dst->row_pitch != src->row_pitch || (simple.nslices > 1 && dst->slice_pitch != src->slice_pitch))) {
+        return copy_rect_by_kernel(queue, &simple, err);
+    }
+    status = enqueue_rect((opencl_queue *)queue, direction, &simple, &code, err);
+    if (code == CL_INVALID_VALUE && !is_within_one) {
+        return copy_rect_in_parts(queue, direction, &simple, err);
+    }
+    return code == CL_INVALID_VALUE || code == CL_MEM_COPY_OVERLAP ? copy_rect_by_kernel(queue, &simple, err) : status;
 }
 
 /* The bytes from the first element on that a box covers without gaps; 0: it has gaps. Repeated elements (stride 0)

@@ -72,6 +72,12 @@ static void queue_reap(opencl_queue *queue)
     queue->first_work = 0;
 }
 
+bool ndbuf_opencl__queue_is_in_flight(opencl_queue *queue, uint64_t number)
+{
+    queue_reap(queue);
+    return queue->nworks > 0 && queue->works[queue->first_work].number <= number;
+}
+
 /* Makes room for one more command. With the queue locked. */
 static ndbuf_status queue_reserve(opencl_queue *queue, ndbuf_error *err)
 {
@@ -523,6 +529,7 @@ ndbuf_status ndbuf_opencl__queue_wait_event(ndbuf_queue *queue, ndbuf_event *eve
     status = OPENCL_STATUS(api_of(self)->clEnqueueBarrierWithWaitList(queue->native, 1, &awaited->handle, &done), err);
     if (status == NDBUF_OK) {
         queue_append(self, done, awaited);
+        self->last_wait = self->nissued;
     }
     ndbuf__mutex_unlock(&self->mutex);
     return status;
@@ -538,6 +545,10 @@ ndbuf_status ndbuf_opencl__queue_wait_native(ndbuf_queue *queue, void *native_ev
         return status;
     }
     status = OPENCL_STATUS(api_of(self)->clEnqueueBarrierWithWaitList(queue->native, 1, &awaited, &done), err);
-    ndbuf_opencl__queue_end(self, done);
+    if (status == NDBUF_OK) {
+        queue_append(self, done, NULL);
+        self->last_wait = self->nissued;
+    }
+    ndbuf__mutex_unlock(&self->mutex);
     return status;
 }

@@ -246,7 +246,7 @@ struct ndbuf_backend_ops {
     ndbuf_status (*mem_unmap)(const ndbuf_mem *mem, void *address, ndbuf_error *err);
 
     /* -- copies: enqueue, do not wait. NDBUF_ERR_UNSUPPORTED: not this one; the core takes another route, so it must
-     * come before anything is enqueued -- */
+     * come before anything is enqueued. Other failures may come after a part is -- */
 
     /* What can be copied between the two devices by this backend. Pure: asks no driver. */
     void (*copy_caps)(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps);

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arrow's arrays and buffers, by PyArrow."""
+import gc
+
 import pytest
 from leak_check import assert_no_leak
 
@@ -40,14 +42,17 @@ def test_buffers_go_both_ways():
 
 
 def test_an_array_outlives_its_owner_and_is_let_go():
-    array = pyarrow.array(range(1000))
+    gc.collect()
     before = pyarrow.total_allocated_bytes()
+    array = pyarrow.array(range(1000))
+    with_array = pyarrow.total_allocated_bytes()
+    assert with_array >= before + 8000
     view = ndbuf.view(array)[990:]
     del array
     assert view.tolist() == list(range(990, 1000))
-    assert pyarrow.total_allocated_bytes() == before
+    assert pyarrow.total_allocated_bytes() >= with_array  # and what PyArrow allocates for the exchange
     del view
-    assert pyarrow.total_allocated_bytes() < before
+    assert pyarrow.total_allocated_bytes() == before
 
 
 def test_ten_thousand_exchanges_leave_nothing_behind():

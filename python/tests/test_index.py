@@ -54,10 +54,13 @@ def test_random_keys_select_what_lists_do(device):
         keys = tuple(random_key(choices, extent) for extent in SHAPE[:choices.randint(0, 3)])
         if choices.random() < 0.3:
             keys += (...,) + tuple(random_key(choices, extent) for extent in SHAPE[choices.randint(len(keys), 3):])
-        chosen = view[keys] if len(keys) != 1 else view[keys[0]]
         expected = select(ITEMS, complete(keys, 3))
-        found = chosen.tolist() if isinstance(chosen, ndbuf.View) else chosen
-        assert found == expected, (seed, keys)
+        try:
+            chosen = view[keys] if len(keys) != 1 else view[keys[0]]
+            found = chosen.tolist() if isinstance(chosen, ndbuf.View) else chosen
+            assert found == expected
+        except Exception as error:
+            raise AssertionError(f"seed {seed}, keys {keys}") from error
 
 
 def test_ints_for_all_axes_give_an_item_and_dots_give_a_view():

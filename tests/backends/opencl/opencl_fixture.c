@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/backends/opencl/opencl_fixture.h"
 
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +38,17 @@ int32_t opencl_fixture_start(void)
         return 0;
     }
     return count;
+}
+
+int opencl_fixture_start_with_faults(const char *path, const opencl_faults_control **out_faults)
+{
+    setenv("NDBUF_OPENCL", path, 1);
+    if (opencl_fixture_start() == 0) {
+        return TEST_EXIT_SKIPPED;
+    }
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    *out_faults = library != NULL ? dlsym(library, "opencl_faults") : NULL;
+    return *out_faults != NULL ? 0 : EXIT_FAILURE;
 }
 
 const opencl_api *opencl_fixture_api(void)

@@ -7,11 +7,15 @@
 #include "tests/support/test.h"
 
 #include "backends/opencl/opencl_backend.h"
+#include "tests/backends/opencl/opencl_faults.h"
 
 #define OPS (&ndbuf_opencl__ops)
 
 /* Makes PoCL show two devices, unless POCL_DEVICES is set. Returns how many devices there are; 0: skip. */
 int32_t opencl_fixture_start(void);
+
+/* The same with the library of faults at `path` in front of the driver. Returns 0, or the program's exit code. */
+int opencl_fixture_start_with_faults(const char *path, const opencl_faults_control **out_faults);
 
 const opencl_api *opencl_fixture_api(void);
 

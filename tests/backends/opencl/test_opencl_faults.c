@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/backends/opencl/opencl_fixture.h"
 
-#include <dlfcn.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ndbuf/opencl.h"
-
-#include "tests/backends/opencl/opencl_faults.h"
 
 static const opencl_faults_control *faults;
 
@@ -397,19 +393,9 @@ int main(void)
         cmocka_unit_test(test_each_command_is_flushed_but_in_the_default_queue),
         cmocka_unit_test(test_closing_the_last_device_releases_the_context),
     };
-    void *loader = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (loader == NULL) {
-        return TEST_EXIT_SKIPPED;
-    }
-    dlclose(loader);
-    setenv("NDBUF_OPENCL", OPENCL_FAULTS_LIBRARY, 1);
-    if (opencl_fixture_start() == 0) {
-        return TEST_EXIT_SKIPPED;
-    }
-    void *library = dlopen(OPENCL_FAULTS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    faults = library != NULL ? dlsym(library, "opencl_faults") : NULL;
-    if (faults == NULL) {
-        return EXIT_FAILURE;
+    int code = opencl_fixture_start_with_faults(OPENCL_FAULTS_LIBRARY, &faults);
+    if (code != 0) {
+        return code;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -406,6 +407,35 @@ static void check_event_orders(ndbuf_device *producer, ndbuf_device *consumer)
     OPS->queue_destroy(second);
 }
 
+/* Down and up again through host memory, in one queue. Nothing is waited for where other memory is written from. */
+static void test_write_has_what_a_read_before_it_left(void **state)
+{
+    (void)state;
+    enum { NBYTES = 32 << 20, FEW = 4 };
+    ndbuf_device *device = opencl_fixture_device();
+    ndbuf_queue *queue = make_queue(device);
+    char *between = calloc(1, NBYTES);
+    char *contents = calloc(1, NBYTES);
+    assert_true(between != NULL && contents != NULL);
+    memcpy(contents + NBYTES - FEW, "data", FEW);
+    char seen[FEW] = "....";
+    char apart[FEW] = "else";
+    ndbuf_mem source = opencl_fixture_buffer(device, contents, NBYTES);
+    ndbuf_mem target = opencl_fixture_buffer(device, "none", FEW);
+    enqueue_read(queue, &source, between);
+    enqueue_write(queue, &target, apart);
+    assert_null(((opencl_queue *)queue)->worker);
+    enqueue_write(queue, &target, between + NBYTES - FEW);
+    enqueue_read(queue, &target, seen);
+    ASSERT_OK(OPS->queue_wait(queue, err));
+    assert_memory_equal(seen, "data", FEW);
+    OPS->mem_free(&source);
+    OPS->mem_free(&target);
+    OPS->queue_destroy(queue);
+    free(between);
+    free(contents);
+}
+
 static void test_event_orders_queues_of_one_context(void **state)
 {
     (void)state;
@@ -535,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_host_call_runs_between_earlier_and_later_work),
         cmocka_unit_test(test_failure_of_a_host_call_is_told_once_and_by_later_events),
         cmocka_unit_test(test_host_calls_of_many_threads_run_one_after_the_other),
+        cmocka_unit_test(test_write_has_what_a_read_before_it_left),
         cmocka_unit_test(test_event_orders_queues_of_one_context),
         cmocka_unit_test(test_event_orders_queues_of_two_contexts),
         cmocka_unit_test(test_failure_travels_with_the_event),
