@@ -160,7 +160,7 @@ typedef struct sim_work {
     sim_side src;
     uint64_t width, height, depth;
     int value;
-    char *staged;   /* the bytes of a pageable source, taken at the call, one row behind the other; owned */
+    char *staged;   /* the bytes of a pageable source, taken at the call or the launch, row behind row; owned */
     bool must_last; /* the source itself must still hold them when the work is done */
     bool changed;   /* it did not */
     cudaHostFn_t host_fn;
@@ -295,6 +295,9 @@ void sim_pool_reset(void);
 void sim_kernel_reset(void);
 bool sim_pool_reclaim(int device);
 bool sim_can_access(int device, const sim_block *block);
+
+/* Of a copy from pageable memory to the device: takes the bytes that are there now. */
+void sim_copy_take_source(sim_work *work);
 
 /* ---- the state ---- */
 

@@ -334,7 +334,10 @@ cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, enum cudaStreamCapture
 cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode)
 {
     SIM_ENTER(cudaThreadExchangeStreamCaptureMode);
-    SIM_FAIL_IF(mode == NULL || (unsigned)*mode > (unsigned)cudaStreamCaptureModeRelaxed, cudaErrorInvalidValue);
+    SIM_FAIL_IF(mode == NULL, cudaErrorInvalidValue);
+    if ((unsigned)*mode > (unsigned)cudaStreamCaptureModeRelaxed) { /* real CUDA does not look */
+        sim_violate("%s to %d, which is no mode", what, (int)*mode);
+    }
     enum cudaStreamCaptureMode before = sim_self.capture_mode;
     sim_self.capture_mode = *mode;
     *mode = before;

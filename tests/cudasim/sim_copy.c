@@ -4,6 +4,9 @@
 
 #include "tests/cudasim/sim.h"
 
+/* From pageable memory: a GPU let the host wait for 32 MiB, and not for 1 MiB; between them nobody has asked yet. */
+#define COPY_LARGE_NBYTES ((uint64_t)32 << 20)
+
 /* What a copy is asked to do. */
 typedef struct copy_box {
     sim_side dst;
@@ -123,22 +126,25 @@ static void copy_stage(sim_work *work)
 }
 
 /* Real CUDA may read a pageable source at the call, and pieces of it when the copy's turn comes. So the copy delivers
- * what was there at the call, and looks then whether it still is. */
-static void copy_stage_early(sim_work *work)
+ * what was there at the call, and looks then whether it still is. The same of a graph's copy and the launch. */
+void sim_copy_take_source(sim_work *work)
 {
-    copy_stage(work);
-    work->must_last = true;
+    if (work->kind == SIM_COPY && work->regions[1].block == NULL && !copy_is_host(&work->regions[0])) {
+        copy_stage(work);
+        work->must_last = true;
+    }
 }
 
 /* The host waits for some copies, though the function's name says "Async": between host memories, which is documented;
- * from the device to pageable memory, which is not, so that nobody may rely on it. */
+ * from the device to pageable memory, and much of it the other way, which is not, so that nobody may rely on it. */
 static void copy_wait_async(const sim_work *work, sim_op *op)
 {
     const sim_region *dst = &work->regions[0];
     const sim_region *src = &work->regions[1];
+    bool is_large = work->width * work->height * work->depth >= COPY_LARGE_NBYTES;
     if (copy_is_host(dst) && copy_is_host(src)) {
         sim_op_wait(op);
-    } else if (dst->block == NULL && !copy_is_managed(src)) {
+    } else if (dst->block == NULL || (src->block == NULL && is_large)) {
         sim_op_await(op);
     }
 }
@@ -165,8 +171,8 @@ static cudaError_t copy_async(const copy_box *box, const char *what, cudaStream_
     if (status != cudaSuccess) {
         return status;
     }
-    if (work.regions[1].block == NULL && !copy_is_host(&work.regions[0]) && s->capture == NULL) {
-        copy_stage_early(&work);
+    if (s->capture == NULL) {
+        sim_copy_take_source(&work);
     }
     status = sim_stream_submit(s, &work, NULL, &op);
     if (op != NULL) {
@@ -195,12 +201,6 @@ static cudaError_t copy_sync(const copy_box *box, const char *what)
     }
     bool dst_host = copy_is_host(&work.regions[0]);
     bool src_pageable = work.regions[1].block == NULL;
-    if (dst_host || copy_is_host(&work.regions[1])) {
-        status = sim_capture_forbid(); /* on the device, where the host does not wait, it is allowed */
-    }
-    if (status != cudaSuccess) {
-        return status;
-    }
     if (!dst_host && src_pageable) {
         op = sim_stream_point(s);
         sim_op_wait(op);
@@ -264,7 +264,10 @@ static cudaError_t copy_check_step(uint64_t extent, uint64_t step, uint64_t limi
     if (is_one) {
         return step == 0 || step >= extent ? cudaSuccess : cudaErrorInvalidValue;
     }
-    return step < extent || step > limit ? cudaErrorInvalidPitchValue : cudaSuccess;
+    if (step < extent) {
+        return cudaErrorInvalidPitchValue;
+    }
+    return step > limit ? cudaErrorInvalidValue : cudaSuccess;
 }
 
 static cudaError_t copy_box_2d(void *dst, size_t dpitch, const void *src, size_t spitch, size_t width, size_t height,

@@ -203,7 +203,7 @@ static int device_attribute(enum cudaDeviceAttr attr, int device)
 
 cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attr, int device)
 {
-    SIM_ENTER(cudaDeviceGetAttribute);
+    SIM_ENTER_AS(cudaDeviceGetAttribute, SIM_PAST_STICKY);
     SIM_FAIL_IF(!device_exists(device), cudaErrorInvalidDevice);
     SIM_FAIL_IF(value == NULL || (int)attr < 1 || attr >= cudaDevAttrMax, cudaErrorInvalidValue);
     *value = device_attribute(attr, device);

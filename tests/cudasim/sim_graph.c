@@ -191,6 +191,7 @@ static cudaError_t graph_submit(const graph *g, sim_stream *stream, sim_op **out
         if (status != cudaSuccess) {
             break;
         }
+        sim_copy_take_source(&work);
         out_ops[n] = sim_op_submit(&work, preds, npreds, stream->device, sim.next_number++);
     }
     *out_n = n;

@@ -268,7 +268,8 @@ static void op_run(sim_op *op)
         sim_lock();
         if (op->work.changed) {
             sim_violate("%s: the pageable memory " SIM_ADDRESS_FORMAT
-                        " changed between the copy's call and its execution: which bytes it takes, nobody promises",
+                        " changed between the copy's call, or the launch of its graph, and its execution: which bytes "
+                        "it takes, nobody promises",
                         op->work.what, (unsigned long long)op->work.src.address);
         }
     }

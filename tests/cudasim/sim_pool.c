@@ -191,8 +191,8 @@ cudaError_t cudaMemPoolSetAccess(cudaMemPool_t memPool, const struct cudaMemAcce
             SIM_FAIL_IF(device != pool->device && !sim.peer_possible, cudaErrorInvalidDevice);
             access |= (uint32_t)1 << device;
         } else {
-            SIM_FAIL_IF(descList[i].flags != cudaMemAccessFlagsProtNone || device == pool->device,
-                        cudaErrorInvalidValue);
+            SIM_FAIL_IF(descList[i].flags != cudaMemAccessFlagsProtNone, cudaErrorInvalidValue);
+            SIM_FAIL_IF(device == pool->device, cudaErrorInvalidDevice);
             access &= ~((uint32_t)1 << device);
         }
     }
@@ -232,6 +232,7 @@ static cudaError_t pool_alloc(sim_pool *pool, size_t nbytes, cudaStream_t stream
         status = sim_block_create(SIM_DEVICE, pool->device, nbytes, &block);
     }
     if (status != cudaSuccess) {
+        *out_pointer = NULL;
         return status;
     }
     block->pool = pool;
@@ -281,8 +282,8 @@ cudaError_t cudaFreeAsync(void *devPtr, cudaStream_t hStream)
     sim_stream *s;
     sim_op *op;
     SIM_ENTER_AS(cudaFreeAsync, SIM_RELEASES);
-    SIM_FAIL_IF(devPtr == NULL, cudaErrorInvalidValue);
     SIM_TRY(sim_stream_find(hStream, &s));
+    SIM_FAIL_IF(devPtr == NULL, cudaSuccess);
     sim_block *block = sim_block_find((uintptr_t)devPtr);
     if (block == NULL || block->base != (uintptr_t)devPtr || block->freed || block->memory != SIM_DEVICE) {
         sim_violate("cudaFreeAsync of %p, which is not a block of device memory that lives", devPtr);

@@ -134,6 +134,53 @@ static void test_memory_of_a_graph_lives_in_it(void **state)
     ASSERT_CUDA_OK(cudaStreamDestroy(a));
 }
 
+/* The thread sanitizer would tell of a change while the copy is pending. */
+__attribute__((no_sanitize("thread"))) static void change(void *byte)
+{
+    *(volatile char *)byte = 99;
+}
+
+static void test_a_launch_takes_the_pageable_bytes_of_its_copies(void **state)
+{
+    enum { NEVER, BEFORE_LAUNCH, AFTER_LAUNCH, BY_GRAPH, NCHANGES };
+    (void)state;
+    for (int when = 0; when < NCHANGES; when++) {
+        cudaGraph_t graph = NULL;
+        cudaGraphExec_t exec = NULL;
+        char plain[64];
+        memset(plain, 5, sizeof(plain));
+        char *device = device_make();
+        cudaStream_t stream = stream_make(cudaStreamNonBlocking);
+        ASSERT_CUDA_OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+        if (when == BY_GRAPH) {
+            ASSERT_CUDA_OK(cudaLaunchHostFunc(stream, change, plain));
+        }
+        ASSERT_CUDA_OK(cudaMemcpyAsync(device, plain, sizeof(plain), cudaMemcpyDefault, stream));
+        ASSERT_CUDA_OK(cudaStreamEndCapture(stream, &graph));
+        ASSERT_CUDA_OK(cudaGraphInstantiate(&exec, graph, 0));
+        ASSERT_CUDA_OK(cudaGraphDestroy(graph));
+        for (int launch = 1; launch <= 2; launch++) {
+            memset(plain, 5 * launch, sizeof(plain));
+            if (when == BEFORE_LAUNCH) {
+                change(plain);
+            }
+            ASSERT_CUDA_OK(cudaGraphLaunch(exec, stream));
+            if (when == AFTER_LAUNCH) {
+                change(plain);
+            }
+            ASSERT_CUDA_OK(cudaStreamSynchronize(stream));
+            if (when == AFTER_LAUNCH || when == BY_GRAPH) {
+                ASSERT_VIOLATION("or the launch of its graph");
+            }
+            assert_int_equal(cudasim_test_byte(device), when == BEFORE_LAUNCH ? 99 : 5 * launch);
+            assert_int_equal(cudasim_test_byte(device + sizeof(plain) - 1), 5 * launch);
+        }
+        ASSERT_CUDA_OK(cudaGraphExecDestroy(exec));
+        ASSERT_CUDA_OK(cudaStreamDestroy(stream));
+        ASSERT_CUDA_OK(cudaFree(device));
+    }
+}
+
 static void test_unsafe_calls_break_a_capture_unless_the_thread_is_relaxed(void **state)
 {
     static char plain[NBYTES];
@@ -188,6 +235,11 @@ static void test_unsafe_calls_break_a_capture_unless_the_thread_is_relaxed(void 
     ASSERT_CUDA_OK(cudaFree(block));
     ASSERT_CUDA_OK(cudaThreadExchangeStreamCaptureMode(&mode));
     assert_int_equal(mode, cudaStreamCaptureModeRelaxed);
+    mode = (enum cudaStreamCaptureMode)9;
+    ASSERT_CUDA_OK(cudaThreadExchangeStreamCaptureMode(&mode));
+    ASSERT_VIOLATION("no mode");
+    ASSERT_CUDA_OK(cudaThreadExchangeStreamCaptureMode(&mode));
+    assert_int_equal(mode, 9);
     ASSERT_CUDA_OK(cudaEventRecord(event, a));
     ASSERT_CUDA(cudaErrorCapturedEvent, cudaEventQuery(event));
     ASSERT_CUDA(cudaErrorStreamCaptureInvalidated, cudaStreamEndCapture(a, &graph));
@@ -201,12 +253,13 @@ static void test_unsafe_calls_break_a_capture_unless_the_thread_is_relaxed(void 
 static void test_a_relaxed_capture_has_its_limits_too(void **state)
 {
     void *pooled = NULL;
+    char plain[64] = {0};
     (void)state;
     char *device = device_make();
     cudaStream_t a = stream_make(cudaStreamNonBlocking);
     ASSERT_CUDA_OK(cudaMallocAsync(&pooled, NBYTES, a));
     ASSERT_CUDA_OK(cudaStreamSynchronize(a));
-    for (int call = 0; call < 5; call++) {
+    for (int call = 0; call < 7; call++) {
         cudaGraph_t graph = NULL;
         int ordinal = -1;
         cudaError_t code = cudaSuccess;
@@ -227,8 +280,16 @@ static void test_a_relaxed_capture_has_its_limits_too(void **state)
             code = cudaFreeAsync(device, a);
             expected = cudaErrorInvalidValue;
             break;
-        default:
+        case 4:
             code = cudaMemcpy(device, device + 64, 64, cudaMemcpyDefault);
+            expected = cudaSuccess;
+            break;
+        case 5:
+            code = cudaMemcpy(device, plain, 64, cudaMemcpyDefault);
+            expected = cudaSuccess;
+            break;
+        default:
+            code = cudaMemcpy(plain, device, 64, cudaMemcpyDefault);
             expected = cudaSuccess;
             break;
         }
@@ -321,6 +382,7 @@ int main(void)
         CUDASIM_TEST(test_a_captured_fork_and_join_runs_at_each_launch),
         CUDASIM_TEST(test_branches_of_a_graph_that_race_are_noticed),
         CUDASIM_TEST(test_memory_of_a_graph_lives_in_it),
+        CUDASIM_TEST(test_a_launch_takes_the_pageable_bytes_of_its_copies),
         CUDASIM_TEST(test_unsafe_calls_break_a_capture_unless_the_thread_is_relaxed),
         CUDASIM_TEST(test_a_relaxed_capture_has_its_limits_too),
         CUDASIM_TEST(test_a_global_capture_binds_other_threads),

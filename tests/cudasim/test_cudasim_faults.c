@@ -127,7 +127,7 @@ static void test_arguments_of_copies_are_checked(void **state)
     ASSERT_CUDA(cudaErrorInvalidValue, cudaMemcpy2D(device, 3, bytes, 4, 4, 1, cudaMemcpyDefault));
     ASSERT_CUDA_OK(cudaMemcpy2D(device, 0, bytes, (size_t)1 << 31, 4, 1, cudaMemcpyDefault)); /* one row has no pitch */
     ASSERT_CUDA_OK(cudaMemcpy2D(device, 3, bytes, 4, 4, 0, (enum cudaMemcpyKind)5));
-    ASSERT_CUDA(cudaErrorInvalidPitchValue, cudaMemcpy2D(device, (size_t)1 << 31, bytes, 4, 4, 2, cudaMemcpyDefault));
+    ASSERT_CUDA(cudaErrorInvalidValue, cudaMemcpy2D(device, (size_t)1 << 31, bytes, 4, 4, 2, cudaMemcpyDefault));
     ASSERT_CUDA_OK(cudaMemcpy(device, NULL, 0, cudaMemcpyDefault));
     ASSERT_CUDA(cudaErrorInvalidValue, cudaMemcpy(device, NULL, 1, cudaMemcpyDefault));
     ASSERT_CUDA(cudaErrorInvalidValue, cudaMemcpy(device, bytes, 1, cudaMemcpyDeviceToDevice));

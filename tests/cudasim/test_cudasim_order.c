@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "tests/cudasim/cudasim_test.h"
@@ -211,13 +212,14 @@ static void test_host_memory_races_too(void **state)
     (void)state;
     cudaStream_t a = stream_make();
     cudaStream_t b = stream_make();
-    void *managed = NULL; /* copies from the device would be done when the calls return */
-    ASSERT_CUDA_OK(cudaMallocManaged(&managed, NBYTES, cudaMemAttachGlobal));
-    ASSERT_CUDA_OK(cudaMemcpyAsync(plain, managed, 64, any, a));
-    ASSERT_CUDA_OK(cudaMemcpyAsync(plain + 63, managed, 1, any, b));
+    char *device = device_make(2 * NBYTES);
+    ASSERT_CUDA_OK(cudaMemsetAsync(device, 0, 2 * NBYTES, a));
+    ASSERT_CUDA_OK(cudaDeviceSynchronize());
+    ASSERT_CUDA_OK(cudaMemcpyAsync(device, plain, 64, any, a));
+    ASSERT_CUDA_OK(cudaMemcpyAsync(plain + 63, device + NBYTES, 1, any, b)); /* the same byte again */
     ASSERT_VIOLATION("race");
     ASSERT_CUDA_OK(cudaDeviceSynchronize());
-    ASSERT_CUDA_OK(cudaFree(managed));
+    ASSERT_CUDA_OK(cudaFree(device));
     ASSERT_CUDA_OK(cudaStreamDestroy(a));
     ASSERT_CUDA_OK(cudaStreamDestroy(b));
 }
@@ -242,6 +244,32 @@ static void test_a_copy_from_the_device_to_pageable_memory_waits(void **state)
     ASSERT_CUDA_OK(cudaMemcpy2DAsync(plain, 8, device, 64, 8, 8, any, stream));
     assert_int_equal(host_byte(plain + 63), 7);
     ASSERT_CUDA_OK(cudaStreamSynchronize(stream));
+    ASSERT_CUDA_OK(cudaFree(device));
+
+    void *managed = NULL;
+    ASSERT_CUDA_OK(cudaMallocManaged(&managed, NBYTES, cudaMemAttachGlobal));
+    ASSERT_CUDA_OK(cudaMemsetAsync(managed, 8, NBYTES, stream));
+    ASSERT_CUDA_OK(cudaMemcpyAsync(plain, managed, 64, any, stream));
+    assert_int_equal(host_byte(plain + 63), 8);
+    ASSERT_CUDA_OK(cudaStreamSynchronize(stream));
+    ASSERT_CUDA_OK(cudaFree(managed));
+    ASSERT_CUDA_OK(cudaStreamDestroy(stream));
+}
+
+static void test_only_a_large_copy_from_pageable_memory_waits(void **state)
+{
+    const size_t large = (size_t)32 << 20;
+    (void)state;
+    cudaStream_t stream = stream_make();
+    char *plain = calloc(1, large);
+    char *device = device_make(large);
+    assert_non_null(plain);
+    ASSERT_CUDA_OK(cudaMemcpyAsync(device, plain, (size_t)1 << 20, any, stream));
+    assert_int_equal(cudasim_live_now().work, 1);
+    ASSERT_CUDA_OK(cudaMemcpyAsync(device, plain, large, any, stream));
+    assert_int_equal(cudasim_live_now().work, 0);
+    ASSERT_CUDA_OK(cudaStreamSynchronize(stream));
+    free(plain);
     ASSERT_CUDA_OK(cudaFree(device));
     ASSERT_CUDA_OK(cudaStreamDestroy(stream));
 }
@@ -287,7 +315,7 @@ static void test_pageable_memory_is_read_at_the_call_and_must_not_change(void **
         }
         ASSERT_CUDA_OK(cudaStreamSynchronize(stream));
         if (change == BY_CALLER || change == BY_HOST_FUNCTION) {
-            ASSERT_VIOLATION("changed between the copy's call and its execution");
+            ASSERT_VIOLATION("changed between the copy's call");
         }
         ASSERT_NO_VIOLATION();
         assert_int_equal(cudasim_test_byte(device), 5);
@@ -509,6 +537,7 @@ int main(void)
         CUDASIM_TEST(test_interleaved_columns_do_not_race),
         CUDASIM_TEST(test_host_memory_races_too),
         CUDASIM_TEST(test_a_copy_from_the_device_to_pageable_memory_waits),
+        CUDASIM_TEST(test_only_a_large_copy_from_pageable_memory_waits),
         CUDASIM_TEST(test_pageable_memory_is_read_at_the_call_and_must_not_change),
         CUDASIM_TEST(test_the_legacy_stream_waits_for_blocking_streams_only),
         CUDASIM_TEST(test_a_host_function_may_block_while_other_streams_go_on),

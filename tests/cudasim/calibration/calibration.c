@@ -52,6 +52,7 @@ static const calibration_group groups[] = {
     {"copy_peer", ask_peer_copy_arguments, true},
     {"copy_results", ask_copy_results, true},
     {"pageable_order", ask_pageable_order, true},
+    {"pageable_graph", ask_pageable_graph, true},
     {"streams", ask_streams, true},
     {"events", ask_events, true},
     {"order", ask_order, true},

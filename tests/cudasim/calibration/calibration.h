@@ -140,6 +140,7 @@ void ask_copy3d_arguments(void);
 void ask_peer_copy_arguments(void);
 void ask_copy_results(void);
 void ask_pageable_order(void);
+void ask_pageable_graph(void);
 void ask_streams(void);
 void ask_events(void);
 void ask_order(void);

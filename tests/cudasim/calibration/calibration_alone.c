@@ -64,6 +64,30 @@ static cudaError_t copy2d_src_pitch_beyond(void)
     return copy_two_rows(512, (size_t)1 << 31);
 }
 
+/* Rows so far apart in memory that has both. */
+static cudaError_t copy_rows_apart(size_t pitch)
+{
+    char *block = NULL;
+    cudaError_t error = cuda.cudaMalloc((void **)&block, pitch + 256);
+    if (error != cudaSuccess) {
+        return error;
+    }
+    error = cuda.cudaMemcpy2DAsync(block, pitch, world.device2, 512, 256, 2, cudaMemcpyDefault, world.stream);
+    cuda.cudaStreamSynchronize(world.stream);
+    cuda.cudaFree(block);
+    return error;
+}
+
+static cudaError_t copy2d_pitch_beyond_in_memory(void)
+{
+    return copy_rows_apart((size_t)1 << 31);
+}
+
+static cudaError_t copy2d_largest_pitch_in_memory(void)
+{
+    return copy_rows_apart(((size_t)1 << 31) - 1);
+}
+
 /* Memory. */
 
 /* No runtime promises to look before it pins. */
@@ -276,6 +300,8 @@ const calibration_alone calibration_questions_alone[] = {
     {"wrong_kind_to_host.code", copy_wrong_kind_to_host},
     {"copy2d.dst_pitch_2^31_two_rows", copy2d_dst_pitch_beyond},
     {"copy2d.src_pitch_2^31_two_rows", copy2d_src_pitch_beyond},
+    {"copy2d.pitch_2^31_two_rows_in_memory", copy2d_pitch_beyond_in_memory},
+    {"copy2d.pitch_2^31-1_two_rows_in_memory", copy2d_largest_pitch_in_memory},
     {"unmapped_registration.code", register_unmapped},
     {"pools.set_null_value", pool_set_null_value},
     {"pools.access_null", pool_access_null},
