@@ -261,7 +261,14 @@ static ndbuf_status run_captured(const copy_run *run, ndbuf_queue *queue, ndbuf_
 {
     const ndbuf__plan *plan = run->plan;
     bool started = false;
-    if (direct_caps(run, queue) == 0 || plan->route == NDBUF_ROUTE_MAPPED) {
+    uint32_t caps = direct_caps(run, queue);
+    if ((caps & NDBUF_COPY_MAY_BLOCK) != 0) {
+        return ndbuf_fail(
+            err, NDBUF_ERR_UNSUPPORTED,
+            "the queue is being captured: the driver would read pageable host memory at the launch, and not "
+            "in the graph's order; pinned memory can be captured");
+    }
+    if (caps == 0 || plan->route == NDBUF_ROUTE_MAPPED) {
         return ndbuf_fail(
             err, NDBUF_ERR_UNSUPPORTED,
             "the queue is being captured: a copy by route %s needs the host, which a graph cannot wait for",

@@ -15,9 +15,9 @@
 #include "core/copy_transfer.h"
 #include "core/layout.h"
 
-/* The size that staging buffers are cut to: large enough that a call's overhead does not count, small enough that a
- * ring of them stays in the last cache level. */
-#define NDBUF__STAGING_NBYTES ((int64_t)2 << 20)
+/* The size that staging buffers are cut to: large enough that a call's overhead does not count and that the host packs
+ * with several threads, small enough that a ring of them stays in the last cache level. */
+#define NDBUF__STAGING_NBYTES ((int64_t)4 << 20)
 
 /* The size that boxes are cut to: that of the buffers, unless a test makes it smaller. */
 extern int64_t ndbuf__staging_nbytes;

@@ -4,8 +4,8 @@
 
 #include "tests/cudasim/sim.h"
 
-/* From pageable memory: a GPU let the host wait for 32 MiB, and not for 1 MiB; between them nobody has asked yet. */
-#define COPY_LARGE_NBYTES ((uint64_t)32 << 20)
+/* From pageable memory: a GPU let the host wait for 4 MiB, and not for 2 MiB. */
+#define COPY_LARGE_NBYTES ((uint64_t)4 << 20)
 
 /* What a copy is asked to do. */
 typedef struct copy_box {

@@ -258,13 +258,13 @@ static void test_a_copy_from_the_device_to_pageable_memory_waits(void **state)
 
 static void test_only_a_large_copy_from_pageable_memory_waits(void **state)
 {
-    const size_t large = (size_t)32 << 20;
+    const size_t large = (size_t)4 << 20;
     (void)state;
     cudaStream_t stream = stream_make();
     char *plain = calloc(1, large);
     char *device = device_make(large);
     assert_non_null(plain);
-    ASSERT_CUDA_OK(cudaMemcpyAsync(device, plain, (size_t)1 << 20, any, stream));
+    ASSERT_CUDA_OK(cudaMemcpyAsync(device, plain, (size_t)2 << 20, any, stream));
     assert_int_equal(cudasim_live_now().work, 1);
     ASSERT_CUDA_OK(cudaMemcpyAsync(device, plain, large, any, stream));
     assert_int_equal(cudasim_live_now().work, 0);

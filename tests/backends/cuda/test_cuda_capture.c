@@ -118,14 +118,18 @@ static void test_what_cannot_be_recorded_is_refused_and_the_capture_goes_on(void
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "captured", ops->queue_host_call(self.queue, do_nothing, NULL, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "captured", ndbuf_queue_wait(self.queue, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "captured", ndbuf_queue_wait_event(self.queue, host_event, err));
-    /* Rows of the host that are apart have to be packed there. */
+    /* Pageable memory, whether it would be packed or not. */
     ndbuf_view narrow = {0};
     const ndbuf_slice half = {.step = 2, .given = NDBUF_SLICE_STEP};
     ASSERT_OK(ndbuf_view_slice(&self.host, 1, &half, &narrow, err));
     ndbuf_view narrow_device = {0};
     ASSERT_OK(ndbuf_view_slice(&self.first, 1, &half, &narrow_device, err));
-    ndbuf_status status = ndbuf_copy(&narrow_device, &narrow, self.queue, NULL);
-    assert_true(status == NDBUF_ERR_UNSUPPORTED || status == NDBUF_OK); /* as the costs have it: rows or staged */
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "captured", ndbuf_copy(&narrow_device, &narrow, self.queue, err));
+    ASSERT_OK(ndbuf_tuning_set("link.cpu.cuda.call_ns", 0, err));
+    ASSERT_OK(ndbuf_tuning_set("link.cpu.cuda.bytes_per_ns", 1e6, err)); /* not staged */
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "pinned memory can be captured",
+                 ndbuf_copy(&self.first, &self.host, self.queue, err));
+    ndbuf_tuning_reset();
     ASSERT_OK(ndbuf_copy(&self.second, &self.first, self.queue, err));
     ASSERT_CUDA(extra.cudaStreamEndCapture(self.stream, &graph));
     ASSERT_CUDA(extra.cudaGraphDestroy(graph));
