@@ -62,21 +62,33 @@ static ndbuf_status open_devices(ndbuf_device *devices[MAX_DEVICES], int *out_co
     return status;
 }
 
-static bool is_host_accessible(const ndbuf_device *device)
+static int32_t type_of(const ndbuf_device *device)
 {
-    ndbuf_device_info info;
-    ndbuf_device_info_get(device, &info);
-    return (info.flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0;
+    return ndbuf_device_tag_get(device).type;
 }
 
-/* Between two kinds of memory that the host can touch it copies itself, as within its own. */
+/* Whether there is something to measure: within the host's memory, within a device's, between the two, and with pinned
+ * memory for the devices that it is pinned for. Managed memory is where it was used last. */
+static bool is_measured(const ndbuf_device *device, const ndbuf_device *other)
+{
+    int32_t type = type_of(device);
+    int32_t other_type = type_of(other);
+    if (type == NDBUF_DEVICE_CUDA_MANAGED || other_type == NDBUF_DEVICE_CUDA_MANAGED) {
+        return false;
+    }
+    if (type == NDBUF_DEVICE_CUDA_HOST || other_type == NDBUF_DEVICE_CUDA_HOST) {
+        return type == NDBUF_DEVICE_CUDA || other_type == NDBUF_DEVICE_CUDA;
+    }
+    return device == other || type == NDBUF_DEVICE_CPU || other_type == NDBUF_DEVICE_CPU;
+}
+
 static ndbuf_status calibrate_devices(const calibration *self, ndbuf_device *const *devices, int count,
                                       ndbuf_error *err)
 {
     ndbuf_status status = NDBUF_OK;
     for (int i = 0; i < count; i++) {
         for (int j = 0; j <= i && status == NDBUF_OK; j++) {
-            if (i > 0 && is_host_accessible(devices[i]) && is_host_accessible(devices[j])) {
+            if (!is_measured(devices[i], devices[j])) {
                 continue;
             }
             status = calibrate_link(self, devices[j], devices[i], err);
