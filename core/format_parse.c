@@ -435,12 +435,21 @@ static ndbuf_status parse_signature(parser *p, bool *out_has_result)
     }
 }
 
+/* Whether one more level may begin with an element. */
+static ndbuf_status check_depth(parser *p, const element *e)
+{
+    if (p->depth < NDBUF_FORMAT_MAX_DEPTH) {
+        return NDBUF_OK;
+    }
+    return fail_at(p, NDBUF_ERR_OVERFLOW, e->before.pos, "nested deeper than %d", NDBUF_FORMAT_MAX_DEPTH);
+}
+
 /* What is inside a record, pointer or function, behind its code. */
 static ndbuf_status parse_inside(parser *p, const level *around, element *e)
 {
-    ndbuf_status status = NDBUF_OK;
-    if (p->depth == NDBUF_FORMAT_MAX_DEPTH) {
-        return fail_at(p, NDBUF_ERR_OVERFLOW, e->before.pos, "nested deeper than %d", NDBUF_FORMAT_MAX_DEPTH);
+    ndbuf_status status = check_depth(p, e);
+    if (status != NDBUF_OK) {
+        return status;
     }
     p->depth++;
     if (e->node.code == NDBUF__CODE_RECORD) {
@@ -502,6 +511,8 @@ static ndbuf_status parse_element(parser *p, level *around, bool detached, bool 
     if (status == NDBUF_OK && has_inside) {
         p->tree->nnodes++;
         status = parse_inside(p, around, &e);
+    } else if (status == NDBUF_OK && code == NDBUF__CODE_BFLOAT16) {
+        status = check_depth(p, &e); /* it is written as a record */
     }
     if (status == NDBUF_OK && !is_leaf) {
         read_as_type(p, &e, index);

@@ -355,6 +355,8 @@ static void test_depth_is_bounded(void **state)
     check_limit(repeat("", "T{", 32767, ""), NDBUF_ERR_OVERFLOW, "at 64: nested deeper than 32");
     check_limit(repeat("", "&", 32, "i"), NDBUF_OK, "");
     check_limit(repeat("", "&", 65534, "i"), NDBUF_ERR_OVERFLOW, "at 32: nested deeper than 32");
+    check_limit(repeat("", "&", 31, "[numpy$bfloat16]"), NDBUF_OK, ""); /* which is written as a record */
+    check_limit(repeat("", "&", 32, "[numpy$bfloat16]"), NDBUF_ERR_OVERFLOW, "at 32: nested deeper than 32");
     check_limit(repeat("", "X{", 33, ""), NDBUF_ERR_OVERFLOW, "at 64: nested deeper than 32");
     check_limit(repeat("", "X{->", 33, ""), NDBUF_ERR_OVERFLOW, "at 128: nested deeper than 32");
     check_limit(repeat("", "X{&T{", 11, ""), NDBUF_ERR_OVERFLOW, "at 53: nested deeper than 32");
