@@ -117,16 +117,6 @@ static void test_an_event_outlives_its_queue(void **state)
     ndbuf_queue_release(other);
 }
 
-/* A slow step, so that a queue which does not wait is caught. */
-static ndbuf_status write_late(void *context, ndbuf_error *err)
-{
-    (void)err;
-    struct timespec pause = {0, 20 * 1000 * 1000};
-    nanosleep(&pause, NULL);
-    memset(context, 'L', NBYTES);
-    return NDBUF_OK;
-}
-
 static void test_a_queue_waits_for_events_of_another_one(void **state)
 {
     (void)state;
@@ -139,7 +129,8 @@ static void test_a_queue_waits_for_events_of_another_one(void **state)
     ndbuf_mem mem = conf_alloc(NBYTES, NULL);
     ndbuf_queue *first = conf_queue_create();
     ndbuf_queue *second = conf_queue_create();
-    ASSERT_OK(conf.ops->queue_host_call(first, write_late, from.host_address, err));
+    conf_late_bytes late = {from.host_address, NBYTES};
+    ASSERT_OK(conf.ops->queue_host_call(first, conf_write_late, &late, err));
     ASSERT_OK(conf.ops->copy_bytes(first, &mem, 0, &from, 0, NBYTES, err));
     ASSERT_OK(ndbuf_queue_record(first, &event, err));
     ASSERT_OK(ndbuf_queue_wait_event(second, event, err));
@@ -177,9 +168,10 @@ static void test_queues_of_all_devices_wait_for_its_events(void **state)
         ndbuf_queue *other = NULL;
         ndbuf_event *event = NULL;
         late_reader reader = {late, false};
+        conf_late_bytes step = {late, NBYTES};
         memset(late, 'E', NBYTES);
         ASSERT_OK(ndbuf_queue_create(conf.peers[p], &other, err));
-        ASSERT_OK(conf.ops->queue_host_call(queue, write_late, late, err));
+        ASSERT_OK(conf.ops->queue_host_call(queue, conf_write_late, &step, err));
         ASSERT_OK(ndbuf_queue_record(queue, &event, err));
         ASSERT_OK(ndbuf_queue_wait_event(other, event, err));
         ndbuf_event_release(event); /* the queue keeps it */
@@ -207,7 +199,8 @@ static void test_the_device_waits_for_an_event_of_the_host(void **state)
     ndbuf_mem mem = conf_alloc(NBYTES, NULL);
     ndbuf_queue *queue = conf_queue_create();
     ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &host_queue, err));
-    ASSERT_OK(ndbuf_device_cpu()->ops->queue_host_call(host_queue, write_late, late, err));
+    conf_late_bytes step = {late, NBYTES};
+    ASSERT_OK(ndbuf_device_cpu()->ops->queue_host_call(host_queue, conf_write_late, &step, err));
     ASSERT_OK(ndbuf_queue_record(host_queue, &event, err));
     ASSERT_OK(ndbuf_queue_wait_event(queue, event, err));
     ndbuf_event_release(event);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "backends/null/null_backend.h"
 #include "tests/support/fake_device.h"
@@ -35,6 +36,16 @@ ndbuf_mem conf_ordered_host_alloc(size_t nbytes, int fill)
     ASSERT_OK(device->ops->mem_alloc(device, nbytes, 64, &mem, err));
     memset(mem.host_address, fill, nbytes);
     return mem;
+}
+
+ndbuf_status conf_write_late(void *late_bytes, ndbuf_error *err)
+{
+    (void)err;
+    const conf_late_bytes *self = late_bytes;
+    struct timespec pause = {0, 20 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+    memset(self->start, 'L', self->nbytes);
+    return NDBUF_OK;
 }
 
 uint32_t conf_copy_flags(const ndbuf_device *dst, const ndbuf_device *src)

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/copy_plan.h"
 
@@ -242,21 +241,6 @@ static void test_a_copy_waits_for_the_ready_event_of_its_views(void **state)
     ndbuf_queue_release(queue);
 }
 
-typedef struct late_bytes {
-    char *start;
-    size_t nbytes;
-} late_bytes;
-
-static ndbuf_status write_late(void *context, ndbuf_error *err)
-{
-    (void)err;
-    const late_bytes *self = context;
-    struct timespec pause = {0, 2 * 1000 * 1000};
-    nanosleep(&pause, NULL);
-    memset(self->start, 'L', self->nbytes);
-    return NDBUF_OK;
-}
-
 /* Any memory of the host, also what the driver would read at the call; the queue is idle before, or not. */
 static void test_a_copy_reads_what_earlier_work_of_its_queue_writes(void **state)
 {
@@ -278,10 +262,10 @@ static void test_a_copy_reads_what_earlier_work_of_its_queue_writes(void **state
         ASSERT_OK(ndbuf_view_create(&device, conf.device, NULL, 1, &nitems, err));
         ASSERT_OK(ndbuf_view_create(&back, ndbuf_device_cpu(), NULL, 1, &nitems, err));
         ASSERT_OK(ndbuf_view_slice(&all, 0, &part, &source, err));
-        late_bytes late = {ndbuf_view_host_address(&all), (size_t)nbytes};
+        conf_late_bytes late = {ndbuf_view_host_address(&all), (size_t)nbytes};
         memset(late.start, 'E', late.nbytes);
         ASSERT_OK(ndbuf_copy(&device, &source, queue, err));
-        ASSERT_OK(conf.ops->queue_host_call(queue, write_late, &late, err));
+        ASSERT_OK(conf.ops->queue_host_call(queue, conf_write_late, &late, err));
         ASSERT_OK(ndbuf_copy(&device, &source, queue, err));
         ASSERT_OK(ndbuf_copy(&back, &device, queue, err));
         ASSERT_OK(ndbuf_queue_wait(queue, err));

@@ -58,6 +58,14 @@ ndbuf_mem conf_alloc(size_t nbytes, const void *start);
  * their queue; ended by mem.device->ops->mem_free. It is the device's staging memory if it has such. */
 ndbuf_mem conf_ordered_host_alloc(size_t nbytes, int fill);
 
+/* A host function that is slow, so that whoever does not wait is caught: fills bytes with 'L'. */
+typedef struct conf_late_bytes {
+    char *start;
+    size_t nbytes;
+} conf_late_bytes;
+
+ndbuf_status conf_write_late(void *late_bytes, ndbuf_error *err);
+
 /* The flags of conf.ops->copy_caps. */
 uint32_t conf_copy_flags(const ndbuf_device *dst, const ndbuf_device *src);
 
