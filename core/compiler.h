@@ -6,9 +6,20 @@
 #if defined(__GNUC__)
 #define NDBUF__LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define NDBUF__NOINLINE __attribute__((noinline)) /* keeps a rare path out of a short function */
+/* In a loop of few steps, of which the compiler would make vectors. */
+#define NDBUF__KEEP_AS_LOOP(value) __asm__("" : "+r"(value))
 #else
 #define NDBUF__LIKELY(condition) (condition)
 #define NDBUF__NOINLINE
+#define NDBUF__KEEP_AS_LOOP(value) ((void)0)
+#endif
+
+#if defined(__clang__)
+#define NDBUF__UNROLL_4 _Pragma("clang loop unroll_count(4)")
+#elif defined(__GNUC__)
+#define NDBUF__UNROLL_4 _Pragma("GCC unroll 4")
+#else
+#define NDBUF__UNROLL_4
 #endif
 
 #endif

@@ -85,7 +85,7 @@ static void add_conversion(text *out, const ndbuf_copy_plan *kept)
     const ndbuf__plan *plan = &kept->plan;
     const ndbuf__staging *staging = &plan->staging;
     text_add(out, "  converts: from items of %lld bytes '%s', casting %s%s, ", (long long)kept->input.src.itemsize,
-             ndbuf_format_text(kept->src_format), ndbuf_casting_name(kept->casting),
+             ndbuf_format_text(kept->src.format), ndbuf_casting_name(kept->casting),
              (kept->cast.convert.flags & NDBUF_CAST_SATURATE) != 0 ? ", saturating" : "");
     if (kept->nparts > 0) {
         text_add(out, "in %d copies, since no route takes all fields together\n", (int)kept->nparts);
@@ -202,9 +202,9 @@ size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size
     text_add(&out, "copy of %lld bytes:", (long long)info.nbytes);
     text_add_list(&out, "shape", plan->input.dst.ndim, plan->input.dst.shape);
     text_add(&out, ", items of %lld bytes '%s'\n", (long long)plan->input.dst.itemsize,
-             ndbuf_format_text(plan->format));
-    add_side(&out, "from", plan->src_device, &plan->input.src);
-    add_side(&out, "to  ", plan->dst_device, &plan->input.dst);
+             ndbuf_format_text(plan->dst.format));
+    add_side(&out, "from", plan->src.device, &plan->src.layout);
+    add_side(&out, "to  ", plan->dst.device, &plan->dst.layout);
     if (ndbuf__casts(&plan->cast)) {
         add_conversion(&out, plan);
     }
@@ -227,7 +227,7 @@ size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size
     text_add(&out, "  route %s: %lld call(s), %lld row(s), %s\n", ndbuf_route_name(made->route), (long long)info.ncalls,
              (long long)info.nrows, on_a_queue(plan, &info));
     if (ndbuf__route_is_staged(made->route)) {
-        const ndbuf_device *owner = ndbuf__staging_owner(plan->dst_device, plan->src_device);
+        const ndbuf_device *owner = ndbuf__staging_owner(plan->dst.device, plan->src.device);
         text_add(&out, "  staging: %lld bytes%s, %lld box(es)%s\n", (long long)info.staging_nbytes,
                  owner->staging != NULL ? " pinned" : "", (long long)made->staging.nboxes,
                  made->staging.sorts ? " in the host's order, which a kernel of the device brings into its own" : "");

@@ -8,20 +8,38 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ndbuf/status.h"
+
 #include "core/copy_axes.h"
 
 #define NDBUF__HOST_STEPS_MAX 128
+#define NDBUF__ARRANGED_VECTORS 4
+#define NDBUF__ARRANGED_NBYTES 64 /* of a vector */
+
+/* A copy between ranges that few vectors hold: byte x of output j is byte `index[j][x]` of all inputs, one behind the
+ * other. */
+typedef struct ndbuf__arrangement {
+    int32_t nin;
+    int32_t nout;
+    int64_t src_offset; /* of the first byte that is read, from the first unit */
+    int64_t dst_offset;
+    uint64_t reads[NDBUF__ARRANGED_VECTORS]; /* a bit for each byte */
+    uint64_t writes[NDBUF__ARRANGED_VECTORS];
+    uint8_t index[NDBUF__ARRANGED_VECTORS][NDBUF__ARRANGED_NBYTES];
+} ndbuf__arrangement;
 
 typedef struct ndbuf__host_steps ndbuf__host_steps;
 struct ndbuf__host_steps {
-    /* Copies from the first unit at src to the first one at dst, both with the axes' own offset. */
-    void (*run)(const ndbuf__host_steps *steps, char *dst, const char *src);
+    /* Copies from the first unit at src to the first one at dst, both with the axes' own offset. Returns NDBUF_OK: so a
+     * call of it can be the last of its caller's, who returns as much. */
+    ndbuf_status (*run)(const ndbuf__host_steps *steps, char *dst, const char *src);
     void (*turn)(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, int64_t nlines,
                  int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes); /* of a transpose: the kernel */
     int32_t ndst;   /* how many offsets are set: of a transpose, rows; else as many as there are units */
     int32_t nsrc;   /* of a transpose, lines; else the same */
     int64_t tail;   /* of units: where the second of two moves begins that make one up */
     int64_t nbytes; /* of contiguous bytes */
+    ndbuf__arrangement arrangement;
     int64_t dst_offsets[NDBUF__HOST_STEPS_MAX];
     int64_t src_offsets[NDBUF__HOST_STEPS_MAX];
 };

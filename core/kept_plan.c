@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/kept_plan.h"
 
+#include <stddef.h>
 #include <string.h>
 
+#include "core/compiler.h"
 #include "core/copy_stage.h"
 #include "core/device_core.h"
 #include "core/host_alloc.h"
@@ -10,20 +12,33 @@
 #include "core/storage_core.h"
 #include "core/view_core.h"
 
-/* Copies a layout's arrays to `dims` (3 * NDBUF_MAX_NDIM entries) and points it there. */
-static void layout_adopt(ndbuf__layout *layout, int64_t *dims)
+/* Copies `count` entries of an array of a layout to `dims`. Returns the copy; NULL stays NULL. */
+static const int64_t *adopt(const int64_t *array, int32_t count, int64_t *dims)
 {
-    size_t nbytes = (size_t)layout->ndim * sizeof(int64_t);
-    if (nbytes > 0) {
-        memcpy(dims, layout->shape, nbytes);
-        memcpy(dims + NDBUF_MAX_NDIM, layout->strides, nbytes);
-        if (layout->suboffsets != NULL) {
-            memcpy(dims + 2 * NDBUF_MAX_NDIM, layout->suboffsets, nbytes);
-        }
+    if (array != NULL && count > 0) {
+        memcpy(dims, array, (size_t)count * sizeof(*dims));
     }
-    layout->shape = dims;
-    layout->strides = dims + NDBUF_MAX_NDIM;
-    layout->suboffsets = layout->suboffsets != NULL ? dims + 2 * NDBUF_MAX_NDIM : NULL;
+    return array != NULL ? dims : NULL;
+}
+
+static void side_init(ndbuf__kept_side *side, const ndbuf_view *view)
+{
+    const ndbuf__layout layout = ndbuf__view_layout(view);
+    const int32_t ndim = layout.ndim;
+    side->device = view->storage->mem.device;
+    side->format = view->layout;
+    side->layout = layout;
+    side->layout.shape = adopt(layout.shape, ndim, side->dims);
+    side->layout.strides = adopt(layout.strides, ndim, side->dims + ndim);
+    side->layout.suboffsets = adopt(layout.suboffsets, ndim, side->dims + (ptrdiff_t)2 * ndim);
+    ndbuf__device_retain(side->device);
+    ndbuf_format_retain(side->format);
+}
+
+static void side_clear(ndbuf__kept_side *side)
+{
+    ndbuf_format_release(side->format);
+    ndbuf_device_close(side->device);
 }
 
 /* Prepares the short way of ndbuf_copy_plan_run. */
@@ -34,8 +49,8 @@ static void prepare_at_once(ndbuf_copy_plan *kept)
         kept->direct == ndbuf_device_cpu() && !plan->indirect && ndbuf__cast_parts(&plan->cast) == NULL &&
         (plan->route == NDBUF_ROUTE_STRIDED || (plan->route == NDBUF_ROUTE_BYTES && plan->axes.ndim == 0));
     if (kept->runs_at_once) {
-        ndbuf__copy_axes_range(&plan->axes, true, &kept->dst_lo, &kept->dst_hi);
-        ndbuf__copy_axes_range(&plan->axes, false, &kept->src_lo, &kept->src_hi);
+        ndbuf__copy_axes_range(&plan->axes, true, &kept->dst.lo, &kept->dst.hi);
+        ndbuf__copy_axes_range(&plan->axes, false, &kept->src.lo, &kept->src.hi);
         kept->has_steps = ndbuf__host_steps_init(&kept->steps, &plan->axes);
     }
 }
@@ -78,23 +93,17 @@ static ndbuf_status kept_create(const ndbuf_view *dst, const ndbuf_view *src, co
     if (kept == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy plan");
     }
+    side_init(&kept->dst, dst);
+    side_init(&kept->src, src);
     kept->input = input;
-    layout_adopt(&kept->input.dst, kept->dims);
-    layout_adopt(&kept->input.src, kept->dims + (ptrdiff_t)3 * NDBUF_MAX_NDIM);
+    kept->input.dst = kept->dst.layout;
+    kept->input.src = kept->src.layout;
     kept->direct = direct;
-    kept->dst_device = dst->storage->mem.device;
-    kept->src_device = src->storage->mem.device;
-    kept->format = dst->layout;
-    kept->src_format = src->layout;
     kept->cast = *cast;
     kept->casting = NDBUF_CASTING_EQUIV;
     kept->nparts = 0;
     kept->parts = NULL;
     kept->temporary_nbytes = ndbuf__copy_needs_temporary(dst, src, cast) ? src->nbytes : 0;
-    ndbuf__device_retain(kept->dst_device);
-    ndbuf__device_retain(kept->src_device);
-    ndbuf_format_retain(kept->format);
-    ndbuf_format_retain(kept->src_format);
     ndbuf__record_retain(kept->cast.record);
     ndbuf_status status = ndbuf__plan_make(&kept->plan, &kept->input, &why);
     if (status == NDBUF_ERR_UNSUPPORTED && cast->record != NULL) {
@@ -140,10 +149,8 @@ void ndbuf_copy_plan_destroy(ndbuf_copy_plan *plan)
         }
         ndbuf__free(plan->parts);
         ndbuf__record_release(plan->cast.record);
-        ndbuf_format_release(plan->format);
-        ndbuf_format_release(plan->src_format);
-        ndbuf_device_close(plan->src_device);
-        ndbuf_device_close(plan->dst_device);
+        side_clear(&plan->src);
+        side_clear(&plan->dst);
         ndbuf__free(plan);
     }
 }
@@ -158,62 +165,24 @@ static bool layouts_equal(const ndbuf__layout *a, const ndbuf__layout *b)
     return equal;
 }
 
-static ndbuf_status check_side(const ndbuf_view *view, const ndbuf__layout *planned, const ndbuf_device *device,
-                               const ndbuf_format *format, const char *name, ndbuf_error *err)
+static ndbuf_status check_side(const ndbuf_view *view, const ndbuf__kept_side *side, const char *name, ndbuf_error *err)
 {
     ndbuf_status status = ndbuf__view_check(view, name, err);
     if (status != NDBUF_OK) {
         return status;
     }
     ndbuf__layout layout = ndbuf__view_layout(view);
-    if (view->storage->mem.device != device) {
+    if (view->storage->mem.device != side->device) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "%s is on another device than the plan was made for", name);
     }
-    if (!layouts_equal(&layout, planned)) {
+    if (!layouts_equal(&layout, &side->layout)) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "%s has another layout than the plan was made for", name);
     }
-    if (!ndbuf_format_equal(view->layout, format)) {
+    if (!ndbuf_format_equal(view->layout, side->format)) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "%s has format '%.80s', the plan was made for '%.80s'", name,
-                          ndbuf_format_text(view->layout), ndbuf_format_text(format));
+                          ndbuf_format_text(view->layout), ndbuf_format_text(side->format));
     }
     return NDBUF_OK;
-}
-
-/* Whether a view is one that a plan without suboffsets was made for, and may be used now. False: look closer. */
-static inline bool is_as_planned(const ndbuf_view *view, const ndbuf__layout *planned, const ndbuf_device *device,
-                                 const ndbuf_format *format)
-{
-    bool equal = view != NULL && view->release != NULL && view->abi_version == NDBUF_ABI_VERSION &&
-                 ndbuf__view_is_own(view) && view->storage->mem.device == device && view->layout == format &&
-                 view->ndim == planned->ndim && view->suboffsets == NULL && view->ready == NULL;
-    uint64_t differences = 0; /* no branch for each */
-    for (int32_t k = 0; equal && k < planned->ndim; k++) {
-        differences |=
-            (uint64_t)(view->shape[k] ^ planned->shape[k]) | (uint64_t)(view->strides[k] ^ planned->strides[k]);
-    }
-    return equal && differences == 0;
-}
-
-/* The short way. False: it is not open. */
-static bool run_at_once(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src)
-{
-    if (!plan->runs_at_once || !is_as_planned(dst, &plan->input.dst, plan->dst_device, plan->format) ||
-        !is_as_planned(src, &plan->input.src, plan->src_device, plan->src_format) ||
-        (dst->flags & NDBUF_VIEW_READONLY) != 0) {
-        return false;
-    }
-    uintptr_t to = (uintptr_t)dst->storage->mem.host_address + (uintptr_t)dst->byte_offset;
-    uintptr_t from = (uintptr_t)src->storage->mem.host_address + (uintptr_t)src->byte_offset;
-    if (to + (uintptr_t)plan->dst_lo < from + (uintptr_t)plan->src_hi &&
-        from + (uintptr_t)plan->src_lo < to + (uintptr_t)plan->dst_hi) {
-        return false;
-    }
-    if (plan->has_steps) {
-        const ndbuf__copy_axes *axes = &plan->plan.axes;
-        plan->steps.run(&plan->steps, (char *)to + axes->dst_offset, (const char *)from + axes->src_offset);
-        return true;
-    }
-    return ndbuf__copy_by_engine(plan->direct, &plan->plan.axes, dst, src, NULL) == NDBUF_OK;
 }
 
 /* All parts, one after the other. */
@@ -260,15 +229,12 @@ static ndbuf_status run_checked(const ndbuf_copy_plan *plan, const ndbuf_view *d
     return status;
 }
 
-ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
-                                 ndbuf_queue *queue, ndbuf_error *err)
+static NDBUF__NOINLINE ndbuf_status check_and_run(const ndbuf_copy_plan *plan, const ndbuf_view *dst,
+                                                  const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err)
 {
-    if (queue == NULL && run_at_once(plan, dst, src)) {
-        return NDBUF_OK;
-    }
-    ndbuf_status status = check_side(dst, &plan->input.dst, plan->dst_device, plan->format, "dst", err);
+    ndbuf_status status = check_side(dst, &plan->dst, "dst", err);
     if (status == NDBUF_OK) {
-        status = check_side(src, &plan->input.src, plan->src_device, plan->src_format, "src", err);
+        status = check_side(src, &plan->src, "src", err);
     }
     if (status == NDBUF_OK && (dst->flags & NDBUF_VIEW_READONLY) != 0) {
         status = ndbuf_fail(err, NDBUF_ERR_READONLY, "the destination is read-only");
@@ -276,12 +242,79 @@ ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *
     return status == NDBUF_OK ? run_checked(plan, dst, src, queue, err) : status;
 }
 
+/* -- the short way: no call but the last, so that nothing is saved and restored -- */
+
+static inline uint64_t differ(const void *a, const void *b)
+{
+    return (uint64_t)((uintptr_t)a ^ (uintptr_t)b);
+}
+
+/* 0: a view of this library has what a side without suboffsets was made for, but perhaps for extents and strides, and
+ * may be used now. */
+static inline uint64_t side_differences(const ndbuf_view *view, const ndbuf__kept_side *side)
+{
+    return differ(view->storage->mem.device, side->device) | differ(view->layout, side->format) |
+           differ(view->suboffsets, NULL) | differ(view->ready, NULL) | (uint32_t)(view->ndim ^ side->layout.ndim);
+}
+
+/* The same for the extents and strides of both, two at a time. */
+static inline uint64_t dims_differences(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src)
+{
+    const int32_t ndim = plan->dst.layout.ndim;
+    const int64_t *dims[2] = {dst->dims, src->dims};
+    uint64_t differences = 0;
+    for (int32_t k = 0; k < ndim; k++) {
+        differences |=
+            (uint64_t)((dims[0][2 * k] ^ plan->dst.dims[2 * k]) | (dims[0][2 * k + 1] ^ plan->dst.dims[2 * k + 1]) |
+                       (dims[1][2 * k] ^ plan->src.dims[2 * k]) | (dims[1][2 * k + 1] ^ plan->src.dims[2 * k + 1]));
+        NDBUF__KEEP_AS_LOOP(differences);
+    }
+    return differences;
+}
+
+static inline bool is_own(const ndbuf_view *view)
+{
+    return view != NULL && ndbuf__view_is_own(view);
+}
+
+static NDBUF__NOINLINE ndbuf_status run_by_engine(const ndbuf_copy_plan *plan, const ndbuf_view *dst,
+                                                  const ndbuf_view *src, ndbuf_error *err)
+{
+    return ndbuf__copy_by_engine(plan->direct, &plan->plan.axes, dst, src, NULL) == NDBUF_OK
+               ? NDBUF_OK
+               : check_and_run(plan, dst, src, NULL, err);
+}
+
+ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
+                                 ndbuf_queue *queue, ndbuf_error *err)
+{
+    if (queue != NULL || !plan->runs_at_once || !is_own(dst) || !is_own(src) ||
+        (dst->flags & NDBUF_VIEW_READONLY) != 0 ||
+        (side_differences(dst, &plan->dst) | side_differences(src, &plan->src)) != 0 ||
+        dims_differences(plan, dst, src) != 0) {
+        return check_and_run(plan, dst, src, queue, err);
+    }
+    const uintptr_t to = (uintptr_t)dst->storage->mem.host_address + (uintptr_t)dst->byte_offset;
+    const uintptr_t from = (uintptr_t)src->storage->mem.host_address + (uintptr_t)src->byte_offset;
+    if (to + (uintptr_t)plan->dst.lo < from + (uintptr_t)plan->src.hi &&
+        from + (uintptr_t)plan->src.lo < to + (uintptr_t)plan->dst.hi) {
+        return check_and_run(plan, dst, src, queue, err);
+    }
+    if (!plan->has_steps) {
+        return run_by_engine(plan, dst, src, err);
+    }
+    const ndbuf__copy_axes *axes = &plan->plan.axes;
+    return plan->steps.run(&plan->steps, (char *)to + axes->dst_offset, (const char *)from + axes->src_offset);
+}
+
+/* -- what a plan does -- */
+
 /* Staged copies run beside the caller, as a host step of the queue or as steps of several; but where a device without a
  * host thread exchanges data with one of another kind, the caller waits for both. */
 static bool stages_beside_caller(const ndbuf_copy_plan *plan)
 {
     const ndbuf__staging *staging = &plan->plan.staging;
-    uint32_t both = plan->dst_device->queue_flags ^ plan->src_device->queue_flags;
+    uint32_t both = plan->dst.device->queue_flags ^ plan->src.device->queue_flags;
     return !(staging->fetches && staging->stores) || (both & NDBUF_QUEUE_NO_HOST_THREAD) == 0;
 }
 

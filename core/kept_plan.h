@@ -5,26 +5,30 @@
 #include "core/copy_core.h"
 #include "core/host_steps.h"
 
+/* One side of a plan: what its views must be. */
+typedef struct ndbuf__kept_side {
+    ndbuf_device *device; /* retained */
+    ndbuf_format *format; /* retained */
+    ndbuf__layout layout;
+    int64_t lo, hi;                   /* of a plan that runs at once: the bytes that are reached, from the first item */
+    int64_t dims[3 * NDBUF_MAX_NDIM]; /* the layout's: ndim extents, strides, suboffsets, as views have them */
+} ndbuf__kept_side;
+
 /* A plan with all that it was made from. */
 struct ndbuf_copy_plan {
-    ndbuf__plan plan;
-    ndbuf__plan_input input;  /* its arrays are `dims` */
-    ndbuf_device *dst_device; /* retained */
-    ndbuf_device *src_device; /* retained */
-    ndbuf_device *direct;     /* one of these two, or the host */
-    ndbuf_format *format;     /* of the destination, retained */
-    ndbuf_format *src_format; /* retained */
-    ndbuf__cast cast;         /* the record is retained */
-    ndbuf_casting casting;    /* that allowed it */
-    int32_t nparts;           /* 0: `plan` does it all */
-    ndbuf_copy_plan **parts;  /* of records; NULL: none */
-    int64_t temporary_nbytes;
-    bool runs_at_once;      /* one call of the host's engine does it, unless the views share memory or have to wait */
-    int64_t dst_lo, dst_hi; /* of such a plan: the bytes that a side reaches, from its first item */
-    int64_t src_lo, src_hi;
-    bool has_steps; /* of such a plan: `steps` does it, without asking the engine again */
+    ndbuf__kept_side dst;
+    ndbuf__kept_side src;
+    bool runs_at_once; /* one call of the host's engine does it, unless the views share memory or have to wait */
+    bool has_steps;    /* of such a plan: `steps` does it, without asking the engine again */
     ndbuf__host_steps steps;
-    int64_t dims[6 * NDBUF_MAX_NDIM];
+    ndbuf__plan plan;
+    ndbuf__plan_input input; /* its arrays are the sides' */
+    ndbuf_device *direct;    /* of one of the sides, or the host */
+    ndbuf__cast cast;        /* the record is retained */
+    ndbuf_casting casting;   /* that allowed it */
+    int32_t nparts;          /* 0: `plan` does it all */
+    ndbuf_copy_plan **parts; /* of records; NULL: none */
+    int64_t temporary_nbytes;
 };
 
 #endif

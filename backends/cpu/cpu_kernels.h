@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/host_steps.h"
+
 #define CPU_LINE_NBYTES 64
 #define CPU_SHUFFLE_MAX 4
 #define CPU_VECTOR_MAX 64
@@ -140,6 +142,11 @@ struct cpu_kernels {
      * which but the named bytes are read. NULL: there is none. */
     void (*collect)(const cpu_collect *collect, char *const *streams, int64_t count, int64_t head, int64_t tail,
                     int64_t prefetch_nbytes);
+    /* Contiguous bytes of small copies: move_nbytes to four times as many; NDBUF_OK. NULL: there is none. */
+    ndbuf_status (*move)(const ndbuf__host_steps *steps, char *dst, const char *src);
+    int64_t move_nbytes;
+    /* Runs the arrangement of small copies; NDBUF_OK. NULL: there is none. */
+    ndbuf_status (*arrange)(const ndbuf__host_steps *steps, char *dst, const char *src);
     /* `count` contiguous rows of `nbytes` > 0. What lies `prefetch_nbytes` from each, before or behind it, is
      * prefetched; 0: not. */
     void (*rows)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,

@@ -13,6 +13,7 @@
 #define KERNELS_CONVERSIONS &ndbuf_cpu__conversions_avx2
 #define SCATTER NULL
 #define COLLECT NULL
+#define ARRANGE NULL
 #define TRANSPOSE_ODD NULL
 
 #define LANES 2

@@ -15,6 +15,7 @@
 #define KERNELS_CONVERSIONS &ndbuf_cpu__conversions_avx512
 #define SCATTER scatter_masked
 #define COLLECT collect_masked
+#define ARRANGE arrange_masked
 #define TRANSPOSE_ODD transpose_odd
 
 #define LANES 4
@@ -151,6 +152,8 @@ static void transpose_odd(const cpu_slots *slots, char *dst, const int64_t *dst_
 
 static void collect_masked(const cpu_collect *collect, char *const *streams, int64_t count, int64_t head, int64_t tail,
                            int64_t prefetch_nbytes);
+
+static ndbuf_status arrange_masked(const ndbuf__host_steps *steps, char *dst, const char *src);
 
 #include "backends/cpu/cpu_simd_kernels.h"
 
@@ -292,4 +295,40 @@ static void collect_masked(const cpu_collect *collect, char *const *streams, int
         collect_from(collect, streams, count, head, tail, prefetch_nbytes, 4);
         break;
     }
+}
+
+/* -- arrangements -- */
+
+/* For constant numbers of inputs only. */
+__attribute__((always_inline)) static inline void arrange_from(const ndbuf__arrangement *how, char *dst,
+                                                               const char *src, const int nin)
+{
+    bytes in[NDBUF__ARRANGED_VECTORS];
+    UNROLL for (int i = 0; i < nin; i++)
+    {
+        in[i] = _mm512_maskz_loadu_epi8(how->reads[i], src + (ptrdiff_t)i * BYTES_NBYTES);
+    }
+    for (int j = 0; j < how->nout; j++) {
+        const bytes at = bytes_load((const char *)how->index[j]);
+        bytes v = nin == 1 ? _mm512_permutexvar_epi8(at, in[0]) : _mm512_permutex2var_epi8(in[0], at, in[1]);
+        if (nin > 2) {
+            v = _mm512_mask_mov_epi8(v, _mm512_movepi8_mask(at), _mm512_permutex2var_epi8(in[2], at, in[3]));
+        }
+        _mm512_mask_storeu_epi8(dst + (ptrdiff_t)j * BYTES_NBYTES, how->writes[j], v);
+    }
+}
+
+static ndbuf_status arrange_masked(const ndbuf__host_steps *steps, char *dst, const char *src)
+{
+    const ndbuf__arrangement *how = &steps->arrangement;
+    dst += how->dst_offset;
+    src += how->src_offset;
+    if (how->nin == 1) {
+        arrange_from(how, dst, src, 1);
+    } else if (how->nin == 2) {
+        arrange_from(how, dst, src, 2);
+    } else {
+        arrange_from(how, dst, src, 4);
+    }
+    return NDBUF_OK;
 }

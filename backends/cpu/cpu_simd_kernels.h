@@ -17,7 +17,7 @@
  *   pick, pick_load(p)    an index vector
  *   bytes_pick(v, i)      those bytes of v, zero where the table says CPU_SHUFFLE_NONE
  *   bytes_or(a, b)
- *   SCATTER, COLLECT, TRANSPOSE_ODD   functions for the table's slots, or NULL */
+ *   SCATTER, COLLECT, ARRANGE, TRANSPOSE_ODD   functions for the table's slots, or NULL */
 
 #include <stddef.h>
 #include <string.h>
@@ -444,6 +444,23 @@ static void rows_any(char *dst, int64_t dst_stride, const char *src, int64_t src
     }
 }
 
+/* All is loaded before anything is stored, twice where vectors overlap. */
+static ndbuf_status move_any(const ndbuf__host_steps *steps, char *dst, const char *src)
+{
+    const int64_t last = steps->nbytes - WIDE_NBYTES;
+    const lanes first = wide_load(src);
+    const lanes end = wide_load(src + last);
+    if (last > WIDE_NBYTES) {
+        const lanes second = wide_load(src + WIDE_NBYTES);
+        const lanes third = wide_load(src + last - WIDE_NBYTES);
+        wide_store(dst + WIDE_NBYTES, second);
+        wide_store(dst + last - WIDE_NBYTES, third);
+    }
+    wide_store(dst, first);
+    wide_store(dst + last, end);
+    return NDBUF_OK;
+}
+
 /* -- past the caches -- */
 
 #if defined(HAS_STREAM)
@@ -576,6 +593,9 @@ const cpu_kernels KERNELS = {.name = KERNELS_NAME,
                              .gather_lines = gather_lines_any,
                              .scatter = SCATTER,
                              .collect = COLLECT,
+                             .move = move_any,
+                             .move_nbytes = WIDE_NBYTES,
+                             .arrange = ARRANGE,
                              .transpose_odd = TRANSPOSE_ODD,
                              .rows = rows_any,
                              .conversions = KERNELS_CONVERSIONS,

@@ -135,13 +135,6 @@ static inline void walk(const cpu_box *box, const cpu_plane *plane, cpu_plane_fn
     }
 }
 
-/* Keeps the compiler from making vectors of a few steps. */
-#if defined(__GNUC__)
-#define KEEP_AS_LOOP(value) __asm__("" : "+r"(value))
-#else
-#define KEEP_AS_LOOP(value) ((void)0)
-#endif
-
 /* Four at a time, also behind `count`, where there is room. */
 static inline void fill_offsets(int64_t offsets[MAX_SIDE], int64_t count, int64_t stride)
 {
@@ -152,7 +145,7 @@ static inline void fill_offsets(int64_t offsets[MAX_SIDE], int64_t count, int64_
         offsets[i + 2] = offset + 2 * stride;
         offsets[i + 3] = offset + 3 * stride;
         offset += 4 * stride;
-        KEEP_AS_LOOP(offset);
+        NDBUF__KEEP_AS_LOOP(offset);
     }
 }
 
@@ -223,31 +216,60 @@ void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels)
 /* More of them are better walked through. */
 #define MAX_UNITS 64
 
-static void steps_move(const ndbuf__host_steps *steps, char *dst, const char *src)
+static ndbuf_status steps_move(const ndbuf__host_steps *steps, char *dst, const char *src)
 {
     memcpy(dst, src, (size_t)steps->nbytes);
+    return NDBUF_OK;
 }
 
-static void steps_turn(const ndbuf__host_steps *steps, char *dst, const char *src)
+/* Contiguous bytes that are at least so many, and at most twice as many: by two moves that may overlap. */
+#define DEFINE_MOVE(nbytes_least)                                                                                      \
+    static ndbuf_status move_##nbytes_least(const ndbuf__host_steps *steps, char *dst, const char *src)                \
+    {                                                                                                                  \
+        const int64_t tail = steps->nbytes - (nbytes_least);                                                           \
+        char first[nbytes_least];                                                                                      \
+        char last[nbytes_least];                                                                                       \
+        memcpy(first, src, nbytes_least);                                                                              \
+        memcpy(last, src + tail, nbytes_least);                                                                        \
+        memcpy(dst, first, nbytes_least);                                                                              \
+        memcpy(dst + tail, last, nbytes_least);                                                                        \
+        return NDBUF_OK;                                                                                               \
+    }
+
+DEFINE_MOVE(1)
+DEFINE_MOVE(2)
+DEFINE_MOVE(4)
+DEFINE_MOVE(8)
+DEFINE_MOVE(16)
+DEFINE_MOVE(32)
+
+static ndbuf_status steps_turn(const ndbuf__host_steps *steps, char *dst, const char *src)
 {
     steps->turn(dst, steps->dst_offsets, src, steps->src_offsets, steps->nsrc, steps->ndst, 0, 0);
+    return NDBUF_OK;
 }
 
 /* Units of so many bytes, and of up to twice as many: by two moves that may overlap. */
 #define DEFINE_STEPS(nbytes)                                                                                           \
-    static void steps_##nbytes(const ndbuf__host_steps *steps, char *dst, const char *src)                             \
+    static ndbuf_status steps_##nbytes(const ndbuf__host_steps *steps, char *dst, const char *src)                     \
     {                                                                                                                  \
-        for (int32_t i = 0; i < steps->ndst; i++) {                                                                    \
+        const int32_t count = steps->ndst;                                                                             \
+        NDBUF__UNROLL_4 for (int32_t i = 0; i < count; i++)                                                            \
+        {                                                                                                              \
             memcpy(dst + steps->dst_offsets[i], src + steps->src_offsets[i], nbytes);                                  \
         }                                                                                                              \
+        return NDBUF_OK;                                                                                               \
     }                                                                                                                  \
-    static void steps_twice_##nbytes(const ndbuf__host_steps *steps, char *dst, const char *src)                       \
+    static ndbuf_status steps_twice_##nbytes(const ndbuf__host_steps *steps, char *dst, const char *src)               \
     {                                                                                                                  \
+        const int32_t count = steps->ndst;                                                                             \
         const int64_t tail = steps->tail;                                                                              \
-        for (int32_t i = 0; i < steps->ndst; i++) {                                                                    \
+        NDBUF__UNROLL_4 for (int32_t i = 0; i < count; i++)                                                            \
+        {                                                                                                              \
             memcpy(dst + steps->dst_offsets[i], src + steps->src_offsets[i], nbytes);                                  \
             memcpy(dst + steps->dst_offsets[i] + tail, src + steps->src_offsets[i] + tail, nbytes);                    \
         }                                                                                                              \
+        return NDBUF_OK;                                                                                               \
     }
 
 DEFINE_STEPS(1)
@@ -259,10 +281,12 @@ DEFINE_STEPS(32)
 
 static const struct {
     int64_t nbytes;
-    void (*once)(const ndbuf__host_steps *steps, char *dst, const char *src);
-    void (*twice)(const ndbuf__host_steps *steps, char *dst, const char *src);
-} step_sizes[] = {{32, steps_32, steps_twice_32}, {16, steps_16, steps_twice_16}, {8, steps_8, steps_twice_8},
-                  {4, steps_4, steps_twice_4},    {2, steps_2, steps_twice_2},    {1, steps_1, steps_twice_1}};
+    ndbuf_status (*move)(const ndbuf__host_steps *steps, char *dst, const char *src);
+    ndbuf_status (*once)(const ndbuf__host_steps *steps, char *dst, const char *src);
+    ndbuf_status (*twice)(const ndbuf__host_steps *steps, char *dst, const char *src);
+} step_sizes[] = {{32, move_32, steps_32, steps_twice_32}, {16, move_16, steps_16, steps_twice_16},
+                  {8, move_8, steps_8, steps_twice_8},     {4, move_4, steps_4, steps_twice_4},
+                  {2, move_2, steps_2, steps_twice_2},     {1, move_1, steps_1, steps_twice_1}};
 
 /* The offsets of all units, in their order in the destination. */
 static void list_units(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes)
@@ -284,17 +308,69 @@ static void list_units(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes)
     steps->nsrc = count;
 }
 
+/* Whether so many bytes are those of few vectors; sets how many. */
+static bool are_few_vectors(int64_t nbytes, int32_t *out_count)
+{
+    *out_count = (int32_t)((nbytes + NDBUF__ARRANGED_NBYTES - 1) / NDBUF__ARRANGED_NBYTES);
+    return nbytes <= (int64_t)NDBUF__ARRANGED_VECTORS * NDBUF__ARRANGED_NBYTES;
+}
+
+/* Arranges the units that were listed. False: they are too far apart. */
+static bool arrange_units(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes)
+{
+    ndbuf__arrangement *how = &steps->arrangement;
+    int64_t dst_lo;
+    int64_t dst_hi;
+    int64_t src_lo;
+    int64_t src_hi;
+    ndbuf__copy_axes_range(axes, true, &dst_lo, &dst_hi);
+    ndbuf__copy_axes_range(axes, false, &src_lo, &src_hi);
+    if (!are_few_vectors(dst_hi - dst_lo, &how->nout) || !are_few_vectors(src_hi - src_lo, &how->nin)) {
+        return false;
+    }
+    memset(how->reads, 0, sizeof(how->reads));
+    memset(how->writes, 0, sizeof(how->writes));
+    memset(how->index, 0, sizeof(how->index));
+    how->dst_offset = dst_lo - axes->dst_offset;
+    how->src_offset = src_lo - axes->src_offset;
+    for (int32_t i = 0; i < steps->ndst; i++) {
+        for (int64_t byte = 0; byte < axes->unit_nbytes; byte++) {
+            const int64_t to = steps->dst_offsets[i] + byte - how->dst_offset;
+            const int64_t from = steps->src_offsets[i] + byte - how->src_offset;
+            how->index[to / NDBUF__ARRANGED_NBYTES][to % NDBUF__ARRANGED_NBYTES] = (uint8_t)from;
+            how->writes[to / NDBUF__ARRANGED_NBYTES] |= (uint64_t)1 << to % NDBUF__ARRANGED_NBYTES;
+            how->reads[from / NDBUF__ARRANGED_NBYTES] |= (uint64_t)1 << from % NDBUF__ARRANGED_NBYTES;
+        }
+    }
+    return true;
+}
+
 bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes)
 {
+    const cpu_kernels *kernels = ndbuf_cpu__kernels_get();
     const int64_t unit = axes->unit_nbytes;
     const int64_t nunits = ndbuf__copy_axes_nunits(axes);
     if (ndbuf__converts(&axes->convert) || nunits > ndbuf_cpu__tuning_get().small_nbytes / unit) {
         return false;
     }
+    size_t size = 0;
+    while (step_sizes[size].nbytes > unit) {
+        size++;
+    }
+    const int64_t whole = step_sizes[size].nbytes;
     if (axes->ndim == 0) {
-        steps->run = steps_move;
         steps->nbytes = unit;
+        steps->run = unit <= 2 * whole                                           ? step_sizes[size].move
+                     : kernels->move != NULL && unit <= 4 * kernels->move_nbytes ? kernels->move
+                                                                                 : steps_move;
         return true;
+    }
+    if (nunits <= MAX_UNITS && nunits > 4 && kernels->arrange != NULL) {
+        list_units(steps, axes);
+        if (arrange_units(steps, axes)) {
+            steps->run = kernels->arrange;
+            return true;
+        }
     }
     if (axes->ndim == 2) {
         const cpu_plane plane = {.unit = unit,
@@ -304,7 +380,7 @@ bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *ax
                                  .ncolumns = axes->shape[1],
                                  .column_dst = axes->dst_strides[1],
                                  .column_src = axes->src_strides[1],
-                                 .kernels = ndbuf_cpu__kernels_get()};
+                                 .kernels = kernels};
         steps->turn = find_turn(&plane);
         if (steps->turn != NULL) {
             steps->run = steps_turn;
@@ -315,11 +391,6 @@ bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *ax
             return true;
         }
     }
-    size_t size = 0;
-    while (step_sizes[size].nbytes > unit) {
-        size++;
-    }
-    const int64_t whole = step_sizes[size].nbytes;
     if (nunits > MAX_UNITS || unit > 2 * whole) {
         return false;
     }

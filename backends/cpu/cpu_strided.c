@@ -3,13 +3,7 @@
 
 #include <string.h>
 
-#if defined(__clang__)
-#define UNROLL_4 _Pragma("clang loop unroll_count(4)")
-#elif defined(__GNUC__)
-#define UNROLL_4 _Pragma("GCC unroll 4")
-#else
-#define UNROLL_4
-#endif
+#include "core/compiler.h"
 
 /* MOVE(dst, src, unit_nbytes) */
 #define DEFINE_UNIT_LOOPS(name, MOVE)                                                                                  \
@@ -17,7 +11,7 @@
                            int64_t unit_nbytes)                                                                        \
     {                                                                                                                  \
         (void)unit_nbytes;                                                                                             \
-        UNROLL_4 for (int64_t i = 0; i < count; i++)                                                                   \
+        NDBUF__UNROLL_4 for (int64_t i = 0; i < count; i++)                                                            \
         {                                                                                                              \
             MOVE(dst + i * dst_stride, src + i * src_stride, unit_nbytes);                                             \
         }                                                                                                              \
