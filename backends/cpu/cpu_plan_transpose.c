@@ -9,6 +9,8 @@
  */
 #define LINE_TARGET_NBYTES 128
 
+/* Every so many-th of lines that share cache sets falls into the same ones, or a smaller power of two. */
+#define SET_SHARERS 2
 /* Shorter lines are not fetched a tile ahead. */
 #define PACED_LINE_MIN 256
 
@@ -106,6 +108,13 @@ static int64_t whole_blocks(int64_t nunits, int64_t side)
 static bool lines_conflict(const axis_chain *lines, const ndbuf_cpu__tuning *tuning)
 {
     return lines->axes[0].src_stride % tuning->conflict_nbytes == 0;
+}
+
+/* Whether they fall into so few that what neighbouring blocks read and write has no room there, except along diagonals.
+ */
+static bool lines_share_sets(const axis_chain *lines, const ndbuf_cpu__tuning *tuning)
+{
+    return lines->axes[0].src_stride * SET_SHARERS % tuning->conflict_nbytes == 0;
 }
 
 /* Whether lines, or rows of the destination, throw each other out of the caches although there is room. */
@@ -243,6 +252,9 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     int64_t strip_nbytes =
         lines_conflict(lines, tuning) ? smaller(tuning->strip_nbytes, CPU_LINE_NBYTES) : tuning->strip_nbytes;
     int64_t nrows = smaller(smaller(strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS);
+    if (lines_share_sets(lines, tuning)) {
+        nrows = plan->column_piece * transpose->rows_per_index;
+    }
     transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(nrows, side);
     if (rows->nunits < side) {
         /* One more line, so that the rows do not share cache sets. */

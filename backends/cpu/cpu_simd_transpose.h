@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Transposes. A part of cpu_simd_kernels.h, which includes it once and has the vectors. */
+
+/* For the second cache: the next lines are needed soon, and the first one is busy. */
+static inline void prefetch_lines(const char *src, const int64_t *offsets, int64_t count, int64_t nbytes)
+{
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t at = 0; at < nbytes; at += CPU_LINE_NBYTES) {
+            __builtin_prefetch(src + offsets[i] + at, 0, 2);
+        }
+    }
+}
+
+/* Keeps the compiler from making a pointer of each element in advance, for which there are not enough registers. */
+#define ADDRESS_ANEW(pointer) __asm__("" : "+r"(pointer))
+
+/* A block is a square with sides of a vector of units. R of its lines have R units in each lane, and log2(R) rounds of
+ * the same perfect shuffle transpose them there; vectors of LANES such groups then exchange their lanes.
+ *
+ * The blocks of short lines follow each other; those of lines from DIAGONAL_NBYTES on are taken along diagonals, so
+ * that where lines, or rows, lie powers of two apart, those of neighbours are in different sets of the first cache. */
+#define DIAGONAL_NBYTES 256
+#define DEFINE_TRANSPOSE(UNIT, R)                                                                                      \
+    __attribute__((always_inline)) static inline void turn_in_lanes_##UNIT(lanes x[LANES][R])                          \
+    {                                                                                                                  \
+        UNROLL for (int g = 0; g < LANES; g++)                                                                         \
+        {                                                                                                              \
+            lanes y[R];                                                                                                \
+            UNROLL for (int round = 1; round < (R); round *= 2)                                                        \
+            {                                                                                                          \
+                UNROLL for (int i = 0; i < (R) / 2; i++)                                                               \
+                {                                                                                                      \
+                    y[2 * i] = lanes_unpack_lo(UNIT, x[g][i], x[g][i + (R) / 2]);                                      \
+                    y[2 * i + 1] = lanes_unpack_hi(UNIT, x[g][i], x[g][i + (R) / 2]);                                  \
+                }                                                                                                      \
+                UNROLL for (int i = 0; i < (R); i++)                                                                   \
+                {                                                                                                      \
+                    x[g][i] = y[i];                                                                                    \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    __attribute__((always_inline)) static inline void turned_rows_##UNIT(lanes x[LANES][R], const int i,               \
+                                                                         lanes row[LANES])                             \
+    {                                                                                                                  \
+        UNROLL for (int g = 0; g < LANES; g++)                                                                         \
+        {                                                                                                              \
+            row[g] = x[g][i];                                                                                          \
+        }                                                                                                              \
+        lanes_exchange(row);                                                                                           \
+    }                                                                                                                  \
+    __attribute__((always_inline)) static inline void block_##UNIT(char *dst, const int64_t *dst_offsets,              \
+                                                                   const char *src, const int64_t *src_offsets,        \
+                                                                   lanes order, const int swaps, const int streams)    \
+    {                                                                                                                  \
+        ADDRESS_ANEW(src_offsets);                                                                                     \
+        ADDRESS_ANEW(dst_offsets);                                                                                     \
+        lanes x[LANES][R];                                                                                             \
+        UNROLL for (int g = 0; g < LANES; g++)                                                                         \
+        {                                                                                                              \
+            UNROLL for (int i = 0; i < (R); i++)                                                                       \
+            {                                                                                                          \
+                x[g][i] = wide_load(src + src_offsets[g * (R) + i]);                                                   \
+                if (swaps) {                                                                                           \
+                    x[g][i] = lanes_pick(x[g][i], order);                                                              \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        turn_in_lanes_##UNIT(x);                                                                                       \
+        UNROLL for (int i = 0; i < (R); i++)                                                                           \
+        {                                                                                                              \
+            lanes row[LANES];                                                                                          \
+            turned_rows_##UNIT(x, i, row);                                                                             \
+            UNROLL for (int g = 0; g < LANES; g++)                                                                     \
+            {                                                                                                          \
+                if (streams) {                                                                                         \
+                    wide_stream(dst + dst_offsets[g * (R) + i], row[g]);                                               \
+                } else {                                                                                               \
+                    wide_store(dst + dst_offsets[g * (R) + i], row[g]);                                                \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    __attribute__((always_inline)) static inline void turn_##UNIT(                                                     \
+        char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, int64_t nlines,            \
+        int64_t nrows, int64_t prefetch_nbytes, lanes order, const int swaps)                                          \
+    {                                                                                                                  \
+        const int64_t side = (int64_t)(R)*LANES;                                                                       \
+        const int64_t width =                                                                                          \
+            nrows * (UNIT) < DIAGONAL_NBYTES ? nrows : side; /* of rows in one pass over the lines */                  \
+        for (int64_t first = 0; first < nrows; first += width) {                                                       \
+            int64_t b = first;                                                                                         \
+            for (int64_t a = 0; a < nlines; a += side) {                                                               \
+                a = a + side <= nlines ? a : nlines - side; /* the last blocks may overlap those before */             \
+                if (first == 0 && prefetch_nbytes != 0) {                                                              \
+                    prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * (UNIT));                      \
+                }                                                                                                      \
+                for (int64_t done = 0; done < width; done += side) {                                                   \
+                    const int64_t row = b + side <= nrows ? b : nrows - side;                                          \
+                    block_##UNIT(dst + a * (UNIT), dst_offsets + row, src + row * (UNIT), src_offsets + a, order,      \
+                                 swaps, 0);                                                                            \
+                    b = b + side < nrows ? b + side : 0;                                                               \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,   \
+                                 int64_t nlines, int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes)          \
+    {                                                                                                                  \
+        if ((UNIT) > 1 && swap_nbytes != 0) {                                                                          \
+            turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, swap_order(swap_nbytes),   \
+                        1);                                                                                            \
+        } else {                                                                                                       \
+            turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, swap_order(0), 0);         \
+        }                                                                                                              \
+    }
+
+DEFINE_TRANSPOSE(1, 16)
+DEFINE_TRANSPOSE(2, 8)
+DEFINE_TRANSPOSE(4, 4)
+DEFINE_TRANSPOSE(8, 2)
+DEFINE_TRANSPOSE(16, 1)
+
+#if LANES > 1
+/* Neighbouring lines of a row leave one after the other. */
+#define DEFINE_STREAM_TRANSPOSE(UNIT)                                                                                  \
+    __attribute__((always_inline)) static inline void stream_turn_##UNIT(                                              \
+        char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, int64_t nlines,            \
+        int64_t nrows, int64_t prefetch_nbytes, lanes order, const int swaps)                                          \
+    {                                                                                                                  \
+        const int64_t side = LANES * 16 / (UNIT);                                                                      \
+        for (int64_t b = 0; b < nrows; b += side) {                                                                    \
+            const char *column = src + b * (UNIT);                                                                     \
+            for (int64_t a = 0; a < nlines; a += side) {                                                               \
+                for (int64_t i = a; prefetch_nbytes != 0 && i < a + side; i++) {                                       \
+                    __builtin_prefetch(column + src_offsets[i] + prefetch_nbytes, 0, 3);                               \
+                }                                                                                                      \
+                block_##UNIT(dst + a * (UNIT), dst_offsets + b, column, src_offsets + a, order, swaps, 1);             \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void stream_transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src,                        \
+                                        const int64_t *src_offsets, int64_t nlines, int64_t nrows,                     \
+                                        int64_t prefetch_nbytes, int32_t swap_nbytes)                                  \
+    {                                                                                                                  \
+        if ((UNIT) > 1 && swap_nbytes != 0) {                                                                          \
+            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes,                     \
+                               swap_order(swap_nbytes), 1);                                                            \
+        } else {                                                                                                       \
+            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, swap_order(0), 0);  \
+        }                                                                                                              \
+    }
+
+DEFINE_STREAM_TRANSPOSE(1)
+DEFINE_STREAM_TRANSPOSE(2)
+DEFINE_STREAM_TRANSPOSE(4)
+DEFINE_STREAM_TRANSPOSE(8)
+DEFINE_STREAM_TRANSPOSE(16)
+
+#define STREAM_TRANSPOSE                                                                                               \
+    .stream_transpose = {stream_transpose_1, stream_transpose_2, stream_transpose_4, stream_transpose_8,               \
+                         stream_transpose_16},
+#else
+#define STREAM_TRANSPOSE
+#endif
