@@ -5,7 +5,6 @@
 
 #include "core/copy_mapped.h"
 #include "core/copy_stage.h"
-#include "core/host_alloc.h"
 #include "core/host_copy.h"
 #include "core/queue_core.h"
 #include "core/storage_core.h"
@@ -117,75 +116,94 @@ ndbuf_status ndbuf__copy_job_run(const ndbuf__plan *plan, ndbuf_device *direct, 
     return run_now(&run, err);
 }
 
-/* A copy in a queue with all that it needs, independent of the views and the plan that it was made from. */
-typedef struct copy_job {
+/* All that a copy needs which goes on without its caller, independent of the views and the plan that it was made from.
+ */
+typedef struct copy_work {
     copy_run run;
     ndbuf__plan plan;
-    ndbuf_queue *queue;
-    ndbuf__mapped_copy mapped;        /* of a copy in mapped memory */
-    ndbuf__stage_flight *flight;      /* of a staged copy that was put into the queue step by step; NULL: none */
-    ndbuf_owner *owners[2];           /* retained */
-    int64_t dims[5 * NDBUF_MAX_NDIM]; /* of a plan with suboffsets: shape, both strides, both suboffsets */
+    ndbuf__mapped_copy mapped;   /* of a copy in mapped memory */
+    ndbuf__stage_flight *flight; /* of a staged copy that was put into the queue step by step; NULL: none */
+    int64_t dims[];              /* of a plan with suboffsets: shape, both strides, both suboffsets */
+} copy_work;
+
+/* A copy in a queue. */
+typedef struct copy_job {
+    ndbuf__lease lease;
+    ndbuf_owner *owners[2]; /* retained */
+    copy_work *work;        /* NULL: its calls need nothing once they are made */
 } copy_job;
 
-/* Copies an array of a layout into the job; NULL stays NULL. */
-static const int64_t *job_adopt(copy_job *job, int place, const int64_t *array, int32_t ndim)
+/* Copies an array of a layout; NULL stays NULL. */
+static const int64_t *work_adopt(copy_work *work, int place, const int64_t *array, int32_t ndim)
 {
     if (array == NULL) {
         return NULL;
     }
-    int64_t *copy = job->dims + (ptrdiff_t)place * NDBUF_MAX_NDIM;
+    int64_t *copy = work->dims + (ptrdiff_t)place * ndim;
     memcpy(copy, array, (size_t)ndim * sizeof(int64_t));
     return copy;
 }
 
-static void job_init(copy_job *job, const ndbuf__plan *plan, ndbuf_device *direct, const ndbuf_view *dst,
-                     const ndbuf_view *src, ndbuf_queue *queue)
+/* NULL: no memory. */
+static copy_work *work_make(ndbuf_queue *queue, const copy_run *model)
 {
-    copy_run *run = &job->run;
-    job->plan = *plan;
-    job->queue = queue;
-    job->flight = NULL;
-    job->mapped.status = NDBUF_OK;
-    run_init(run, &job->plan, direct, dst, src);
+    const ndbuf__plan *plan = model->plan;
+    size_t ndims = plan->indirect ? 5 * (size_t)model->dst.ndim : 0;
+    copy_work *work = ndbuf__block_take(&queue->core->blocks, sizeof(*work) + ndims * sizeof(work->dims[0]));
+    if (work == NULL) {
+        return NULL;
+    }
+    copy_run *run = &work->run;
+    *run = *model;
+    work->plan = *plan;
+    run->plan = &work->plan;
+    work->flight = NULL;
+    work->mapped.status = NDBUF_OK;
     if (plan->indirect) {
         int32_t ndim = run->dst.ndim;
-        run->dst.shape = run->src.shape = job_adopt(job, 0, run->dst.shape, ndim);
-        run->dst.strides = job_adopt(job, 1, run->dst.strides, ndim);
-        run->src.strides = job_adopt(job, 2, run->src.strides, ndim);
-        run->dst.suboffsets = job_adopt(job, 3, run->dst.suboffsets, ndim);
-        run->src.suboffsets = job_adopt(job, 4, run->src.suboffsets, ndim);
-        job->plan.staging.dst_suboffsets = run->dst.suboffsets;
-        job->plan.staging.src_suboffsets = run->src.suboffsets;
+        run->dst.shape = run->src.shape = work_adopt(work, 0, run->dst.shape, ndim);
+        run->dst.strides = work_adopt(work, 1, run->dst.strides, ndim);
+        run->src.strides = work_adopt(work, 2, run->src.strides, ndim);
+        run->dst.suboffsets = work_adopt(work, 3, run->dst.suboffsets, ndim);
+        run->src.suboffsets = work_adopt(work, 4, run->src.suboffsets, ndim);
+        work->plan.staging.dst_suboffsets = run->dst.suboffsets;
+        work->plan.staging.src_suboffsets = run->src.suboffsets;
     }
     ndbuf__record_retain(plan->cast.record);
-    job->owners[0] = dst->owner;
-    job->owners[1] = src->owner;
-    dst->owner->retain(dst->owner);
-    src->owner->retain(src->owner);
+    return work;
 }
 
-static ndbuf_status job_run(void *context, ndbuf_error *err)
+static ndbuf_status work_run(void *context, ndbuf_error *err)
 {
-    return run_now(&((copy_job *)context)->run, err);
+    return run_now(&((copy_work *)context)->run, err);
 }
 
-/* Lets go of what a job holds. A failure beside the queue becomes the queue's. */
-static void job_free(void *context)
+/* A failure beside the queue becomes the queue's. */
+static void work_end(copy_work *work, ndbuf_queue *queue)
 {
-    copy_job *job = context;
     ndbuf_error error = {0};
-    if (job->flight != NULL && ndbuf__stage_flight_end(job->flight, &error) != NDBUF_OK) {
-        ndbuf__queue_note(job->queue, &error);
+    if (work->flight != NULL && ndbuf__stage_flight_end(work->flight, &error) != NDBUF_OK) {
+        ndbuf__queue_note(queue, &error);
     }
-    if (job->mapped.status != NDBUF_OK) {
-        ndbuf__queue_note(job->queue, &job->mapped.error);
+    if (work->mapped.status != NDBUF_OK) {
+        ndbuf__queue_note(queue, &work->mapped.error);
     }
+    ndbuf__record_release(work->plan.cast.record);
+    ndbuf__block_give(work);
+}
+
+/* Lets go of what a job holds: last of memory that is not the library's. */
+static void job_end(ndbuf__lease *lease)
+{
+    copy_job *job = (copy_job *)lease;
+    ndbuf_owner *owners[2] = {job->owners[0], job->owners[1]};
+    if (job->work != NULL) {
+        work_end(job->work, lease->queue);
+    }
+    ndbuf__block_give(job);
     for (int i = 0; i < 2; i++) {
-        job->owners[i]->release(job->owners[i]);
+        owners[i]->release(owners[i]);
     }
-    ndbuf__record_release(job->plan.cast.record);
-    ndbuf__free(job);
 }
 
 /* What the queue's own backend can do between the two pieces of memory of a plan that goes directly, if it can make the
@@ -222,38 +240,64 @@ static bool goes_in_steps(const copy_run *run)
     return all;
 }
 
-/* Puts a job into its queue: its calls, or its steps, or all of it as a host function; where none of them can be, the
- * caller does it after the earlier work. Its calls are not taken where the driver may read the host's memory at once:
- * it would miss what the queue's earlier work is to write there. *out_started tells whether the queue may be using the
- * job's memory. */
-static ndbuf_status job_enqueue(copy_job *job, bool *out_started, ndbuf_error *err)
+static ndbuf_status need_work(copy_job *job, const copy_run *run, ndbuf_error *err)
 {
-    ndbuf_queue *queue = job->queue;
+    job->work = job->work != NULL ? job->work : work_make(job->lease.queue, run);
+    return job->work != NULL ? NDBUF_OK : ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for the work of a copy");
+}
+
+/* Its calls: a backend needs the plan no longer than they take, but for what it does in mapped memory. */
+static ndbuf_status enqueue_direct(copy_job *job, const copy_run *run, bool *out_started, ndbuf_error *err)
+{
+    if (run->plan->route != NDBUF_ROUTE_MAPPED) {
+        return run_direct(run, job->lease.queue, NULL, out_started, err);
+    }
+    ndbuf_status status = need_work(job, run, err);
+    return status == NDBUF_OK ? run_direct(&job->work->run, job->lease.queue, &job->work->mapped, out_started, err)
+                              : status;
+}
+
+/* Its steps, or all of it as a host function, or by the caller after the earlier work. */
+static ndbuf_status enqueue_work(copy_work *work, ndbuf_queue *queue, bool *out_started, ndbuf_error *err)
+{
     const ndbuf_backend_ops *ops = queue->device->ops;
-    uint32_t caps = direct_caps(&job->run, queue);
+    bool had_started = *out_started;
+    ndbuf_status status = NDBUF_OK;
+    if (goes_as_host_call(&work->run, queue)) {
+        status = ops->queue_host_call(queue, work_run, work, err);
+        *out_started = had_started || status == NDBUF_OK;
+    } else if (goes_in_steps(&work->run)) {
+        status = ndbuf__stage_enqueue(&work->plan.staging, &work->run.ends, queue, &work->flight, err);
+        *out_started = had_started || work->flight != NULL;
+    } else {
+        status = ops->queue_wait(queue, err);
+        status = status == NDBUF_OK ? work_run(work, err) : status;
+    }
+    return status;
+}
+
+/* Puts a job into its queue. Its calls are not taken where the driver may read the host's memory at once: it would miss
+ * what the queue's earlier work is to write there. *out_started tells whether the queue may be using what the job
+ * holds. */
+static ndbuf_status job_enqueue(copy_job *job, const copy_run *run, bool *out_started, ndbuf_error *err)
+{
+    ndbuf_queue *queue = job->lease.queue;
+    uint32_t caps = direct_caps(run, queue);
     *out_started = false;
-    if (caps != 0 && ((caps & NDBUF_COPY_MAY_BLOCK) == 0 || !job->plan.has_staging)) {
-        ndbuf_status status = run_direct(&job->run, queue, &job->mapped, out_started, err);
-        if (status != NDBUF_ERR_UNSUPPORTED || !job->plan.has_staging) {
+    if (caps != 0 && ((caps & NDBUF_COPY_MAY_BLOCK) == 0 || !run->plan->has_staging)) {
+        ndbuf_status status = enqueue_direct(job, run, out_started, err);
+        if (status != NDBUF_ERR_UNSUPPORTED || !run->plan->has_staging) {
             return status;
         }
     }
+    ndbuf_status status = need_work(job, run, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     if (caps != 0) {
-        job->plan.route = NDBUF_ROUTE_THROUGH_HOST;
+        job->work->plan.route = NDBUF_ROUTE_THROUGH_HOST;
     }
-    bool had_started = *out_started;
-    ndbuf_status status = NDBUF_OK;
-    if (goes_as_host_call(&job->run, queue)) {
-        status = ops->queue_host_call(queue, job_run, job, err);
-        *out_started = had_started || status == NDBUF_OK;
-    } else if (goes_in_steps(&job->run)) {
-        status = ndbuf__stage_enqueue(&job->plan.staging, &job->run.ends, queue, &job->flight, err);
-        *out_started = had_started || job->flight != NULL;
-    } else {
-        status = ops->queue_wait(queue, err);
-        status = status == NDBUF_OK ? job_run(job, err) : status;
-    }
-    return status;
+    return enqueue_work(job->work, queue, out_started, err);
 }
 
 /* While a queue is being captured: the calls alone, and nothing is held for them. */
@@ -285,27 +329,27 @@ ndbuf_status ndbuf__copy_job_enqueue(const ndbuf__plan *plan, ndbuf_device *dire
     if (status != NDBUF_OK) {
         return status;
     }
+    copy_run run;
+    run_init(&run, plan, direct, dst, src);
     if (is_capturing) {
-        copy_run run;
-        run_init(&run, plan, direct, dst, src);
         return run_captured(&run, queue, err);
     }
     ndbuf__queue_reap(queue);
-    copy_job *job = ndbuf__malloc(sizeof(*job));
-    ndbuf__lease *lease = ndbuf__malloc(sizeof(*lease));
-    if (job == NULL || lease == NULL) {
-        ndbuf__free(job);
-        ndbuf__free(lease);
+    copy_job *job = ndbuf__lease_take(queue, sizeof(*job), job_end);
+    if (job == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy in a queue");
     }
-    job_init(job, plan, direct, dst, src, queue);
+    job->work = NULL;
+    job->owners[0] = dst->owner;
+    job->owners[1] = src->owner;
+    dst->owner->retain(dst->owner);
+    src->owner->retain(src->owner);
     bool started = false;
-    status = job_enqueue(job, &started, err);
+    status = job_enqueue(job, &run, &started, err);
     if (started) {
-        ndbuf__queue_lease(queue, lease, job_free, job);
+        ndbuf__lease_begin(&job->lease);
     } else {
-        job_free(job);
-        ndbuf__free(lease);
+        job_end(&job->lease);
     }
     return status;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/copy_stage.h"
 
-#include <stddef.h>
+#include <string.h>
 
 #include "core/copy_box.h"
 #include "core/device_core.h"
-#include "core/host_alloc.h"
+#include "core/queue_core.h"
 
 /* What the events of a box stand for. */
 typedef enum stage_step { STEP_FETCHED, STEP_REPACKED, STEP_STORED, STEP_COUNT } stage_step;
@@ -391,11 +391,14 @@ ndbuf_status ndbuf__stage_enqueue(const ndbuf__staging *staging, const ndbuf__tr
 {
     size_t nevents = (size_t)staging->nboxes * STEP_COUNT;
     *out_flight = NULL;
-    ndbuf__stage_flight *flight = ndbuf__calloc(1, sizeof(*flight) + nevents * sizeof(flight->events[0]));
+    ndbuf__stage_flight *flight =
+        ndbuf__block_take(&queue->core->blocks, sizeof(*flight) + nevents * sizeof(flight->events[0]));
     if (flight == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for the steps of a staged copy");
     }
     flight->queue = queue;
+    flight->start = NULL;
+    memset(flight->events, 0, nevents * sizeof(flight->events[0]));
     pipeline_init(&flight->line, staging, ends, flight->events, staging->nboxes);
     ndbuf_status status = queue->device->ops->event_record(queue, &flight->start, err);
     if (status == NDBUF_OK) {
@@ -438,6 +441,6 @@ ndbuf_status ndbuf__stage_flight_end(ndbuf__stage_flight *flight, ndbuf_error *e
     }
     destroy_event(&flight->start);
     pipeline_clear(&flight->line);
-    ndbuf__free(flight);
+    ndbuf__block_give(flight);
     return status;
 }

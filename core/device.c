@@ -13,7 +13,8 @@
 static ndbuf__mutex list_mutex = NDBUF__MUTEX_INIT;
 static ndbuf_device *open_devices;
 
-static ndbuf_device_core host_core = {.is_static = true};
+static ndbuf_device_core host_core = {
+    .is_static = true, .pool = {.mutex = NDBUF__MUTEX_INIT}, .blocks = NDBUF__BLOCK_POOL_INIT};
 static _Atomic(ndbuf_device *) host_device;
 
 /* Opening the host's device cannot fail: it is static in its backend. */
@@ -47,6 +48,7 @@ static ndbuf_device_core *device_core_create(int32_t ordinal)
     if (core != NULL) {
         ndbuf__ref_init(&core->refs);
         ndbuf__device_pool_init(&core->pool);
+        ndbuf__block_pool_init(&core->blocks);
         core->ordinal = ordinal;
     }
     return core;
@@ -78,6 +80,7 @@ void ndbuf_device_close(ndbuf_device *device)
     ndbuf_device_core *core = device->core;
     ndbuf__device_pool_clear(&core->pool);
     device->ops->device_close(device);
+    ndbuf__block_pool_clear(&core->blocks);
     ndbuf__free(core);
 }
 
@@ -103,6 +106,7 @@ static ndbuf_status open_new(const ndbuf_backend_ops *ops, int32_t ordinal, ndbu
     ndbuf_status status = ops->device_open(ordinal, &device, err);
     if (status != NDBUF_OK) {
         ndbuf__device_pool_clear(&core->pool);
+        ndbuf__block_pool_clear(&core->blocks);
         ndbuf__free(core);
         return status;
     }

@@ -6,6 +6,7 @@
 
 #include "ndbuf/backend.h"
 
+#include "core/block_pool.h"
 #include "core/device_pool.h"
 #include "core/ref_count.h"
 
@@ -16,6 +17,7 @@ struct ndbuf_device_core {
     int32_t ordinal;    /* in its backend; for the name */
     ndbuf_device *next; /* in the list of open devices; NULL also for those not in it */
     ndbuf__device_pool pool;
+    ndbuf__block_pool blocks; /* for the records of events */
 };
 
 void ndbuf__device_retain(ndbuf_device *device);

@@ -8,9 +8,16 @@
 #include "core/tuning_core.h"
 #include "core/view_core.h"
 
-static void release_owner(void *context)
+/* A destination that a queue fills. */
+typedef struct fill_lease {
+    ndbuf__lease base;
+    ndbuf_owner *owner; /* retained */
+} fill_lease;
+
+static void fill_lease_end(ndbuf__lease *lease)
 {
-    ndbuf_owner *owner = context;
+    ndbuf_owner *owner = ((fill_lease *)lease)->owner;
+    ndbuf__block_give(lease);
     owner->release(owner);
 }
 
@@ -41,9 +48,9 @@ static ndbuf_status fill_direct(const ndbuf_view *dst, const ndbuf__plan *plan, 
     if ((caps.flags & NDBUF_CAN_FILL) == 0 || plan->indirect || (queue != NULL && queue->device != mem->device)) {
         return NDBUF_ERR_UNSUPPORTED;
     }
-    ndbuf__lease *lease = NULL;
+    fill_lease *lease = NULL;
     if (queue != NULL && !is_capturing) {
-        lease = ndbuf__malloc(sizeof(*lease));
+        lease = ndbuf__lease_take(queue, sizeof(*lease), fill_lease_end);
         if (lease == NULL) {
             return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a fill in a queue");
         }
@@ -59,11 +66,12 @@ static ndbuf_status fill_direct(const ndbuf_view *dst, const ndbuf__plan *plan, 
         ndbuf_status wait_status = status == NDBUF_OK ? ops->queue_wait(mem->device->default_queue, err) : NDBUF_OK;
         return status != NDBUF_OK ? status : wait_status;
     }
-    if (status == NDBUF_OK && !is_capturing) {
+    if (status == NDBUF_OK && lease != NULL) {
+        lease->owner = dst->owner;
         dst->owner->retain(dst->owner);
-        ndbuf__queue_lease(queue, lease, release_owner, dst->owner);
+        ndbuf__lease_begin(&lease->base);
     } else {
-        ndbuf__free(lease);
+        ndbuf__block_give(lease);
     }
     return status;
 }

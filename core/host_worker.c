@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "core/block_pool.h"
 #include "core/host_alloc.h"
 #include "core/sync.h"
 
@@ -27,6 +28,7 @@ struct ndbuf__host_worker {
     uint64_t ntold; /* ndone when a failure was last taken */
     bool running;
     bool ending;
+    ndbuf__block_pool blocks; /* for jobs; has a lock of its own */
 };
 
 /* The worker whose job the calling thread runs; NULL in other threads. */
@@ -40,16 +42,19 @@ ndbuf_status ndbuf__host_worker_create(ndbuf__host_worker **out_worker, ndbuf_er
     }
     ndbuf__mutex_init(&worker->mutex);
     ndbuf__cond_init(&worker->changed);
+    ndbuf__block_pool_init(&worker->blocks);
     worker->last = &worker->first;
     *out_worker = worker;
     return NDBUF_OK;
 }
 
-static void worker_run_job(ndbuf__host_worker *worker, worker_job *job)
+/* The job's block is there for the next one before others see that the job is done. */
+static void worker_run_job(ndbuf__host_worker *worker, worker_job *block)
 {
+    const worker_job job = *block;
     ndbuf_error error = {0};
-    ndbuf_status status = job->fn(job->context, &error);
-    ndbuf__free(job);
+    ndbuf__block_give(block);
+    ndbuf_status status = job.fn(job.context, &error);
     ndbuf__mutex_lock(&worker->mutex);
     worker->ndone++;
     if (status != NDBUF_OK && !worker->failure_is_untold) {
@@ -97,6 +102,7 @@ void ndbuf__host_worker_destroy(ndbuf__host_worker *worker)
     if (worker->running) {
         ndbuf__thread_join(worker->thread);
     }
+    ndbuf__block_pool_clear(&worker->blocks);
     ndbuf__cond_clear(&worker->changed);
     ndbuf__mutex_clear(&worker->mutex);
     ndbuf__free(worker);
@@ -104,7 +110,7 @@ void ndbuf__host_worker_destroy(ndbuf__host_worker *worker)
 
 ndbuf_status ndbuf__host_worker_submit(ndbuf__host_worker *worker, ndbuf_host_fn fn, void *context, ndbuf_error *err)
 {
-    worker_job *job = ndbuf__malloc(sizeof(*job));
+    worker_job *job = ndbuf__block_take(&worker->blocks, sizeof(*job));
     if (job == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a job of a host worker");
     }
@@ -113,7 +119,7 @@ ndbuf_status ndbuf__host_worker_submit(ndbuf__host_worker *worker, ndbuf_host_fn
     if (!worker->running) {
         if (!ndbuf__thread_start(&worker->thread, worker_main, worker)) {
             ndbuf__mutex_unlock(&worker->mutex);
-            ndbuf__free(job);
+            ndbuf__block_give(job);
             return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no thread for a host worker");
         }
         worker->running = true;

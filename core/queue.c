@@ -20,6 +20,7 @@ static ndbuf_status queue_create(ndbuf_device *device, void *native, ndbuf_queue
     }
     ndbuf__ref_init(&core->refs);
     ndbuf__mutex_init(&core->mutex);
+    ndbuf__block_pool_init(&core->blocks);
     core->last = &core->leases;
     queue->core = core;
     ndbuf__device_retain(device);
@@ -56,8 +57,7 @@ static void leases_end(ndbuf__lease *lease)
         if (lease->event != NULL) {
             lease->event->device->ops->event_destroy(lease->event);
         }
-        lease->end(lease->context);
-        ndbuf__free(lease);
+        lease->end(lease);
         lease = next;
     }
 }
@@ -101,6 +101,7 @@ void ndbuf_queue_release(ndbuf_queue *queue)
     ndbuf_device *device = queue->device;
     ndbuf_queue_core *core = queue->core;
     device->ops->queue_destroy(queue);
+    ndbuf__block_pool_clear(&core->blocks);
     ndbuf__mutex_clear(&core->mutex);
     ndbuf__free(core);
     ndbuf_device_close(device);
@@ -140,11 +141,20 @@ void ndbuf__queue_note(ndbuf_queue *queue, const ndbuf_error *error)
     ndbuf__mutex_unlock(&core->mutex);
 }
 
-void ndbuf__queue_lease(ndbuf_queue *queue, ndbuf__lease *lease, void (*end)(void *context), void *context)
+void *ndbuf__lease_take(ndbuf_queue *queue, size_t nbytes, void (*end)(ndbuf__lease *lease))
 {
+    ndbuf__lease *lease = ndbuf__block_take(&queue->core->blocks, nbytes);
+    if (lease != NULL) {
+        *lease = (ndbuf__lease){.queue = queue, .end = end};
+    }
+    return lease;
+}
+
+void ndbuf__lease_begin(ndbuf__lease *lease)
+{
+    ndbuf_queue *queue = lease->queue;
     const ndbuf_backend_ops *ops = queue->device->ops;
     ndbuf_queue_core *core = queue->core;
-    *lease = (ndbuf__lease){.end = end, .context = context};
     if (ops->event_record(queue, &lease->event, NULL) != NDBUF_OK) {
         ndbuf_error error = {0};
         error.status = (int32_t)ops->queue_wait(queue, &error);
@@ -160,14 +170,14 @@ void ndbuf__queue_lease(ndbuf_queue *queue, ndbuf__lease *lease, void (*end)(voi
 
 ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err)
 {
-    ndbuf_event_core *core = ndbuf__calloc(1, sizeof(*core));
+    ndbuf_event_core *core = ndbuf__block_take(&queue->device->core->blocks, sizeof(*core));
     if (core == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for an event's record");
     }
     ndbuf_event *event = NULL;
     ndbuf_status status = queue->device->ops->event_record(queue, &event, err);
     if (status != NDBUF_OK) {
-        ndbuf__free(core);
+        ndbuf__block_give(core);
         return status;
     }
     ndbuf__ref_init(&core->refs);
@@ -177,9 +187,17 @@ ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_event, ndb
     return NDBUF_OK;
 }
 
-static void release_event(void *context)
+/* An event that a queue waits for. */
+typedef struct event_lease {
+    ndbuf__lease base;
+    ndbuf_event *event; /* retained */
+} event_lease;
+
+static void event_lease_end(ndbuf__lease *lease)
 {
-    ndbuf_event_release(context);
+    ndbuf_event *event = ((event_lease *)lease)->event;
+    ndbuf__block_give(lease);
+    ndbuf_event_release(event);
 }
 
 ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err)
@@ -190,17 +208,18 @@ ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbu
     if (status != NDBUF_OK || is_capturing) { /* nothing is held for what is captured */
         return status != NDBUF_OK ? status : ops->queue_wait_event(queue, event, err);
     }
-    ndbuf__lease *lease = ndbuf__malloc(sizeof(*lease));
+    event_lease *lease = ndbuf__lease_take(queue, sizeof(*lease), event_lease_end);
     if (lease == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory to hold an event in a queue");
     }
     status = ops->queue_wait_event(queue, event, err);
     if (status != NDBUF_OK) {
-        ndbuf__free(lease);
+        ndbuf__block_give(lease);
         return status;
     }
+    lease->event = event;
     ndbuf_event_retain(event);
-    ndbuf__queue_lease(queue, lease, release_event, event);
+    ndbuf__lease_begin(&lease->base);
     return NDBUF_OK;
 }
 
@@ -240,7 +259,7 @@ void ndbuf_event_release(ndbuf_event *event)
     ndbuf_device *device = event->device;
     ndbuf_event_core *core = event->core;
     device->ops->event_destroy(event);
-    ndbuf__free(core);
+    ndbuf__block_give(core);
     ndbuf_device_close(device);
 }
 

@@ -7,16 +7,17 @@
 #include "ndbuf/backend.h"
 #include "ndbuf/view.h"
 
+#include "core/block_pool.h"
 #include "core/ref_count.h"
 #include "core/sync.h"
 
-/* Something that must stay as it is until work in a queue is done. */
+/* Something that must stay as it is until work in a queue is done. What it is stands behind this in the same block. */
 typedef struct ndbuf__lease ndbuf__lease;
 struct ndbuf__lease {
     ndbuf__lease *next;
-    ndbuf_event *event;         /* complete when the work is done */
-    void (*end)(void *context); /* lets go */
-    void *context;
+    ndbuf_queue *queue;
+    ndbuf_event *event;               /* complete when the work is done; NULL: it has not begun, or is done */
+    void (*end)(ndbuf__lease *lease); /* lets go, and gives the block back: ndbuf__block_give(lease) */
 };
 
 struct ndbuf_queue_core {
@@ -25,16 +26,21 @@ struct ndbuf_queue_core {
     ndbuf__lease *leases; /* oldest first */
     ndbuf__lease **last;
     ndbuf_error untold; /* a failure that an internal wait was told; for the next ndbuf_queue_wait */
+
+    ndbuf__block_pool blocks; /* for leases and what they hold; has a lock of its own */
 };
 
 struct ndbuf_event_core {
     ndbuf__ref_count refs;
 };
 
-/* Calls end(context) when the work given to the queue so far is done: at a later call with the queue, at the latest
- * with its last reference. Never fails: where no event or memory can be had, it waits and ends the lease at once.
- * `lease` was allocated by the caller with ndbuf__malloc, before the work was enqueued. */
-void ndbuf__queue_lease(ndbuf_queue *queue, ndbuf__lease *lease, void (*end)(void *context), void *context);
+/* A block of the queue's, `nbytes` bytes that begin with a lease: taken before the work is enqueued. NULL: no memory.
+ */
+void *ndbuf__lease_take(ndbuf_queue *queue, size_t nbytes, void (*end)(ndbuf__lease *lease));
+
+/* Ends the lease when the work given to its queue so far is done: at a later call with the queue, at the latest with
+ * its last reference. Never fails: where no event or memory can be had, it waits and ends the lease at once. */
+void ndbuf__lease_begin(ndbuf__lease *lease);
 
 /* Keeps a failure for the next ndbuf_queue_wait, unless it keeps one already. */
 void ndbuf__queue_note(ndbuf_queue *queue, const ndbuf_error *error);
