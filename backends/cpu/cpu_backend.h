@@ -6,6 +6,8 @@
 
 #include "ndbuf/backend.h"
 
+#include "core/block_pool.h"
+
 /* A strided copy between host addresses; axes as in ndbuf_strided, arrays of ndim entries. */
 typedef struct cpu_box {
     char *dst;
@@ -37,6 +39,9 @@ void ndbuf_cpu__fill_box(const cpu_box *box);
 
 /* The queue that works in the calling thread. */
 extern ndbuf_queue ndbuf_cpu__immediate_queue;
+
+/* For the work of a queue with a thread, until that is done. */
+ndbuf__block_pool *ndbuf_cpu__queue_blocks(ndbuf_queue *queue);
 
 extern const ndbuf_backend_ops ndbuf_cpu__ops;
 

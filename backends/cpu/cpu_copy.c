@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/compiler.h"
-#include "core/host_alloc.h"
 
 #include "backends/kernels/convert_host.h"
 
@@ -20,7 +19,7 @@ static ndbuf_status job_run(void *context, ndbuf_error *err)
     (void)err;
     cpu_copy_job *job = context;
     job->run(&job->box.box);
-    ndbuf__free(job);
+    ndbuf__block_give(job);
     return NDBUF_OK;
 }
 
@@ -29,7 +28,8 @@ static NDBUF__NOINLINE ndbuf_status box_enqueue(ndbuf_queue *queue, void (*run)(
                                                 size_t box_nbytes, int64_t item_nbytes, ndbuf_error *err)
 {
     size_t ndim = (size_t)box->ndim;
-    cpu_copy_job *job = ndbuf__malloc(sizeof(*job) + 3 * ndim * sizeof(int64_t) + (size_t)item_nbytes);
+    size_t nbytes = sizeof(cpu_copy_job) + 3 * ndim * sizeof(int64_t) + (size_t)item_nbytes;
+    cpu_copy_job *job = ndbuf__block_take(ndbuf_cpu__queue_blocks(queue), nbytes);
     if (job == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy in a host queue");
     }
@@ -51,7 +51,7 @@ static NDBUF__NOINLINE ndbuf_status box_enqueue(ndbuf_queue *queue, void (*run)(
     }
     ndbuf_status status = ndbuf_cpu__queue_host_call(queue, job_run, job, err);
     if (status != NDBUF_OK) {
-        ndbuf__free(job);
+        ndbuf__block_give(job);
     }
     return status;
 }

@@ -9,6 +9,7 @@
 typedef struct cpu_lane {
     ndbuf__ref_count refs;
     ndbuf__host_worker *worker;
+    ndbuf__block_pool blocks; /* for events and copies */
 } cpu_lane;
 
 typedef struct cpu_queue {
@@ -36,8 +37,14 @@ static void lane_release(cpu_lane *lane)
 {
     if (lane != NULL && ndbuf__ref_release(&lane->refs)) {
         ndbuf__host_worker_destroy(lane->worker);
+        ndbuf__block_pool_clear(&lane->blocks);
         ndbuf__free(lane);
     }
+}
+
+ndbuf__block_pool *ndbuf_cpu__queue_blocks(ndbuf_queue *queue)
+{
+    return &((cpu_queue *)queue)->lane->blocks;
 }
 
 ndbuf_status ndbuf_cpu__queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err)
@@ -55,6 +62,7 @@ ndbuf_status ndbuf_cpu__queue_create(ndbuf_device *device, void *native, ndbuf_q
         goto fail;
     }
     ndbuf__ref_init(&lane->refs);
+    ndbuf__block_pool_init(&lane->blocks);
     queue->base.device = device;
     queue->lane = lane;
     *out_queue = &queue->base;
@@ -114,16 +122,16 @@ ndbuf_status ndbuf_cpu__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event,
 
 ndbuf_status ndbuf_cpu__event_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err)
 {
-    cpu_event *event = ndbuf__calloc(1, sizeof(*event));
+    cpu_lane *lane = lane_of(queue);
+    cpu_event *event = ndbuf__block_take(lane != NULL ? &lane->blocks : NULL, sizeof(*event));
     if (event == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a host event");
     }
-    event->base.device = queue->device;
-    event->lane = lane_of(queue);
-    if (event->lane != NULL) {
-        ndbuf__ref_retain(&event->lane->refs);
-        event->after = ndbuf__host_worker_told(event->lane->worker);
-        event->job = ndbuf__host_worker_submitted(event->lane->worker);
+    *event = (cpu_event){.base = {.device = queue->device}, .lane = lane};
+    if (lane != NULL) {
+        ndbuf__ref_retain(&lane->refs);
+        event->after = ndbuf__host_worker_told(lane->worker);
+        event->job = ndbuf__host_worker_submitted(lane->worker);
     }
     *out_event = &event->base;
     return NDBUF_OK;
@@ -131,8 +139,9 @@ ndbuf_status ndbuf_cpu__event_record(ndbuf_queue *queue, ndbuf_event **out_event
 
 void ndbuf_cpu__event_destroy(ndbuf_event *event)
 {
-    lane_release(((cpu_event *)event)->lane);
-    ndbuf__free(event);
+    cpu_lane *lane = ((cpu_event *)event)->lane;
+    ndbuf__block_give(event);
+    lane_release(lane); /* behind the event, which is of its blocks */
 }
 
 ndbuf_status ndbuf_cpu__event_wait(ndbuf_event *event, ndbuf_error *err)

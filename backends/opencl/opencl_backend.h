@@ -12,6 +12,7 @@
 #include "ndbuf/backend.h"
 #include "ndbuf/storage.h"
 
+#include "core/block_pool.h"
 #include "core/host_worker.h"
 #include "core/ref_count.h"
 #include "core/sync.h"
@@ -40,8 +41,6 @@ typedef struct opencl_kernels {
     cl_kernel *handles;    /* ndbuf__kernel_count entries; NULL: not needed yet */
 } opencl_kernels;
 
-typedef struct opencl_event opencl_event;
-
 typedef struct opencl_device {
     ndbuf_device base;
     const opencl_api *api;
@@ -51,9 +50,7 @@ typedef struct opencl_device {
     uint64_t max_allocation; /* bytes, of one buffer */
     bool runs_functions;     /* of the host, as commands of its queues (CL_EXEC_NATIVE_KERNEL) */
     opencl_kernels kernels;
-    ndbuf__mutex event_mutex;  /* guards what follows */
-    opencl_event *kept_events; /* destroyed, for the next ones */
-    int32_t nkept_events;
+    ndbuf__block_pool blocks; /* for events and host functions */
 } opencl_device;
 
 /* The first failure in a stretch of a queue's work: shared by the queue and by the events recorded in it, so that an
@@ -77,10 +74,10 @@ typedef struct opencl_queue {
     bool flushes;       /* each command starts at once; the default queue is always waited for, which flushes */
     ndbuf__mutex mutex; /* guards all below; held while commands are enqueued, so that numbers follow their order */
     uint64_t nissued;   /* number of the last work */
-    opencl_work *works; /* oldest first: works[first_work] .. works[first_work + nworks - 1] */
+    opencl_work *works; /* a ring of `capacity` entries, oldest first: nworks of them from first_work on */
     size_t first_work;
     size_t nworks;
-    size_t capacity;
+    size_t capacity;            /* a power of two, or 0 */
     uint64_t last_wait;         /* number of the last wait for an event; 0: none */
     uint64_t last_read;         /* of the last read into host memory */
     const char *read_begin;     /* host memory that reads since the last settling write; NULL: none */
@@ -91,13 +88,12 @@ typedef struct opencl_queue {
     ndbuf__host_worker *worker; /* NULL: no host call yet */
 } opencl_queue;
 
-struct opencl_event {
+typedef struct opencl_event {
     ndbuf_event base;
-    opencl_event *next; /* of those that the device keeps */
     cl_event handle;
     opencl_failure *failure; /* retained */
     uint64_t number;         /* the work of the queue before the event */
-};
+} opencl_event;
 
 extern const ndbuf_backend_ops ndbuf_opencl__ops;
 
@@ -116,9 +112,6 @@ void ndbuf_opencl__failure_release(opencl_failure *failure);
 
 /* Tells a failure among the first `number` works: fills `err` and returns its status, or NDBUF_OK. */
 ndbuf_status ndbuf_opencl__failure_tell(opencl_failure *failure, uint64_t number, ndbuf_error *err);
-
-/* Frees the memory of destroyed events. */
-void ndbuf_opencl__kept_events_clear(opencl_device *device);
 
 /* A queue with or without flushing; native as in queue_create. */
 ndbuf_status ndbuf_opencl__queue_make(ndbuf_device *device, void *native, bool flushes, ndbuf_queue **out_queue,

@@ -285,7 +285,7 @@ static ndbuf_status device_create(const opencl_api *api, opencl_context *context
     device->api = api;
     device->context = context;
     ndbuf__mutex_init(&device->kernels.mutex);
-    ndbuf__mutex_init(&device->event_mutex);
+    ndbuf__block_pool_init(&device->blocks);
     ndbuf_status status = OPENCL_STATUS(api->clRetainDevice(id), err);
     if (status == NDBUF_OK) {
         device->id = id;
@@ -338,8 +338,7 @@ void ndbuf_opencl__device_close(ndbuf_device *device)
     }
     ndbuf_opencl__kernels_clear(self);
     ndbuf__mutex_clear(&self->kernels.mutex);
-    ndbuf_opencl__kept_events_clear(self);
-    ndbuf__mutex_clear(&self->event_mutex);
+    ndbuf__block_pool_clear(&self->blocks);
     if (self->id != NULL) {
         self->api->clReleaseDevice(self->id);
     }

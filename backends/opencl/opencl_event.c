@@ -27,69 +27,25 @@ static const opencl_api *api_of(const ndbuf_event *event)
     return ((const opencl_device *)event->device)->api;
 }
 
-/* How many destroyed events a device keeps: staged copies need some again and again. */
-#define OPENCL_MAX_KEPT_EVENTS 32
-
-/* A zeroed event; NULL: no memory. */
-static opencl_event *event_take(opencl_device *device)
-{
-    ndbuf__mutex_lock(&device->event_mutex);
-    opencl_event *event = device->kept_events;
-    if (event != NULL) {
-        device->kept_events = event->next;
-        device->nkept_events--;
-    }
-    ndbuf__mutex_unlock(&device->event_mutex);
-    if (event == NULL) {
-        return ndbuf__calloc(1, sizeof(*event));
-    }
-    *event = (opencl_event){.handle = NULL};
-    return event;
-}
-
-static void event_give(opencl_device *device, opencl_event *event)
-{
-    ndbuf__mutex_lock(&device->event_mutex);
-    bool is_kept = device->nkept_events < OPENCL_MAX_KEPT_EVENTS;
-    if (is_kept) {
-        event->next = device->kept_events;
-        device->kept_events = event;
-        device->nkept_events++;
-    }
-    ndbuf__mutex_unlock(&device->event_mutex);
-    if (!is_kept) {
-        ndbuf__free(event);
-    }
-}
-
-void ndbuf_opencl__kept_events_clear(opencl_device *device)
-{
-    while (device->kept_events != NULL) {
-        opencl_event *event = device->kept_events;
-        device->kept_events = event->next;
-        ndbuf__free(event);
-    }
-}
-
 /* Always flushed, so that who waits for the event need not know the queue. */
 ndbuf_status ndbuf_opencl__event_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err)
 {
     opencl_queue *self = (opencl_queue *)queue;
     opencl_device *device = (opencl_device *)queue->device;
     const opencl_api *api = device->api;
-    opencl_event *event = event_take(device);
+    opencl_event *event = ndbuf__block_take(&device->blocks, sizeof(*event));
     if (event == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for an OpenCL event");
     }
+    *event = (opencl_event){.base = {.device = queue->device}};
     ndbuf_status status = ndbuf_opencl__queue_begin(self, err);
     if (status != NDBUF_OK) {
-        event_give(device, event);
+        ndbuf__block_give(event);
         return status;
     }
     status = OPENCL_STATUS(api->clEnqueueMarkerWithWaitList(queue->native, 0, NULL, &event->handle), err);
     if (status == NDBUF_OK) {
         ndbuf_opencl__queue_flush(self);
-        event->base.device = queue->device;
         event->base.native = event->handle;
         event->failure = self->failure;
         event->number = self->nissued;
@@ -97,7 +53,7 @@ ndbuf_status ndbuf_opencl__event_record(ndbuf_queue *queue, ndbuf_event **out_ev
     }
     ndbuf__mutex_unlock(&self->mutex);
     if (status != NDBUF_OK) {
-        event_give(device, event);
+        ndbuf__block_give(event);
         return status;
     }
     *out_event = &event->base;
@@ -109,7 +65,7 @@ void ndbuf_opencl__event_destroy(ndbuf_event *event)
     opencl_event *self = (opencl_event *)event;
     api_of(event)->clReleaseEvent(self->handle);
     ndbuf_opencl__failure_release(self->failure);
-    event_give((opencl_device *)event->device, self);
+    ndbuf__block_give(self);
 }
 
 ndbuf_status ndbuf_opencl__event_wait(ndbuf_event *event, ndbuf_error *err)

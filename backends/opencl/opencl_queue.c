@@ -6,7 +6,7 @@
 
 #include "core/host_alloc.h"
 
-/* Room for this many commands in flight at first. */
+/* Room for this many commands in flight at first; a power of two. */
 #define OPENCL_FIRST_CAPACITY 32
 
 /* The most ranges of one mapped call. */
@@ -52,12 +52,18 @@ static void work_take_outcome(opencl_queue *queue, const opencl_work *work, cl_i
     }
 }
 
+/* The nth of the commands in flight, from 0. With the queue locked. */
+static opencl_work *work_at(const opencl_queue *queue, size_t nth)
+{
+    return &queue->works[(queue->first_work + nth) & (queue->capacity - 1)];
+}
+
 /* Forgets the oldest commands that are done, up to the first one that is not. With the queue locked. */
 static void queue_reap(opencl_queue *queue)
 {
     const opencl_api *api = api_of(queue);
     while (queue->nworks > 0) {
-        opencl_work *work = &queue->works[queue->first_work];
+        opencl_work *work = work_at(queue, 0);
         cl_int state = CL_COMPLETE;
         cl_int code = api->clGetEventInfo(work->done, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL);
         if (code == CL_SUCCESS && state > CL_COMPLETE) {
@@ -66,37 +72,39 @@ static void queue_reap(opencl_queue *queue)
         work_take_outcome(queue, work, code != CL_SUCCESS ? code : state);
         api->clReleaseEvent(work->done);
         ndbuf_opencl__failure_release(work->awaited);
-        queue->first_work++;
+        queue->first_work = (queue->first_work + 1) & (queue->capacity - 1);
         queue->nworks--;
     }
-    queue->first_work = 0;
 }
 
 bool ndbuf_opencl__queue_is_in_flight(opencl_queue *queue, uint64_t number)
 {
     queue_reap(queue);
-    return queue->nworks > 0 && queue->works[queue->first_work].number <= number;
+    return queue->nworks > 0 && work_at(queue, 0)->number <= number;
 }
 
 /* Makes room for one more command. With the queue locked. */
 static ndbuf_status queue_reserve(opencl_queue *queue, ndbuf_error *err)
 {
-    if (queue->first_work + queue->nworks < queue->capacity) {
+    if (queue->nworks < queue->capacity) {
         return NDBUF_OK;
     }
     queue_reap(queue);
-    if (queue->nworks > queue->capacity / 2 || queue->capacity == 0) {
-        size_t capacity = queue->capacity == 0 ? OPENCL_FIRST_CAPACITY : queue->capacity * 2;
-        opencl_work *works = ndbuf__realloc(queue->works, capacity * sizeof(*works));
-        if (works == NULL) {
-            return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for %zu commands in an OpenCL queue", capacity);
-        }
-        queue->works = works;
-        queue->capacity = capacity;
-    } else if (queue->nworks > 0) {
-        memmove(queue->works, queue->works + queue->first_work, queue->nworks * sizeof(*queue->works));
-        queue->first_work = 0;
+    if (queue->nworks < queue->capacity) {
+        return NDBUF_OK;
     }
+    size_t capacity = queue->capacity == 0 ? OPENCL_FIRST_CAPACITY : queue->capacity * 2;
+    opencl_work *works = ndbuf__malloc(capacity * sizeof(*works));
+    if (works == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for %zu commands in an OpenCL queue", capacity);
+    }
+    for (size_t i = 0; i < queue->nworks; i++) {
+        works[i] = *work_at(queue, i);
+    }
+    ndbuf__free(queue->works);
+    queue->works = works;
+    queue->first_work = 0;
+    queue->capacity = capacity;
     return NDBUF_OK;
 }
 
@@ -134,7 +142,7 @@ ndbuf_status ndbuf_opencl__queue_begin(opencl_queue *queue, ndbuf_error *err)
 /* Remembers a command that was enqueued. With the queue locked and room for it. */
 static void queue_append(opencl_queue *queue, cl_event done, const opencl_event *awaited)
 {
-    opencl_work *work = &queue->works[queue->first_work + queue->nworks];
+    opencl_work *work = work_at(queue, queue->nworks);
     *work = (opencl_work){.done = done, .number = ++queue->nissued};
     if (awaited != NULL) {
         work->awaited = awaited->failure;
@@ -237,8 +245,8 @@ void ndbuf_opencl__queue_destroy(ndbuf_queue *queue)
     const opencl_api *api = api_of(self);
     ndbuf__host_worker_destroy(self->worker);
     for (size_t i = 0; i < self->nworks; i++) {
-        api->clReleaseEvent(self->works[self->first_work + i].done);
-        ndbuf_opencl__failure_release(self->works[self->first_work + i].awaited);
+        api->clReleaseEvent(work_at(self, i)->done);
+        ndbuf_opencl__failure_release(work_at(self, i)->awaited);
     }
     ndbuf__free(self->works);
     ndbuf_opencl__failure_release(self->failure);
@@ -300,7 +308,7 @@ static void host_job_destroy(const opencl_api *api, opencl_host_job *job)
     if (job->gate != NULL) {
         api->clReleaseEvent(job->gate);
     }
-    ndbuf__free(job);
+    ndbuf__block_give(job);
 }
 
 /* Waits for a command. Where the wait itself fails, the command's state is asked for until it is done: the host
@@ -346,8 +354,11 @@ static ndbuf_status host_job_run(void *context, ndbuf_error *err)
         }
         ndbuf__mutex_unlock(&queue->mutex);
     }
-    open_gate(api, job->gate);
-    host_job_destroy(api, job);
+    cl_event gate = job->gate;
+    job->gate = NULL;
+    host_job_destroy(api, job); /* before others see that it is done: its block is there for the next one */
+    open_gate(api, gate);
+    api->clReleaseEvent(gate);
     return NDBUF_OK;
 }
 
@@ -429,7 +440,7 @@ static ndbuf_status host_job_start(opencl_queue *queue, opencl_host_job *job, nd
 /* Starts a copy of `model`. */
 static ndbuf_status queue_host_job(opencl_queue *queue, const opencl_host_job *model, ndbuf_error *err)
 {
-    opencl_host_job *job = ndbuf__malloc(sizeof(*job));
+    opencl_host_job *job = ndbuf__block_take(&((opencl_device *)queue->base.device)->blocks, sizeof(*job));
     if (job == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a host function in an OpenCL queue");
     }
