@@ -11,11 +11,12 @@
 
 #include "ndbuf/backend.h"
 
+#include "core/block_pool.h"
 #include "core/ref_count.h"
 #include "core/sync.h"
 
 /* Events kept for reuse by each device. */
-#define CUDA_KEPT_EVENTS 32
+#define CUDA_KEPT_EVENTS 256
 
 typedef enum cuda_kind { CUDA_KIND_DEVICE, CUDA_KIND_HOST, CUDA_KIND_MANAGED } cuda_kind;
 
@@ -52,6 +53,7 @@ struct cuda_device {
     cudaStream_t memory_stream; /* with a pool: allocates and frees, and nothing else */
     _Atomic(uint64_t) peers;    /* bit N: kernels of either device reach the memory of the other, cuda:N */
     cuda_device *next;          /* in the list of open devices of this kind */
+    ndbuf__block_pool blocks;   /* for events and jobs; has a lock of its own */
     ndbuf__mutex mutex;         /* guards the rest */
     int32_t nevents;
     cudaEvent_t events[CUDA_KEPT_EVENTS];
@@ -74,7 +76,7 @@ typedef struct cuda_queue {
     ndbuf__mutex mutex;    /* guards all below; held while work is given to the stream that takes a number. Never taken
                             * by the driver's threads, so that a full stream cannot stop them */
     uint64_t nissued;      /* number of the last work that can fail on the host */
-    cuda_failure *failure; /* NULL: no such work since the last wait */
+    cuda_failure *failure; /* of the work to come; NULL: there was none that can fail, or a failure was told */
     cuda_job *first_job;   /* oldest first */
     cuda_job *last_job;
     ndbuf__thread thread; /* of cudaStreamPerThread: the one whose stream it is */

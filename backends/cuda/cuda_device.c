@@ -257,6 +257,7 @@ static ndbuf_status open_kind(cuda_kind kind, int32_t ordinal, ndbuf_device **ou
     }
     place_init(&device->place, api, kind, (int)ordinal);
     ndbuf__mutex_init(&device->mutex);
+    ndbuf__block_pool_init(&device->blocks);
     atomic_init(&device->peers, 0);
     ndbuf_cuda__kernels_retain();
     status = ndbuf_cuda__enter(&device->place, &scope, err);
@@ -323,6 +324,7 @@ void ndbuf_cuda__device_close(ndbuf_device *device)
     } else {
         ndbuf_cuda__kernels_release(self->place.api);
     }
+    ndbuf__block_pool_clear(&self->blocks);
     ndbuf__mutex_clear(&self->mutex);
     ndbuf__free(self);
 }

@@ -74,14 +74,14 @@ ndbuf_status ndbuf_cuda__event_record(ndbuf_queue *queue, ndbuf_event **out_even
 {
     cuda_device *device = (cuda_device *)queue->device;
     cuda_scope scope;
-    cuda_event *event = ndbuf__calloc(1, sizeof(*event));
+    cuda_event *event = ndbuf__block_take(&device->blocks, sizeof(*event));
     if (event == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a CUDA event");
     }
-    event->base.device = queue->device;
+    *event = (cuda_event){.base = {.device = queue->device}};
     ndbuf_status status = ndbuf_cuda__queue_enter(queue, &scope, err);
     if (status != NDBUF_OK) {
-        ndbuf__free(event);
+        ndbuf__block_give(event);
         return status;
     }
     status = handle_take(device, &event->handle, err);
@@ -93,7 +93,7 @@ ndbuf_status ndbuf_cuda__event_record(ndbuf_queue *queue, ndbuf_event **out_even
         if (event->handle != NULL) {
             handle_give(device, event->handle);
         }
-        ndbuf__free(event);
+        ndbuf__block_give(event);
         return status;
     }
     event->base.native = event->handle;
@@ -106,7 +106,7 @@ void ndbuf_cuda__event_destroy(ndbuf_event *event)
     cuda_event *self = (cuda_event *)event;
     handle_give((cuda_device *)event->device, self->handle);
     ndbuf_cuda__failure_release(self->failure);
-    ndbuf__free(self);
+    ndbuf__block_give(self);
 }
 
 ndbuf_status ndbuf_cuda__event_wait(ndbuf_event *event, ndbuf_error *err)

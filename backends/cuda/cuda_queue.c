@@ -98,7 +98,18 @@ static void job_free(cuda_job *job)
 {
     ndbuf_cuda__failure_release(job->failure);
     ndbuf_cuda__failure_release(job->awaited);
-    ndbuf__free(job);
+    ndbuf__block_give(job);
+}
+
+/* A job that waits for nothing; NULL: no memory. */
+static cuda_job *job_take(cuda_queue *queue, ndbuf_host_fn fn, void *context)
+{
+    cuda_job *job = ndbuf__block_take(&((cuda_device *)queue->base.device)->blocks, sizeof(*job));
+    if (job != NULL) {
+        *job = (cuda_job){.fn = fn, .context = context};
+        atomic_init(&job->state, CUDA_JOB_PENDING);
+    }
+    return job;
 }
 
 /* With the queue locked: frees the jobs that are done. */
@@ -149,10 +160,11 @@ static ndbuf_status job_launch(cuda_queue *queue, cuda_job *job, ndbuf_error *er
     if (status == NDBUF_OK) {
         job->failure = queue->failure;
         ndbuf__ref_retain(&job->failure->refs);
-        job->number = ++queue->nissued;
+        job->number = queue->nissued + 1;
         status = CUDA_STATUS(api->cudaLaunchHostFunc(queue->base.native, job_run, job), err);
     }
     if (status == NDBUF_OK) {
+        queue->nissued++;
         if (queue->last_job != NULL) {
             queue->last_job->next = job;
         } else {
@@ -203,13 +215,10 @@ ndbuf_status ndbuf_cuda__queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_
 ndbuf_status ndbuf_cuda__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err)
 {
     cuda_scope scope;
-    cuda_job *job = ndbuf__calloc(1, sizeof(*job));
+    cuda_job *job = job_take((cuda_queue *)queue, fn, context);
     if (job == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a host function in a CUDA queue");
     }
-    job->fn = fn;
-    job->context = context;
-    atomic_init(&job->state, CUDA_JOB_PENDING);
     ndbuf_status status = ndbuf_cuda__queue_enter(queue, &scope, err);
     if (status == NDBUF_OK) {
         status = ndbuf_cuda__refuse_capturing(queue, "a step of the host", err);
@@ -255,11 +264,10 @@ static ndbuf_status pass_on(cuda_queue *queue, const cuda_event *event, ndbuf_er
     if (is_done || is_capturing || status != NDBUF_OK) { /* nothing of ours may run when a graph is replayed */
         return status;
     }
-    cuda_job *job = ndbuf__calloc(1, sizeof(*job));
+    cuda_job *job = job_take(queue, NULL, NULL);
     if (job == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory to wait for an event in a CUDA queue");
     }
-    atomic_init(&job->state, CUDA_JOB_PENDING);
     job->awaited = awaited;
     job->awaited_number = event->number;
     ndbuf__ref_retain(&awaited->refs);
@@ -352,16 +360,18 @@ ndbuf_status ndbuf_cuda__queue_wait(ndbuf_queue *queue, ndbuf_error *err)
     ndbuf_status wait_status = synchronise(queue, err);
     status = wait_status != NDBUF_OK ? wait_status : status;
     ndbuf_cuda__leave(&scope);
+    bool was_told = false;
+    if (status == NDBUF_OK) {
+        status = ndbuf_cuda__failure_tell(failure, UINT64_MAX, err);
+        was_told = status != NDBUF_OK;
+    }
     ndbuf__mutex_lock(&self->mutex);
     queue_reap(self);
-    if (status != NDBUF_OK && self->failure == NULL) {
-        self->failure = failure; /* still to be told */
+    if (!was_told && self->failure == NULL) {
+        self->failure = failure; /* nothing failed, or it is still to be told */
         failure = NULL;
     }
     ndbuf__mutex_unlock(&self->mutex);
-    if (status == NDBUF_OK) {
-        status = ndbuf_cuda__failure_tell(failure, UINT64_MAX, err);
-    }
     ndbuf_cuda__failure_release(failure);
     return status;
 }
