@@ -46,13 +46,13 @@ ndbuf_status ndbuf__copy_parts(const ndbuf_view *dst, const ndbuf_view *src, con
                                ndbuf_queue *queue, ndbuf_error *err);
 
 /* The views of one part of records, with the part's axes behind the views', and what becomes of its elements. The
- * caller releases both.
+ * caller releases both. `kept`: a plan made for such views, whose formats are theirs; NULL: none.
  *
  * NDBUF_ERR_UNSUPPORTED  more than 64 axes
  * NDBUF_ERR_NOMEM */
 ndbuf_status ndbuf__part_views(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__conversion *conversion,
-                               int32_t part, ndbuf_view *out_dst, ndbuf_view *out_src, ndbuf__cast *out_cast,
-                               ndbuf_error *err);
+                               int32_t part, const ndbuf_copy_plan *kept, ndbuf_view *out_dst, ndbuf_view *out_src,
+                               ndbuf__cast *out_cast, ndbuf_error *err);
 
 /* Whether the copy goes through a temporary, since the views share bytes. */
 bool ndbuf__copy_needs_temporary(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/copy_core.h"
 
+#include "core/kept_plan.h"
 #include "core/storage_core.h"
 #include "core/view_core.h"
 
-/* One side: the view's axes, and the part's behind them; behind pointers, the part's offset is, too. */
-static ndbuf_status part_view(ndbuf_view *out_view, const ndbuf_view *view, int64_t nbytes, int64_t offset,
-                              int32_t ndim, const int64_t *shape, const int64_t *strides, ndbuf_error *err)
+/* One side: the view's axes, and the part's behind them; behind pointers, the part's offset is, too. `known`: the
+ * format of the part's elements, NULL: it is made. */
+static ndbuf_status part_view(ndbuf_view *out_view, const ndbuf_view *view, ndbuf_format *known, int64_t nbytes,
+                              int64_t offset, int32_t ndim, const int64_t *shape, const int64_t *strides,
+                              ndbuf_error *err)
 {
     int64_t dims[3][NDBUF_MAX_NDIM];
     ndbuf__layout layout = ndbuf__view_layout(view);
@@ -30,6 +33,9 @@ static ndbuf_status part_view(ndbuf_view *out_view, const ndbuf_view *view, int6
         byte_offset += offset;
     }
     layout = (ndbuf__layout){layout.ndim + ndim, nbytes, dims[0], dims[1], layout.suboffsets != NULL ? dims[2] : NULL};
+    if (known != NULL) {
+        return ndbuf__view_fill(out_view, view->storage, known, byte_offset, &layout, view->flags, view->ready, err);
+    }
     ndbuf_format *format = NULL;
     ndbuf_status status = ndbuf_format_create(NDBUF_KIND_OPAQUE, nbytes, '=', &format, err);
     if (status == NDBUF_OK) {
@@ -40,17 +46,19 @@ static ndbuf_status part_view(ndbuf_view *out_view, const ndbuf_view *view, int6
 }
 
 ndbuf_status ndbuf__part_views(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__conversion *conversion,
-                               int32_t part, ndbuf_view *out_dst, ndbuf_view *out_src, ndbuf__cast *out_cast,
-                               ndbuf_error *err)
+                               int32_t part, const ndbuf_copy_plan *kept, ndbuf_view *out_dst, ndbuf_view *out_src,
+                               ndbuf__cast *out_cast, ndbuf_error *err)
 {
     const ndbuf__conversion_part *what = &conversion->parts[part];
-    ndbuf_status status =
-        part_view(out_dst, dst, what->dst.nbytes, what->dst_offset, what->ndim, what->shape, what->dst_strides, err);
+    ndbuf_format *dst_format = kept != NULL ? kept->dst.format : NULL;
+    ndbuf_format *src_format = kept != NULL ? kept->src.format : NULL;
+    ndbuf_status status = part_view(out_dst, dst, dst_format, what->dst.nbytes, what->dst_offset, what->ndim,
+                                    what->shape, what->dst_strides, err);
     if (status != NDBUF_OK) {
         return status;
     }
-    status =
-        part_view(out_src, src, what->src.nbytes, what->src_offset, what->ndim, what->shape, what->src_strides, err);
+    status = part_view(out_src, src, src_format, what->src.nbytes, what->src_offset, what->ndim, what->shape,
+                       what->src_strides, err);
     if (status != NDBUF_OK) {
         ndbuf_view_release(out_dst);
         return status;
@@ -71,7 +79,7 @@ ndbuf_status ndbuf__copy_parts(const ndbuf_view *dst, const ndbuf_view *src, con
         ndbuf_view dst_part;
         ndbuf_view src_part;
         ndbuf__cast part_cast;
-        status = ndbuf__part_views(dst, src, conversion, i, &dst_part, &src_part, &part_cast, err);
+        status = ndbuf__part_views(dst, src, conversion, i, NULL, &dst_part, &src_part, &part_cast, err);
         if (status == NDBUF_OK) {
             status = ndbuf__copy_as(&dst_part, &src_part, &part_cast, queue, err);
             ndbuf_view_release(&dst_part);

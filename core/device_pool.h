@@ -10,9 +10,9 @@
 
 #include "core/sync.h"
 
-/* The largest number of each that is kept: the buffers are those of one copy through the host. */
+/* The largest number of each that is kept: the buffers are those of one copy through the host, or of six small ones. */
 #define NDBUF__POOL_NBUFFERS 6
-#define NDBUF__POOL_NQUEUES 4
+#define NDBUF__POOL_NQUEUES 6
 
 typedef struct ndbuf__pool_shelf {
     int32_t count;

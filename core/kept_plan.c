@@ -71,7 +71,7 @@ static ndbuf_status plan_parts(ndbuf_copy_plan *kept, const ndbuf_view *dst, con
         ndbuf_view dst_part;
         ndbuf_view src_part;
         ndbuf__cast cast;
-        status = ndbuf__part_views(dst, src, conversion, i, &dst_part, &src_part, &cast, err);
+        status = ndbuf__part_views(dst, src, conversion, i, NULL, &dst_part, &src_part, &cast, err);
         if (status == NDBUF_OK) {
             status = kept_create(&dst_part, &src_part, &cast, &kept->parts[i], err);
             ndbuf_view_release(&dst_part);
@@ -199,7 +199,7 @@ static ndbuf_status run_parts(const ndbuf_copy_plan *plan, const ndbuf_view *dst
         ndbuf_view src_part;
         ndbuf__cast cast;
         const ndbuf_copy_plan *part = plan->parts[i];
-        status = ndbuf__part_views(dst, src, conversion, i, &dst_part, &src_part, &cast, err);
+        status = ndbuf__part_views(dst, src, conversion, i, part, &dst_part, &src_part, &cast, err);
         if (status == NDBUF_OK) {
             status = ndbuf__copy_execute(&part->plan, part->direct, &dst_part, &src_part, queue, err);
             ndbuf_view_release(&dst_part);

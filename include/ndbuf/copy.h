@@ -93,8 +93,9 @@ NDBUF_API void ndbuf_copy_plan_destroy(ndbuf_copy_plan *plan); /* NULL is accept
 
 /* Runs a plan on two views with the devices, formats, shapes, strides and suboffsets that it was made for, at any place
  * in memory. Run again, it allocates no host memory, in a queue or without, while no more copies are in flight than
- * have been; but for a temporary where the views share bytes, and where copies in flight need more than is kept: 24 MiB
- * of staging buffers of a device, 1 MiB of small blocks of a queue.
+ * have been; but for a temporary where the views share bytes, for parts of records of more than 8 axes (see
+ * NDBUF_INLINE_NDIM), and where copies in flight need more than is kept: 24 MiB of staging buffers of a device, 1 MiB
+ * of small blocks of a queue.
  *
  * NDBUF_ERR_INVALID  the views differ from those that the plan was made for; and all statuses of ndbuf_copy */
 NDBUF_API ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,

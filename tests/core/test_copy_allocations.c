@@ -395,6 +395,57 @@ static void test_plans_of_fake_devices_run_again_without_an_allocation(void **st
     assert_int_equal(tried, ALL_ROUTES & ~(1u << NDBUF_ROUTE_NONE));
 }
 
+/* Records that no route takes whole: one part after the other. */
+static void test_plans_of_parts_run_again_without_an_allocation(void **state)
+{
+    (void)state;
+    static const int64_t extent = 100;
+    static const char *const texts[2] = {"T{<q:a:<f:b:}", "T{<i:a:<h:b:}"};
+    fake_config config = fake_config_default;
+    ndbuf_device *device = NULL;
+    ndbuf_view host = {0};
+    plan_case self = {.ncopies = 2};
+    if (given[0] != NULL) {
+        skip();
+    }
+    config.copy_flags |= NDBUF_CAN_CONVERT;
+    fake_configure(&config);
+    ASSERT_OK(ndbuf_device_open("fake:0", &device, err));
+    for (int i = 0; i < 2; i++) {
+        ndbuf_format *format = NULL;
+        ASSERT_OK(ndbuf_format_parse(texts[i], 0, &format, err));
+        ASSERT_OK(ndbuf_view_create(i == 0 ? &self.dst : &self.src, device, format, 1, &extent, err));
+        ASSERT_OK(i == 0 ? NDBUF_OK : ndbuf_view_create(&host, ndbuf_device_cpu(), format, 1, &extent, err));
+        ndbuf_format_release(format);
+    }
+    memset(ndbuf_view_host_address(&host), 0, (size_t)host.nbytes);
+    ASSERT_OK(ndbuf_copy(&self.src, &host, NULL, err));
+    ndbuf__closed_routes = ALL_ROUTES & ~(1u << NDBUF_ROUTE_STRIDED);
+    ASSERT_OK(ndbuf_copy_plan_create(&self.dst, &self.src, NDBUF_CASTING_UNSAFE, 0, &self.plan, err));
+    ndbuf__closed_routes = 0;
+    ndbuf_copy_plan_info info;
+    ndbuf_copy_plan_info_get(self.plan, &info);
+    assert_int_equal(info.nparts, 2);
+    ndbuf_queue *queue = NULL;
+    ASSERT_OK(ndbuf_queue_create(device, &queue, err));
+    for (int round = 0; round < NROUNDS; round++) {
+        if (round > 0) {
+            forbid_allocations();
+        }
+        ASSERT_OK(ndbuf_copy_plan_run(self.plan, &self.dst, &self.src, NULL, err));
+        run_in_queue(&self, queue, self.ncopies);
+        ASSERT_OK(ndbuf_queue_wait(queue, err));
+        allow_allocations();
+    }
+    assert_int_equal(atomic_load(&nallocations), 0);
+    ndbuf_queue_release(queue);
+    case_close(&self);
+    ndbuf_view_release(&host);
+    ndbuf_device_close(device);
+    fake_assert_clean();
+    fake_reset();
+}
+
 /* 0; 1; TEST_EXIT_SKIPPED: this machine has no such device. */
 static int open_devices(int argc, char **argv)
 {
@@ -424,6 +475,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_plans_of_given_devices_run_again_without_an_allocation),
         cmocka_unit_test(test_plans_of_the_host_run_again_without_an_allocation),
         cmocka_unit_test(test_plans_of_fake_devices_run_again_without_an_allocation),
+        cmocka_unit_test(test_plans_of_parts_run_again_without_an_allocation),
     };
     int result = open_devices(argc, argv);
     return result != 0 ? result : cmocka_run_group_tests(tests, NULL, close_devices);
