@@ -49,6 +49,7 @@ static inline lanes swap_order(int32_t swap_nbytes)
 }
 
 #include "backends/cpu/cpu_simd_transpose.h"
+
 #include "backends/cpu/cpu_simd_paced.h"
 
 /* -- shuffles -- */
