@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Strided copies on the host against memcpy of the same bytes, and against memcpy past the caches: every round runs
+/* Strided copies on the host against memcpy of the same bytes, against memcpy past the caches, and, with one thread,
+ * against reading and writing the same cache lines in the order in which they lie: every round runs
  * each of them once, in random order, and ratios are made within a round. One JSON line per case, and one at the end
  * with the geometric means. */
 
@@ -50,9 +51,9 @@ static void verify(const host_copy_case *one, host_copy_run *run, int way)
     }
 }
 
-static void shuffle_ways(int *ways, uint64_t *state)
+static void shuffle_ways(int *ways, int nways, uint64_t *state)
 {
-    for (int i = HOST_COPY_NWAYS - 1; i > 0; i--) {
+    for (int i = nways - 1; i > 0; i--) {
         *state = *state * 6364136223846793005U + 1442695040888963407U;
         int j = (int)((*state >> 33) % (uint64_t)(i + 1));
         int kept = ways[i];
@@ -75,13 +76,14 @@ static double print_quartiles(const char *name, double *values, int count, const
     return median;
 }
 
-/* Returns the median ratios of ndbuf_copy, of the kept plan, and of memcpy past the caches. */
+/* Returns the median ratios of each way; 0: it could not be taken. */
 static void measure(const host_copy_case *one, const bench_options *options, double out_ratios[HOST_COPY_NWAYS])
 {
     static double times[HOST_COPY_NWAYS][MAX_ROUNDS];
     static double ratios[HOST_COPY_NWAYS][MAX_ROUNDS];
     static uint64_t state = 1;
-    int ways[HOST_COPY_NWAYS] = {HOST_COPY_MEMCPY, HOST_COPY_STREAM, HOST_COPY_COPY, HOST_COPY_PLAN};
+    int ways[HOST_COPY_NWAYS];
+    int nways = 0;
     long counts[HOST_COPY_NWAYS];
     ndbuf_error err = {0};
     host_copy_run *run = NULL;
@@ -89,27 +91,38 @@ static void measure(const host_copy_case *one, const bench_options *options, dou
     verify(one, run, HOST_COPY_COPY);
     verify(one, run, HOST_COPY_PLAN);
     for (int way = 0; way < HOST_COPY_NWAYS; way++) {
+        out_ratios[way] = 0;
+        if (!host_copy_run_has(run, (host_copy_way)way)) {
+            continue;
+        }
+        ways[nways++] = way;
         time_way(run, way, 1);
         double once = time_way(run, way, one->nbytes < 65536 ? 100 : 1);
         counts[way] = once < ROUND_NS ? (long)(ROUND_NS / once) + 1 : 1;
     }
     for (int round = 0; round < options->rounds; round++) {
-        shuffle_ways(ways, &state);
-        for (int i = 0; i < HOST_COPY_NWAYS; i++) {
+        shuffle_ways(ways, nways, &state);
+        for (int i = 0; i < nways; i++) {
             times[ways[i]][round] = time_way(run, ways[i], counts[ways[i]]);
         }
-        for (int way = 0; way < HOST_COPY_NWAYS; way++) {
-            ratios[way][round] = times[HOST_COPY_MEMCPY][round] / times[way][round];
+        for (int i = 0; i < nways; i++) {
+            ratios[ways[i]][round] = times[HOST_COPY_MEMCPY][round] / times[ways[i]][round];
         }
     }
     printf("{\"bench\": \"host_copy\", \"suite\": \"%s\", \"case\": \"%s\", \"bytes\": %lld, \"threads\": %d",
            one->suite, one->name, (long long)one->nbytes, options->threads);
     for (int way = 0; way < HOST_COPY_NWAYS; way++) {
+        if (!host_copy_run_has(run, (host_copy_way)way)) {
+            continue;
+        }
         char name[32];
         snprintf(name, sizeof(name), "%s_ns", host_copy_way_names[way]);
         print_quartiles(name, times[way], options->rounds, "%.1f");
     }
     for (int way = HOST_COPY_STREAM; way < HOST_COPY_NWAYS; way++) {
+        if (!host_copy_run_has(run, (host_copy_way)way)) {
+            continue;
+        }
         char name[32];
         snprintf(name, sizeof(name), "%s_ratio", host_copy_way_names[way]);
         out_ratios[way] = print_quartiles(name, ratios[way], options->rounds, "%.3f");
@@ -156,6 +169,7 @@ static bench_options parse_options(int argc, char **argv)
 static bool run_suite(const char *suite, const bench_options *options)
 {
     double logs[HOST_COPY_NWAYS] = {0};
+    int counts[HOST_COPY_NWAYS] = {0};
     int ndone = 0;
     for (size_t i = 0; i < host_copy_ncases; i++) {
         const host_copy_case *one = &host_copy_cases[i];
@@ -165,10 +179,13 @@ static bool run_suite(const char *suite, const bench_options *options)
         }
         fprintf(stderr, "[%zu/%zu] %-20s", i + 1, host_copy_ncases, one->name);
         measure(one, options, ratios);
-        fprintf(stderr, " copy %.2f  plan %.2f  stream %.2f\n", ratios[HOST_COPY_COPY], ratios[HOST_COPY_PLAN],
-                ratios[HOST_COPY_STREAM]);
+        fprintf(stderr, " copy %.2f  plan %.2f  stream %.2f  lines %.2f\n", ratios[HOST_COPY_COPY],
+                ratios[HOST_COPY_PLAN], ratios[HOST_COPY_STREAM], ratios[HOST_COPY_LINES]);
         for (int way = HOST_COPY_STREAM; way < HOST_COPY_NWAYS; way++) {
-            logs[way] += log(ratios[way]);
+            if (ratios[way] > 0) {
+                logs[way] += log(ratios[way]);
+                counts[way]++;
+            }
         }
         ndone++;
     }
@@ -178,7 +195,9 @@ static bool run_suite(const char *suite, const bench_options *options)
     printf("{\"bench\": \"host_copy\", \"suite\": \"%s\", \"geomean\": {\"cases\": %d, \"threads\": %d", suite, ndone,
            options->threads);
     for (int way = HOST_COPY_STREAM; way < HOST_COPY_NWAYS; way++) {
-        printf(", \"%s\": %.3f", host_copy_way_names[way], exp(logs[way] / ndone));
+        if (counts[way] > 0) {
+            printf(", \"%s\": %.3f", host_copy_way_names[way], exp(logs[way] / counts[way]));
+        }
     }
     printf("}}\n");
     return true;

@@ -5,7 +5,8 @@
 usage: check_goals.py [--markdown] RESULT.json...
 
 Give results of one machine, one for each benchmark and number of threads. Prints each goal as met, MISSED or not
-measured, with the worst value, where it was, and what was asked for. Exit status: 0 all that were measured are met; 1
+measured, with the worst value, where it was, what part that is of reading and writing the same cache lines, and what
+was asked for. Exit status: 0 all that were measured are met; 1
 some are not.
 """
 import argparse

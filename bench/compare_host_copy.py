@@ -78,7 +78,7 @@ def find_peers(options):
 
 def contenders_of(run, peers):
     """({way: time(count)}, {peer: why it is not among them})"""
-    ways = {name: run.way(number) for number, name in enumerate(host_copy_peers.Ways.NAMES)}
+    ways = {name: run.way(number) for number, name in enumerate(host_copy_peers.Ways.NAMES) if run.has(number)}
     out = {}
     for peer in peers:
         try:

@@ -18,14 +18,6 @@ const host_copy_case host_copy_cases[] = {
 /* clang-format on */
 const size_t host_copy_ncases = sizeof(host_copy_cases) / sizeof(host_copy_cases[0]);
 
-int64_t host_copy_span(const host_copy_case *one, const int64_t *strides, int64_t offset)
-{
-    for (int32_t k = 0; k < one->ndim; k++) {
-        offset += strides[k] > 0 ? strides[k] * (one->shape[k] - 1) : 0;
-    }
-    return (offset + 1) * one->itemsize;
-}
-
 bool host_copy_is_right(const host_copy_case *one, const char *dst, const char *src)
 {
     int64_t index[HOST_COPY_MAX_NDIM] = {0};
@@ -161,6 +153,11 @@ bool host_copy_threads_start(int nthreads)
         team.nthreads = i + 1;
     }
     return true;
+}
+
+int host_copy_threads_count(void)
+{
+    return team.nthreads;
 }
 
 static void wait_for_awake(int nawake)

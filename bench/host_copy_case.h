@@ -29,7 +29,13 @@ extern const host_copy_case host_copy_cases[];
 extern const size_t host_copy_ncases;
 
 /* Bytes from the start of a block to the end of the last item. */
-int64_t host_copy_span(const host_copy_case *one, const int64_t *strides, int64_t offset);
+static inline int64_t host_copy_span(const host_copy_case *one, const int64_t *strides, int64_t offset)
+{
+    for (int32_t k = 0; k < one->ndim; k++) {
+        offset += strides[k] > 0 ? strides[k] * (one->shape[k] - 1) : 0;
+    }
+    return (offset + 1) * one->itemsize;
+}
 
 /* Whether dst holds what the case says, item by item. */
 bool host_copy_is_right(const host_copy_case *one, const char *dst, const char *src);
@@ -42,6 +48,7 @@ void host_copy_stream(char *dst, const char *src, size_t nbytes);
  * 1: none are made. */
 typedef void (*host_copy_bytes_fn)(char *dst, const char *src, size_t nbytes);
 bool host_copy_threads_start(int nthreads);
+int host_copy_threads_count(void);
 void host_copy_threads_wake(bool awake);
 void host_copy_threads_run(host_copy_bytes_fn fn, char *dst, const char *src, size_t nbytes);
 void host_copy_threads_end(void);

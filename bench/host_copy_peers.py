@@ -56,7 +56,7 @@ def repeat(function, first, second, count):
 
 class Ways:
     """libbench_host_copy_ways.so, and the team of threads of its memcpy."""
-    NAMES = ("memcpy", "stream", "copy", "plan")
+    NAMES = ("memcpy", "stream", "lines", "copy", "plan")
 
     def __init__(self, folder, threads):
         os.environ["NDBUF_CPU_THREADS"] = str(threads)  # before ndbuf reads it
@@ -72,6 +72,7 @@ class Ways:
                 ("host_copy_run_src", pointer, [pointer, ctypes.POINTER(ctypes.c_size_t)]),
                 ("host_copy_run_spoil", None, [pointer]),
                 ("host_copy_run_is_right", ctypes.c_bool, [pointer]),
+                ("host_copy_run_has", ctypes.c_bool, [pointer, ctypes.c_int]),
                 ("host_copy_run_time", ctypes.c_int, [pointer, ctypes.c_int, ctypes.c_long,
                                                       ctypes.POINTER(ctypes.c_double), ctypes.POINTER(Error)]),
                 ("host_copy_threads_start", ctypes.c_bool, [ctypes.c_int])]:
@@ -107,6 +108,10 @@ class Run:
     def check(self, status):
         if status != 0:
             raise RuntimeError("%s: status %d: %s" % (self.case["name"], status, self.error.message.decode()))
+
+    def has(self, number):
+        """Whether one of the ways in C can be taken."""
+        return self.ways.library.host_copy_run_has(self.handle, number)
 
     def way(self, number):
         """time(count) of one of the ways in C."""

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "bench/bench_support.h"
+#include "bench/host_copy_lines.h"
 
-const char *const host_copy_way_names[HOST_COPY_NWAYS] = {"memcpy", "stream", "copy", "plan"};
+const char *const host_copy_way_names[HOST_COPY_NWAYS] = {"memcpy", "stream", "lines", "copy", "plan"};
 
 struct host_copy_run {
     const host_copy_case *one;
@@ -18,7 +19,15 @@ struct host_copy_run {
     ndbuf_copy_plan *plan;
     char *dst_bytes;
     char *src_bytes;
+    bool has_lines;
+    int lines_way; /* the fastest */
+    host_copy_lines lines;
 };
+
+/* Less is lost beside a call. */
+#define LINES_LEAST_NBYTES 16384
+/* What the choice between two ways rests on. */
+#define CHOICE_NS 2e6
 
 #if defined(__GNUC__)
 #define KEEP_THE_COPY() __asm__ volatile("" : : : "memory") /* each copy is really made */
@@ -54,6 +63,45 @@ static ndbuf_status make_view(ndbuf_view *view, ndbuf_storage **storage, const h
     return status;
 }
 
+/* Nanoseconds of the lines of a case. */
+static double time_lines(const host_copy_run *run, int way, long count)
+{
+    double start = bench_now_ns();
+    for (long i = 0; i < count; i++) {
+        host_copy_lines_run(&run->lines, way, run->dst_bytes, run->src_bytes);
+        KEEP_THE_COPY();
+    }
+    return (bench_now_ns() - start) / (double)count;
+}
+
+/* Counts the lines of a case and finds out which way is the fastest. */
+static bool prepare_lines(host_copy_run *run)
+{
+    int64_t nsrc = (int64_t)ndbuf_storage_nbytes(run->src_storage) / HOST_COPY_LINE_NBYTES;
+    int64_t ndst = (int64_t)ndbuf_storage_nbytes(run->dst_storage) / HOST_COPY_LINE_NBYTES;
+    run->has_lines = host_copy_threads_count() == 1 && run->one->nbytes >= LINES_LEAST_NBYTES;
+    if (!run->has_lines) {
+        return true;
+    }
+    if (!host_copy_lines_count(run->one, &run->lines)) {
+        return false;
+    }
+    /* The last line may be cut off by the end of the block. */
+    host_copy_lines *lines = &run->lines;
+    lines->nread = lines->nread < nsrc ? lines->nread : nsrc;
+    lines->npartial = lines->nwhole + lines->npartial < ndst ? lines->npartial : ndst - lines->nwhole;
+    double best = 0;
+    for (int way = 0; way < HOST_COPY_LINES_NWAYS; way++) {
+        time_lines(run, way, 1);
+        double took = time_lines(run, way, (long)(CHOICE_NS / time_lines(run, way, 1)) + 1);
+        if (way == 0 || took < best) {
+            best = took;
+            run->lines_way = way;
+        }
+    }
+    return true;
+}
+
 ndbuf_status host_copy_run_create(const host_copy_case *one, host_copy_run **out_run, ndbuf_error *err)
 {
     host_copy_run *run = calloc(1, sizeof(*run));
@@ -80,6 +128,10 @@ ndbuf_status host_copy_run_create(const host_copy_case *one, host_copy_run **out
         state ^= state >> 7;
         state ^= state << 17;
         run->src_bytes[i] = (char)state;
+    }
+    if (!prepare_lines(run)) {
+        host_copy_run_destroy(run);
+        return NDBUF_ERR_NOMEM;
     }
     host_copy_run_spoil(run);
     *out_run = run;
@@ -130,6 +182,11 @@ bool host_copy_run_is_right(const host_copy_run *run)
     return host_copy_is_right(run->one, run->dst_bytes, run->src_bytes);
 }
 
+bool host_copy_run_has(const host_copy_run *run, host_copy_way way)
+{
+    return way != HOST_COPY_LINES || run->has_lines;
+}
+
 static void copy_plain(char *dst, const char *src, size_t nbytes)
 {
     memcpy(dst, src, nbytes);
@@ -146,6 +203,9 @@ static ndbuf_status repeat(const host_copy_run *run, host_copy_way way, long cou
             break;
         case HOST_COPY_STREAM:
             host_copy_threads_run(host_copy_stream, run->dst_bytes, run->src_bytes, nbytes);
+            break;
+        case HOST_COPY_LINES:
+            host_copy_lines_run(&run->lines, run->lines_way, run->dst_bytes, run->src_bytes);
             break;
         case HOST_COPY_COPY:
             status = ndbuf_copy(&run->dst, &run->src, NULL, err);

@@ -12,10 +12,12 @@
 #include "bench/host_copy_case.h"
 #include "ndbuf/ndbuf.h"
 
-/* memcpy of the same bytes, memcpy past the caches, ndbuf_copy, ndbuf_copy_plan_run of a plan made before. */
+/* memcpy of the same bytes, memcpy past the caches, the cache lines of the case read and written in their order,
+ * ndbuf_copy, ndbuf_copy_plan_run of a plan made before. */
 typedef enum host_copy_way {
     HOST_COPY_MEMCPY,
     HOST_COPY_STREAM,
+    HOST_COPY_LINES,
     HOST_COPY_COPY,
     HOST_COPY_PLAN,
     HOST_COPY_NWAYS
@@ -41,6 +43,9 @@ void host_copy_run_spoil(host_copy_run *run);
 
 /* Whether the destination holds what the case says. */
 bool host_copy_run_is_right(const host_copy_run *run);
+
+/* Whether a way can be taken: the lines are for one thread, and for copies that are large beside a call. */
+bool host_copy_run_has(const host_copy_run *run, host_copy_way way);
 
 /* Copies `count` times; writes the nanoseconds of one. On failure nothing is written. */
 ndbuf_status host_copy_run_time(const host_copy_run *run, host_copy_way way, long count, double *out_ns,

@@ -2,17 +2,18 @@
 """What is made of the times of compare_host_copy.py, and of its goals. Needs nothing but Python.
 
 A result has, for each case, "ways": {way: {"ns": quartiles, "ratio": quartiles of t(memcpy) / t(way) within a round,
-"of_stream": quartiles of t(stream) / t(way), "of_plain": likewise of the copy without conversion, "medians": {"ns":
-[...], "ratio": [...], ...}: of each pass, "best": {"ns", "ratio", ...}: the best of those}}. What is compared with a
-way that was not measured is left out.
+"of_stream": quartiles of t(stream) / t(way), "of_lines" and "of_plain": likewise of the case's cache lines, read and
+written in their order, and of the copy without conversion, "medians": {"ns": [...], "ratio": [...], ...}: of each pass,
+"best": {"ns", "ratio", ...}: the best of those}}. What is compared with a way that was not measured is left out.
 """
 import fnmatch
 import math
 import statistics
 
 NDBUF = "plan"  # the way of ndbuf that is held against the peers: a plan that is kept
-# Copy as many contiguous bytes, or the same items without conversion, and do not make the copy of the case.
-REFERENCES = {"ratio": "memcpy", "of_stream": "stream", "of_plain": "plain"}
+# Copy as many contiguous bytes, touch the same cache lines, or copy the same items without conversion, and do not make
+# the copy of the case.
+REFERENCES = {"ratio": "memcpy", "of_stream": "stream", "of_lines": "lines", "of_plain": "plain"}
 OWN = ("copy", "plan")
 
 
@@ -138,7 +139,9 @@ def judge_ratio(goal, chosen, _results):
         return max(shares)
     worst = min(chosen, key=lambda case: reached(case)[0])
     share, value, limit, what = reached(worst)
-    return share >= 1, value, worst["name"] + what, limit
+    lines = worst["ways"][goal.get("way", NDBUF)]["best"].get("of_lines")
+    where = worst["name"] + what + ("" if lines is None else ", %.2f of the same lines" % lines)
+    return share >= 1, value, where, limit
 
 
 def judge_geomean(goal, chosen, _results):
