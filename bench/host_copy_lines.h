@@ -3,7 +3,8 @@
 #define NDBUF_BENCH_HOST_COPY_LINES_H
 
 /* What no copy of a case can do without: the cache lines that hold its items. Read and written in the order in which
- * they lie, they show what the machine's memory allows, whatever the copy does in between. */
+ * they lie, by simple loops, they show about what the machine's memory allows, whatever a copy does in between. One
+ * that fetches further ahead can be faster. */
 
 #include <stdbool.h>
 #include <stdint.h>

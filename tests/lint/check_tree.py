@@ -54,6 +54,7 @@ INCLUDABLE = [
     ("tests/backends", ("ndbuf/", "core/", "tests/", "backends/{2}/", "backends/kernels/")),
     ("tests/cudasim", ("tests/", "backends/kernels/", "backends/cuda/cuda_api.h", "ndbuf/")),
     ("tests/tools", ("ndbuf/", "core/", "tests/", "tools/")),
+    ("tests/bench", ("tests/", "bench/")),
     ("tests/headers", ("ndbuf/",)),
     ("tests/install", ()),
     ("tests", ("ndbuf/", "core/", "tests/", "backends/null/")),
