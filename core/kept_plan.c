@@ -249,8 +249,8 @@ static inline uint64_t differ(const void *a, const void *b)
     return (uint64_t)((uintptr_t)a ^ (uintptr_t)b);
 }
 
-/* 0: a view of this library has what a side without suboffsets was made for, but perhaps for extents and strides, and
- * may be used now. */
+/* 0: a view of this library is what a side without suboffsets was made for, as far as its extents and strides do not
+ * tell, and may be used now. */
 static inline uint64_t side_differences(const ndbuf_view *view, const ndbuf__kept_side *side)
 {
     return differ(view->storage->mem.device, side->device) | differ(view->layout, side->format) |

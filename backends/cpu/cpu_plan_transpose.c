@@ -9,7 +9,7 @@
  */
 #define LINE_TARGET_NBYTES 128
 
-/* Every so many-th of lines that share cache sets falls into the same ones, or a smaller power of two. */
+/* Lines share cache sets if each one falls into the same sets as the one so many lines before it. */
 #define SET_SHARERS 2
 /* Shorter lines are not fetched a tile ahead. */
 #define PACED_LINE_MIN 256

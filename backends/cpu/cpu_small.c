@@ -215,6 +215,8 @@ void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels)
 
 /* More of them are better walked through. */
 #define MAX_UNITS 64
+/* Fewer are moved one by one sooner than arranged. */
+#define MIN_ARRANGED_UNITS 5
 
 static ndbuf_status steps_move(const ndbuf__host_steps *steps, char *dst, const char *src)
 {
@@ -365,7 +367,7 @@ bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *ax
                                                                                  : steps_move;
         return true;
     }
-    if (nunits <= MAX_UNITS && nunits > 4 && kernels->arrange != NULL) {
+    if (nunits <= MAX_UNITS && nunits >= MIN_ARRANGED_UNITS && kernels->arrange != NULL) {
         list_units(steps, axes);
         if (arrange_units(steps, axes)) {
             steps->run = kernels->arrange;

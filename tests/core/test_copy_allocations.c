@@ -2,6 +2,7 @@
 /* Kept plans run again without an allocation, in queues and without. Usage: test_copy_allocations [DEVICE [OTHER]]: on
  * the host and the fake devices, else on these. */
 #include "tests/support/fake_device.h"
+#include "tests/support/gate.h"
 #include "tests/support/test.h"
 
 #include <stdatomic.h>
@@ -11,7 +12,6 @@
 #include "core/copy_plan.h"
 #include "core/device_pool.h"
 #include "core/host_alloc.h"
-#include "core/sync.h"
 
 enum {
     NROWS = 16,
@@ -108,34 +108,6 @@ static void check(const ndbuf_view *view)
     ndbuf_view_release(&packed);
 }
 
-/* -- a gate that holds up a queue, so that work is in flight at once for certain -- */
-
-typedef struct test_gate {
-    ndbuf__mutex mutex;
-    ndbuf__cond opened;
-    bool is_open;
-} test_gate;
-
-static ndbuf_status gate_pass(void *context, ndbuf_error *err)
-{
-    (void)err;
-    test_gate *gate = context;
-    ndbuf__mutex_lock(&gate->mutex);
-    while (!gate->is_open) {
-        ndbuf__cond_wait(&gate->opened, &gate->mutex);
-    }
-    ndbuf__mutex_unlock(&gate->mutex);
-    return NDBUF_OK;
-}
-
-static void gate_open(test_gate *gate)
-{
-    ndbuf__mutex_lock(&gate->mutex);
-    gate->is_open = true;
-    ndbuf__cond_broadcast(&gate->opened);
-    ndbuf__mutex_unlock(&gate->mutex);
-}
-
 /* -- plans -- */
 
 typedef struct plan_case {
@@ -207,29 +179,29 @@ static bool hold(ndbuf_queue *queue, test_gate *gate)
     if (strcmp(queue->device->ops->name, "fake") == 0 || queue == ndbuf_device_cpu()->default_queue) {
         return false;
     }
-    ASSERT_OK(queue->device->ops->queue_host_call(queue, gate_pass, gate, err));
+    ASSERT_OK(queue->device->ops->queue_host_call(queue, test_gate_pass, gate, err));
     return true;
 }
 
 /* How many steps of a copy are in flight at once depends on who is faster, so a queue is given more than that. */
 static void warm_up_queue(ndbuf_queue *queue)
 {
-    test_gate gate = {.mutex = NDBUF__MUTEX_INIT};
+    test_gate gate;
     const ndbuf_backend_ops *ops = queue->device->ops;
     ndbuf_event *events[MOST_CALLS];
-    ndbuf__cond_init(&gate.opened);
+    test_gate_init(&gate);
     if (hold(queue, &gate)) {
         for (int i = 0; i < MOST_CALLS; i++) {
             ASSERT_OK(ops->queue_host_call(queue, do_nothing, NULL, err));
             ASSERT_OK(ops->event_record(queue, &events[i], err));
         }
-        gate_open(&gate);
+        test_gate_open(&gate);
         ASSERT_OK(ops->queue_wait(queue, err));
         for (int i = 0; i < MOST_CALLS; i++) {
             ops->event_destroy(events[i]);
         }
     }
-    ndbuf__cond_clear(&gate.opened);
+    test_gate_clear(&gate);
 }
 
 /* The queues of a device that copies use beside the caller's. */
@@ -244,16 +216,16 @@ static void warm_up_device(ndbuf_device *device)
 
 static void warm_up(const plan_case *self, ndbuf_queue *queue)
 {
-    test_gate gate = {.mutex = NDBUF__MUTEX_INIT};
-    ndbuf__cond_init(&gate.opened);
+    test_gate gate;
+    test_gate_init(&gate);
     warm_up_queue(queue);
     if (self->is_asynchronous) {
         hold(queue, &gate);
     }
     run_in_queue(self, queue, self->ncopies);
-    gate_open(&gate);
+    test_gate_open(&gate);
     ASSERT_OK(ndbuf_queue_wait(queue, err));
-    ndbuf__cond_clear(&gate.opened);
+    test_gate_clear(&gate);
 }
 
 static void try_queue(const plan_case *self, ndbuf_device *device)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/gate.h"
 #include "tests/support/test.h"
 
 #include <stdatomic.h>
@@ -7,34 +8,6 @@
 #include "ndbuf/backend.h"
 
 #include "core/host_worker.h"
-#include "core/sync.h"
-
-/* A gate that holds up a queue until the test opens it. */
-typedef struct test_gate {
-    ndbuf__mutex mutex;
-    ndbuf__cond opened;
-    bool is_open;
-} test_gate;
-
-static void gate_open(test_gate *gate)
-{
-    ndbuf__mutex_lock(&gate->mutex);
-    gate->is_open = true;
-    ndbuf__cond_broadcast(&gate->opened);
-    ndbuf__mutex_unlock(&gate->mutex);
-}
-
-static ndbuf_status pass_gate(void *context, ndbuf_error *err)
-{
-    (void)err;
-    test_gate *gate = context;
-    ndbuf__mutex_lock(&gate->mutex);
-    while (!gate->is_open) {
-        ndbuf__cond_wait(&gate->opened, &gate->mutex);
-    }
-    ndbuf__mutex_unlock(&gate->mutex);
-    return NDBUF_OK;
-}
 
 static ndbuf_status host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err)
 {
@@ -49,8 +22,8 @@ static void make_bytes(ndbuf_view *view, int64_t nbytes)
 static void test_work_waits_its_turn_while_the_caller_goes_on(void **state)
 {
     (void)state;
-    test_gate gate = {.mutex = NDBUF__MUTEX_INIT};
-    ndbuf__cond_init(&gate.opened);
+    test_gate gate;
+    test_gate_init(&gate);
     ndbuf_queue *queue = NULL;
     ndbuf_event *event = NULL;
     ndbuf_view dst = {0};
@@ -61,7 +34,7 @@ static void test_work_waits_its_turn_while_the_caller_goes_on(void **state)
     memset(out, 0, 100);
     memset(ndbuf_view_host_address(&src), 7, 100);
     ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &queue, err));
-    ASSERT_OK(host_call(queue, pass_gate, &gate, err));
+    ASSERT_OK(host_call(queue, test_gate_pass, &gate, err));
     ASSERT_OK(ndbuf_copy(&dst, &src, queue, err));
     ASSERT_OK(ndbuf_queue_record(queue, &event, err));
     int32_t complete = 1;
@@ -69,7 +42,7 @@ static void test_work_waits_its_turn_while_the_caller_goes_on(void **state)
     assert_false(complete);
     assert_int_equal(out[0], 0);
     ndbuf_view_release(&src); /* the copy holds the memory */
-    gate_open(&gate);
+    test_gate_open(&gate);
     ASSERT_OK(ndbuf_event_wait(event, err));
     assert_int_equal(out[99], 7);
     ASSERT_OK(ndbuf_event_query(event, &complete, err));
@@ -77,7 +50,7 @@ static void test_work_waits_its_turn_while_the_caller_goes_on(void **state)
     ndbuf_event_release(event);
     ndbuf_queue_release(queue);
     ndbuf_view_release(&dst);
-    ndbuf__cond_clear(&gate.opened);
+    test_gate_clear(&gate);
 }
 
 static _Atomic(int) nreleased;
@@ -91,8 +64,8 @@ static void count_release(void *context, void *handle)
 static void test_adopted_memory_is_released_only_after_the_copy(void **state)
 {
     (void)state;
-    test_gate gate = {.mutex = NDBUF__MUTEX_INIT};
-    ndbuf__cond_init(&gate.opened);
+    test_gate gate;
+    test_gate_init(&gate);
     static char memory[64];
     ndbuf_storage *storage = NULL;
     ndbuf_queue *queue = NULL;
@@ -106,23 +79,23 @@ static void test_adopted_memory_is_released_only_after_the_copy(void **state)
     ASSERT_OK(ndbuf_view_init(&src, storage, &spec, err));
     ndbuf_storage_release(storage);
     ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &queue, err));
-    ASSERT_OK(host_call(queue, pass_gate, &gate, err));
+    ASSERT_OK(host_call(queue, test_gate_pass, &gate, err));
     ASSERT_OK(ndbuf_copy(&dst, &src, queue, err));
     ndbuf_view_release(&src);
     assert_int_equal(atomic_load(&nreleased), 0);
-    gate_open(&gate);
+    test_gate_open(&gate);
     ASSERT_OK(ndbuf_queue_wait(queue, err));
     assert_int_equal(atomic_load(&nreleased), 1);
     ndbuf_queue_release(queue);
     ndbuf_view_release(&dst);
-    ndbuf__cond_clear(&gate.opened);
+    test_gate_clear(&gate);
 }
 
 static void test_one_queue_waits_for_an_event_of_another(void **state)
 {
     (void)state;
-    test_gate gate = {.mutex = NDBUF__MUTEX_INIT};
-    ndbuf__cond_init(&gate.opened);
+    test_gate gate;
+    test_gate_init(&gate);
     ndbuf_queue *first = NULL;
     ndbuf_queue *second = NULL;
     ndbuf_event *event = NULL;
@@ -134,20 +107,20 @@ static void test_one_queue_waits_for_an_event_of_another(void **state)
     memset(ndbuf_view_host_address(&b), 0, 8);
     ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &first, err));
     ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &second, err));
-    ASSERT_OK(host_call(first, pass_gate, &gate, err));
+    ASSERT_OK(host_call(first, test_gate_pass, &gate, err));
     ASSERT_OK(ndbuf_fill(&a, &one, 1, first, err));
     ASSERT_OK(ndbuf_queue_record(first, &event, err));
     ndbuf_view_set_ready(&a, event);
     ndbuf_event_release(event);
     ASSERT_OK(ndbuf_copy(&b, &a, second, err)); /* its ready event is waited for */
-    gate_open(&gate);
+    test_gate_open(&gate);
     ASSERT_OK(ndbuf_queue_wait(second, err));
     assert_memory_equal(ndbuf_view_host_address(&b), "\1\1\1\1\1\1\1\1", 8);
     ndbuf_view_release(&a);
     ndbuf_view_release(&b);
     ndbuf_queue_release(first);
     ndbuf_queue_release(second);
-    ndbuf__cond_clear(&gate.opened);
+    test_gate_clear(&gate);
 }
 
 static ndbuf_status fail_step(void *context, ndbuf_error *err)
