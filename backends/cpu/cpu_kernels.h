@@ -19,6 +19,9 @@
 #define CPU_SHUFFLE_MAX 4
 #define CPU_VECTOR_MAX 64
 
+/* Transposes take the blocks of lines from this length on along diagonals. */
+#define CPU_DIAGONAL_NBYTES 256
+
 /* One step reads `nin` vectors and writes `nout`; output j is put together from bytes of the inputs:
  * out[j][x] = in[i][index[j][i][x]], where that is not CPU_SHUFFLE_NONE. */
 #define CPU_SHUFFLE_NONE 0x80

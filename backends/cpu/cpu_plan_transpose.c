@@ -252,8 +252,9 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     int64_t strip_nbytes =
         lines_conflict(lines, tuning) ? smaller(tuning->strip_nbytes, CPU_LINE_NBYTES) : tuning->strip_nbytes;
     int64_t nrows = smaller(smaller(strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS);
-    if (lines_share_sets(lines, tuning)) {
-        nrows = plan->column_piece * transpose->rows_per_index;
+    const int64_t tile_rows = plan->column_piece * transpose->rows_per_index;
+    if (lines_share_sets(lines, tuning) && tile_rows * unit >= CPU_DIAGONAL_NBYTES) {
+        nrows = tile_rows;
     }
     transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(nrows, side);
     if (rows->nunits < side) {

@@ -18,9 +18,8 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
 /* A block is a square with sides of a vector of units. R of its lines have R units in each lane, and log2(R) rounds of
  * the same perfect shuffle transpose them there; vectors of LANES such groups then exchange their lanes.
  *
- * The blocks of short lines follow each other; those of lines from DIAGONAL_NBYTES on are taken along diagonals, so
+ * The blocks of short lines follow each other; those of lines from CPU_DIAGONAL_NBYTES on are taken along diagonals, so
  * that where lines, or rows, lie powers of two apart, those of neighbours are in different sets of the first cache. */
-#define DIAGONAL_NBYTES 256
 #define DEFINE_TRANSPOSE(UNIT, R)                                                                                      \
     __attribute__((always_inline)) static inline void turn_in_lanes_##UNIT(lanes x[LANES][R])                          \
     {                                                                                                                  \
@@ -88,7 +87,7 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
     {                                                                                                                  \
         const int64_t side = (int64_t)(R)*LANES;                                                                       \
         const int64_t width =                                                                                          \
-            nrows * (UNIT) < DIAGONAL_NBYTES ? nrows : side; /* of rows in one pass over the lines */                  \
+            nrows * (UNIT) < CPU_DIAGONAL_NBYTES ? nrows : side; /* of rows in one pass over the lines */              \
         for (int64_t first = 0; first < nrows; first += width) {                                                       \
             int64_t b = first;                                                                                         \
             for (int64_t a = 0; a < nlines; a += side) {                                                               \
