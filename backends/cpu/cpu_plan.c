@@ -290,6 +290,17 @@ static int64_t prefetch_distance(const cpu_plan *plan, const cpu_kernels *kernel
     return at_least_1(steps) * stride;
 }
 
+/* Short rows of shuffles go many in one task. */
+static void take_rows(cpu_plan *plan)
+{
+    const int64_t nbytes = plan->row.extent * plan->group_units * plan->unit_nbytes;
+    if ((plan->kind == CPU_PLAN_GATHER || plan->kind == CPU_PLAN_SCATTER) && plan->nloops > 0 &&
+        nbytes <= TASK_NBYTES / 2) {
+        plan->column = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
+        plan->column_piece = TASK_NBYTES / nbytes;
+    }
+}
+
 void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kernels *kernels,
                           const ndbuf_cpu__tuning *tuning)
 {
@@ -319,6 +330,8 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
     plan->streams = plan->streams && (plan->whole_lines || has_streamed_runs(plan));
     if (plan->streams && plan->kind != CPU_PLAN_TRANSPOSE) {
         follow_source(plan);
+    } else if (!plan->streams) {
+        take_rows(plan);
     }
     plan->prefetch_nbytes = prefetch_distance(plan, kernels, tuning);
     if (plan->kind == CPU_PLAN_SCATTER && plan->nbytes >= tuning->stream_nbytes) {

@@ -5,11 +5,24 @@
 
 /* -- the kinds, to a destination that is written as usual -- */
 
+/* What steps leave of a row. */
+static void gather_rest(const cpu_plan *plan, char *dst, const char *src, int64_t count)
+{
+    const int64_t stride = plan->row.src_stride;
+    if (plan->group_units == 1) {
+        plan->row_fn(dst, plan->unit_nbytes, src, stride, count, plan->unit_nbytes);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        plan->row_fn(dst, plan->unit_nbytes, src, plan->group_stride, plan->group_units, plan->unit_nbytes);
+        dst += plan->group_units * plan->unit_nbytes;
+        src += stride;
+    }
+}
+
 void ndbuf_cpu__run_gather(const cpu_run *run, const cpu_piece *piece, int64_t slack)
 {
     const cpu_plan *plan = run->plan;
-    char *dst = piece->dst;
-    const char *src = piece->src;
     const int64_t count = piece->count;
     const cpu_shuffle *shuffle = &plan->shuffle;
     int64_t stride = plan->row.src_stride;
@@ -17,25 +30,23 @@ void ndbuf_cpu__run_gather(const cpu_run *run, const cpu_piece *piece, int64_t s
     int64_t readable = ndbuf__stride_magnitude(stride) * (piece->ahead - 1) +
                        ndbuf__stride_magnitude(plan->group_stride) * (plan->group_units - 1) + plan->unit_nbytes;
     int64_t writable = count * group_nbytes + slack;
-    int64_t done = 0;
+    int64_t nsteps = 0;
     if (readable >= plan->shuffle_reach && writable >= run->kernels->shuffle_nbytes) {
         int64_t by_reads = (readable - plan->shuffle_reach) / ndbuf__stride_magnitude(shuffle->in_step) + 1;
         int64_t by_writes = (writable - run->kernels->shuffle_nbytes) / shuffle->out_step + 1;
-        int64_t nsteps = cpu_smaller(cpu_smaller(by_reads, by_writes),
-                                     (count + shuffle->units_per_step - 1) / shuffle->units_per_step);
-        run->kernels->shuffle(shuffle, dst, src, nsteps, plan->prefetch_nbytes);
-        done = cpu_smaller(nsteps * shuffle->units_per_step, count);
+        nsteps = cpu_smaller(cpu_smaller(by_reads, by_writes),
+                             (count + shuffle->units_per_step - 1) / shuffle->units_per_step);
     }
-    dst += done * group_nbytes;
-    src += done * stride;
-    if (plan->group_units == 1) {
-        plan->row_fn(dst, plan->unit_nbytes, src, stride, count - done, plan->unit_nbytes);
-        return;
-    }
-    for (int64_t i = done; i < count; i++) {
-        plan->row_fn(dst, plan->unit_nbytes, src, plan->group_stride, plan->group_units, plan->unit_nbytes);
-        dst += group_nbytes;
-        src += stride;
+    int64_t done = cpu_smaller(nsteps * shuffle->units_per_step, count);
+    for (int64_t i = 0; i < piece->ncolumns; i++) {
+        char *dst = piece->dst + i * plan->column.dst_stride;
+        const char *src = piece->src + i * plan->column.src_stride;
+        if (nsteps > 0) {
+            run->kernels->shuffle(shuffle, dst, src, nsteps, plan->prefetch_nbytes);
+        }
+        if (done < count) {
+            gather_rest(plan, dst + done * group_nbytes, src + done * stride, count - done);
+        }
     }
 }
 
@@ -47,11 +58,14 @@ static void scatter(const cpu_run *run, const cpu_piece *piece)
     int64_t nsteps = piece->count / shuffle->units_per_step;
     int64_t by_reads = readable < plan->shuffle_reach ? 0 : (readable - plan->shuffle_reach) / shuffle->in_step + 1;
     nsteps = cpu_smaller(nsteps, by_reads);
-    run->kernels->scatter(shuffle, piece->dst, piece->src, nsteps, plan->prefetch_nbytes);
     int64_t done = nsteps * shuffle->units_per_step;
-    plan->row_fn(piece->dst + done * plan->row.dst_stride, plan->row.dst_stride,
-                 piece->src + done * plan->row.src_stride, plan->row.src_stride, piece->count - done,
-                 plan->unit_nbytes);
+    for (int64_t i = 0; i < piece->ncolumns; i++) {
+        char *dst = piece->dst + i * plan->column.dst_stride;
+        const char *src = piece->src + i * plan->column.src_stride;
+        run->kernels->scatter(shuffle, dst, src, nsteps, plan->prefetch_nbytes);
+        plan->row_fn(dst + done * plan->row.dst_stride, plan->row.dst_stride, src + done * plan->row.src_stride,
+                     plan->row.src_stride, piece->count - done, plan->unit_nbytes);
+    }
 }
 
 void ndbuf_cpu__run_weave(const cpu_run *run, const cpu_shuffle *shuffle, const cpu_axis *streams, char *dst,
