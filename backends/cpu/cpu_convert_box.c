@@ -331,6 +331,66 @@ static void convert_at_once(cpu_convert_plan *plan)
     cpu_float_mode_end(mode);
 }
 
+/* -- rows that are repeated: converted once, and repeated by plain copies -- */
+
+static bool is_repeated(const cpu_box *box, int32_t k)
+{
+    return k < box->ndim - 1 && box->src_strides[k] == 0 && box->shape[k] > 1;
+}
+
+/* Whether there are such axes, and all that is not repetition stays in a cache. */
+static bool repeats_rows(const cpu_box *box, int64_t dst_nbytes)
+{
+    int64_t nbytes = dst_nbytes; /* without repetitions */
+    int64_t span = dst_nbytes;   /* of the axes so far, none of which overlaps itself */
+    bool repeats = false;
+    for (int32_t k = box->ndim - 1; k >= 0; k--) {
+        if (box->dst_strides[k] < span) {
+            return false;
+        }
+        span += box->dst_strides[k] * (box->shape[k] - 1);
+        nbytes *= is_repeated(box, k) ? 1 : box->shape[k];
+        repeats = repeats || is_repeated(box, k);
+    }
+    return repeats && nbytes <= CPU_CONVERT_BLOCK_NBYTES;
+}
+
+/* Extents without repetitions. */
+static void shape_once(const cpu_box *box, int64_t *out_shape)
+{
+    for (int32_t k = 0; k < box->ndim; k++) {
+        out_shape[k] = is_repeated(box, k) ? 1 : box->shape[k];
+    }
+}
+
+/* Repeats what was converted once: along the innermost axis first. */
+static void repeat_rows(const cpu_box *box, int64_t dst_nbytes)
+{
+    int64_t shape[NDBUF__MAX_AXES];
+    shape_once(box, shape);
+    for (int32_t k = box->ndim - 1; k >= 0; k--) {
+        if (!is_repeated(box, k)) {
+            continue;
+        }
+        shape[k] = box->shape[k] - 1;
+        ndbuf__copy_axes axes;
+        ndbuf__copy_axes_init(&axes, dst_nbytes, box->ndim, shape, box->dst_strides, box->dst_strides);
+        axes.src_strides[k] = 0;
+        ndbuf__copy_axes_merge(&axes);
+        const cpu_box copy = {.dst = box->dst + box->dst_strides[k],
+                              .src = box->dst,
+                              .ndim = axes.ndim,
+                              .unit_nbytes = axes.unit_nbytes,
+                              .shape = axes.shape,
+                              .dst_strides = axes.dst_strides,
+                              .src_strides = axes.src_strides};
+        ndbuf_cpu__copy_box(&copy);
+        shape[k] = box->shape[k];
+    }
+}
+
+/* ---- boxes of numbers ---- */
+
 void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
 {
     if (keeps_bits(convert)) {
@@ -354,6 +414,13 @@ void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
     }
     if (is_one) {
         fill_converted(convert, &plan.converter);
+    } else if (repeats_rows(box, plan.converter.dst_nbytes)) {
+        cpu_convert_box once = *convert;
+        int64_t shape[NDBUF__MAX_AXES];
+        shape_once(box, shape);
+        once.box.shape = shape;
+        ndbuf_cpu__convert_box(&once);
+        repeat_rows(box, plan.converter.dst_nbytes);
     } else if (is_small(nbytes) && ndbuf_cpu__has_direct_rows(&plan)) {
         convert_at_once(&plan);
     } else {
@@ -386,6 +453,13 @@ ndbuf_status ndbuf__host_records_convert(const ndbuf__copy_axes *axes, const ndb
         if (!ndbuf_cpu__record_init(&record, conversion, first, &axes->convert, plan.kernels)) {
             return ndbuf_fail(err, NDBUF_ERR_INVALID, "parts %d and following of a record: no such conversion",
                               (int)first);
+        }
+        if (record.fills && repeats_rows(&convert.box, record.dst_nbytes)) {
+            ndbuf__copy_axes once = *axes;
+            shape_once(&convert.box, once.shape);
+            const ndbuf_status status = ndbuf__host_records_convert(&once, conversion, dst, src, err);
+            repeat_rows(&convert.box, record.dst_nbytes);
+            return status;
         }
         ndbuf_cpu__record_place(&record, axes, ndbuf_cpu__packs_records(&convert.box) ? NULL : src,
                                 nbytes / 2 >= NDBUF_CPU__TUNING_PEEK(stream_nbytes));
