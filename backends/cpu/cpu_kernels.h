@@ -18,6 +18,7 @@
 #define CPU_LINE_NBYTES 64
 #define CPU_SHUFFLE_MAX 4
 #define CPU_VECTOR_MAX 64
+#define CPU_LANE_NBYTES 16
 
 /* Transposes take the blocks of lines from this length on along diagonals. */
 #define CPU_DIAGONAL_NBYTES 256
@@ -165,7 +166,8 @@ struct cpu_kernels {
      * counts from `stage`. What is left moves to the row's front; lines and places follow. */
     void (*stream_staged)(char *stage, int64_t pitch, int64_t *places, char **lines, int64_t first, int64_t count,
                           int64_t staged);
-    /* A transpose to aligned lines of dst, of whole ones and whole blocks of rows. NULL: there is none. */
+    /* A transpose to aligned lines of dst, of whole ones; rows are taken CPU_LANE_NBYTES of a line at a time, or more.
+     * NULL: there is none. */
     cpu_transpose_fn stream_transpose[CPU_TRANSPOSE_SIZES];
     cpu_paced_fn paced_transpose[CPU_TRANSPOSE_SIZES]; /* NULL: there is none */
     const struct cpu_conversions *conversions;         /* NULL: there are none, but perhaps narrower ones */

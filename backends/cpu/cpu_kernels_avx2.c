@@ -47,6 +47,11 @@ static void stream_fence(void)
 {
     _mm_sfence();
 }
+static inline lanes lanes_join(const char *src, const int64_t *offsets, const int step)
+{
+    __m256i v = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(src + offsets[0])));
+    return _mm256_inserti128_si256(v, _mm_loadu_si128((const __m128i *)(src + offsets[step])), 1);
+}
 static inline void lanes_exchange(lanes *v)
 {
     __m256i lo = _mm256_permute2x128_si256(v[0], v[1], 0x20);

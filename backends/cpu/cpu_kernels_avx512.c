@@ -56,6 +56,14 @@ static void stream_fence(void)
 {
     _mm_sfence();
 }
+static inline lanes lanes_join(const char *src, const int64_t *offsets, const int step)
+{
+    __m256i lo = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(src + offsets[0])));
+    __m256i hi = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(src + offsets[2 * step])));
+    lo = _mm256_inserti128_si256(lo, _mm_loadu_si128((const __m128i *)(src + offsets[step])), 1);
+    hi = _mm256_inserti128_si256(hi, _mm_loadu_si128((const __m128i *)(src + offsets[3 * step])), 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(lo), hi, 1);
+}
 static inline void lanes_exchange(lanes *v)
 {
     __m512i a = _mm512_shuffle_i32x4(v[0], v[1], 0x44); /* lanes 0, 1 of both */

@@ -181,8 +181,7 @@ static bool suits_direct(const cpu_plan *plan, int32_t column, const cpu_kernels
     const int size = cpu_size_index(unit);
     const int32_t last = plan->nloops - 1;
     if (size < 0 || kernels->stream_transpose[size] == NULL || plan->loops[column].src_stride != unit ||
-        plan->loops[column].extent < kernels->block_side[size] ||
-        plan->loops[last].extent * unit < sent_nbytes(tuning)) {
+        plan->loops[column].extent < CPU_LANE_NBYTES / unit || plan->loops[last].extent * unit < sent_nbytes(tuning)) {
         return false;
     }
     int64_t bits = plan->transpose.dst_alignment + plan->dst_offset;
@@ -202,10 +201,10 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
     if (size < 0 || kernels->stream_transpose[size] == NULL || !rows_are_aligned(plan, rows)) {
         return false;
     }
-    const int64_t side = kernels->block_side[size];
-    if (rows->nunits < side || transpose->packs_lines) {
+    if (rows->nunits < CPU_LANE_NBYTES / unit || transpose->packs_lines) {
         return false;
     }
+    const int64_t side = kernels->block_side[size];
     plan->row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, 0);
     if (plan->row_piece * transpose->lines_per_index * unit % CPU_LINE_NBYTES != 0 &&
         plan->row_piece < plan->row.extent) {

@@ -320,13 +320,22 @@ static void run_streamed(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile
     }
 }
 
+/* How many of a tile's last rows to turn so that `left` of them are: some once more, rather than too few for vectors. */
+static int64_t last_rows(const cpu_tile *tile, int64_t nrows, int64_t left)
+{
+    const cpu_kernels *narrowest = narrowest_kernels(tile);
+    const int64_t side = narrowest != NULL ? narrowest->block_side[tile->size] : 1;
+    return left > 0 && left < side ? cpu_smaller(side, nrows) : left;
+}
+
 /* Rows that begin with a line get whole ones right from the kernel; what is left over at the edges goes as usual. */
 static void run_direct(cpu_tile *tile, const cpu_tile_run *tiles, int64_t nrows)
 {
     const cpu_plan *plan = tile->plan;
     const cpu_transpose *transpose = &plan->transpose;
     const cpu_transpose_fn stream = tile->kernels->stream_transpose[tile->size];
-    int64_t whole_rows = nrows - nrows % tile->block_side;
+    const int64_t whole_rows = nrows - nrows % (CPU_LANE_NBYTES / tile->unit);
+    const int64_t left = last_rows(tile, nrows, nrows - whole_rows);
     for (int64_t at = 0; at < tiles->nrow; at += plan->row_piece) {
         int64_t nrow = cpu_smaller(plan->row_piece, tiles->nrow - at);
         int64_t nlines = nrow * transpose->lines_per_index;
@@ -342,9 +351,9 @@ static void run_direct(cpu_tile *tile, const cpu_tile_run *tiles, int64_t nrows)
             tile_turn(tile, dst + whole_lines * tile->unit, transpose->dst_offsets, src,
                       transpose->src_offsets + whole_lines, nlines - whole_lines, nrows, 0);
         }
-        if (whole_rows < nrows) {
-            tile_turn(tile, dst, transpose->dst_offsets + whole_rows, src + whole_rows * tile->unit,
-                      transpose->src_offsets, whole_lines, nrows - whole_rows, 0);
+        if (left > 0) {
+            tile_turn(tile, dst, transpose->dst_offsets + nrows - left, src + (nrows - left) * tile->unit,
+                      transpose->src_offsets, whole_lines, left, 0);
         }
     }
 }
@@ -357,7 +366,8 @@ static void run_paced(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_ru
     const cpu_transpose *transpose = &plan->transpose;
     const cpu_paced_fn turn = tile->kernels->paced_transpose[tile->size];
     const int64_t pitch = transpose->stage_pitch;
-    int64_t whole_rows = nrows - nrows % tile->block_side;
+    const int64_t whole_rows = nrows - nrows % (CPU_LANE_NBYTES / tile->unit);
+    const int64_t left = last_rows(tile, nrows, nrows - whole_rows);
     for (int64_t r = 0; r < whole_rows; r++) {
         memory->places[r] = r * pitch;
     }
@@ -385,9 +395,9 @@ static void run_paced(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_ru
             tile_turn(tile, dst + whole_lines * tile->unit, transpose->dst_offsets, src,
                       transpose->src_offsets + whole_lines, nlines - whole_lines, nrows, 0);
         }
-        if (whole_rows < nrows) {
-            tile_turn(tile, dst, transpose->dst_offsets + whole_rows, src + whole_rows * tile->unit,
-                      transpose->src_offsets, whole_lines, nrows - whole_rows, 0);
+        if (left > 0) {
+            tile_turn(tile, dst, transpose->dst_offsets + nrows - left, src + (nrows - left) * tile->unit,
+                      transpose->src_offsets, whole_lines, left, 0);
         }
     }
 }

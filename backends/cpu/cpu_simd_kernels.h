@@ -8,6 +8,7 @@
  *   lanes                 the type of such a vector
  *   lanes_unpack_lo/hi(unit_nbytes, a, b)   in each lane, units of both in turn: of the low, of the high halves
  *   lanes_exchange(v)     lane k of v[l] and lane l of v[k], of LANES vectors, change places
+ *   lanes_join(src, offsets, step)   lane k: 16 bytes from offsets[k * step] on; where there are several lanes
  *   lanes_repeat(p)       16 bytes in each lane; lanes_pick(v, i): those bytes of each lane of v, in that order
  *   wide_load(src), wide_store(dst, v)   LANES * 16 bytes; of `lanes` again
  *   wide_stream(dst, v)   a macro, where there are stores past the caches; line_stream(dst, src), which moves a line
@@ -19,8 +20,11 @@
  *   bytes_or(a, b)
  *   SCATTER, COLLECT, ARRANGE, TRANSPOSE_ODD   functions for the table's slots, or NULL */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+
+#include "core/compiler.h"
 
 #include "backends/cpu/cpu_strided.h"
 

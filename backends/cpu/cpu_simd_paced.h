@@ -3,8 +3,6 @@
 /* Transposes that go in step with what leaves and what is fetched. A part of cpu_simd_kernels.h, which includes it once
  * and has the blocks. */
 
-#include <stdbool.h>
-
 #if defined(HAS_STREAM) && LANES > 1
 /* Where a cpu_pace stands. */
 typedef struct pace_place {
@@ -74,11 +72,16 @@ static inline bool pace_send(const cpu_pace *pace, pace_place *place)
                                        const int64_t *src_offsets, int64_t nlines, int64_t nrows,                      \
                                        const cpu_pace *pace, int32_t swap_nbytes)                                      \
     {                                                                                                                  \
+        const int64_t whole = nrows - nrows % (LANES * 16 / (UNIT));                                                   \
+        if (whole < nrows) {                                                                                           \
+            few_rows_##UNIT(stage, stage_offsets + whole, src + whole * (UNIT), src_offsets, nlines, nrows - whole, 0, \
+                            swap_nbytes, false);                                                                       \
+        }                                                                                                              \
         if ((UNIT) > 1 && swap_nbytes != 0) {                                                                          \
-            paced_turn_##UNIT(stage, stage_offsets, src, src_offsets, nlines, nrows, pace, swap_order(swap_nbytes),    \
+            paced_turn_##UNIT(stage, stage_offsets, src, src_offsets, nlines, whole, pace, swap_order(swap_nbytes),    \
                               1);                                                                                      \
         } else {                                                                                                       \
-            paced_turn_##UNIT(stage, stage_offsets, src, src_offsets, nlines, nrows, pace, swap_order(0), 0);          \
+            paced_turn_##UNIT(stage, stage_offsets, src, src_offsets, nlines, whole, pace, swap_order(0), 0);          \
         }                                                                                                              \
     }
 

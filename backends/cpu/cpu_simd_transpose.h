@@ -21,23 +21,27 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
  * The blocks of short lines follow each other; those of lines from CPU_DIAGONAL_NBYTES on are taken along diagonals, so
  * that where lines, or rows, lie powers of two apart, those of neighbours are in different sets of the first cache. */
 #define DEFINE_TRANSPOSE(UNIT, R)                                                                                      \
+    __attribute__((always_inline)) static inline void turn_group_##UNIT(lanes x[R])                                    \
+    {                                                                                                                  \
+        lanes y[R];                                                                                                    \
+        UNROLL for (int round = 1; round < (R); round *= 2)                                                            \
+        {                                                                                                              \
+            UNROLL for (int i = 0; i < (R) / 2; i++)                                                                   \
+            {                                                                                                          \
+                y[2 * i] = lanes_unpack_lo(UNIT, x[i], x[i + (R) / 2]);                                                \
+                y[2 * i + 1] = lanes_unpack_hi(UNIT, x[i], x[i + (R) / 2]);                                            \
+            }                                                                                                          \
+            UNROLL for (int i = 0; i < (R); i++)                                                                       \
+            {                                                                                                          \
+                x[i] = y[i];                                                                                           \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
     __attribute__((always_inline)) static inline void turn_in_lanes_##UNIT(lanes x[LANES][R])                          \
     {                                                                                                                  \
         UNROLL for (int g = 0; g < LANES; g++)                                                                         \
         {                                                                                                              \
-            lanes y[R];                                                                                                \
-            UNROLL for (int round = 1; round < (R); round *= 2)                                                        \
-            {                                                                                                          \
-                UNROLL for (int i = 0; i < (R) / 2; i++)                                                               \
-                {                                                                                                      \
-                    y[2 * i] = lanes_unpack_lo(UNIT, x[g][i], x[g][i + (R) / 2]);                                      \
-                    y[2 * i + 1] = lanes_unpack_hi(UNIT, x[g][i], x[g][i + (R) / 2]);                                  \
-                }                                                                                                      \
-                UNROLL for (int i = 0; i < (R); i++)                                                                   \
-                {                                                                                                      \
-                    x[g][i] = y[i];                                                                                    \
-                }                                                                                                      \
-            }                                                                                                          \
+            turn_group_##UNIT(x[g]);                                                                                   \
         }                                                                                                              \
     }                                                                                                                  \
     __attribute__((always_inline)) static inline void turned_rows_##UNIT(lanes x[LANES][R], const int i,               \
@@ -122,13 +126,46 @@ DEFINE_TRANSPOSE(8, 2)
 DEFINE_TRANSPOSE(16, 1)
 
 #if LANES > 1
-/* Neighbouring lines of a row leave one after the other. */
-#define DEFINE_STREAM_TRANSPOSE(UNIT)                                                                                  \
+/* Neighbouring lines of a row leave one after the other. Rows that are less than a block are taken R at a time: 16
+ * bytes of each line are loaded into the lanes where they belong. */
+#define DEFINE_STREAM_TRANSPOSE(UNIT, R)                                                                               \
+    static NDBUF__NOINLINE void few_rows_##UNIT(char *dst, const int64_t *dst_offsets, const char *src,                \
+                                                const int64_t *src_offsets, int64_t nlines, int64_t nrows,             \
+                                                int64_t prefetch_nbytes, int32_t swap_nbytes, bool streams)            \
+    {                                                                                                                  \
+        const bool swaps = (UNIT) > 1 && swap_nbytes != 0;                                                             \
+        const lanes order = swap_order(swap_nbytes);                                                                   \
+        const int64_t side = LANES * (R);                                                                              \
+        for (int64_t b = 0; b < nrows; b += (R)) {                                                                     \
+            for (int64_t a = 0; a < nlines; a += side) {                                                               \
+                const int64_t *offsets = src_offsets + a;                                                              \
+                lanes x[R];                                                                                            \
+                for (int64_t i = 0; prefetch_nbytes != 0 && i < side; i++) {                                           \
+                    __builtin_prefetch(src + b * (UNIT) + offsets[i] + prefetch_nbytes, 0, 3);                         \
+                }                                                                                                      \
+                UNROLL for (int i = 0; i < (R); i++)                                                                   \
+                {                                                                                                      \
+                    x[i] = lanes_join(src + b * (UNIT), offsets + i, R);                                               \
+                    x[i] = swaps ? lanes_pick(x[i], order) : x[i];                                                     \
+                }                                                                                                      \
+                turn_group_##UNIT(x);                                                                                  \
+                UNROLL for (int i = 0; i < (R); i++)                                                                   \
+                {                                                                                                      \
+                    char *to = dst + dst_offsets[b + i] + a * (UNIT);                                                  \
+                    if (streams) {                                                                                     \
+                        wide_stream(to, x[i]);                                                                         \
+                    } else {                                                                                           \
+                        wide_store(to, x[i]);                                                                          \
+                    }                                                                                                  \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
     __attribute__((always_inline)) static inline void stream_turn_##UNIT(                                              \
         char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, int64_t nlines,            \
         int64_t nrows, int64_t prefetch_nbytes, lanes order, const int swaps)                                          \
     {                                                                                                                  \
-        const int64_t side = LANES * 16 / (UNIT);                                                                      \
+        const int64_t side = LANES * (R);                                                                              \
         for (int64_t b = 0; b < nrows; b += side) {                                                                    \
             const char *column = src + b * (UNIT);                                                                     \
             for (int64_t a = 0; a < nlines; a += side) {                                                               \
@@ -143,19 +180,25 @@ DEFINE_TRANSPOSE(16, 1)
                                         const int64_t *src_offsets, int64_t nlines, int64_t nrows,                     \
                                         int64_t prefetch_nbytes, int32_t swap_nbytes)                                  \
     {                                                                                                                  \
-        if ((UNIT) > 1 && swap_nbytes != 0) {                                                                          \
-            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes,                     \
+        const int64_t whole = nrows - nrows % (LANES * (R));                                                           \
+        const bool swaps = (UNIT) > 1 && swap_nbytes != 0;                                                             \
+        if (swaps) {                                                                                                   \
+            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, whole, prefetch_nbytes,                     \
                                swap_order(swap_nbytes), 1);                                                            \
         } else {                                                                                                       \
-            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, swap_order(0), 0);  \
+            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, whole, prefetch_nbytes, swap_order(0), 0);  \
+        }                                                                                                              \
+        if (whole < nrows) {                                                                                           \
+            few_rows_##UNIT(dst, dst_offsets + whole, src + whole * (UNIT), src_offsets, nlines, nrows - whole,        \
+                            prefetch_nbytes, swap_nbytes, true);                                                       \
         }                                                                                                              \
     }
 
-DEFINE_STREAM_TRANSPOSE(1)
-DEFINE_STREAM_TRANSPOSE(2)
-DEFINE_STREAM_TRANSPOSE(4)
-DEFINE_STREAM_TRANSPOSE(8)
-DEFINE_STREAM_TRANSPOSE(16)
+DEFINE_STREAM_TRANSPOSE(1, 16)
+DEFINE_STREAM_TRANSPOSE(2, 8)
+DEFINE_STREAM_TRANSPOSE(4, 4)
+DEFINE_STREAM_TRANSPOSE(8, 2)
+DEFINE_STREAM_TRANSPOSE(16, 1)
 
 #define STREAM_TRANSPOSE                                                                                               \
     .stream_transpose = {stream_transpose_1, stream_transpose_2, stream_transpose_4, stream_transpose_8,               \
