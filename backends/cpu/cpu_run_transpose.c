@@ -320,7 +320,7 @@ static void run_streamed(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile
     }
 }
 
-/* How many of a tile's last rows to turn so that `left` of them are: some once more, rather than too few for vectors. */
+/* How many of a tile's last rows to turn so that `left` of them are: some again, rather than too few for vectors. */
 static int64_t last_rows(const cpu_tile *tile, int64_t nrows, int64_t left)
 {
     const cpu_kernels *narrowest = narrowest_kernels(tile);
