@@ -155,7 +155,9 @@ struct cpu_kernels {
      * prefetched; 0: not. */
     void (*rows)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
                  int64_t prefetch_nbytes, int32_t swap_nbytes);
-    /* The same past the caches: rows of whole aligned lines of dst. NULL: there is none, nor are the next ones. */
+    /* `count` items that are all `item`, one behind the other. */
+    void (*repeat)(char *dst, const char *item, int64_t item_nbytes, int64_t count);
+    /* As `rows`, past the caches: rows of whole aligned lines of dst. NULL: there is none, nor are the next ones. */
     void (*stream)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
                    int64_t prefetch_nbytes, cpu_twin twin, int32_t swap_nbytes);
     /* A shuffle past the caches: each output goes to whole aligned lines of dst. With a twin it has one output. */

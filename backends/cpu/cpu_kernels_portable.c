@@ -33,4 +33,5 @@ const cpu_kernels ndbuf_cpu__kernels_portable = {
     .block_side = {1, 1, 1, 1, 1},
     .transpose = {transpose_1, transpose_2, transpose_4, transpose_8, transpose_16},
     .rows = rows_any,
+    .repeat = ndbuf_cpu__repeat,
 };

@@ -139,8 +139,8 @@ static void run_cached(const cpu_run *run, const cpu_piece *piece)
         ndbuf_cpu__run_weave(run, &plan->shuffle, &plan->column, piece->dst, piece->src, piece->count);
         break;
     case CPU_PLAN_REPEAT:
-        ndbuf_cpu__repeat(piece->dst, ndbuf_cpu__repeated_item(plan, piece->src, item), plan->unit_nbytes,
-                          piece->count);
+        run->kernels->repeat(piece->dst, ndbuf_cpu__repeated_item(plan, piece->src, item), plan->unit_nbytes,
+                             piece->count);
         break;
     default:
         strided(run, piece->dst, piece->src, piece->count, piece->ncolumns);

@@ -136,13 +136,13 @@ static void stream_repeat(const cpu_run *run, char *dst, const char *src, int64_
     char pattern[PATTERN_NBYTES + 2 * CPU_LINE_NBYTES];
     int64_t head = cpu_line_rest(dst);
     if (left < (int64_t)sizeof(pattern)) {
-        ndbuf_cpu__repeat(dst, item, unit, count);
+        run->kernels->repeat(dst, item, unit, count);
         return;
     }
     /* Whole lines and whole units, and a unit more for the phase. */
     bool is_in_line = CPU_LINE_NBYTES % unit == 0;
     int64_t period = is_in_line ? CPU_LINE_NBYTES : PATTERN_NBYTES / (CPU_LINE_NBYTES * unit) * CPU_LINE_NBYTES * unit;
-    ndbuf_cpu__repeat(pattern, item, unit, (period + CPU_LINE_NBYTES) / unit);
+    run->kernels->repeat(pattern, item, unit, (period + CPU_LINE_NBYTES) / unit);
     memcpy(dst, pattern, (size_t)head);
     dst += head;
     left -= head;

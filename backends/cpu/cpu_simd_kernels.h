@@ -309,6 +309,50 @@ static ndbuf_status move_any(const ndbuf__host_steps *steps, char *dst, const ch
 
 /* -- past the caches -- */
 
+/* -- repeats -- */
+
+/* 16 bytes of items one behind the other, and as many more, so that they can be taken at any phase. */
+static inline void fill_lane(uint8_t lane[32], const char *item, int64_t item_nbytes)
+{
+#define FILL_LANE(nbytes)                                                                                              \
+    case nbytes:                                                                                                       \
+        UNROLL for (int at = 0; at < 32; at += (nbytes))                                                               \
+        {                                                                                                              \
+            memcpy(lane + at, item, nbytes);                                                                           \
+        }                                                                                                              \
+        break;
+    switch (item_nbytes) {
+        FILL_LANE(1)
+        FILL_LANE(2)
+        FILL_LANE(4)
+        FILL_LANE(8)
+    default:
+        memcpy(lane, item, 16);
+        memcpy(lane + 16, item, 16);
+        break;
+    }
+#undef FILL_LANE
+}
+
+static void repeat_any(char *dst, const char *item, int64_t item_nbytes, int64_t count)
+{
+    const int64_t nbytes = item_nbytes * count;
+    if (cpu_size_index(item_nbytes) < 0 || nbytes < 2 * WIDE_NBYTES) {
+        ndbuf_cpu__repeat(dst, item, item_nbytes, count);
+        return;
+    }
+    uint8_t lane[32];
+    fill_lane(lane, item, item_nbytes);
+    const int64_t head = (int64_t)(-(uintptr_t)dst % WIDE_NBYTES);
+    const lanes first = lanes_repeat(lane);
+    const lanes v = lanes_repeat(lane + head % item_nbytes);
+    wide_store(dst, first);
+    for (int64_t at = head; at <= nbytes - WIDE_NBYTES; at += WIDE_NBYTES) {
+        wide_store(dst + at, v);
+    }
+    wide_store(dst + nbytes - WIDE_NBYTES, first); /* whole items before it, so of the same phase */
+}
+
 #if defined(HAS_STREAM)
 /* For constant numbers of ways and constant `swaps` only. */
 __attribute__((always_inline)) static inline void stream_lines(char *dst, const char *src, int64_t nbytes,
@@ -444,5 +488,6 @@ const cpu_kernels KERNELS = {.name = KERNELS_NAME,
                              .arrange = ARRANGE,
                              .transpose_odd = TRANSPOSE_ODD,
                              .rows = rows_any,
+                             .repeat = repeat_any,
                              .conversions = KERNELS_CONVERSIONS,
                              STREAM_KERNELS};

@@ -70,6 +70,24 @@ static void plane_swapped(const cpu_plane *plane, const void *context, char *dst
     }
 }
 
+/* Rows that are one unit again and again, and long enough for vectors. */
+#define REPEATED_NBYTES 128
+
+static inline bool is_repeated(int64_t unit, int32_t swap, int64_t dst_stride, int64_t src_stride, int64_t count)
+{
+    return src_stride == 0 && dst_stride == unit && swap == 0 && count * unit >= REPEATED_NBYTES;
+}
+
+static void plane_repeat(const cpu_plane *plane, const void *context, char *dst, const char *src)
+{
+    (void)context;
+    for (int64_t i = 0; i < plane->nrows; i++) {
+        plane->kernels->repeat(dst, src, plane->unit, plane->ncolumns);
+        dst += plane->row_dst;
+        src += plane->row_src;
+    }
+}
+
 /* What kernels that turn a plane are told. */
 typedef struct cpu_turn {
     cpu_transpose_fn fn;
@@ -177,6 +195,10 @@ static NDBUF__NOINLINE void copy_planes(const cpu_box *box, const cpu_kernels *k
         turn_planes(box, &plane, turn);
         return;
     }
+    if (is_repeated(plane.unit, plane.swap, plane.column_dst, plane.column_src, plane.ncolumns)) {
+        walk(box, &plane, plane_repeat, NULL);
+        return;
+    }
     cpu_plane_fn copy = NULL;
     switch (box->swap_nbytes == 0 ? box->unit_nbytes : 0) {
     case 1:
@@ -202,6 +224,9 @@ void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels)
 {
     if (box->ndim > 1) {
         copy_planes(box, kernels);
+    } else if (is_repeated(box->unit_nbytes, box->swap_nbytes, box->dst_strides[0], box->src_strides[0],
+                           box->shape[0])) {
+        kernels->repeat(box->dst, box->src, box->unit_nbytes, box->shape[0]);
     } else if (box->unit_nbytes > 8) {
         kernels->rows(box->dst, box->dst_strides[0], box->src, box->src_strides[0], box->shape[0], box->unit_nbytes, 0,
                       box->swap_nbytes);
