@@ -14,7 +14,8 @@
 
 #define NDBUF__HOST_STEPS_MAX 128
 #define NDBUF__ARRANGED_VECTORS 4
-#define NDBUF__ARRANGED_NBYTES 64 /* of a vector */
+#define NDBUF__ARRANGED_NBYTES 64                                                              /* of a vector */
+#define NDBUF__ARRANGED_MAX_NBYTES ((int64_t)NDBUF__ARRANGED_VECTORS * NDBUF__ARRANGED_NBYTES) /* of a range */
 
 /* A copy between ranges that few vectors hold: byte x of output j is byte `index[j][x]` of all inputs, one behind the
  * other. */

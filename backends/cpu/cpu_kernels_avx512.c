@@ -16,6 +16,7 @@
 #define SCATTER scatter_masked
 #define COLLECT collect_masked
 #define ARRANGE arrange_masked
+#define ARRANGE_BLOCKS arrange_blocks
 #define TRANSPOSE_ODD transpose_odd
 
 #define LANES 4
@@ -162,6 +163,9 @@ static void collect_masked(const cpu_collect *collect, char *const *streams, int
                            int64_t prefetch_nbytes);
 
 static ndbuf_status arrange_masked(const ndbuf__host_steps *steps, char *dst, const char *src);
+
+static void arrange_blocks(const ndbuf__arrangement *how, char *dst, int64_t dst_step, const char *src,
+                           int64_t src_step, int64_t count);
 
 #include "backends/cpu/cpu_simd_kernels.h"
 
@@ -339,4 +343,70 @@ static ndbuf_status arrange_masked(const ndbuf__host_steps *steps, char *dst, co
         arrange_from(how, dst, src, 4);
     }
     return NDBUF_OK;
+}
+
+/* For constant numbers of inputs and outputs only. */
+__attribute__((always_inline)) static inline void arrange_many(const ndbuf__arrangement *how, char *dst,
+                                                               int64_t dst_step, const char *src, int64_t src_step,
+                                                               int64_t count, const int nin, const int nout)
+{
+    bytes at[NDBUF__ARRANGED_VECTORS];
+    __mmask64 writes[NDBUF__ARRANGED_VECTORS];
+    __mmask64 reads[NDBUF__ARRANGED_VECTORS];
+    UNROLL for (int j = 0; j < nout; j++)
+    {
+        at[j] = bytes_load((const char *)how->index[j]);
+        writes[j] = how->writes[j];
+    }
+    UNROLL for (int i = 0; i < nin; i++)
+    {
+        reads[i] = how->reads[i];
+    }
+    for (int64_t block = 0; block < count; block++) {
+        bytes in[NDBUF__ARRANGED_VECTORS];
+        UNROLL for (int i = 0; i < nin; i++)
+        {
+            in[i] = _mm512_maskz_loadu_epi8(reads[i], src + (ptrdiff_t)i * BYTES_NBYTES);
+        }
+        UNROLL for (int j = 0; j < nout; j++)
+        {
+            bytes v = nin == 1 ? _mm512_permutexvar_epi8(at[j], in[0]) : _mm512_permutex2var_epi8(in[0], at[j], in[1]);
+            if (nin > 2) {
+                v = _mm512_mask_mov_epi8(v, _mm512_movepi8_mask(at[j]), _mm512_permutex2var_epi8(in[2], at[j], in[3]));
+            }
+            _mm512_mask_storeu_epi8(dst + (ptrdiff_t)j * BYTES_NBYTES, writes[j], v);
+        }
+        dst += dst_step;
+        src += src_step;
+    }
+}
+
+#define ARRANGE_MANY(nin)                                                                                              \
+    switch (how->nout) {                                                                                               \
+    case 1:                                                                                                            \
+        arrange_many(how, dst, dst_step, src, src_step, count, nin, 1);                                                \
+        break;                                                                                                         \
+    case 2:                                                                                                            \
+        arrange_many(how, dst, dst_step, src, src_step, count, nin, 2);                                                \
+        break;                                                                                                         \
+    case 3:                                                                                                            \
+        arrange_many(how, dst, dst_step, src, src_step, count, nin, 3);                                                \
+        break;                                                                                                         \
+    default:                                                                                                           \
+        arrange_many(how, dst, dst_step, src, src_step, count, nin, 4);                                                \
+        break;                                                                                                         \
+    }
+
+static void arrange_blocks(const ndbuf__arrangement *how, char *dst, int64_t dst_step, const char *src,
+                           int64_t src_step, int64_t count)
+{
+    dst += how->dst_offset;
+    src += how->src_offset;
+    if (how->nin == 1) {
+        ARRANGE_MANY(1)
+    } else if (how->nin == 2) {
+        ARRANGE_MANY(2)
+    } else {
+        ARRANGE_MANY(4)
+    }
 }

@@ -13,6 +13,7 @@
 #define SCATTER NULL
 #define COLLECT NULL
 #define ARRANGE NULL
+#define ARRANGE_BLOCKS NULL
 #define TRANSPOSE_ODD NULL
 
 #define LANES 1

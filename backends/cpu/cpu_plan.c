@@ -9,8 +9,6 @@
 #define TRANSPOSED_UNIT_MAX 63
 /* From here on a unit is a row by itself, and the bytes of one may be divided between tasks. */
 #define BYTES_UNIT_MIN ((int64_t)64 << 10)
-/* Bytes of the destination in one task: small enough to be divided between threads. */
-#define TASK_NBYTES ((int64_t)64 << 10)
 /* Runs of the destination that are worth writing past the caches. */
 #define STREAMED_RUN_MIN 256
 /* Processors fetch a sequence of rows by themselves where the gaps between them are no longer than this, unless the
@@ -57,7 +55,7 @@ static int32_t fastest_src_axis(const cpu_plan *plan)
 
 static int64_t units_of_task(const cpu_plan *plan)
 {
-    return at_least_1(TASK_NBYTES / plan->unit_nbytes);
+    return at_least_1(CPU_PLAN_TASK_NBYTES / plan->unit_nbytes);
 }
 
 /* -- the kinds: each takes its row axis out of the loops -- */
@@ -66,7 +64,7 @@ static void plan_bytes(cpu_plan *plan)
 {
     plan->kind = CPU_PLAN_BYTES;
     plan->row = (cpu_axis){.extent = plan->unit_nbytes, .dst_stride = 1, .src_stride = 1};
-    plan->row_piece = TASK_NBYTES;
+    plan->row_piece = CPU_PLAN_TASK_NBYTES;
     plan->unit_nbytes = 1;
 }
 
@@ -221,12 +219,12 @@ static bool has_streamed_runs(const cpu_plan *plan)
         return false;
     }
     /* A woven destination of several streams has one of each of them. */
-    int64_t run = plan->unit_nbytes * plan->group_units;
+    int64_t run = cpu_plan_index_nbytes(plan);
     if (plan->kind == CPU_PLAN_WEAVE && plan->column.dst_stride == run) {
         run *= plan->column.extent;
     }
     if (plan->row.dst_stride == run) {
-        run *= plan->row.extent;
+        run = run * plan->row.extent - (plan->kind == CPU_PLAN_BLOCKS ? plan->missing_nbytes : 0);
         for (int32_t k = plan->nloops - 1; k >= 0 && plan->loops[k].dst_stride == run; k--) {
             run *= plan->loops[k].extent;
         }
@@ -293,11 +291,11 @@ static int64_t prefetch_distance(const cpu_plan *plan, const cpu_kernels *kernel
 /* Short rows of shuffles go many in one task. */
 static void take_rows(cpu_plan *plan)
 {
-    const int64_t nbytes = plan->row.extent * plan->group_units * plan->unit_nbytes;
-    if ((plan->kind == CPU_PLAN_GATHER || plan->kind == CPU_PLAN_SCATTER) && plan->nloops > 0 &&
-        nbytes <= TASK_NBYTES / 2) {
+    const int64_t nbytes = plan->row.extent * cpu_plan_index_nbytes(plan);
+    if ((plan->kind == CPU_PLAN_BLOCKS || plan->kind == CPU_PLAN_GATHER || plan->kind == CPU_PLAN_SCATTER) &&
+        plan->nloops > 0 && nbytes <= CPU_PLAN_TASK_NBYTES / 2) {
         plan->column = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
-        plan->column_piece = TASK_NBYTES / nbytes;
+        plan->column_piece = CPU_PLAN_TASK_NBYTES / nbytes;
     }
 }
 
@@ -325,6 +323,7 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
         plan_bytes(plan);
     } else {
         plan_choose(plan, kernels, tuning);
+        ndbuf_cpu__plan_arrange(plan, box, kernels);
     }
     plan->whole_lines = has_whole_lines(plan);
     plan->streams = plan->streams && (plan->whole_lines || has_streamed_runs(plan));

@@ -25,6 +25,7 @@ typedef enum cpu_plan_kind {
     CPU_PLAN_REPEAT = 6,    /* one unit to a dense destination */
     CPU_PLAN_STRIDED = 7,   /* scalar; with a second axis along which the source is faster, in square tiles */
     CPU_PLAN_TRANSPOSE = 8, /* both sides dense, each along axes of its own */
+    CPU_PLAN_BLOCKS = 9,    /* the inner axes of both sides are held by few vectors: the row axis counts such blocks */
 } cpu_plan_kind;
 
 typedef struct cpu_axis {
@@ -32,6 +33,9 @@ typedef struct cpu_axis {
     int64_t dst_stride;
     int64_t src_stride;
 } cpu_axis;
+
+/* Bytes of the destination in one task: small enough to be divided between threads. */
+#define CPU_PLAN_TASK_NBYTES ((int64_t)64 << 10)
 
 /* Of the offsets of a transpose's tile, in each direction. */
 #define CPU_PLAN_MAX_LINES 1152
@@ -77,14 +81,24 @@ typedef struct cpu_plan {
     int64_t row_piece; /* indices of the row axis in one task */
     cpu_axis column;   /* extent 1: none */
     int64_t column_piece;
-    int64_t ntasks;        /* pieces in all loops together, row pieces fastest */
-    cpu_row_fn row_fn;     /* TRANSPOSE: as they are, to bring lines with gaps together */
-    int64_t group_units;   /* GATHER: dense units of the destination at each index of the row axis */
-    int64_t group_stride;  /* between them in the source */
-    int64_t shuffle_reach; /* bytes of the source that a step reads, from in_offsets[0] on */
-    cpu_shuffle shuffle;   /* GATHER, SCATTER, WEAVE; TRANSPOSE, of lines with gaps */
+    int64_t ntasks;         /* pieces in all loops together, row pieces fastest */
+    cpu_row_fn row_fn;      /* TRANSPOSE: as they are, to bring lines with gaps together */
+    int64_t group_units;    /* GATHER: dense units of the destination at each index of the row axis */
+    int64_t group_stride;   /* between them in the source */
+    int64_t shuffle_reach;  /* bytes of the source that a step reads, from in_offsets[0] on */
+    cpu_shuffle shuffle;    /* GATHER, SCATTER, WEAVE; TRANSPOSE, of lines with gaps */
+    int64_t block_nbytes;   /* BLOCKS: of its units, without gaps */
+    int64_t missing_nbytes; /* that the last one of a row has less */
+    ndbuf__arrangement block;
+    ndbuf__arrangement last_block; /* where it has less */
     cpu_transpose transpose;
 } cpu_plan;
+
+/* Bytes of the units at each index of the row axis. */
+static inline int64_t cpu_plan_index_nbytes(const cpu_plan *plan)
+{
+    return plan->kind == CPU_PLAN_BLOCKS ? plan->block_nbytes : plan->group_units * plan->unit_nbytes;
+}
 
 /* Plans the copy of a box with ndim > 0 by these kernels. */
 void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kernels *kernels,
@@ -98,6 +112,12 @@ bool ndbuf_cpu__shuffle_scatter(cpu_plan *plan, int32_t vector_nbytes, int64_t d
 
 /* Fills the shuffle of a WEAVE: `streams` counts those of the side that has several; to_one: that is the source. */
 void ndbuf_cpu__shuffle_weave(cpu_plan *plan, int32_t vector_nbytes, const cpu_axis *streams, bool to_one);
+
+/* Arranges all units of some axes; false: they are too far apart. */
+bool ndbuf_cpu__arrange(ndbuf__arrangement *how, const ndbuf__copy_axes *axes, int32_t swap_nbytes);
+
+/* Makes it a plan of BLOCKS, if that is the faster way to copy the box. */
+void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels);
 
 /* Fills the slots of a TRANSPOSE by `transpose_odd`. */
 void ndbuf_cpu__shuffle_slots(cpu_plan *plan);

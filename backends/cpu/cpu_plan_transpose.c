@@ -11,6 +11,8 @@
 
 /* Lines share cache sets if each one falls into the same sets as the one so many lines before it. */
 #define SET_SHARERS 2
+/* Lines of fewer rows than a block has go right to the destination from here on. */
+#define DIRECT_LINE_MIN 32
 /* Shorter lines are not fetched a tile ahead. */
 #define PACED_LINE_MIN 256
 
@@ -173,6 +175,12 @@ static bool plan_paced(cpu_plan *plan, const axis_chain *lines, const axis_chain
     return true;
 }
 
+/* Whether so many rows make blocks, or few but whole lanes of each line. */
+static bool has_direct_rows(int64_t nrows, int64_t unit, int64_t side)
+{
+    return nrows >= side || (nrows * unit % CPU_LANE_NBYTES == 0 && nrows * unit >= DIRECT_LINE_MIN);
+}
+
 /* Whether plan_direct will find what it needs, before any axes are chained. */
 static bool suits_direct(const cpu_plan *plan, int32_t column, const cpu_kernels *kernels,
                          const ndbuf_cpu__tuning *tuning)
@@ -181,7 +189,8 @@ static bool suits_direct(const cpu_plan *plan, int32_t column, const cpu_kernels
     const int size = cpu_size_index(unit);
     const int32_t last = plan->nloops - 1;
     if (size < 0 || kernels->stream_transpose[size] == NULL || plan->loops[column].src_stride != unit ||
-        plan->loops[column].extent < CPU_LANE_NBYTES / unit || plan->loops[last].extent * unit < sent_nbytes(tuning)) {
+        !has_direct_rows(plan->loops[column].extent, unit, kernels->block_side[size]) ||
+        plan->loops[last].extent * unit < sent_nbytes(tuning)) {
         return false;
     }
     int64_t bits = plan->transpose.dst_alignment + plan->dst_offset;
@@ -201,10 +210,10 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
     if (size < 0 || kernels->stream_transpose[size] == NULL || !rows_are_aligned(plan, rows)) {
         return false;
     }
-    if (rows->nunits < CPU_LANE_NBYTES / unit || transpose->packs_lines) {
+    const int64_t side = kernels->block_side[size];
+    if (!has_direct_rows(rows->nunits, unit, side) || transpose->packs_lines) {
         return false;
     }
-    const int64_t side = kernels->block_side[size];
     plan->row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, 0);
     if (plan->row_piece * transpose->lines_per_index * unit % CPU_LINE_NBYTES != 0 &&
         plan->row_piece < plan->row.extent) {

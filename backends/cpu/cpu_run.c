@@ -68,6 +68,23 @@ static void scatter(const cpu_run *run, const cpu_piece *piece)
     }
 }
 
+void ndbuf_cpu__run_blocks(const cpu_run *run, const cpu_piece *piece)
+{
+    const cpu_plan *plan = run->plan;
+    const cpu_axis *row = &plan->row;
+    const bool has_last = plan->missing_nbytes > 0 && piece->count == piece->ahead;
+    const int64_t count = piece->count - has_last;
+    for (int64_t i = 0; i < piece->ncolumns; i++) {
+        char *dst = piece->dst + i * plan->column.dst_stride;
+        const char *src = piece->src + i * plan->column.src_stride;
+        run->kernels->arrange_blocks(&plan->block, dst, row->dst_stride, src, row->src_stride, count);
+        if (has_last) {
+            run->kernels->arrange_blocks(&plan->last_block, dst + count * row->dst_stride, 0,
+                                         src + count * row->src_stride, 0, 1);
+        }
+    }
+}
+
 void ndbuf_cpu__run_weave(const cpu_run *run, const cpu_shuffle *shuffle, const cpu_axis *streams, char *dst,
                           const char *src, int64_t count)
 {
@@ -141,6 +158,9 @@ static void run_cached(const cpu_run *run, const cpu_piece *piece)
     case CPU_PLAN_REPEAT:
         run->kernels->repeat(piece->dst, ndbuf_cpu__repeated_item(plan, piece->src, item), plan->unit_nbytes,
                              piece->count);
+        break;
+    case CPU_PLAN_BLOCKS:
+        ndbuf_cpu__run_blocks(run, piece);
         break;
     default:
         strided(run, piece->dst, piece->src, piece->count, piece->ncolumns);

@@ -128,3 +128,54 @@ void ndbuf_cpu__shuffle_slots(cpu_plan *plan)
         slots->close[i] = (uint8_t)(i / unit * slot + i % unit);
     }
 }
+
+/* Whether so many bytes are those of few vectors; sets how many. */
+static bool are_few_vectors(int64_t nbytes, int32_t *out_count)
+{
+    *out_count = (int32_t)((nbytes + NDBUF__ARRANGED_NBYTES - 1) / NDBUF__ARRANGED_NBYTES);
+    return nbytes <= NDBUF__ARRANGED_MAX_NBYTES;
+}
+
+bool ndbuf_cpu__arrange(ndbuf__arrangement *how, const ndbuf__copy_axes *axes, int32_t swap_nbytes)
+{
+    const int64_t reversed = swap_nbytes != 0 ? swap_nbytes - 1 : 0;
+    int64_t dst_lo;
+    int64_t dst_hi;
+    int64_t src_lo;
+    int64_t src_hi;
+    ndbuf__copy_axes_range(axes, true, &dst_lo, &dst_hi);
+    ndbuf__copy_axes_range(axes, false, &src_lo, &src_hi);
+    if (!are_few_vectors(dst_hi - dst_lo, &how->nout) || !are_few_vectors(src_hi - src_lo, &how->nin)) {
+        return false;
+    }
+    memset(how->reads, 0, sizeof(how->reads));
+    memset(how->writes, 0, sizeof(how->writes));
+    memset(how->index, 0, sizeof(how->index));
+    how->dst_offset = dst_lo - axes->dst_offset;
+    how->src_offset = src_lo - axes->src_offset;
+    int64_t index[NDBUF__MAX_AXES] = {0};
+    int64_t dst = -how->dst_offset;
+    int64_t src = -how->src_offset;
+    bool is_done = false;
+    while (!is_done) {
+        for (int64_t byte = 0; byte < axes->unit_nbytes; byte++) {
+            const int64_t to = dst + byte;
+            const int64_t from = src + (byte ^ reversed);
+            how->index[to / NDBUF__ARRANGED_NBYTES][to % NDBUF__ARRANGED_NBYTES] = (uint8_t)from;
+            how->writes[to / NDBUF__ARRANGED_NBYTES] |= (uint64_t)1 << to % NDBUF__ARRANGED_NBYTES;
+            how->reads[from / NDBUF__ARRANGED_NBYTES] |= (uint64_t)1 << from % NDBUF__ARRANGED_NBYTES;
+        }
+        is_done = true;
+        for (int32_t k = axes->ndim - 1; k >= 0 && is_done; k--) {
+            dst += axes->dst_strides[k];
+            src += axes->src_strides[k];
+            is_done = ++index[k] == axes->shape[k];
+            if (is_done) {
+                dst -= axes->dst_strides[k] * axes->shape[k];
+                src -= axes->src_strides[k] * axes->shape[k];
+                index[k] = 0;
+            }
+        }
+    }
+    return true;
+}

@@ -18,7 +18,7 @@
  *   pick, pick_load(p)    an index vector
  *   bytes_pick(v, i)      those bytes of v, zero where the table says CPU_SHUFFLE_NONE
  *   bytes_or(a, b)
- *   SCATTER, COLLECT, ARRANGE, TRANSPOSE_ODD   functions for the table's slots, or NULL */
+ *   SCATTER, COLLECT, ARRANGE, ARRANGE_BLOCKS, TRANSPOSE_ODD   functions for the table's slots, or NULL */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -486,6 +486,7 @@ const cpu_kernels KERNELS = {.name = KERNELS_NAME,
                              .move = move_any,
                              .move_nbytes = WIDE_NBYTES,
                              .arrange = ARRANGE,
+                             .arrange_blocks = ARRANGE_BLOCKS,
                              .transpose_odd = TRANSPOSE_ODD,
                              .rows = rows_any,
                              .repeat = repeat_any,

@@ -8,6 +8,7 @@
 #include "core/copy_axes.h"
 #include "core/host_steps.h"
 
+#include "backends/cpu/cpu_plan.h"
 #include "backends/cpu/cpu_strided.h"
 #include "backends/cpu/cpu_tuning.h"
 
@@ -335,43 +336,6 @@ static void list_units(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes)
     steps->nsrc = count;
 }
 
-/* Whether so many bytes are those of few vectors; sets how many. */
-static bool are_few_vectors(int64_t nbytes, int32_t *out_count)
-{
-    *out_count = (int32_t)((nbytes + NDBUF__ARRANGED_NBYTES - 1) / NDBUF__ARRANGED_NBYTES);
-    return nbytes <= (int64_t)NDBUF__ARRANGED_VECTORS * NDBUF__ARRANGED_NBYTES;
-}
-
-/* Arranges the units that were listed. False: they are too far apart. */
-static bool arrange_units(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes)
-{
-    ndbuf__arrangement *how = &steps->arrangement;
-    int64_t dst_lo;
-    int64_t dst_hi;
-    int64_t src_lo;
-    int64_t src_hi;
-    ndbuf__copy_axes_range(axes, true, &dst_lo, &dst_hi);
-    ndbuf__copy_axes_range(axes, false, &src_lo, &src_hi);
-    if (!are_few_vectors(dst_hi - dst_lo, &how->nout) || !are_few_vectors(src_hi - src_lo, &how->nin)) {
-        return false;
-    }
-    memset(how->reads, 0, sizeof(how->reads));
-    memset(how->writes, 0, sizeof(how->writes));
-    memset(how->index, 0, sizeof(how->index));
-    how->dst_offset = dst_lo - axes->dst_offset;
-    how->src_offset = src_lo - axes->src_offset;
-    for (int32_t i = 0; i < steps->ndst; i++) {
-        for (int64_t byte = 0; byte < axes->unit_nbytes; byte++) {
-            const int64_t to = steps->dst_offsets[i] + byte - how->dst_offset;
-            const int64_t from = steps->src_offsets[i] + byte - how->src_offset;
-            how->index[to / NDBUF__ARRANGED_NBYTES][to % NDBUF__ARRANGED_NBYTES] = (uint8_t)from;
-            how->writes[to / NDBUF__ARRANGED_NBYTES] |= (uint64_t)1 << to % NDBUF__ARRANGED_NBYTES;
-            how->reads[from / NDBUF__ARRANGED_NBYTES] |= (uint64_t)1 << from % NDBUF__ARRANGED_NBYTES;
-        }
-    }
-    return true;
-}
-
 bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes)
 {
     const cpu_kernels *kernels = ndbuf_cpu__kernels_get();
@@ -392,12 +356,10 @@ bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *ax
                                                                                  : steps_move;
         return true;
     }
-    if (nunits <= MAX_UNITS && nunits >= MIN_ARRANGED_UNITS && kernels->arrange != NULL) {
-        list_units(steps, axes);
-        if (arrange_units(steps, axes)) {
-            steps->run = kernels->arrange;
-            return true;
-        }
+    if (nunits <= MAX_UNITS && nunits >= MIN_ARRANGED_UNITS && kernels->arrange != NULL &&
+        ndbuf_cpu__arrange(&steps->arrangement, axes, 0)) {
+        steps->run = kernels->arrange;
+        return true;
     }
     if (axes->ndim == 2) {
         const cpu_plane plane = {.unit = unit,

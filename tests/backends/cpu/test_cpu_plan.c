@@ -63,6 +63,12 @@ static void no_paced(char *stage, const int64_t *stage_offsets, const char *src,
         (void)swap_nbytes;
 }
 
+static void no_blocks(const ndbuf__arrangement *how, char *dst, int64_t dst_step, const char *src, int64_t src_step,
+                      int64_t count)
+{
+    (void)how, (void)dst, (void)dst_step, (void)src, (void)src_step, (void)count;
+}
+
 /* Kernels with vectors of 64 bytes, for planning only. */
 static const cpu_kernels kernels = {
     .name = "planned",
@@ -134,6 +140,42 @@ static void slices_are_gathered_by_shuffles_while_they_fit_a_window(void **state
         }
     }
     assert_int_equal(PLAN(1, 4, (100000), (4), (4000)).kind, CPU_PLAN_STRIDED);
+}
+
+static void short_rows_of_shuffles_go_many_in_one_task(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(2, 4, (1000, 64), (256, 4), (256, -4));
+    assert_int_equal(plan.kind, CPU_PLAN_GATHER);
+    assert_int_equal(plan.column.extent, 1000);
+    assert_int_equal(plan.column_piece, 65536 / 256);
+    assert_int_equal(plan.ntasks, 4);
+}
+
+static void nests_of_short_axes_are_arranged_in_blocks(void **state)
+{
+    (void)state;
+    cpu_kernels with = kernels;
+    with.arrange_blocks = no_blocks;
+    /* Rows of 20 bytes, backwards: 12 of them are 240 bytes, and of 1000 four are left. */
+    cpu_plan plan = plan_of(&with, 2, 1, LIST(1000, 20), LIST(20, 1), LIST(20, -1), (uintptr_t)4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
+    assert_int_equal(plan.block_nbytes, 240);
+    assert_int_equal(plan.row.extent, 84);
+    assert_int_equal(plan.row.dst_stride, 240);
+    assert_int_equal(plan.missing_nbytes, 160);
+    assert_int_equal(plan.block.src_offset, -19);
+    assert_int_equal(plan.block.index[0][0], 19);
+    assert_int_equal(plan.block.index[0][19], 0);
+    assert_int_equal(plan.block.index[0][20], 39);
+    assert_int_equal(plan.last_block.nout, 2);
+    /* Long rows are gathered, and without such kernels short ones too. */
+    assert_int_equal(plan_of(&with, 1, 1, LIST(100000), LIST(1), LIST(-1), (uintptr_t)4096).kind, CPU_PLAN_GATHER);
+    assert_int_equal(PLAN(2, 1, (1000, 20), (20, 1), (20, -1)).kind, CPU_PLAN_GATHER);
+    /* Past the caches they are dense. */
+    assert_true(plan_of(&with, 2, 1, LIST(1000000, 20), LIST(20, 1), LIST(20, -1), (uintptr_t)4096).streams);
+    plan = plan_of(&with, 2, 1, LIST(1000000, 20), LIST(24, 1), LIST(20, -1), (uintptr_t)4096);
+    assert_false(plan.streams);
 }
 
 static void a_reversed_axis_is_a_gather_that_ends_where_it_begins(void **state)
@@ -295,6 +337,8 @@ int main(void)
         cmocka_unit_test(long_units_are_bytes_and_shorter_ones_rows),
         cmocka_unit_test(rows_that_are_whole_lines_stream_whatever_is_between_them),
         cmocka_unit_test(slices_are_gathered_by_shuffles_while_they_fit_a_window),
+        cmocka_unit_test(short_rows_of_shuffles_go_many_in_one_task),
+        cmocka_unit_test(nests_of_short_axes_are_arranged_in_blocks),
         cmocka_unit_test(a_reversed_axis_is_a_gather_that_ends_where_it_begins),
         cmocka_unit_test(small_dense_groups_are_gathered_together),
         cmocka_unit_test(scatters_go_by_masks_where_there_are_any),
