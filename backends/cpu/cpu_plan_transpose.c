@@ -247,13 +247,24 @@ static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_ch
         transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(tuning->strip_stream_nbytes / unit, side);
 }
 
+/* The side of the smallest blocks that take these units by vectors; 1: none do. */
+static int64_t least_side(const cpu_kernels *kernels, int size)
+{
+    int64_t side = 1;
+    for (const cpu_kernels *k = kernels; size >= 0 && k != NULL && k->block_side[size] > 1; k = k->narrower) {
+        side = k->block_side[size];
+    }
+    return side;
+}
+
 /* As usual: tiles of many rows, of which some are turned together, right into the destination or by way of the stage.
  */
 static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, int64_t panel_nbytes,
-                        int64_t side, const ndbuf_cpu__tuning *tuning)
+                        const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
     cpu_transpose *transpose = &plan->transpose;
     const int64_t unit = plan->unit_nbytes;
+    const int64_t side = cpu_block_side(kernels, unit);
     plan->row_piece = chain_piece(lines, whole_blocks(panel_nbytes / unit, side), side);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
     /* Where lines throw each other out of the cache, what is read of them later would have to come again. */
@@ -265,7 +276,8 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
         nrows = tile_rows;
     }
     transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(nrows, side);
-    if (rows->nunits < side) {
+    const bool is_small_plane = lines->nunits <= side && rows->nunits >= least_side(kernels, cpu_size_index(unit));
+    if (rows->nunits < side && !is_small_plane) {
         /* One more line, so that the rows do not share cache sets. */
         int64_t nbytes = plan->row_piece * transpose->lines_per_index * unit;
         transpose->stage_pitch = lines_up(nbytes) + 2 * CPU_LINE_NBYTES;
@@ -334,7 +346,7 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     transpose->stage_pitch = 0;
     transpose->paced = false;
     if (!plan->streams) {
-        plan_cached(plan, &lines, &rows, panel_nbytes, side, tuning);
+        plan_cached(plan, &lines, &rows, panel_nbytes, kernels, tuning);
     } else if (!plan_paced(plan, &lines, &rows, kernels, tuning) &&
                !plan_direct(plan, &lines, &rows, kernels, tuning)) {
         plan_streamed(plan, &lines, &rows, side, tuning);

@@ -136,6 +136,47 @@ static bool are_few_vectors(int64_t nbytes, int32_t *out_count)
     return nbytes <= NDBUF__ARRANGED_MAX_NBYTES;
 }
 
+/* What is known of each byte of an arrangement; marks are 0 or 1. */
+typedef struct byte_places {
+    uint8_t sources[NDBUF__ARRANGED_MAX_NBYTES]; /* of the destination's */
+    uint8_t are_written[NDBUF__ARRANGED_MAX_NBYTES];
+    uint8_t are_read[NDBUF__ARRANGED_MAX_NBYTES];
+} byte_places;
+
+/* Units along one axis. */
+static void places_put(byte_places *places, const ndbuf__copy_axes *axes, int32_t axis, int64_t dst, int64_t src,
+                       int64_t reversed)
+{
+    const int64_t unit = axes->unit_nbytes;
+    const int64_t count = axis >= 0 ? axes->shape[axis] : 1;
+    const int64_t dst_stride = axis >= 0 ? axes->dst_strides[axis] : 0;
+    const int64_t src_stride = axis >= 0 ? axes->src_strides[axis] : 0;
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t byte = 0; byte < unit; byte++) {
+            const int64_t from = src + (byte ^ reversed);
+            places->sources[dst + byte] = (uint8_t)from;
+            places->are_written[dst + byte] = 1;
+            places->are_read[from] = 1;
+        }
+        dst += dst_stride;
+        src += src_stride;
+    }
+}
+
+/* A bit for each mark of a vector, eight at a time. */
+static uint64_t bits_of(const uint8_t marks[NDBUF__ARRANGED_NBYTES])
+{
+    uint64_t bits = 0;
+    for (int i = 0; i < NDBUF__ARRANGED_NBYTES; i += 8) {
+        uint64_t eight = 0;
+        for (int j = 0; j < 8; j++) {
+            eight |= (uint64_t)marks[i + j] << j;
+        }
+        bits |= eight << i;
+    }
+    return bits;
+}
+
 bool ndbuf_cpu__arrange(ndbuf__arrangement *how, const ndbuf__copy_axes *axes, int32_t swap_nbytes)
 {
     const int64_t reversed = swap_nbytes != 0 ? swap_nbytes - 1 : 0;
@@ -148,25 +189,18 @@ bool ndbuf_cpu__arrange(ndbuf__arrangement *how, const ndbuf__copy_axes *axes, i
     if (!are_few_vectors(dst_hi - dst_lo, &how->nout) || !are_few_vectors(src_hi - src_lo, &how->nin)) {
         return false;
     }
-    memset(how->reads, 0, sizeof(how->reads));
-    memset(how->writes, 0, sizeof(how->writes));
-    memset(how->index, 0, sizeof(how->index));
+    byte_places places = {0};
     how->dst_offset = dst_lo - axes->dst_offset;
     how->src_offset = src_lo - axes->src_offset;
+    const int32_t last = axes->ndim - 1;
     int64_t index[NDBUF__MAX_AXES] = {0};
     int64_t dst = -how->dst_offset;
     int64_t src = -how->src_offset;
     bool is_done = false;
     while (!is_done) {
-        for (int64_t byte = 0; byte < axes->unit_nbytes; byte++) {
-            const int64_t to = dst + byte;
-            const int64_t from = src + (byte ^ reversed);
-            how->index[to / NDBUF__ARRANGED_NBYTES][to % NDBUF__ARRANGED_NBYTES] = (uint8_t)from;
-            how->writes[to / NDBUF__ARRANGED_NBYTES] |= (uint64_t)1 << to % NDBUF__ARRANGED_NBYTES;
-            how->reads[from / NDBUF__ARRANGED_NBYTES] |= (uint64_t)1 << from % NDBUF__ARRANGED_NBYTES;
-        }
+        places_put(&places, axes, last, dst, src, reversed);
         is_done = true;
-        for (int32_t k = axes->ndim - 1; k >= 0 && is_done; k--) {
+        for (int32_t k = last - 1; k >= 0 && is_done; k--) {
             dst += axes->dst_strides[k];
             src += axes->src_strides[k];
             is_done = ++index[k] == axes->shape[k];
@@ -176,6 +210,11 @@ bool ndbuf_cpu__arrange(ndbuf__arrangement *how, const ndbuf__copy_axes *axes, i
                 index[k] = 0;
             }
         }
+    }
+    memcpy(how->index, places.sources, sizeof(how->index));
+    for (int64_t i = 0; i < NDBUF__ARRANGED_VECTORS; i++) {
+        how->reads[i] = bits_of(places.are_read + i * NDBUF__ARRANGED_NBYTES);
+        how->writes[i] = bits_of(places.are_written + i * NDBUF__ARRANGED_NBYTES);
     }
     return true;
 }
