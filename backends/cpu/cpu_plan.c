@@ -18,6 +18,15 @@
 /* Bytes of either side along an edge of a square tile. */
 #define TILE_EDGE_NBYTES 256
 
+/* Streams that are picked from one, or put into one, by themselves: how many there are, and how many bytes of all of
+ * them lie side by side, at most (more, where units have no transposes by vectors); how long each is, at least; and
+ * how many bytes of all of them go together. */
+#define CHANNELS_MAX 16
+#define CHANNELS_NBYTES 20
+#define CHANNELS_ODD_NBYTES 40
+#define CHANNELS_ROW_MIN 256
+#define CHANNELS_PIECE_NBYTES ((int64_t)16 << 10)
+
 static int64_t at_least_1(int64_t value)
 {
     return value > 1 ? value : 1;
@@ -166,6 +175,35 @@ static bool plan_weave(cpu_plan *plan, const cpu_kernels *kernels, int32_t colum
     return true;
 }
 
+/* Some more streams, within the caches: each is picked from, or put between, the others by itself, piece by piece, so
+ * that all of them find a piece in the first cache. */
+static bool plan_channels(cpu_plan *plan, const cpu_kernels *kernels, int32_t column)
+{
+    const int32_t last = plan->nloops - 1;
+    const int64_t unit = plan->unit_nbytes;
+    const bool to_one = plan->loops[last].extent <= CHANNELS_MAX;
+    const cpu_axis channels = plan->loops[to_one ? last : column];
+    const cpu_axis row = plan->loops[to_one ? column : last];
+    const int64_t widest = cpu_size_index(unit) >= 0 ? CHANNELS_NBYTES : CHANNELS_ODD_NBYTES;
+    if (plan->streams || kernels->shuffle == NULL || kernels->scatter == NULL || channels.extent > CHANNELS_MAX ||
+        channels.extent * unit > widest || row.extent * unit < CHANNELS_ROW_MIN) {
+        return false;
+    }
+    plan->row = row;
+    if (to_one ? !ndbuf_cpu__shuffle_scatter(plan, kernels->shuffle_nbytes, row.dst_stride)
+               : !ndbuf_cpu__shuffle_gather(plan, kernels->shuffle_nbytes, plan->swap_nbytes)) {
+        return false;
+    }
+    plan->kind = to_one ? CPU_PLAN_SCATTER : CPU_PLAN_GATHER;
+    plan->row_fn = ndbuf_cpu__row_fn(unit, plan->swap_nbytes);
+    ndbuf_cpu__plan_take(plan, last);
+    ndbuf_cpu__plan_take(plan, column);
+    plan->row_piece = at_least_1(CHANNELS_PIECE_NBYTES / (channels.extent * unit));
+    plan->column = channels;
+    plan->column_piece = channels.extent;
+    return true;
+}
+
 /* The last axis is not the one along which the source is fastest. */
 static void plan_crossed(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning, int32_t column)
 {
@@ -181,7 +219,7 @@ static void plan_crossed(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf
     if (plan->loops[column].src_stride < 0) {
         ndbuf_cpu__plan_turn(plan, &plan->loops[column]);
     }
-    if (stride != unit || !plan_weave(plan, kernels, column)) {
+    if (stride != unit || (!plan_weave(plan, kernels, column) && !plan_channels(plan, kernels, column))) {
         ndbuf_cpu__plan_transpose(plan, kernels, tuning, column);
     }
 }
@@ -293,7 +331,7 @@ static void take_rows(cpu_plan *plan)
 {
     const int64_t nbytes = plan->row.extent * cpu_plan_index_nbytes(plan);
     if ((plan->kind == CPU_PLAN_BLOCKS || plan->kind == CPU_PLAN_GATHER || plan->kind == CPU_PLAN_SCATTER) &&
-        plan->nloops > 0 && nbytes <= CPU_PLAN_TASK_NBYTES / 2) {
+        plan->column.extent == 1 && plan->nloops > 0 && nbytes <= CPU_PLAN_TASK_NBYTES / 2) {
         plan->column = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
         plan->column_piece = CPU_PLAN_TASK_NBYTES / nbytes;
     }

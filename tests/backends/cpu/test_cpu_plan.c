@@ -225,6 +225,23 @@ static void channels_are_woven_both_ways(void **state)
     assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
 }
 
+static void more_channels_are_picked_and_put_by_themselves(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(2, 1, (5, 10000), (10000, 1), (1, 5));
+    assert_int_equal(plan.kind, CPU_PLAN_GATHER);
+    assert_int_equal(plan.row.src_stride, 5);
+    assert_int_equal(plan.column.extent, 5);
+    assert_int_equal(plan.column_piece, 5);
+    assert_int_equal(plan.row_piece, 16384 / 5);
+    plan = PLAN(2, 1, (10000, 5), (5, 1), (1, 10000));
+    assert_int_equal(plan.kind, CPU_PLAN_SCATTER);
+    assert_int_equal(plan.row.dst_stride, 5);
+    assert_int_equal(plan.column_piece, 5);
+    assert_int_equal(PLAN(2, 4, (10, 10000), (40000, 4), (4, 40)).kind, CPU_PLAN_TRANSPOSE);
+    assert_int_equal(PLAN(2, 1, (5, 10000000), (10000000, 1), (1, 5)).kind, CPU_PLAN_TRANSPOSE); /* past the caches */
+}
+
 static void repeated_items_fill(void **state)
 {
     (void)state;
@@ -343,6 +360,7 @@ int main(void)
         cmocka_unit_test(small_dense_groups_are_gathered_together),
         cmocka_unit_test(scatters_go_by_masks_where_there_are_any),
         cmocka_unit_test(channels_are_woven_both_ways),
+        cmocka_unit_test(more_channels_are_picked_and_put_by_themselves),
         cmocka_unit_test(repeated_items_fill),
         cmocka_unit_test(a_transpose_takes_the_fast_axis_of_each_side),
         cmocka_unit_test(rows_that_share_cache_sets_leave_in_step),
