@@ -41,8 +41,8 @@ static void side_clear(ndbuf__kept_side *side)
     ndbuf_device_close(side->device);
 }
 
-/* Prepares the short way of ndbuf_copy_plan_run. */
-static void prepare_at_once(ndbuf_copy_plan *kept)
+/* Prepares the short way of ndbuf_copy_plan_run, for the destination's address too. */
+static ndbuf_status prepare_at_once(ndbuf_copy_plan *kept, const ndbuf_view *dst, ndbuf_error *err)
 {
     const ndbuf__plan *plan = &kept->plan;
     kept->runs_at_once =
@@ -52,7 +52,12 @@ static void prepare_at_once(ndbuf_copy_plan *kept)
         ndbuf__copy_axes_range(&plan->axes, true, &kept->dst.lo, &kept->dst.hi);
         ndbuf__copy_axes_range(&plan->axes, false, &kept->src.lo, &kept->src.hi);
         kept->has_steps = ndbuf__host_steps_init(&kept->steps, &plan->axes);
+        if (!kept->has_steps) {
+            char *to = (char *)dst->storage->mem.host_address + dst->byte_offset + plan->axes.dst_offset;
+            return ndbuf__host_plan_create(&plan->axes, to, &kept->host, err);
+        }
     }
+    return NDBUF_OK;
 }
 
 static ndbuf_status kept_create(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
@@ -103,6 +108,7 @@ static ndbuf_status kept_create(const ndbuf_view *dst, const ndbuf_view *src, co
     kept->casting = NDBUF_CASTING_EQUIV;
     kept->nparts = 0;
     kept->parts = NULL;
+    kept->host = NULL;
     kept->temporary_nbytes = ndbuf__copy_needs_temporary(dst, src, cast) ? src->nbytes : 0;
     ndbuf__record_retain(kept->cast.record);
     ndbuf_status status = ndbuf__plan_make(&kept->plan, &kept->input, &why);
@@ -111,11 +117,13 @@ static ndbuf_status kept_create(const ndbuf_view *dst, const ndbuf_view *src, co
     } else if (status != NDBUF_OK && err != NULL) {
         *err = why;
     }
+    if (status == NDBUF_OK) {
+        status = prepare_at_once(kept, dst, err);
+    }
     if (status != NDBUF_OK) {
         ndbuf_copy_plan_destroy(kept);
         return status;
     }
-    prepare_at_once(kept);
     *out_plan = kept;
     return NDBUF_OK;
 }
@@ -148,6 +156,7 @@ void ndbuf_copy_plan_destroy(ndbuf_copy_plan *plan)
             ndbuf_copy_plan_destroy(plan->parts[i]);
         }
         ndbuf__free(plan->parts);
+        ndbuf__host_plan_destroy(plan->host);
         ndbuf__record_release(plan->cast.record);
         side_clear(&plan->src);
         side_clear(&plan->dst);
@@ -280,7 +289,13 @@ static inline bool is_own(const ndbuf_view *view)
 static NDBUF__NOINLINE ndbuf_status run_by_engine(const ndbuf_copy_plan *plan, const ndbuf_view *dst,
                                                   const ndbuf_view *src, ndbuf_error *err)
 {
-    return ndbuf__copy_by_engine(plan->direct, &plan->plan.axes, dst, src, NULL) == NDBUF_OK
+    const ndbuf__copy_axes *axes = &plan->plan.axes;
+    char *to = (char *)dst->storage->mem.host_address + dst->byte_offset + axes->dst_offset;
+    const char *from = (const char *)src->storage->mem.host_address + src->byte_offset + axes->src_offset;
+    if (plan->host != NULL && ndbuf__host_plan_run(plan->host, to, from)) {
+        return NDBUF_OK;
+    }
+    return ndbuf__copy_by_engine(plan->direct, axes, dst, src, NULL) == NDBUF_OK
                ? NDBUF_OK
                : check_and_run(plan, dst, src, NULL, err);
 }

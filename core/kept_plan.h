@@ -3,6 +3,7 @@
 #define NDBUF_CORE_KEPT_PLAN_H
 
 #include "core/copy_core.h"
+#include "core/host_plan.h"
 #include "core/host_steps.h"
 
 /* One side of a plan: what its views must be. */
@@ -21,6 +22,7 @@ struct ndbuf_copy_plan {
     bool runs_at_once; /* one call of the host's engine does it, unless the views share memory or have to wait */
     bool has_steps;    /* of such a plan: `steps` does it, without asking the engine again */
     ndbuf__host_steps steps;
+    ndbuf__host_plan *host; /* of others of such plans, or NULL: what the engine would plan again each time */
     ndbuf__plan plan;
     ndbuf__plan_input input; /* its arrays are the sides' */
     ndbuf_device *direct;    /* of one of the sides, or the host */

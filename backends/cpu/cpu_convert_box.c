@@ -190,9 +190,17 @@ static void convert_block(const cpu_convert_plan *plan, convert_buffers *buffers
     }
 }
 
+typedef struct divided_conversion {
+    const cpu_convert_plan *plan;
+    char *dst;
+    const char *src;
+    int64_t nparts;
+} divided_conversion;
+
 static void run_part(void *context, int64_t part)
 {
-    const cpu_convert_plan *plan = context;
+    const divided_conversion *conversion = context;
+    const cpu_convert_plan *plan = conversion->plan;
     const cpu_box *box = &plan->box->box;
     convert_buffers buffers;
     int64_t index[NDBUF__MAX_AXES] = {0};
@@ -200,7 +208,7 @@ static void run_part(void *context, int64_t part)
     int64_t first;
     int64_t last;
     const uint64_t mode = cpu_float_mode_begin();
-    ndbuf_cpu__part_range(plan->ntasks, plan->nparts, part, &first, &last);
+    ndbuf_cpu__part_range(plan->ntasks, conversion->nparts, part, &first, &last);
     int64_t rest = first;
     for (int32_t k = box->ndim - 1; k >= 0; k--) {
         index[k] = rest % plan->nblocks[k];
@@ -208,8 +216,8 @@ static void run_part(void *context, int64_t part)
     }
     cpu_writer_init(&buffers.writer);
     for (int64_t task = first; task < last; task++) {
-        char *dst = box->dst;
-        const char *src = box->src;
+        char *dst = conversion->dst;
+        const char *src = conversion->src;
         for (int32_t k = 0; k < box->ndim; k++) {
             int64_t begin = index[k] * plan->block[k];
             extents[k] = smaller(plan->block[k], box->shape[k] - begin);
@@ -234,7 +242,7 @@ static bool can_stream_records(const cpu_record *record)
     return record->fills && record->dst_stride == record->dst_nbytes && record->dst_nbytes <= STREAMED_RECORD_NBYTES;
 }
 
-static void convert_planned(cpu_convert_plan *plan)
+static void plan_conversion(cpu_convert_plan *plan)
 {
     const cpu_convert_box *convert = plan->box;
     const cpu_box *box = &convert->box;
@@ -266,12 +274,26 @@ static void convert_planned(cpu_convert_plan *plan)
     if (plan->spreads) {
         plan_spread(plan, plan->block, &plan->spread);
     }
-    plan->nparts = ndbuf_cpu__parts(plan->ntasks, nbytes, tuning.thread_nbytes, tuning.thread_share_nbytes);
-    if (plan->nparts > 1) {
-        ndbuf_cpu__pool_run(run_part, plan, plan->nparts);
+    plan->nbytes = nbytes;
+}
+
+void ndbuf_cpu__run_conversion(const cpu_convert_plan *plan, char *dst, const char *src)
+{
+    const ndbuf_cpu__tuning *tuning = &plan->pack_tuning;
+    divided_conversion conversion = {.plan = plan, .dst = dst, .src = src};
+    conversion.nparts =
+        ndbuf_cpu__parts(plan->ntasks, plan->nbytes, tuning->thread_nbytes, tuning->thread_share_nbytes);
+    if (conversion.nparts > 1) {
+        ndbuf_cpu__pool_run(run_part, &conversion, conversion.nparts);
     } else {
-        run_part(plan, 0);
+        run_part(&conversion, 0);
     }
+}
+
+static void convert_planned(cpu_convert_plan *plan)
+{
+    plan_conversion(plan);
+    ndbuf_cpu__run_conversion(plan, plan->box->box.dst, plan->box->box.src);
 }
 
 /* ---- boxes ---- */
@@ -286,20 +308,23 @@ static bool keeps_bits(const cpu_convert_box *convert)
     return dst->is_complex == 0 && src->is_complex == 0 && (are_alike || dst->number == src->number);
 }
 
-/* A plain copy, perhaps with another order of bytes. */
-static void copy_numbers(const cpu_convert_box *convert)
+bool ndbuf_cpu__copies_numbers(const cpu_convert_box *convert, cpu_box *out_box)
 {
-    cpu_box box = convert->box;
-    box.unit_nbytes = convert->dst_element.nbytes;
-    if ((convert->dst_element.is_swapped != 0) != (convert->src_element.is_swapped != 0) && box.unit_nbytes > 1) {
-        box.swap_nbytes = convert->dst_element.nbytes;
+    if (!keeps_bits(convert)) {
+        return false;
     }
-    int32_t last = box.ndim - 1;
-    if (last >= 0 && box.dst_strides[last] == box.unit_nbytes && box.src_strides[last] == box.unit_nbytes) {
-        box.unit_nbytes *= box.shape[last];
-        box.ndim--;
+    cpu_box *box = out_box;
+    *box = convert->box;
+    box->unit_nbytes = convert->dst_element.nbytes;
+    if ((convert->dst_element.is_swapped != 0) != (convert->src_element.is_swapped != 0) && box->unit_nbytes > 1) {
+        box->swap_nbytes = convert->dst_element.nbytes;
     }
-    ndbuf_cpu__copy_box(&box);
+    const int32_t last = box->ndim - 1;
+    if (last >= 0 && box->dst_strides[last] == box->unit_nbytes && box->src_strides[last] == box->unit_nbytes) {
+        box->unit_nbytes *= box->shape[last];
+        box->ndim--;
+    }
+    return true;
 }
 
 /* One element for all of the destination. */
@@ -391,41 +416,80 @@ static void repeat_rows(const cpu_box *box, int64_t dst_nbytes)
 
 /* ---- boxes of numbers ---- */
 
-void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
+typedef enum convert_way {
+    CONVERT_NOTHING = 0, /* there is no such conversion */
+    CONVERT_ONE = 1,     /* element for all */
+    CONVERT_ONCE = 2,    /* what is repeated */
+    CONVERT_AT_ONCE = 3, /* without a plan */
+    CONVERT_PLANNED = 4,
+} convert_way;
+
+/* How a box is converted; fills the plan but for its blocks. */
+static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *convert)
 {
-    if (keeps_bits(convert)) {
-        copy_numbers(convert);
-        return;
-    }
-    cpu_convert_plan plan;
-    plan.box = convert;
-    plan.record = NULL;
-    plan.kernels = ndbuf_cpu__kernels_get();
-    if (!ndbuf_cpu__row_converter_init(&plan.converter, &convert->dst_element, &convert->src_element, convert->flags,
-                                       plan.kernels)) {
-        return;
-    }
     const cpu_box *box = &convert->box;
-    int64_t nbytes = plan.converter.dst_nbytes + plan.converter.src_nbytes;
+    plan->box = convert;
+    plan->record = NULL;
+    plan->kernels = ndbuf_cpu__kernels_get();
+    if (!ndbuf_cpu__row_converter_init(&plan->converter, &convert->dst_element, &convert->src_element, convert->flags,
+                                       plan->kernels)) {
+        return CONVERT_NOTHING;
+    }
+    int64_t nbytes = plan->converter.dst_nbytes + plan->converter.src_nbytes;
     bool is_one = true;
     for (int32_t k = 0; k < box->ndim; k++) {
         is_one = is_one && box->src_strides[k] == 0;
         nbytes *= box->shape[k];
     }
-    if (is_one) {
-        fill_converted(convert, &plan.converter);
-    } else if (repeats_rows(box, plan.converter.dst_nbytes)) {
-        cpu_convert_box once = *convert;
-        int64_t shape[NDBUF__MAX_AXES];
-        shape_once(box, shape);
-        once.box.shape = shape;
-        ndbuf_cpu__convert_box(&once);
-        repeat_rows(box, plan.converter.dst_nbytes);
-    } else if (is_small(nbytes) && ndbuf_cpu__has_direct_rows(&plan)) {
-        convert_at_once(&plan);
-    } else {
-        convert_planned(&plan);
+    return is_one                                                 ? CONVERT_ONE
+           : repeats_rows(box, plan->converter.dst_nbytes)        ? CONVERT_ONCE
+           : is_small(nbytes) && ndbuf_cpu__has_direct_rows(plan) ? CONVERT_AT_ONCE
+                                                                  : CONVERT_PLANNED;
+}
+
+static void convert_once(const cpu_convert_box *convert)
+{
+    cpu_convert_box once = *convert;
+    int64_t shape[NDBUF__MAX_AXES];
+    shape_once(&convert->box, shape);
+    once.box.shape = shape;
+    ndbuf_cpu__convert_box(&once);
+    repeat_rows(&convert->box, convert->dst_element.nbytes);
+}
+
+void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
+{
+    cpu_convert_plan plan;
+    cpu_box plain;
+    if (ndbuf_cpu__copies_numbers(convert, &plain)) {
+        ndbuf_cpu__copy_box(&plain);
+        return;
     }
+    switch (choose_way(&plan, convert)) {
+    case CONVERT_ONE:
+        fill_converted(convert, &plan.converter);
+        break;
+    case CONVERT_ONCE:
+        convert_once(convert);
+        break;
+    case CONVERT_AT_ONCE:
+        convert_at_once(&plan);
+        break;
+    case CONVERT_PLANNED:
+        convert_planned(&plan);
+        break;
+    default:
+        break;
+    }
+}
+
+bool ndbuf_cpu__plan_conversion(cpu_convert_plan *plan, const cpu_convert_box *convert)
+{
+    if (choose_way(plan, convert) != CONVERT_PLANNED) {
+        return false;
+    }
+    plan_conversion(plan);
+    return true;
 }
 
 /* ---- boxes of records ---- */

@@ -28,13 +28,22 @@ typedef struct cpu_convert_plan {
     int64_t nelements; /* in a whole block */
     int64_t block[NDBUF__MAX_AXES];
     int64_t nblocks[NDBUF__MAX_AXES];
-    int64_t ntasks; /* blocks in all */
-    int64_t nparts;
+    int64_t ntasks;                /* blocks in all */
+    int64_t nbytes;                /* that are moved, as of a plain copy */
     ndbuf_cpu__tuning pack_tuning; /* of the copies within a block: nothing is large */
     ndbuf_cpu__tuning spread_tuning;
     cpu_plan pack; /* of whole blocks */
     cpu_plan spread;
 } cpu_convert_plan;
+
+/* Whether the bits of each number are kept, but for their order; sets the plain copy that this is. */
+bool ndbuf_cpu__copies_numbers(const cpu_convert_box *convert, cpu_box *out_box);
+
+/* Plans another conversion, whose box the plan keeps a pointer to. False: it goes without a plan. */
+bool ndbuf_cpu__plan_conversion(cpu_convert_plan *plan, const cpu_convert_box *convert);
+
+/* Runs a plan, divided between threads, at other addresses than the box's, perhaps. */
+void ndbuf_cpu__run_conversion(const cpu_convert_plan *plan, char *dst, const char *src);
 
 /* Whether the last axis is dense on both sides, and long enough to be converted where it is. */
 bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan);

@@ -14,41 +14,51 @@
 #define SWAPPED_AT_ONCE_NBYTES 16384
 
 typedef struct divided_copy {
-    cpu_plan plan;
-    const cpu_kernels *kernels;
-    const ndbuf_cpu__tuning *tuning;
-    const cpu_box *box;
+    const cpu_planned_copy *planned;
+    char *dst;
+    const char *src;
     int64_t nparts;
 } divided_copy;
 
 static void run_part(void *context, int64_t part)
 {
     const divided_copy *copy = context;
+    const cpu_planned_copy *planned = copy->planned;
     int64_t first;
     int64_t last;
-    ndbuf_cpu__part_range(copy->plan.ntasks, copy->nparts, part, &first, &last);
-    ndbuf_cpu__plan_run(&copy->plan, copy->kernels, copy->tuning, copy->box->dst, copy->box->src, first, last);
+    ndbuf_cpu__part_range(planned->plan.ntasks, copy->nparts, part, &first, &last);
+    ndbuf_cpu__plan_run(&planned->plan, planned->kernels, &planned->tuning, copy->dst, copy->src, first, last);
+}
+
+void ndbuf_cpu__plan_copy(cpu_planned_copy *out_planned, const cpu_box *box, const cpu_kernels *kernels)
+{
+    out_planned->kernels = kernels;
+    out_planned->tuning = ndbuf_cpu__tuning_get();
+    ndbuf_cpu__plan_make(&out_planned->plan, box, kernels, &out_planned->tuning);
+}
+
+void ndbuf_cpu__run_copy(const cpu_planned_copy *planned, char *dst, const char *src)
+{
+    const cpu_plan *plan = &planned->plan;
+    const ndbuf_cpu__tuning *tuning = &planned->tuning;
+    int64_t least_nbytes = tuning->thread_nbytes;
+    if (plan->kind == CPU_PLAN_TRANSPOSE && least_nbytes < NDBUF_CPU__NEVER / TRANSPOSE_THREAD_FACTOR) {
+        least_nbytes *= TRANSPOSE_THREAD_FACTOR;
+    }
+    divided_copy copy = {.planned = planned, .dst = dst, .src = src};
+    copy.nparts = ndbuf_cpu__parts(plan->ntasks, plan->nbytes, least_nbytes, tuning->thread_share_nbytes);
+    if (copy.nparts > 1) {
+        ndbuf_cpu__pool_run(run_part, &copy, copy.nparts);
+    } else {
+        ndbuf_cpu__plan_run(plan, planned->kernels, tuning, dst, src, 0, plan->ntasks);
+    }
 }
 
 static NDBUF__NOINLINE void copy_planned(const cpu_box *box, const cpu_kernels *kernels)
 {
-    const ndbuf_cpu__tuning values = ndbuf_cpu__tuning_get(); /* for the whole copy */
-    const ndbuf_cpu__tuning *tuning = &values;
-    divided_copy copy;
-    copy.kernels = kernels;
-    copy.tuning = tuning;
-    copy.box = box;
-    ndbuf_cpu__plan_make(&copy.plan, box, kernels, tuning);
-    int64_t least_nbytes = tuning->thread_nbytes;
-    if (copy.plan.kind == CPU_PLAN_TRANSPOSE && least_nbytes < NDBUF_CPU__NEVER / TRANSPOSE_THREAD_FACTOR) {
-        least_nbytes *= TRANSPOSE_THREAD_FACTOR;
-    }
-    copy.nparts = ndbuf_cpu__parts(copy.plan.ntasks, copy.plan.nbytes, least_nbytes, tuning->thread_share_nbytes);
-    if (copy.nparts > 1) {
-        ndbuf_cpu__pool_run(run_part, &copy, copy.nparts);
-    } else {
-        ndbuf_cpu__plan_run(&copy.plan, kernels, tuning, box->dst, box->src, 0, copy.plan.ntasks);
-    }
+    cpu_planned_copy planned;
+    ndbuf_cpu__plan_copy(&planned, box, kernels);
+    ndbuf_cpu__run_copy(&planned, box->dst, box->src);
 }
 
 void ndbuf_cpu__copy_box(const cpu_box *box)

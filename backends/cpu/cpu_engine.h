@@ -5,6 +5,7 @@
 /* Shared by the files of the host engine, from the call of a copy to its kernels:
  *
  *   cpu_engine.c      the way in: what is small goes at once, the rest is planned and divided between threads
+ *   cpu_host_plan.c   plans that are kept (core/host_plan.h)
  *   cpu_small.c       copies that are done before a plan would be made; all steps of one beforehand (core/host_steps.h)
  *   cpu_plan*.c       which kernel, along which axes, in what pieces; cpu_shuffle.c: its tables
  *   cpu_run*.c        the pieces, one after the other; cpu_writer.h: past the caches in whole lines
@@ -17,6 +18,18 @@
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu/cpu_plan.h"
+
+/* A plan with what it was made for. */
+typedef struct cpu_planned_copy {
+    cpu_plan plan;
+    const cpu_kernels *kernels;
+    ndbuf_cpu__tuning tuning;
+} cpu_planned_copy;
+
+/* Plans the copy of a box, whose arrays are not read later, and runs it, divided between threads. */
+void ndbuf_cpu__plan_copy(cpu_planned_copy *out_planned, const cpu_box *box, const cpu_kernels *kernels);
+void ndbuf_cpu__run_copy(const cpu_planned_copy *planned, char *dst, const char *src);
 
 /* Copies a box of a few kilobytes with ndim > 0. */
 void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels);

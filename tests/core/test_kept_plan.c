@@ -192,6 +192,46 @@ static void test_views_that_share_memory_are_copied_as_if_at_once(void **state)
     }
 }
 
+/* A plan for doubles that become floats, run on views of other alignments than it was made with. */
+static void test_conversions_are_run_again_on_other_views(void **state)
+{
+    (void)state;
+    for (int i = 0; i < NSIDES; i++) {
+        const int64_t side = sides[i];
+        const int64_t shape[2] = {side, side};
+        ndbuf_view src;
+        ndbuf_view room;
+        ndbuf_view turned = {0};
+        ndbuf_copy_plan *plan = NULL;
+        new_view(&src, "d", 2, shape);
+        new_view(&room, "f", 1, (int64_t[1]){side * side + 32});
+        ASSERT_OK(ndbuf_view_transpose(&src, &turned, err));
+        double *from = ndbuf_view_host_address(&src);
+        float *to = ndbuf_view_host_address(&room);
+        for (int64_t k = 0; k < side * side; k++) {
+            from[k] = (double)k + 0.25;
+        }
+        for (int64_t at = 0; at < 32; at += 5) {
+            const ndbuf_view_spec spec = {.format = room.layout, .byte_offset = at * 4, .ndim = 2, .shape = shape};
+            ndbuf_view dst = {0};
+            ASSERT_OK(ndbuf_view_init(&dst, ndbuf_view_storage(&room), &spec, err));
+            if (plan == NULL) {
+                ASSERT_OK(ndbuf_copy_plan_create(&dst, &turned, NDBUF_CASTING_SAME_KIND, 0, &plan, err));
+            }
+            memset(to, 0xff, (size_t)room.nbytes);
+            ASSERT_OK(ndbuf_copy_plan_run(plan, &dst, &turned, NULL, err));
+            for (int64_t k = 0; k < side * side; k++) {
+                assert_true(to[at + k] == (float)from[k % side * side + k / side]);
+            }
+            ndbuf_view_release(&dst);
+        }
+        ndbuf_copy_plan_destroy(plan);
+        ndbuf_view_release(&turned);
+        ndbuf_view_release(&room);
+        ndbuf_view_release(&src);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +239,7 @@ int main(void)
         cmocka_unit_test(test_views_that_show_no_strides_or_no_shape_are_taken),
         cmocka_unit_test(test_other_views_are_refused),
         cmocka_unit_test(test_views_that_share_memory_are_copied_as_if_at_once),
+        cmocka_unit_test(test_conversions_are_run_again_on_other_views),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_tuning.h"
+#include "core/host_plan.h"
 #include "core/host_steps.h"
 #include "tests/backends/cpu/random_box.h"
 #include "tests/support/test.h"
@@ -145,6 +146,50 @@ static void steps_decided_beforehand_are_right(void **state)
                 random_box_check(&box, names[k]);
                 nmade++;
             }
+        }
+        random_box_clear(&box);
+    }
+    assert_true(nmade > count / 4);
+}
+
+static void plans_made_beforehand_are_right_until_something_changes(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("plans_made_beforehand_are_right_until_something_changes", 6);
+    const int count = NBOXES(3000);
+    int nmade = 0;
+    for (int i = 0; i < count; i++) {
+        ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+        random_box box;
+        tuning.small_nbytes = 0;
+        tuning.stream_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30;
+        tuning.thread_nbytes = test_random_range(&random, 1, 65536);
+        ndbuf_cpu__tuning_set(&tuning);
+        random_box_make(&box, &random, (int64_t)1 << test_random_range(&random, 4, 16));
+        for (size_t k = 0; k < sizeof(names) / sizeof(names[0]) && box.box.swap_nbytes == 0; k++) {
+            ndbuf__host_plan *plan = NULL;
+            if (ndbuf_cpu__kernels_find(names[k]) == NULL) {
+                continue;
+            }
+            ndbuf_cpu__kernels_set(ndbuf_cpu__kernels_find(names[k]));
+            assert_int_equal(ndbuf__host_plan_create(&box.axes, box.box.dst, &plan, NULL), NDBUF_OK);
+            for (int run = 0; run < 2 && plan != NULL; run++) {
+                random_box_reset(&box);
+                assert_true(ndbuf__host_plan_run(plan, box.box.dst, box.box.src));
+                random_box_check(&box, names[k]);
+                nmade++;
+            }
+            if (plan != NULL) {
+                assert_false(ndbuf__host_plan_run(plan, box.box.dst + 1, box.box.src));
+                tuning.thread_nbytes++;
+                ndbuf_cpu__tuning_set(&tuning);
+                assert_false(ndbuf__host_plan_run(plan, box.box.dst, box.box.src));
+                tuning.thread_nbytes--;
+                ndbuf_cpu__tuning_set(&tuning);
+                ndbuf_cpu__kernels_set(&ndbuf_cpu__kernels_portable);
+                assert_true(k == 0 || !ndbuf__host_plan_run(plan, box.box.dst, box.box.src));
+            }
+            ndbuf__host_plan_destroy(plan);
         }
         random_box_clear(&box);
     }
@@ -320,6 +365,7 @@ int main(void)
         cmocka_unit_test_teardown(streamed_copies_are_right_at_any_size, teardown),
         cmocka_unit_test_teardown(any_constants_give_right_copies, teardown),
         cmocka_unit_test_teardown(steps_decided_beforehand_are_right, teardown),
+        cmocka_unit_test_teardown(plans_made_beforehand_are_right_until_something_changes, teardown),
         cmocka_unit_test_teardown(slices_weaves_and_transposes_of_every_length_are_right, teardown),
         cmocka_unit_test_teardown(transposes_to_whole_lines_that_share_cache_sets_are_right, teardown),
         cmocka_unit_test_teardown(a_fill_repeats_items_of_any_size, teardown),

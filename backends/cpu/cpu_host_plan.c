@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/host_plan.h"
+
+#include <string.h>
+
+#include "core/host_alloc.h"
+
+#include "backends/cpu/cpu_convert_plan.h"
+#include "backends/cpu/cpu_engine.h"
+
+/* To copy more takes so long that nobody sees the planning. */
+#define MOST_NBYTES ((int64_t)4 << 20)
+
+struct ndbuf__host_plan {
+    ndbuf_cpu__tuning tuning; /* as it was made with */
+    const cpu_kernels *kernels;
+    uintptr_t alignment; /* of the destination within a cache line */
+    bool converts;
+    cpu_convert_box box; /* its arrays are those of the axes */
+    union {
+        cpu_planned_copy copy;
+        cpu_convert_plan conversion;
+    } how;
+};
+
+/* False: such a copy goes without a plan. */
+static bool plan_how(ndbuf__host_plan *plan, const ndbuf__copy_axes *axes)
+{
+    cpu_box plain = plan->box.box;
+    if (ndbuf__converts(&axes->convert) && !ndbuf_cpu__copies_numbers(&plan->box, &plain)) {
+        plan->converts = true;
+        return ndbuf_cpu__plan_conversion(&plan->how.conversion, &plan->box);
+    }
+    if (plain.ndim == 0) {
+        return false;
+    }
+    ndbuf_cpu__plan_copy(&plan->how.copy, &plain, plan->kernels);
+    return true;
+}
+
+ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, char *dst, ndbuf__host_plan **out_plan,
+                                     ndbuf_error *err)
+{
+    const int64_t nbytes = ndbuf__copy_axes_nunits(axes) * axes->unit_nbytes;
+    const ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+    *out_plan = NULL;
+    if (axes->ndim == 0 || nbytes <= tuning.small_nbytes || nbytes > MOST_NBYTES) {
+        return NDBUF_OK;
+    }
+    ndbuf__host_plan *plan = ndbuf__malloc(sizeof(*plan));
+    if (plan == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy plan");
+    }
+    plan->tuning = tuning;
+    plan->kernels = ndbuf_cpu__kernels_get();
+    plan->alignment = (uintptr_t)dst % CPU_LINE_NBYTES;
+    plan->converts = false;
+    plan->box = (cpu_convert_box){.box = {.dst = dst,
+                                          .ndim = axes->ndim,
+                                          .unit_nbytes = axes->unit_nbytes,
+                                          .shape = axes->shape,
+                                          .dst_strides = axes->dst_strides,
+                                          .src_strides = axes->src_strides},
+                                  .dst_element = axes->convert.dst,
+                                  .src_element = axes->convert.src,
+                                  .flags = axes->convert.flags};
+    if (plan_how(plan, axes)) {
+        *out_plan = plan;
+    } else {
+        ndbuf__free(plan);
+    }
+    return NDBUF_OK;
+}
+
+void ndbuf__host_plan_destroy(ndbuf__host_plan *plan)
+{
+    ndbuf__free(plan);
+}
+
+bool ndbuf__host_plan_run(const ndbuf__host_plan *plan, char *dst, const char *src)
+{
+    const ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+    if ((uintptr_t)dst % CPU_LINE_NBYTES != plan->alignment || ndbuf_cpu__kernels_get() != plan->kernels ||
+        memcmp(&tuning, &plan->tuning, sizeof(tuning)) != 0) {
+        return false;
+    }
+    if (plan->converts) {
+        ndbuf_cpu__run_conversion(&plan->how.conversion, dst, src);
+    } else {
+        ndbuf_cpu__run_copy(&plan->how.copy, dst, src);
+    }
+    return true;
+}
