@@ -257,12 +257,12 @@ static bool has_streamed_runs(const cpu_plan *plan)
         return false;
     }
     /* A woven destination of several streams has one of each of them. */
-    int64_t run = cpu_plan_index_nbytes(plan);
+    int64_t run = plan->unit_nbytes * plan->group_units;
     if (plan->kind == CPU_PLAN_WEAVE && plan->column.dst_stride == run) {
         run *= plan->column.extent;
     }
     if (plan->row.dst_stride == run) {
-        run = run * plan->row.extent - (plan->kind == CPU_PLAN_BLOCKS ? plan->missing_nbytes : 0);
+        run *= plan->row.extent;
         for (int32_t k = plan->nloops - 1; k >= 0 && plan->loops[k].dst_stride == run; k--) {
             run *= plan->loops[k].extent;
         }
@@ -329,9 +329,10 @@ static int64_t prefetch_distance(const cpu_plan *plan, const cpu_kernels *kernel
 /* Short rows of shuffles go many in one task. */
 static void take_rows(cpu_plan *plan)
 {
-    const int64_t nbytes = plan->row.extent * cpu_plan_index_nbytes(plan);
-    if ((plan->kind == CPU_PLAN_BLOCKS || plan->kind == CPU_PLAN_GATHER || plan->kind == CPU_PLAN_SCATTER) &&
-        plan->column.extent == 1 && plan->nloops > 0 && nbytes <= CPU_PLAN_TASK_NBYTES / 2) {
+    const bool has_blocks = plan->kind == CPU_PLAN_BLOCKS;
+    const int64_t nbytes = plan->row.extent * (has_blocks ? plan->block_nbytes : plan->group_units * plan->unit_nbytes);
+    if ((has_blocks || plan->kind == CPU_PLAN_GATHER || plan->kind == CPU_PLAN_SCATTER) && plan->column.extent == 1 &&
+        plan->nloops > 0 && nbytes <= CPU_PLAN_TASK_NBYTES / 2) {
         plan->column = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
         plan->column_piece = CPU_PLAN_TASK_NBYTES / nbytes;
     }

@@ -81,24 +81,18 @@ typedef struct cpu_plan {
     int64_t row_piece; /* indices of the row axis in one task */
     cpu_axis column;   /* extent 1: none */
     int64_t column_piece;
-    int64_t ntasks;         /* pieces in all loops together, row pieces fastest */
-    cpu_row_fn row_fn;      /* TRANSPOSE: as they are, to bring lines with gaps together */
-    int64_t group_units;    /* GATHER: dense units of the destination at each index of the row axis */
-    int64_t group_stride;   /* between them in the source */
-    int64_t shuffle_reach;  /* bytes of the source that a step reads, from in_offsets[0] on */
-    cpu_shuffle shuffle;    /* GATHER, SCATTER, WEAVE; TRANSPOSE, of lines with gaps */
-    int64_t block_nbytes;   /* BLOCKS: of its units, without gaps */
-    int64_t missing_nbytes; /* that the last one of a row has less */
+    int64_t ntasks;        /* pieces in all loops together, row pieces fastest */
+    cpu_row_fn row_fn;     /* TRANSPOSE: as they are, to bring lines with gaps together */
+    int64_t group_units;   /* GATHER: dense units of the destination at each index of the row axis */
+    int64_t group_stride;  /* between them in the source */
+    int64_t shuffle_reach; /* bytes of the source that a step reads, from in_offsets[0] on */
+    cpu_shuffle shuffle;   /* GATHER, SCATTER, WEAVE; TRANSPOSE, of lines with gaps */
+    int64_t block_nbytes;  /* BLOCKS: of its units, without gaps */
+    bool has_last_block;   /* something less than a block is left at the end of a row */
     ndbuf__arrangement block;
-    ndbuf__arrangement last_block; /* where it has less */
+    ndbuf__arrangement last_block;
     cpu_transpose transpose;
 } cpu_plan;
-
-/* Bytes of the units at each index of the row axis. */
-static inline int64_t cpu_plan_index_nbytes(const cpu_plan *plan)
-{
-    return plan->kind == CPU_PLAN_BLOCKS ? plan->block_nbytes : plan->group_units * plan->unit_nbytes;
-}
 
 /* Plans the copy of a box with ndim > 0 by these kernels. */
 void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kernels *kernels,

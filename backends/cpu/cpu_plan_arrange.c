@@ -23,8 +23,9 @@ static double smaller(double a, double b)
 }
 
 /* Bytes that a plan copies in a cycle, as long as memory gives and takes them. */
-static double plan_speed(const cpu_plan *plan, double row_cycles)
+static double plan_speed(const cpu_plan *plan)
 {
+    const double row_cycles = plan->streams ? STREAMED_ROW_CYCLES : ROW_CYCLES;
     const double unit = (double)plan->unit_nbytes;
     const double row = (double)plan->row.extent * (double)plan->group_units * unit;
     switch (plan->kind) {
@@ -58,7 +59,6 @@ typedef struct block_choice {
     int32_t axis;   /* the outermost one that has more than one index in a block, or the one before it */
     int64_t piece;  /* how many of its indices a block has */
     int64_t nunits; /* in a block */
-    bool is_dense;  /* in the destination, upwards */
     int64_t dst_span;
     int64_t src_span;
 } block_choice;
@@ -66,14 +66,13 @@ typedef struct block_choice {
 /* False: there are no axes left to count blocks. */
 static bool choose_block(const cpu_box *box, block_choice *out_choice)
 {
-    block_choice choice = {.nunits = 1, .is_dense = true, .dst_span = box->unit_nbytes, .src_span = box->unit_nbytes};
+    block_choice choice = {.nunits = 1, .dst_span = box->unit_nbytes, .src_span = box->unit_nbytes};
     for (int32_t k = box->ndim - 1; k >= 0; k--) {
         const int64_t by_dst = fitting(box->shape[k], box->dst_strides[k], choice.dst_span);
         const int64_t by_src = fitting(box->shape[k], box->src_strides[k], choice.src_span);
         const int64_t piece = by_dst < by_src ? by_dst : by_src;
         choice.axis = k;
         choice.piece = piece;
-        choice.is_dense = choice.is_dense && box->dst_strides[k] == choice.nunits * box->unit_nbytes;
         choice.nunits *= piece;
         choice.dst_span += ndbuf__stride_magnitude(box->dst_strides[k]) * (piece - 1);
         choice.src_span += ndbuf__stride_magnitude(box->src_strides[k]) * (piece - 1);
@@ -90,12 +89,12 @@ static int64_t vectors_of(int64_t nbytes)
     return (nbytes + NDBUF__ARRANGED_NBYTES - 1) / NDBUF__ARRANGED_NBYTES;
 }
 
-static double block_speed(const block_choice *choice, const cpu_box *box, double row_cycles)
+static double block_speed(const block_choice *choice, const cpu_box *box)
 {
     const double nblocks = (double)box->shape[choice->axis] / (double)choice->piece; /* in a row */
     const int64_t nin = vectors_of(choice->src_span);
     const int64_t nout = vectors_of(choice->dst_span);
-    const double cycles = BLOCK_CYCLES + (double)(nin + nout * (nin > 2 ? 4 : 2)) + row_cycles / nblocks;
+    const double cycles = BLOCK_CYCLES + (double)(nin + nout * (nin > 2 ? 4 : 2)) + ROW_CYCLES / nblocks;
     return (double)(choice->nunits * box->unit_nbytes) / cycles;
 }
 
@@ -115,17 +114,17 @@ void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kerne
     if (kernels->arrange_blocks == NULL || box->unit_nbytes > CPU_LINE_NBYTES / 2 || !choose_block(box, &choice)) {
         return;
     }
-    const double row_cycles = plan->streams ? STREAMED_ROW_CYCLES : ROW_CYCLES;
     const double most = plan->streams ? MEMORY_NBYTES : CPU_LINE_NBYTES;
-    const double speed = smaller(plan_speed(plan, row_cycles), most);
-    const double by_blocks = smaller(block_speed(&choice, box, row_cycles), most);
-    if (by_blocks < LEAST_GAIN * speed || (plan->streams && !choice.is_dense)) {
+    const double speed = smaller(plan_speed(plan), most);
+    const double by_blocks = smaller(block_speed(&choice, box), most);
+    if (by_blocks < LEAST_GAIN * speed) {
         return;
     }
     const int64_t extent = box->shape[choice.axis];
     const int64_t rest = extent % choice.piece;
     ndbuf__copy_axes axes;
     plan->kind = CPU_PLAN_BLOCKS;
+    plan->streams = false; /* blocks are parts of lines */
     plan->dst_offset = 0;
     plan->src_offset = 0;
     plan->nloops = choice.axis;
@@ -142,9 +141,8 @@ void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kerne
     plan->row_piece = CPU_PLAN_TASK_NBYTES / plan->block_nbytes;
     block_axes(box, &choice, choice.piece, &axes);
     ndbuf_cpu__arrange(&plan->block, &axes, box->swap_nbytes);
-    plan->missing_nbytes = 0;
+    plan->has_last_block = rest > 0;
     if (rest > 0) {
-        plan->missing_nbytes = plan->block_nbytes / choice.piece * (choice.piece - rest);
         block_axes(box, &choice, rest, &axes);
         ndbuf_cpu__arrange(&plan->last_block, &axes, box->swap_nbytes);
     }

@@ -68,11 +68,11 @@ static void scatter(const cpu_run *run, const cpu_piece *piece)
     }
 }
 
-void ndbuf_cpu__run_blocks(const cpu_run *run, const cpu_piece *piece)
+static void run_blocks(const cpu_run *run, const cpu_piece *piece)
 {
     const cpu_plan *plan = run->plan;
     const cpu_axis *row = &plan->row;
-    const bool has_last = plan->missing_nbytes > 0 && piece->count == piece->ahead;
+    const bool has_last = plan->has_last_block && piece->count == piece->ahead;
     const int64_t count = piece->count - has_last;
     for (int64_t i = 0; i < piece->ncolumns; i++) {
         char *dst = piece->dst + i * plan->column.dst_stride;
@@ -160,7 +160,7 @@ static void run_cached(const cpu_run *run, const cpu_piece *piece)
                              piece->count);
         break;
     case CPU_PLAN_BLOCKS:
-        ndbuf_cpu__run_blocks(run, piece);
+        run_blocks(run, piece);
         break;
     default:
         strided(run, piece->dst, piece->src, piece->count, piece->ncolumns);

@@ -32,9 +32,6 @@ typedef struct cpu_piece {
 /* GATHER; `slack` bytes behind the last unit may be written. */
 void ndbuf_cpu__run_gather(const cpu_run *run, const cpu_piece *piece, int64_t slack);
 
-/* BLOCKS. */
-void ndbuf_cpu__run_blocks(const cpu_run *run, const cpu_piece *piece);
-
 /* WEAVE by the plan's shuffle, or one whose outputs lie elsewhere. */
 void ndbuf_cpu__run_weave(const cpu_run *run, const cpu_shuffle *shuffle, const cpu_axis *streams, char *dst,
                           const char *src, int64_t count);

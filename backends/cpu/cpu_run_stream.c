@@ -232,9 +232,8 @@ static void stream_weave(cpu_run *run, char *dst, const char *src, int64_t count
 static void dense_step(const cpu_run *run, cpu_writer *writer, cpu_piece *rest, int64_t most)
 {
     const cpu_plan *plan = run->plan;
-    int64_t index_nbytes = cpu_plan_index_nbytes(plan);
+    int64_t index_nbytes = plan->group_units * plan->unit_nbytes;
     int64_t n = cpu_smaller(cpu_smaller(rest->count, most), cpu_writer_room(writer) / index_nbytes);
-    int64_t missing = 0;
     char *place = cpu_writer_place(writer);
     if (plan->kind == CPU_PLAN_GATHER) {
         if (n < rest->count && n > plan->shuffle.units_per_step) {
@@ -245,14 +244,10 @@ static void dense_step(const cpu_run *run, cpu_writer *writer, cpu_piece *rest, 
     } else if (plan->kind == CPU_PLAN_ROWS) {
         run->kernels->rows(place, plan->unit_nbytes, rest->src, plan->row.src_stride, n, plan->unit_nbytes,
                            plan->prefetch_nbytes, plan->swap_nbytes);
-    } else if (plan->kind == CPU_PLAN_BLOCKS) {
-        cpu_piece part = {.dst = place, .src = rest->src, .count = n, .ncolumns = 1, .ahead = rest->ahead};
-        ndbuf_cpu__run_blocks(run, &part);
-        missing = n == rest->ahead ? plan->missing_nbytes : 0;
     } else {
         plan->row_fn(place, plan->unit_nbytes, rest->src, plan->row.src_stride, n, plan->unit_nbytes);
     }
-    cpu_writer_commit(writer, n * index_nbytes - missing);
+    cpu_writer_commit(writer, n * index_nbytes);
     if (cpu_writer_room(writer) < CPU_WRITER_NBYTES / 2) {
         cpu_writer_flush(writer, run->kernels);
     }
@@ -264,7 +259,7 @@ static void dense_step(const cpu_run *run, cpu_writer *writer, cpu_piece *rest, 
 /* Dense rows by way of a writer each; a twin advances at the same pace. */
 static void stream_dense(cpu_run *run, const cpu_piece *piece, const cpu_piece *twin)
 {
-    int64_t index_nbytes = cpu_plan_index_nbytes(run->plan);
+    int64_t index_nbytes = run->plan->group_units * run->plan->unit_nbytes;
     int64_t most = twin != NULL ? PACE_NBYTES / index_nbytes + 1 : INT64_MAX;
     cpu_piece rests[2] = {*piece};
     int nways = 1;
