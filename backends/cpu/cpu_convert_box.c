@@ -296,7 +296,7 @@ static void convert_planned(cpu_convert_plan *plan)
     ndbuf_cpu__run_conversion(plan, plan->box->box.dst, plan->box->box.src);
 }
 
-/* ---- boxes ---- */
+/* ---- what needs no blocks ---- */
 
 /* Whether the bits of each number stay the same, but for their order. */
 static bool keeps_bits(const cpu_convert_box *convert)
@@ -356,7 +356,7 @@ static void convert_at_once(cpu_convert_plan *plan)
     cpu_float_mode_end(mode);
 }
 
-/* -- rows that are repeated: converted once, and repeated by plain copies -- */
+/* ---- rows that are repeated: converted once, and repeated by plain copies ---- */
 
 static bool is_repeated(const cpu_box *box, int32_t k)
 {
