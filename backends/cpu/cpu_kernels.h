@@ -151,9 +151,10 @@ struct cpu_kernels {
     int64_t move_nbytes;
     /* Runs the arrangement of small copies; NDBUF_OK. NULL: there is none. */
     ndbuf_status (*arrange)(const ndbuf__host_steps *steps, char *dst, const char *src);
-    /* The same arrangement of `count` blocks. NULL: there is none. */
+    /* The same arrangement of `count` blocks, whose source is prefetched `prefetch_nbytes` ahead; 0: not. NULL: there
+     * is none. */
     void (*arrange_blocks)(const ndbuf__arrangement *how, char *dst, int64_t dst_step, const char *src,
-                           int64_t src_step, int64_t count);
+                           int64_t src_step, int64_t count, int64_t prefetch_nbytes);
     /* `count` contiguous rows of `nbytes` > 0. What lies `prefetch_nbytes` from each, before or behind it, is
      * prefetched; 0: not. */
     void (*rows)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,

@@ -165,7 +165,7 @@ static void collect_masked(const cpu_collect *collect, char *const *streams, int
 static ndbuf_status arrange_masked(const ndbuf__host_steps *steps, char *dst, const char *src);
 
 static void arrange_blocks(const ndbuf__arrangement *how, char *dst, int64_t dst_step, const char *src,
-                           int64_t src_step, int64_t count);
+                           int64_t src_step, int64_t count, int64_t prefetch_nbytes);
 
 #include "backends/cpu/cpu_simd_kernels.h"
 
@@ -348,7 +348,8 @@ static ndbuf_status arrange_masked(const ndbuf__host_steps *steps, char *dst, co
 /* For constant numbers of inputs and outputs only. */
 __attribute__((always_inline)) static inline void arrange_many(const ndbuf__arrangement *how, char *dst,
                                                                int64_t dst_step, const char *src, int64_t src_step,
-                                                               int64_t count, const int nin, const int nout)
+                                                               int64_t count, int64_t prefetch_nbytes, const int nin,
+                                                               const int nout)
 {
     bytes at[NDBUF__ARRANGED_VECTORS];
     __mmask64 writes[NDBUF__ARRANGED_VECTORS];
@@ -366,7 +367,11 @@ __attribute__((always_inline)) static inline void arrange_many(const ndbuf__arra
         bytes in[NDBUF__ARRANGED_VECTORS];
         UNROLL for (int i = 0; i < nin; i++)
         {
-            in[i] = _mm512_maskz_loadu_epi8(reads[i], src + (ptrdiff_t)i * BYTES_NBYTES);
+            const char *from = src + (ptrdiff_t)i * BYTES_NBYTES;
+            if (prefetch_nbytes != 0) {
+                __builtin_prefetch(from + prefetch_nbytes, 0, 2);
+            }
+            in[i] = _mm512_maskz_loadu_epi8(reads[i], from);
         }
         UNROLL for (int j = 0; j < nout; j++)
         {
@@ -384,21 +389,21 @@ __attribute__((always_inline)) static inline void arrange_many(const ndbuf__arra
 #define ARRANGE_MANY(nin)                                                                                              \
     switch (how->nout) {                                                                                               \
     case 1:                                                                                                            \
-        arrange_many(how, dst, dst_step, src, src_step, count, nin, 1);                                                \
+        arrange_many(how, dst, dst_step, src, src_step, count, prefetch_nbytes, nin, 1);                               \
         break;                                                                                                         \
     case 2:                                                                                                            \
-        arrange_many(how, dst, dst_step, src, src_step, count, nin, 2);                                                \
+        arrange_many(how, dst, dst_step, src, src_step, count, prefetch_nbytes, nin, 2);                               \
         break;                                                                                                         \
     case 3:                                                                                                            \
-        arrange_many(how, dst, dst_step, src, src_step, count, nin, 3);                                                \
+        arrange_many(how, dst, dst_step, src, src_step, count, prefetch_nbytes, nin, 3);                               \
         break;                                                                                                         \
     default:                                                                                                           \
-        arrange_many(how, dst, dst_step, src, src_step, count, nin, 4);                                                \
+        arrange_many(how, dst, dst_step, src, src_step, count, prefetch_nbytes, nin, 4);                               \
         break;                                                                                                         \
     }
 
 static void arrange_blocks(const ndbuf__arrangement *how, char *dst, int64_t dst_step, const char *src,
-                           int64_t src_step, int64_t count)
+                           int64_t src_step, int64_t count, int64_t prefetch_nbytes)
 {
     dst += how->dst_offset;
     src += how->src_offset;

@@ -315,7 +315,8 @@ static bool has_gaps(const cpu_plan *plan)
 static int64_t prefetch_distance(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
     int64_t stride = plan->row.src_stride;
-    bool is_uneven = plan->kind == CPU_PLAN_GATHER && plan->shuffle.out_step % kernels->shuffle_nbytes != 0;
+    bool is_uneven = plan->kind == CPU_PLAN_BLOCKS ||
+                     (plan->kind == CPU_PLAN_GATHER && plan->shuffle.out_step % kernels->shuffle_nbytes != 0);
     int64_t distance = is_uneven        ? tuning->gather_prefetch_nbytes
                        : has_gaps(plan) ? tuning->row_prefetch_nbytes
                                         : tuning->stream_prefetch_nbytes;

@@ -77,10 +77,11 @@ static void run_blocks(const cpu_run *run, const cpu_piece *piece)
     for (int64_t i = 0; i < piece->ncolumns; i++) {
         char *dst = piece->dst + i * plan->column.dst_stride;
         const char *src = piece->src + i * plan->column.src_stride;
-        run->kernels->arrange_blocks(&plan->block, dst, row->dst_stride, src, row->src_stride, count);
+        run->kernels->arrange_blocks(&plan->block, dst, row->dst_stride, src, row->src_stride, count,
+                                     plan->prefetch_nbytes);
         if (has_last) {
             run->kernels->arrange_blocks(&plan->last_block, dst + count * row->dst_stride, 0,
-                                         src + count * row->src_stride, 0, 1);
+                                         src + count * row->src_stride, 0, 1, 0);
         }
     }
 }

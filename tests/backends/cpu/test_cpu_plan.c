@@ -64,9 +64,9 @@ static void no_paced(char *stage, const int64_t *stage_offsets, const char *src,
 }
 
 static void no_blocks(const ndbuf__arrangement *how, char *dst, int64_t dst_step, const char *src, int64_t src_step,
-                      int64_t count)
+                      int64_t count, int64_t prefetch_nbytes)
 {
-    (void)how, (void)dst, (void)dst_step, (void)src, (void)src_step, (void)count;
+    (void)how, (void)dst, (void)dst_step, (void)src, (void)src_step, (void)count, (void)prefetch_nbytes;
 }
 
 /* Kernels with vectors of 64 bytes, for planning only. */
@@ -164,6 +164,7 @@ static void nests_of_short_axes_are_arranged_in_blocks(void **state)
     assert_int_equal(plan.row.extent, 84);
     assert_int_equal(plan.row.dst_stride, 240);
     assert_true(plan.has_last_block);
+    assert_int_equal(plan.prefetch_nbytes, 0);
     assert_int_equal(plan.block.src_offset, -19);
     assert_int_equal(plan.block.index[0][0], 19);
     assert_int_equal(plan.block.index[0][19], 0);
@@ -176,6 +177,7 @@ static void nests_of_short_axes_are_arranged_in_blocks(void **state)
     plan = plan_of(&with, 2, 1, LIST(1000000, 20), LIST(20, 1), LIST(20, -1), (uintptr_t)4096);
     assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
     assert_false(plan.streams);
+    assert_int_equal(plan.prefetch_nbytes, 8192 / 240 * 240);
 }
 
 static void a_reversed_axis_is_a_gather_that_ends_where_it_begins(void **state)
