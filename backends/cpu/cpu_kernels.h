@@ -172,8 +172,8 @@ struct cpu_kernels {
      * counts from `stage`. What is left moves to the row's front; lines and places follow. */
     void (*stream_staged)(char *stage, int64_t pitch, int64_t *places, char **lines, int64_t first, int64_t count,
                           int64_t staged);
-    /* A transpose to aligned lines of dst, of whole ones; rows are taken CPU_LANE_NBYTES of a line at a time, or more.
-     * NULL: there is none. */
+    /* A transpose to aligned lines of dst, of whole ones, and of rows that make CPU_LANE_NBYTES of each line of src, or
+     * several times as much. NULL: there is none. */
     cpu_transpose_fn stream_transpose[CPU_TRANSPOSE_SIZES];
     cpu_paced_fn paced_transpose[CPU_TRANSPOSE_SIZES]; /* NULL: there is none */
     const struct cpu_conversions *conversions;         /* NULL: there are none, but perhaps narrower ones */
@@ -183,6 +183,16 @@ struct cpu_kernels {
 static inline int64_t cpu_slot_nbytes(int64_t unit_nbytes)
 {
     return unit_nbytes <= 4 ? 4 : unit_nbytes <= 8 ? 8 : 16;
+}
+
+/* The kernels with the smallest blocks that take units of such a size index by vectors; NULL: there are none. */
+static inline const cpu_kernels *cpu_narrowest_kernels(const cpu_kernels *kernels, int size)
+{
+    const cpu_kernels *found = NULL;
+    for (const cpu_kernels *k = kernels; size >= 0 && k != NULL; k = k->narrower) {
+        found = k->block_side[size] > 1 ? k : found;
+    }
+    return found;
 }
 
 /* Lines and rows that the kernel for these units takes at least. */

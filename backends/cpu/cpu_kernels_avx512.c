@@ -311,6 +311,14 @@ static void collect_masked(const cpu_collect *collect, char *const *streams, int
 
 /* -- arrangements -- */
 
+/* One output. For constant numbers of inputs only: 1, 2 or 4. */
+__attribute__((always_inline)) static inline bytes arranged(const bytes in[NDBUF__ARRANGED_VECTORS], bytes at,
+                                                            const int nin)
+{
+    const bytes v = nin == 1 ? _mm512_permutexvar_epi8(at, in[0]) : _mm512_permutex2var_epi8(in[0], at, in[1]);
+    return nin > 2 ? _mm512_mask_mov_epi8(v, _mm512_movepi8_mask(at), _mm512_permutex2var_epi8(in[2], at, in[3])) : v;
+}
+
 /* For constant numbers of inputs only. */
 __attribute__((always_inline)) static inline void arrange_from(const ndbuf__arrangement *how, char *dst,
                                                                const char *src, const int nin)
@@ -322,11 +330,7 @@ __attribute__((always_inline)) static inline void arrange_from(const ndbuf__arra
     }
     for (int j = 0; j < how->nout; j++) {
         const bytes at = bytes_load((const char *)how->index[j]);
-        bytes v = nin == 1 ? _mm512_permutexvar_epi8(at, in[0]) : _mm512_permutex2var_epi8(in[0], at, in[1]);
-        if (nin > 2) {
-            v = _mm512_mask_mov_epi8(v, _mm512_movepi8_mask(at), _mm512_permutex2var_epi8(in[2], at, in[3]));
-        }
-        _mm512_mask_storeu_epi8(dst + (ptrdiff_t)j * BYTES_NBYTES, how->writes[j], v);
+        _mm512_mask_storeu_epi8(dst + (ptrdiff_t)j * BYTES_NBYTES, how->writes[j], arranged(in, at, nin));
     }
 }
 
@@ -375,11 +379,7 @@ __attribute__((always_inline)) static inline void arrange_many(const ndbuf__arra
         }
         UNROLL for (int j = 0; j < nout; j++)
         {
-            bytes v = nin == 1 ? _mm512_permutexvar_epi8(at[j], in[0]) : _mm512_permutex2var_epi8(in[0], at[j], in[1]);
-            if (nin > 2) {
-                v = _mm512_mask_mov_epi8(v, _mm512_movepi8_mask(at[j]), _mm512_permutex2var_epi8(in[2], at[j], in[3]));
-            }
-            _mm512_mask_storeu_epi8(dst + (ptrdiff_t)j * BYTES_NBYTES, writes[j], v);
+            _mm512_mask_storeu_epi8(dst + (ptrdiff_t)j * BYTES_NBYTES, writes[j], arranged(in, at[j], nin));
         }
         dst += dst_step;
         src += src_step;

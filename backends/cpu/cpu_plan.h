@@ -107,6 +107,12 @@ bool ndbuf_cpu__shuffle_scatter(cpu_plan *plan, int32_t vector_nbytes, int64_t d
 /* Fills the shuffle of a WEAVE: `streams` counts those of the side that has several; to_one: that is the source. */
 void ndbuf_cpu__shuffle_weave(cpu_plan *plan, int32_t vector_nbytes, const cpu_axis *streams, bool to_one);
 
+/* Vectors of an arrangement that hold so many bytes. */
+static inline int32_t cpu_arranged_vectors(int64_t nbytes)
+{
+    return (int32_t)((nbytes + NDBUF__ARRANGED_NBYTES - 1) / NDBUF__ARRANGED_NBYTES);
+}
+
 /* Arranges all units of some axes; false: they are too far apart. */
 bool ndbuf_cpu__arrange(ndbuf__arrangement *how, const ndbuf__copy_axes *axes, int32_t swap_nbytes);
 

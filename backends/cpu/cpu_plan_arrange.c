@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cpu/cpu_plan.h"
 
-#include <string.h>
-
 /* Copies whose inner axes, on both sides, lie within few vectors: nests of short axes, in any order, with or without
  * gaps. Each block of them is one arrangement. What follows are estimates, in cycles, that say where that is faster
  * than a kernel for rows; they were measured on a Zen 5. */
@@ -56,7 +54,7 @@ static int64_t fitting(int64_t extent, int64_t stride, int64_t span)
 }
 
 typedef struct block_choice {
-    int32_t axis;   /* the outermost one that has more than one index in a block, or the one before it */
+    int32_t axis;   /* along which blocks are counted: those behind it are whole in each */
     int64_t piece;  /* how many of its indices a block has */
     int64_t nunits; /* in a block */
     int64_t dst_span;
@@ -84,16 +82,11 @@ static bool choose_block(const cpu_box *box, block_choice *out_choice)
     return false;
 }
 
-static int64_t vectors_of(int64_t nbytes)
-{
-    return (nbytes + NDBUF__ARRANGED_NBYTES - 1) / NDBUF__ARRANGED_NBYTES;
-}
-
 static double block_speed(const block_choice *choice, const cpu_box *box)
 {
     const double nblocks = (double)box->shape[choice->axis] / (double)choice->piece; /* in a row */
-    const int64_t nin = vectors_of(choice->src_span);
-    const int64_t nout = vectors_of(choice->dst_span);
+    const int32_t nin = cpu_arranged_vectors(choice->src_span);
+    const int32_t nout = cpu_arranged_vectors(choice->dst_span);
     const double cycles = BLOCK_CYCLES + (double)(nin + nout * (nin > 2 ? 4 : 2)) + ROW_CYCLES / nblocks;
     return (double)(choice->nunits * box->unit_nbytes) / cycles;
 }

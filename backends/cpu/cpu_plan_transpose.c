@@ -247,16 +247,6 @@ static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_ch
         transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(tuning->strip_stream_nbytes / unit, side);
 }
 
-/* The side of the smallest blocks that take these units by vectors; 1: none do. */
-static int64_t least_side(const cpu_kernels *kernels, int size)
-{
-    int64_t side = 1;
-    for (const cpu_kernels *k = kernels; size >= 0 && k != NULL && k->block_side[size] > 1; k = k->narrower) {
-        side = k->block_side[size];
-    }
-    return side;
-}
-
 /* As usual: tiles of many rows, of which some are turned together, right into the destination or by way of the stage.
  */
 static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, int64_t panel_nbytes,
@@ -276,7 +266,10 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
         nrows = tile_rows;
     }
     transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(nrows, side);
-    const bool is_small_plane = lines->nunits <= side && rows->nunits >= least_side(kernels, cpu_size_index(unit));
+    const int size = cpu_size_index(unit);
+    const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
+    const bool is_small_plane =
+        lines->nunits <= side && (narrowest == NULL || rows->nunits >= narrowest->block_side[size]);
     if (rows->nunits < side && !is_small_plane) {
         /* One more line, so that the rows do not share cache sets. */
         int64_t nbytes = plan->row_piece * transpose->lines_per_index * unit;

@@ -25,16 +25,6 @@ typedef struct cpu_tile {
     int64_t prefetch_nbytes; /* from each line to what is wanted next; 0: nothing */
 } cpu_tile;
 
-/* The kernels with the smallest blocks that take these units by vectors; NULL: there are none. */
-static const cpu_kernels *narrowest_kernels(const cpu_tile *tile)
-{
-    const cpu_kernels *found = NULL;
-    for (const cpu_kernels *k = tile->kernels; tile->size >= 0 && k != NULL; k = k->narrower) {
-        found = k->block_side[tile->size] > 1 ? k : found;
-    }
-    return found;
-}
-
 /* The largest side of the smallest blocks. */
 #define FEW_MAX_SIDE 16
 
@@ -85,7 +75,7 @@ static void tile_turn(const cpu_tile *tile, char *dst, const int64_t *dst_offset
         kernels->transpose[tile->size](dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, tile->swap);
         return;
     }
-    kernels = narrowest_kernels(tile);
+    kernels = cpu_narrowest_kernels(tile->kernels, tile->size);
     if (kernels != NULL && kernels->block_side[tile->size] <= FEW_MAX_SIDE &&
         nrows >= kernels->block_side[tile->size]) {
         tile_turn_few(tile, kernels, dst, dst_offsets, src, src_offsets, nlines, nrows);
@@ -323,7 +313,7 @@ static void run_streamed(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile
 /* How many of a tile's last rows to turn so that `left` of them are: some again, rather than too few for vectors. */
 static int64_t last_rows(const cpu_tile *tile, int64_t nrows, int64_t left)
 {
-    const cpu_kernels *narrowest = narrowest_kernels(tile);
+    const cpu_kernels *narrowest = cpu_narrowest_kernels(tile->kernels, tile->size);
     const int64_t side = narrowest != NULL ? narrowest->block_side[tile->size] : 1;
     return left > 0 && left < side ? cpu_smaller(side, nrows) : left;
 }

@@ -129,13 +129,6 @@ void ndbuf_cpu__shuffle_slots(cpu_plan *plan)
     }
 }
 
-/* Whether so many bytes are those of few vectors; sets how many. */
-static bool are_few_vectors(int64_t nbytes, int32_t *out_count)
-{
-    *out_count = (int32_t)((nbytes + NDBUF__ARRANGED_NBYTES - 1) / NDBUF__ARRANGED_NBYTES);
-    return nbytes <= NDBUF__ARRANGED_MAX_NBYTES;
-}
-
 /* What is known of each byte of an arrangement; marks are 0 or 1. */
 typedef struct byte_places {
     uint8_t sources[NDBUF__ARRANGED_MAX_NBYTES]; /* of the destination's */
@@ -186,9 +179,11 @@ bool ndbuf_cpu__arrange(ndbuf__arrangement *how, const ndbuf__copy_axes *axes, i
     int64_t src_hi;
     ndbuf__copy_axes_range(axes, true, &dst_lo, &dst_hi);
     ndbuf__copy_axes_range(axes, false, &src_lo, &src_hi);
-    if (!are_few_vectors(dst_hi - dst_lo, &how->nout) || !are_few_vectors(src_hi - src_lo, &how->nin)) {
+    if (dst_hi - dst_lo > NDBUF__ARRANGED_MAX_NBYTES || src_hi - src_lo > NDBUF__ARRANGED_MAX_NBYTES) {
         return false;
     }
+    how->nout = cpu_arranged_vectors(dst_hi - dst_lo);
+    how->nin = cpu_arranged_vectors(src_hi - src_lo);
     byte_places places = {0};
     how->dst_offset = dst_lo - axes->dst_offset;
     how->src_offset = src_lo - axes->src_offset;

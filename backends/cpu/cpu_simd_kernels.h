@@ -307,8 +307,6 @@ static ndbuf_status move_any(const ndbuf__host_steps *steps, char *dst, const ch
     return NDBUF_OK;
 }
 
-/* -- past the caches -- */
-
 /* -- repeats -- */
 
 /* 16 bytes of items one behind the other, and as many more, so that they can be taken at any phase. */
@@ -352,6 +350,8 @@ static void repeat_any(char *dst, const char *item, int64_t item_nbytes, int64_t
     }
     wide_store(dst + nbytes - WIDE_NBYTES, first); /* whole items before it, so of the same phase */
 }
+
+/* -- past the caches -- */
 
 #if defined(HAS_STREAM)
 /* For constant numbers of ways and constant `swaps` only. */
