@@ -154,30 +154,41 @@ static bool is_same_place(const ndbuf_view *dst, const ndbuf_view *src)
     return true;
 }
 
-/* Whether both views are host memory and their byte ranges keep clear of each other: the common case, for which no
- * search is needed. The sums cannot overflow: views lie inside their storages. */
+/* The bytes of host memory that a view without suboffsets reaches. The sums cannot overflow: views lie inside their
+ * storages. */
+static void view_range(const ndbuf_view *view, uintptr_t *out_lo, uintptr_t *out_hi)
+{
+    const uintptr_t base = (uintptr_t)view->storage->mem.host_address;
+    int64_t first = view->byte_offset;
+    int64_t last = view->byte_offset + view->itemsize;
+    for (int32_t k = 0; k < view->ndim; k++) {
+        int64_t reach = (view->dims[k] - 1) * view->dims[view->ndim + k];
+        first += reach < 0 ? reach : 0;
+        last += reach > 0 ? reach : 0;
+    }
+    *out_lo = base + (uintptr_t)first;
+    *out_hi = base + (uintptr_t)last;
+}
+
+/* Whether both views are host memory and keep clear of each other by their storages' bytes, or by their own: the common
+ * cases, for which no search is needed. */
 static bool are_apart(const ndbuf_view *dst, const ndbuf_view *src)
 {
-    const ndbuf_view *views[2] = {dst, src};
-    uintptr_t lo[2];
-    uintptr_t hi[2];
-    for (int i = 0; i < 2; i++) {
-        const ndbuf_view *view = views[i];
-        const char *base = view->storage->mem.host_address;
-        if (base == NULL || view->suboffsets != NULL) {
-            return false;
-        }
-        int64_t first = view->byte_offset;
-        int64_t last = view->byte_offset + view->itemsize;
-        for (int32_t k = 0; k < view->ndim; k++) {
-            int64_t reach = (view->dims[k] - 1) * view->dims[view->ndim + k];
-            first += reach < 0 ? reach : 0;
-            last += reach > 0 ? reach : 0;
-        }
-        lo[i] = (uintptr_t)base + (uintptr_t)first;
-        hi[i] = (uintptr_t)base + (uintptr_t)last;
+    const ndbuf_mem *to = &dst->storage->mem;
+    const ndbuf_mem *from = &src->storage->mem;
+    if (to->host_address == NULL || from->host_address == NULL || dst->suboffsets != NULL || src->suboffsets != NULL) {
+        return false;
     }
-    return hi[0] <= lo[1] || hi[1] <= lo[0];
+    uintptr_t dst_lo = (uintptr_t)to->host_address;
+    uintptr_t src_lo = (uintptr_t)from->host_address;
+    if (dst_lo + to->nbytes <= src_lo || src_lo + from->nbytes <= dst_lo) {
+        return true;
+    }
+    uintptr_t dst_hi;
+    uintptr_t src_hi;
+    view_range(dst, &dst_lo, &dst_hi);
+    view_range(src, &src_lo, &src_hi);
+    return dst_hi <= src_lo || src_hi <= dst_lo;
 }
 
 bool ndbuf__copy_needs_temporary(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast)

@@ -134,6 +134,7 @@ static inline void walk(const cpu_box *box, const cpu_plane *plane, cpu_plane_fn
     int64_t index[NDBUF__MAX_AXES];
     for (int32_t k = 0; k < nouter; k++) {
         index[k] = 0;
+        NDBUF__KEEP_AS_LOOP(k);
     }
     for (;;) {
         copy(plane, context, dst, src);
