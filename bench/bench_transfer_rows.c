@@ -250,6 +250,21 @@ static ndbuf_status case_measure(rows_case *self, int rounds, ndbuf_error *err)
     return status;
 }
 
+/* Times of a way over the larger of its parts, packing and the transfer of the packed bytes, alone. */
+static void put_to_larger_part(const rows_case *self, rows_way way, int rounds)
+{
+    double scratch[BENCH_ROWS_MAX_ROUNDS];
+    if (!is_open(self, (int)way) || !is_open(self, WAY_TRANSFER)) {
+        return;
+    }
+    for (int round = 0; round < rounds; round++) {
+        double packing = self->ns[WAY_PACKING][round];
+        double transfer = self->ns[WAY_TRANSFER][round];
+        scratch[round] = self->ns[way][round] / (packing > transfer ? packing : transfer);
+    }
+    printf(", \"%s_to_larger_part\": %.3f", way_names[way], bench_median(scratch, (size_t)rounds));
+}
+
 static void put_ways(const rows_case *self, int rounds)
 {
     double scratch[BENCH_ROWS_MAX_ROUNDS];
@@ -270,14 +285,8 @@ static void put_ways(const rows_case *self, int rounds)
         between = ", ";
     }
     printf("}");
-    if (is_open(self, WAY_PACKED) && is_open(self, WAY_TRANSFER)) {
-        for (int round = 0; round < rounds; round++) {
-            double packing = self->ns[WAY_PACKING][round];
-            double transfer = self->ns[WAY_TRANSFER][round];
-            scratch[round] = self->ns[WAY_PACKED][round] / (packing > transfer ? packing : transfer);
-        }
-        printf(", \"packed_to_larger_part\": %.3f", bench_median(scratch, (size_t)rounds));
-    }
+    put_to_larger_part(self, WAY_CHOSEN, rounds);
+    put_to_larger_part(self, WAY_PACKED, rounds);
 }
 
 static void put_case(const rows_case *self, int rounds)

@@ -56,7 +56,7 @@ def repeat(function, first, second, count):
 
 class Ways:
     """libbench_host_copy_ways.so, and the team of threads of its memcpy."""
-    NAMES = ("memcpy", "stream", "lines", "copy", "plan")
+    NAMES = ("memcpy", "stream", "lines", "copy", "plan", "single")
 
     def __init__(self, folder, threads):
         os.environ["NDBUF_CPU_THREADS"] = str(threads)  # before ndbuf reads it

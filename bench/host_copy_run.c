@@ -8,7 +8,7 @@
 #include "bench/bench_support.h"
 #include "bench/host_copy_lines.h"
 
-const char *const host_copy_way_names[HOST_COPY_NWAYS] = {"memcpy", "stream", "lines", "copy", "plan"};
+const char *const host_copy_way_names[HOST_COPY_NWAYS] = {"memcpy", "stream", "lines", "copy", "plan", "single"};
 
 struct host_copy_run {
     const host_copy_case *one;
@@ -184,7 +184,7 @@ bool host_copy_run_is_right(const host_copy_run *run)
 
 bool host_copy_run_has(const host_copy_run *run, host_copy_way way)
 {
-    return way != HOST_COPY_LINES || run->has_lines;
+    return way == HOST_COPY_LINES ? run->has_lines : way != HOST_COPY_SINGLE || host_copy_threads_count() > 1;
 }
 
 static void copy_plain(char *dst, const char *src, size_t nbytes)
@@ -223,12 +223,17 @@ ndbuf_status host_copy_run_time(const host_copy_run *run, host_copy_way way, lon
                                 ndbuf_error *err)
 {
     bool by_team = way == HOST_COPY_MEMCPY || way == HOST_COPY_STREAM;
+    const int32_t nthreads = ndbuf_cpu_threads_get();
     if (by_team) {
         host_copy_threads_wake(true);
+    }
+    if (way == HOST_COPY_SINGLE) {
+        ndbuf_cpu_threads_set(1, NULL);
     }
     double start = bench_now_ns();
     ndbuf_status status = repeat(run, way, count, err);
     double took = bench_now_ns() - start;
+    ndbuf_cpu_threads_set(nthreads, NULL);
     if (by_team) {
         host_copy_threads_wake(false);
     }

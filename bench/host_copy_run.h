@@ -13,13 +13,14 @@
 #include "ndbuf/ndbuf.h"
 
 /* memcpy of the same bytes, memcpy past the caches, the cache lines of the case read and written in their order,
- * ndbuf_copy, ndbuf_copy_plan_run of a plan made before. */
+ * ndbuf_copy, ndbuf_copy_plan_run of a plan made before, and that by one thread where there are several. */
 typedef enum host_copy_way {
     HOST_COPY_MEMCPY,
     HOST_COPY_STREAM,
     HOST_COPY_LINES,
     HOST_COPY_COPY,
     HOST_COPY_PLAN,
+    HOST_COPY_SINGLE,
     HOST_COPY_NWAYS
 } host_copy_way;
 
@@ -44,7 +45,8 @@ void host_copy_run_spoil(host_copy_run *run);
 /* Whether the destination holds what the case says. */
 bool host_copy_run_is_right(const host_copy_run *run);
 
-/* Whether a way can be taken: the lines are for one thread, and for copies that are large beside a call. */
+/* Whether a way can be taken: the lines are for one thread, and for copies that are large beside a call; a single
+ * thread is none of its own if all is done by one. */
 bool host_copy_run_has(const host_copy_run *run, host_copy_way way);
 
 /* Copies `count` times; writes the nanoseconds of one. On failure nothing is written. */

@@ -2,18 +2,19 @@
 """What is made of the times of compare_host_copy.py, and of its goals. Needs nothing but Python.
 
 A result has, for each case, "ways": {way: {"ns": quartiles, "ratio": quartiles of t(memcpy) / t(way) within a round,
-"of_stream": quartiles of t(stream) / t(way), "of_lines" and "of_plain": likewise of the case's cache lines, read and
-written in their order, and of the copy without conversion, "medians": {"ns": [...], "ratio": [...], ...}: of each pass,
-"best": {"ns", "ratio", ...}: the best of those}}. What is compared with a way that was not measured is left out.
+"of_stream": quartiles of t(stream) / t(way), "of_lines", "of_plain" and "of_single": likewise of the case's cache
+lines, read and written in their order, of the copy without conversion, and of ndbuf's by one thread, "medians":
+{"ns": [...], "ratio": [...], ...}: of each pass, "best": {"ns", "ratio", ...}: the best of those}}. What is compared
+with a way that was not measured is left out.
 """
 import fnmatch
 import math
 import statistics
 
 NDBUF = "plan"  # the way of ndbuf that is held against the peers: a plan that is kept
-# Copy as many contiguous bytes, touch the same cache lines, or copy the same items without conversion, and do not make
-# the copy of the case.
-REFERENCES = {"ratio": "memcpy", "of_stream": "stream", "of_lines": "lines", "of_plain": "plain"}
+# Copy as many contiguous bytes, touch the same cache lines, copy the same items without conversion, or by one thread:
+# no peers.
+REFERENCES = {"ratio": "memcpy", "of_stream": "stream", "of_lines": "lines", "of_plain": "plain", "of_single": "single"}
 OWN = ("copy", "plan")
 
 
@@ -172,18 +173,4 @@ def judge_ns(goal, chosen, results):
     return took(worst) <= limit, took(worst), worst["name"], limit
 
 
-def judge_threads(goal, chosen, results):
-    """No case takes longer than with one thread."""
-    single = {case["name"]: case for case in results.get(1, {"cases": []})["cases"]}
-    values = {}
-    for case in chosen:
-        if case["name"] in single:
-            values[case["name"]] = single[case["name"]]["ways"][NDBUF]["best"]["ns"] / case["ways"][NDBUF]["best"]["ns"]
-    if not values:
-        return None, None, None, None
-    worst = min(values, key=values.get)
-    return values[worst] >= goal["at_least"], values[worst], worst, goal["at_least"]
-
-
-JUDGES = {"ratio": judge_ratio, "geomean": judge_geomean, "best_peer": judge_best_peer, "ns": judge_ns,
-          "threads": judge_threads}
+JUDGES = {"ratio": judge_ratio, "geomean": judge_geomean, "best_peer": judge_best_peer, "ns": judge_ns}

@@ -16,8 +16,9 @@ import sys
 import host_copy_stats
 
 BEGIN, END = "<!-- host copy: begin -->", "<!-- host copy: end -->"
-TITLES = {"stream": "past caches", "lines": "same lines", "copy": "ndbuf, plain", "plan": "**ndbuf**",
-          "mpi": "MPI_Pack", "numpy": "NumPy", "torch": "PyTorch"}
+TITLES = {"stream": "past caches", "lines": "same lines", "single": "one thread", "copy": "ndbuf, plain",
+          "plan": "**ndbuf**", "mpi": "MPI_Pack", "numpy": "NumPy", "torch": "PyTorch"}
+ORDER = ("plan", "copy", "numpy", "torch", "memoryview", "mpi", "stream", "lines", "single")
 # Okabe and Ito's colours, with a form each, so that they are told apart without them.
 MARKS = {"plan": ("#d55e00", "o", 46), "numpy": ("#0072b2", "s", 22), "torch": ("#cc79a7", "D", 22),
          "memoryview": ("#009e73", "^", 26), "mpi": ("#e69f00", "v", 26), "stream": ("#888888", "|", 60)}
@@ -25,7 +26,7 @@ MARKS = {"plan": ("#d55e00", "o", 46), "numpy": ("#0072b2", "s", 22), "torch": (
 
 def ways_of(result):
     there = {way for case in result["cases"] for way in case["ways"]}
-    return [way for way in ["plan", "copy", "numpy", "torch", "memoryview", "mpi", "stream", "lines"] if way in there]
+    return [way for way in ORDER if way in there]
 
 
 def number(value):
