@@ -188,6 +188,7 @@ struct sim_op {
     uint64_t stream;  /* its number: work of one stream is in order */
     uint64_t visited; /* the search that came by last */
     int nqueries;
+    int nwaiting; /* callers of sim_op_await */
     int npending; /* of preds */
     int npreds;
     sim_op **preds; /* retained, done or not */

@@ -21,7 +21,7 @@
 #define PAGE_NBYTES 4096U
 #define BLOCK_ALIGNMENT 512U
 #define CANARY 0xFB
-#define FILL_LIMIT ((uint64_t)4 << 20) /* of a large block, only this much at both ends is filled */
+#define FILL_LIMIT ((uint64_t)256 << 10) /* of a block of more than two, only this much at both ends is filled */
 
 typedef struct memory_arena {
     uint64_t base; /* 0: not made yet */

@@ -16,6 +16,7 @@
 typedef struct op_lane {
     bool started;
     bool idle;
+    bool busy; /* with an operation: one at a time */
     pthread_cond_t wake;
     sim_op *first;
     sim_op *last;
@@ -28,11 +29,15 @@ static struct {
     int64_t nwork;       /* pending, without mere points in streams */
     int64_t nhost_calls; /* pending */
     int nrunning;
+    int nhelpers;     /* callers that do what they wait for */
+    bool is_dropping; /* all: the end of any is waited for */
     uint64_t visit;
     pthread_cond_t done;
 } ops = {.done = PTHREAD_COND_INITIALIZER};
 
 static void op_push(sim_op *op);
+static bool op_lane_step(op_lane *lane);
+static void op_end_help(void);
 
 void sim_op_retain(sim_op *op)
 {
@@ -102,11 +107,21 @@ void sim_op_demand_all(void)
 
 void sim_op_await(sim_op *op)
 {
+    /* Where there is one lane for work, who waits does it, which spares the threads their turns. */
+    const bool helps = SIM_MAY_HELP && sim.schedule != CUDASIM_THREADS;
     sim_op_retain(op);
+    op->nwaiting++;
+    ops.nhelpers += helps;
     sim_op_demand(op);
     while (op->state != SIM_DONE) {
-        sim_wait(&ops.done);
+        if (!helps || !op_lane_step(&op_lanes[OP_WORK_LANE])) {
+            sim_wait(&ops.done);
+        }
     }
+    if (helps) {
+        op_end_help();
+    }
+    op->nwaiting--;
     sim_op_release(op);
 }
 
@@ -207,7 +222,9 @@ static void op_finish(sim_op *op)
         sim_op_release(op->preds[i]);
     }
     op->npreds = 0;
-    pthread_cond_broadcast(&ops.done);
+    if (op->nwaiting > 0 || ops.is_dropping) {
+        pthread_cond_broadcast(&ops.done);
+    }
     sim_op_release(op);
 }
 
@@ -291,15 +308,26 @@ static void op_demand_host_call(void)
     }
 }
 
+/* Does the next operation of a lane, if it has one and is not at work. */
+static bool op_lane_step(op_lane *lane)
+{
+    sim_op *op = lane->first;
+    if (op == NULL || lane->busy) {
+        return false;
+    }
+    lane->first = op->lane_next;
+    lane->busy = true;
+    op_run(op);
+    lane->busy = false;
+    return true;
+}
+
 static void *op_lane_main(void *argument)
 {
     op_lane *lane = argument;
     sim_lock();
     for (;;) {
-        sim_op *op = lane->first;
-        if (op != NULL) {
-            lane->first = op->lane_next;
-            op_run(op);
+        if (op_lane_step(lane)) {
             continue;
         }
         lane->idle = true;
@@ -315,7 +343,7 @@ static void *op_lane_main(void *argument)
     return NULL;
 }
 
-static op_lane *op_lane_wake(int i)
+static void op_lane_wake(int i)
 {
     op_lane *lane = &op_lanes[i];
     if (!lane->started) {
@@ -334,9 +362,9 @@ static op_lane *op_lane_wake(int i)
         pthread_attr_destroy(&attributes);
         lane->started = true;
     } else if (lane->idle) {
+        lane->idle = false; /* once is enough */
         pthread_cond_signal(&lane->wake);
     }
-    return lane;
 }
 
 /* Everything before it is done and somebody asked for it. */
@@ -348,11 +376,30 @@ static void op_push(sim_op *op)
     } else if (sim.schedule == CUDASIM_THREADS) {
         number = OP_WORK_LANE + (int)(op->stream % (OP_NLANES - OP_WORK_LANE));
     }
-    op_lane *lane = op_lane_wake(number);
+    op_lane *lane = &op_lanes[number];
+    if (number == OP_WORK_LANE && ops.nhelpers > 0) {
+        pthread_cond_broadcast(&ops.done);
+    } else {
+        op_lane_wake(number);
+    }
     op->state = SIM_QUEUED;
     op->lane_next = NULL;
     *(lane->first == NULL ? &lane->first : &lane->last->lane_next) = op;
     lane->last = op;
+}
+
+/* What is left is for other helpers, or the lane's thread. */
+static void op_end_help(void)
+{
+    ops.nhelpers--;
+    if (op_lanes[OP_WORK_LANE].first == NULL) {
+        return;
+    }
+    if (ops.nhelpers > 0) {
+        pthread_cond_broadcast(&ops.done);
+    } else {
+        op_lane_wake(OP_WORK_LANE);
+    }
 }
 
 /* ---- submission ---- */
@@ -411,7 +458,7 @@ sim_op *sim_op_submit(const sim_work *work, sim_op *const *preds, int npreds, in
     ops.nwork += op->work.kind != SIM_NOTHING;
     if (op->work.kind == SIM_HOST_CALL) {
         ops.nhost_calls++;
-        (void)op_lane_wake(OP_HOST_LANE);
+        op_lane_wake(OP_HOST_LANE);
     }
     if (op->work.kind == SIM_FREE) {
         sim_race_free(op);
@@ -481,6 +528,7 @@ void sim_op_random_step(void)
 
 void sim_op_drop_all(void)
 {
+    ops.is_dropping = true;
     while (ops.nrunning > 0) {
         sim_wait(&ops.done);
     }
@@ -490,4 +538,5 @@ void sim_op_drop_all(void)
         sim_op_demand(op);
         sim_wait(&ops.done);
     }
+    ops.is_dropping = false;
 }

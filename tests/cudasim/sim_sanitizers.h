@@ -27,6 +27,7 @@ void AnnotateIgnoreWritesEnd(const char *file, int line);
 #define SIM_HIDE_ACCESS_BEGIN()                                                                                        \
     (AnnotateIgnoreReadsBegin(__FILE__, __LINE__), AnnotateIgnoreWritesBegin(__FILE__, __LINE__))
 #define SIM_HIDE_ACCESS_END() (AnnotateIgnoreWritesEnd(__FILE__, __LINE__), AnnotateIgnoreReadsEnd(__FILE__, __LINE__))
+#define SIM_MAY_HELP 0 /* in the caller's thread, nothing races with the caller */
 #else
 #define SIM_HAPPENS_AFTER(address) ((void)(address))
 #define SIM_HAPPENS_BEFORE(address) ((void)(address))
@@ -34,6 +35,7 @@ void AnnotateIgnoreWritesEnd(const char *file, int line);
 #define SIM_HIDE_SYNC_END() ((void)0)
 #define SIM_HIDE_ACCESS_BEGIN() ((void)0)
 #define SIM_HIDE_ACCESS_END() ((void)0)
+#define SIM_MAY_HELP 1
 #endif
 
 #if defined(__SANITIZE_ADDRESS__) || SIM_HAS_FEATURE(address_sanitizer)

@@ -276,12 +276,3 @@ void test_layout_print(const test_layout *layout, char *out_text, size_t size)
     snprintf(out_text + length, size - length, "itemsize %lld offset %lld of %lld", (long long)layout->itemsize,
              (long long)layout->offset, (long long)layout->nbytes);
 }
-
-void test_random_fill(test_random *random, void *buffer, size_t nbytes)
-{
-    unsigned char *bytes = buffer;
-    for (size_t i = 0; i < nbytes; i += 8) {
-        uint64_t value = test_random_next(random);
-        memcpy(bytes + i, &value, nbytes - i < 8 ? nbytes - i : 8);
-    }
-}

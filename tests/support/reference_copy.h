@@ -69,6 +69,4 @@ void test_assert_bytes_equal(const char *what, const void *actual, const void *e
 /* One line for messages: "shape (2, 3) strides (3, 1) itemsize 1 offset 4 of 10". */
 void test_layout_print(const test_layout *layout, char *out_text, size_t size);
 
-void test_random_fill(test_random *random, void *buffer, size_t nbytes);
-
 #endif

@@ -47,6 +47,15 @@ int64_t test_random_range(test_random *random, int64_t lo, int64_t hi)
     return lo + (int64_t)(test_random_next(random) % (uint64_t)(hi - lo + 1));
 }
 
+void test_random_fill(test_random *random, void *buffer, size_t nbytes)
+{
+    unsigned char *bytes = buffer;
+    for (size_t i = 0; i < nbytes; i += 8) {
+        uint64_t value = test_random_next(random);
+        memcpy(bytes + i, &value, nbytes - i < 8 ? nbytes - i : 8);
+    }
+}
+
 static _Thread_local int64_t allocs_until_failure;
 static _Thread_local bool alloc_failed;
 

@@ -51,6 +51,7 @@ typedef struct test_random {
 test_random test_random_make(const char *test_name, uint64_t default_seed);
 uint64_t test_random_next(test_random *random);
 int64_t test_random_range(test_random *random, int64_t lo, int64_t hi); /* lo .. hi, both included */
+void test_random_fill(test_random *random, void *buffer, size_t nbytes);
 
 /* Runs `statement` with the 1st, 2nd, 3rd ... host allocation failing, until it needs no more. The statement sets
  * `status_` from the call under test: `ALLOC_FAIL_SWEEP(status_ = f(&x, NULL), undo(x));`. Each failing run must return

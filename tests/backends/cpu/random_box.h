@@ -20,6 +20,13 @@ typedef struct random_box {
 
 #define RANDOM_BOX_MAX_AXES 6
 
+/* How many to try: fewer under the thread sanitizer, which makes each byte take its time. */
+#if defined(__SANITIZE_THREAD__)
+#define RANDOM_BOXES(count) ((count) / 20)
+#else
+#define RANDOM_BOXES(count) (count)
+#endif
+
 /* Fills up to RANDOM_BOX_MAX_AXES extents, whose product times the item's size is about max_nbytes at most; returns how
  * many. */
 int32_t random_box_shape(int64_t *shape, test_random *random, int64_t item_nbytes, int64_t max_nbytes);

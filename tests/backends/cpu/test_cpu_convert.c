@@ -19,13 +19,6 @@
 #include "tests/backends/cpu/random_box.h"
 #include "tests/support/test.h"
 
-/* Fewer under the thread sanitizer, which makes each byte take its time. */
-#if defined(__SANITIZE_THREAD__)
-#define NBOXES(count) ((count) / 20)
-#else
-#define NBOXES(count) (count)
-#endif
-
 static const char *const names[] = {"portable", "ssse3", "avx2", "avx512", "neon"};
 #define NNAMES (sizeof(names) / sizeof(names[0]))
 
@@ -251,7 +244,7 @@ static void every_pair_of_numbers_is_converted_as_one_by_one(void **state)
 {
     (void)state;
     test_random random = test_random_make("every_pair_of_numbers_is_converted_as_one_by_one", 11);
-    check_pairs(&random, few, NBOXES(20) / 5 + 1);
+    check_pairs(&random, few, RANDOM_BOXES(20) / 5 + 1);
     check_pairs(&random, many, 1);
 }
 
@@ -323,9 +316,7 @@ static void check_layout(test_random *random, int64_t max_nbytes)
     char *expected = malloc((size_t)(dst_lead + dst_nbytes));
     char *numbers = malloc((size_t)src_nbytes);
     assert_true(block != NULL && expected != NULL && numbers != NULL);
-    for (int64_t i = 0; i < src_nbytes; i++) {
-        numbers[i] = (char)test_random_next(random);
-    }
+    test_random_fill(random, numbers, (size_t)src_nbytes);
     memset(expected, 0x5A, (size_t)(dst_lead + dst_nbytes));
     ndbuf__converter converter;
     assert_true(ndbuf__converter_init(&converter, &dst, &src, flags));
@@ -384,7 +375,7 @@ static void all_kernels_convert_random_layouts_alike(void **state)
 {
     (void)state;
     test_random random = test_random_make("all_kernels_convert_random_layouts_alike", 15);
-    for (int i = 0; i < NBOXES(4000); i++) {
+    for (int i = 0; i < RANDOM_BOXES(4000); i++) {
         check_layout(&random, (int64_t)1 << test_random_range(&random, 4, 16));
     }
 }
@@ -393,7 +384,7 @@ static void any_constants_give_right_conversions(void **state)
 {
     (void)state;
     test_random random = test_random_make("any_constants_give_right_conversions", 16);
-    for (int i = 0; i < NBOXES(1500); i++) {
+    for (int i = 0; i < RANDOM_BOXES(1500); i++) {
         ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
         tuning.stream_nbytes = test_random_range(&random, 0, 2) != 0 ? 1 : 1 << 30;
         tuning.stream_ways = test_random_range(&random, 1, 2);

@@ -14,13 +14,6 @@
 #include "tests/backends/cpu/random_box.h"
 #include "tests/support/test.h"
 
-/* Fewer under the thread sanitizer, which makes each byte take its time. */
-#if defined(__SANITIZE_THREAD__)
-#define NBOXES(count) ((count) / 20)
-#else
-#define NBOXES(count) (count)
-#endif
-
 static const char *const names[] = {"portable", "ssse3", "avx2", "avx512", "neon"};
 
 static int teardown(void **state)
@@ -49,7 +42,7 @@ static void check_box(random_box *box)
 static void check_many(const char *name, uint64_t seed, int nboxes, int64_t max_nbytes)
 {
     test_random random = test_random_make(name, seed);
-    for (int i = 0; i < NBOXES(nboxes); i++) {
+    for (int i = 0; i < RANDOM_BOXES(nboxes); i++) {
         random_box box;
         int64_t limit = (int64_t)1 << test_random_range(&random, 4, 63 - __builtin_clzll((uint64_t)max_nbytes));
         random_box_make(&box, &random, limit);
@@ -88,7 +81,7 @@ static void any_constants_give_right_copies(void **state)
 {
     (void)state;
     test_random random = test_random_make("any_constants_give_right_copies", 4);
-    for (int i = 0; i < NBOXES(1500); i++) {
+    for (int i = 0; i < RANDOM_BOXES(1500); i++) {
         ndbuf_cpu__tuning tuning = {
             .stream_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .stream_direct_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
@@ -129,7 +122,7 @@ static void steps_decided_beforehand_are_right(void **state)
 {
     (void)state;
     test_random random = test_random_make("steps_decided_beforehand_are_right", 5);
-    const int count = NBOXES(4000);
+    const int count = RANDOM_BOXES(4000);
     int nmade = 0;
     for (int i = 0; i < count; i++) {
         random_box box;
@@ -156,7 +149,7 @@ static void plans_made_beforehand_are_right_until_something_changes(void **state
 {
     (void)state;
     test_random random = test_random_make("plans_made_beforehand_are_right_until_something_changes", 6);
-    const int count = NBOXES(3000);
+    const int count = RANDOM_BOXES(3000);
     int nmade = 0;
     for (int i = 0; i < count; i++) {
         ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
@@ -197,20 +190,30 @@ static void plans_made_beforehand_are_right_until_something_changes(void **state
 }
 
 #define BLOCK_NBYTES (1 << 18)
+#define BEHIND_NBYTES 64 /* that are looked at behind a destination */
+
+/* Bytes that tell their places. */
+static const char *places(void)
+{
+    static char block[BLOCK_NBYTES];
+    static bool made;
+    for (int64_t i = 0; !made && i < BLOCK_NBYTES; i++) {
+        block[i] = (char)(i * 7 + i / 256);
+    }
+    made = true;
+    return block;
+}
 
 /* Shapes that meet certain kernels, with every number of units left over behind whole vectors. */
 static void check_2d(int64_t item, int32_t swap, int64_t nrows, int64_t ncolumns, const int64_t *dst_strides,
                      const int64_t *src_strides, int64_t src_nbytes, int64_t src_offset)
 {
-    static char src_block[BLOCK_NBYTES];
     static _Alignas(64) char dst_block[BLOCK_NBYTES];
     static char expected[BLOCK_NBYTES];
-    int64_t dst_nbytes = dst_strides[0] * (nrows - 1) + dst_strides[1] * (ncolumns - 1) + item;
-    assert_true(src_nbytes <= (int64_t)sizeof(src_block) && dst_nbytes + 64 <= (int64_t)sizeof(dst_block));
-    for (int64_t i = 0; i < src_nbytes; i++) {
-        src_block[i] = (char)(i * 7 + i / 256);
-    }
-    memset(expected, 1, sizeof(expected));
+    const char *src_block = places();
+    const int64_t dst_nbytes = dst_strides[0] * (nrows - 1) + dst_strides[1] * (ncolumns - 1) + item + BEHIND_NBYTES;
+    assert_true(src_nbytes <= BLOCK_NBYTES && dst_nbytes <= BLOCK_NBYTES);
+    memset(expected, 1, (size_t)dst_nbytes);
     ndbuf__copy_axes axes = {.unit_nbytes = item};
     ndbuf__copy_axes_append(&axes, nrows, dst_strides[0], src_strides[0]);
     ndbuf__copy_axes_append(&axes, ncolumns, dst_strides[1], src_strides[1]);
@@ -235,9 +238,9 @@ static void check_2d(int64_t item, int32_t swap, int64_t nrows, int64_t ncolumns
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (ndbuf_cpu__kernels_find(names[i]) != NULL) {
             ndbuf_cpu__kernels_set(ndbuf_cpu__kernels_find(names[i]));
-            memset(dst_block, 1, sizeof(dst_block));
+            memset(dst_block, 1, (size_t)dst_nbytes);
             ndbuf_cpu__copy_box(&box);
-            if (memcmp(dst_block, expected, sizeof(expected)) != 0) {
+            if (memcmp(dst_block, expected, (size_t)dst_nbytes) != 0) {
                 fail_msg("%s: %lld x %lld items of %lld bytes, reversed in %d, strides %lld %lld <- %lld %lld",
                          names[i], (long long)nrows, (long long)ncolumns, (long long)item, (int)swap,
                          (long long)dst_strides[0], (long long)dst_strides[1], (long long)src_strides[0],
@@ -262,7 +265,7 @@ static void slices_weaves_and_transposes_of_every_length_are_right(void **state)
             if (swap != 0 && item % 2 != 0) {
                 continue;
             }
-            for (int64_t n = 2; n < NBOXES(300); n += n < 80 ? 1 : 37) {
+            for (int64_t n = 2; n < RANDOM_BOXES(300); n += n < 80 ? 1 : 37) {
                 for (int64_t factor = 2; factor <= 5; factor++) {
                     int64_t dense[2] = {n * item, item};
                     int64_t every[2] = {n * item * factor + 8, item * factor};

@@ -148,7 +148,7 @@ static void all_kernels_convert_random_records_as_the_reference_does(void **stat
 {
     (void)state;
     test_random random = test_random_make("all_kernels_convert_random_records_as_the_reference_does", 81);
-    for (int i = 0; i < 150000; i++) {
+    for (int i = 0; i < RANDOM_BOXES(150000); i++) {
         check_random_types(&random, (int64_t)1 << test_random_range(&random, 4, 16));
     }
 }
@@ -157,7 +157,7 @@ static void any_constants_give_right_records(void **state)
 {
     (void)state;
     test_random random = test_random_make("any_constants_give_right_records", 82);
-    for (int i = 0; i < 15000; i++) {
+    for (int i = 0; i < RANDOM_BOXES(15000); i++) {
         ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
         tuning.stream_nbytes = test_random_range(&random, 0, 2) != 0 ? 1 : 1 << 30;
         tuning.thread_nbytes = test_random_range(&random, 1, 65536);
@@ -196,7 +196,7 @@ static void records_of_many_kinds_of_fields_are_converted(void **state)
                                   .nfields = N * N,
                                   .fields = fields[side]};
     }
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < RANDOM_BOXES(200); i++) {
         check_types(&random, &types[0], &types[1], (int64_t)1 << test_random_range(&random, 7, 16));
     }
 }

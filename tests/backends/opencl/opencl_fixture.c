@@ -130,10 +130,3 @@ void opencl_fixture_open_gate(cl_event gate)
     assert_int_equal(api->clSetUserEventStatus(gate, CL_COMPLETE), CL_SUCCESS);
     api->clReleaseEvent(gate);
 }
-
-void opencl_fixture_fill_random(test_random *random, unsigned char *bytes, size_t nbytes)
-{
-    for (size_t i = 0; i < nbytes; i++) {
-        bytes[i] = (unsigned char)test_random_next(random);
-    }
-}

@@ -39,6 +39,4 @@ void opencl_fixture_read(const ndbuf_mem *mem, void *out_contents);
 cl_event opencl_fixture_close_gate(ndbuf_queue *queue);
 void opencl_fixture_open_gate(cl_event gate);
 
-void opencl_fixture_fill_random(test_random *random, unsigned char *bytes, size_t nbytes);
-
 #endif

@@ -21,8 +21,8 @@ static arena blocks;
 
 static void refill(test_random *random)
 {
-    opencl_fixture_fill_random(random, blocks.dst, NBYTES);
-    opencl_fixture_fill_random(random, blocks.src, NBYTES);
+    test_random_fill(random, blocks.dst, NBYTES);
+    test_random_fill(random, blocks.src, NBYTES);
     memcpy(blocks.expected, blocks.dst, NBYTES);
 }
 
@@ -456,7 +456,7 @@ static void test_dense_boxes_are_filled(void **state)
     test_random random = test_random_make("fill", 7);
     ndbuf_device *device = opencl_fixture_device();
     unsigned char item[256];
-    opencl_fixture_fill_random(&random, item, sizeof(item));
+    test_random_fill(&random, item, sizeof(item));
     for (int64_t item_nbytes = 1; item_nbytes <= 128; item_nbytes *= 2) {
         const int64_t offset = 3 * item_nbytes;
         const int64_t count = 37;
@@ -500,7 +500,7 @@ static void test_fills_with_gaps_and_of_any_item_are_done_by_a_kernel(void **sta
     } fills[] = {{0, 8, 4}, {2, 4, 4}, {0, 3, 3}, {64, 256, 256}, {5, 77, 24}, {16, 48, 16}};
     const int64_t count = 10;
     unsigned char item[256];
-    opencl_fixture_fill_random(&random, item, sizeof(item));
+    test_random_fill(&random, item, sizeof(item));
     for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]); i++) {
         refill(&random);
         ndbuf_mem mem = make_side(device, blocks.dst);
@@ -522,7 +522,7 @@ static void test_fills_with_a_large_item_are_passed_on(void **state)
     const int64_t count = 10;
     const int64_t stride = 300;
     unsigned char item[300];
-    opencl_fixture_fill_random(&random, item, sizeof(item));
+    test_random_fill(&random, item, sizeof(item));
     refill(&random);
     ndbuf_mem mem = make_side(device, blocks.dst);
     assert_int_equal(fill(&mem, 0, 1, &count, &stride, item, 300), NDBUF_ERR_UNSUPPORTED);

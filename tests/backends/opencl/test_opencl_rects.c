@@ -60,8 +60,8 @@ static ndbuf_status case_run(const rect_case *self, test_random *random, ndbuf_d
     static unsigned char dst_bytes[1024], src_bytes[1024], expected[1024];
     ndbuf_queue *queue = NULL;
     ndbuf_rect rect = self->rect;
-    opencl_fixture_fill_random(random, dst_bytes, sizeof(dst_bytes));
-    opencl_fixture_fill_random(random, src_bytes, sizeof(src_bytes));
+    test_random_fill(random, dst_bytes, sizeof(dst_bytes));
+    test_random_fill(random, src_bytes, sizeof(src_bytes));
     memcpy(expected, dst_bytes, sizeof(expected));
     case_reference(&rect, expected, src_bytes);
     ndbuf_mem dst = case_memory(device, dst_is_own, dst_bytes, self->dst_nbytes);
