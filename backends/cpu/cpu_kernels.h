@@ -59,6 +59,28 @@ typedef struct cpu_collect {
     cpu_collect_input in[CPU_SHUFFLE_MAX];
 } cpu_collect;
 
+/* A block without gaps in the destination, put together from windows of CPU_LANE_NBYTES of the source. Each lane of
+ * vector j sees the same `nin` windows: byte x is byte index[j][i][x] of the window i that has it, and CPU_SHUFFLE_NONE
+ * for the others. Vectors and windows may overlap. */
+#define CPU_LANE_BLOCK_NBYTES 128 /* at most */
+#define CPU_LANE_WINDOWS 8        /* of a vector, at most */
+#define CPU_SHARED_NBYTES 64      /* of a block whose vectors share their windows, at most; and of those */
+typedef struct cpu_lane_block {
+    int32_t nout;
+    int32_t nin;
+    bool is_shared;     /* all vectors have the windows of the first */
+    int64_t src_offset; /* of the first byte that is read, from the first unit */
+    int64_t dst_offset;
+    int64_t src_nbytes; /* from the first to the last byte that is read */
+    int32_t out_offsets[CPU_LANE_BLOCK_NBYTES / CPU_LANE_NBYTES];
+    int32_t in_offsets[CPU_LANE_BLOCK_NBYTES / CPU_LANE_NBYTES][CPU_LANE_WINDOWS];
+    uint8_t index[CPU_LANE_BLOCK_NBYTES * CPU_LANE_WINDOWS]; /* CPU_LANE_WINDOWS vectors for each j */
+} cpu_lane_block;
+
+/* `count` blocks, whose source is prefetched `prefetch_nbytes` ahead; 0: not. */
+typedef void (*cpu_lane_blocks_fn)(const cpu_lane_block *block, char *dst, int64_t dst_step, const char *src,
+                                   int64_t src_step, int64_t count, int64_t prefetch_nbytes);
+
 /* Turns lines of the source into columns of the destination: unit b of line a goes to place a of row b, that is from
  * src + src_offsets[a] + b * unit to dst + dst_offsets[b] + a * unit, for all a < nlines, b < nrows. Both counts are at
  * least a block's side. What lies `prefetch_nbytes` from each line, before or behind it, is prefetched; 0: not. */
@@ -155,6 +177,9 @@ struct cpu_kernels {
      * is none. */
     void (*arrange_blocks)(const ndbuf__arrangement *how, char *dst, int64_t dst_step, const char *src,
                            int64_t src_step, int64_t count, int64_t prefetch_nbytes);
+    /* What stands in for it. NULL: there is none. */
+    cpu_lane_blocks_fn lane_blocks;
+    int32_t lanes_nbytes; /* of a vector of `lane_blocks` */
     /* `count` contiguous rows of `nbytes` > 0. What lies `prefetch_nbytes` from each, before or behind it, is
      * prefetched; 0: not. */
     void (*rows)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,

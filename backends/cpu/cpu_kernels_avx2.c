@@ -14,7 +14,6 @@
 #define SCATTER NULL
 #define COLLECT NULL
 #define ARRANGE NULL
-#define ARRANGE_BLOCKS NULL
 #define TRANSPOSE_ODD NULL
 
 #define LANES 2
@@ -60,6 +59,7 @@ static inline void lanes_exchange(lanes *v)
     v[0] = lo;
 }
 #define lanes_pick _mm256_shuffle_epi8
+#define lanes_or _mm256_or_si256
 static inline lanes lanes_repeat(const uint8_t *p)
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p));

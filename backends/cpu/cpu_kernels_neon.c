@@ -13,7 +13,6 @@
 #define SCATTER NULL
 #define COLLECT NULL
 #define ARRANGE NULL
-#define ARRANGE_BLOCKS NULL
 #define TRANSPOSE_ODD NULL
 
 #define LANES 1
@@ -29,6 +28,7 @@ static inline void wide_store(char *dst, lanes v)
 }
 #define lanes_exchange(v) ((void)(v)) /* there is one lane */
 #define lanes_pick vqtbl1q_u8
+#define lanes_or vorrq_u8
 static inline lanes lanes_repeat(const uint8_t *p)
 {
     return vld1q_u8(p);

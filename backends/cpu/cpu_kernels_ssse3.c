@@ -12,7 +12,6 @@
 #define SCATTER NULL
 #define COLLECT NULL
 #define ARRANGE NULL
-#define ARRANGE_BLOCKS NULL
 #define TRANSPOSE_ODD NULL
 
 #define LANES 1
@@ -46,6 +45,7 @@ static void stream_fence(void)
 }
 #define lanes_exchange(v) ((void)(v)) /* there is one lane */
 #define lanes_pick _mm_shuffle_epi8
+#define lanes_or _mm_or_si128
 static inline lanes lanes_repeat(const uint8_t *p)
 {
     return _mm_loadu_si128((const __m128i *)p);

@@ -81,16 +81,20 @@ typedef struct cpu_plan {
     int64_t row_piece; /* indices of the row axis in one task */
     cpu_axis column;   /* extent 1: none */
     int64_t column_piece;
-    int64_t ntasks;        /* pieces in all loops together, row pieces fastest */
-    cpu_row_fn row_fn;     /* TRANSPOSE: as they are, to bring lines with gaps together */
-    int64_t group_units;   /* GATHER: dense units of the destination at each index of the row axis */
-    int64_t group_stride;  /* between them in the source */
-    int64_t shuffle_reach; /* bytes of the source that a step reads, from in_offsets[0] on */
-    cpu_shuffle shuffle;   /* GATHER, SCATTER, WEAVE; TRANSPOSE, of lines with gaps */
-    int64_t block_nbytes;  /* BLOCKS: of its units, without gaps */
-    bool has_last_block;   /* something less than a block is left at the end of a row */
-    ndbuf__arrangement block;
-    ndbuf__arrangement last_block;
+    int64_t ntasks;                 /* pieces in all loops together, row pieces fastest */
+    cpu_row_fn row_fn;              /* TRANSPOSE: as they are, to bring lines with gaps together */
+    int64_t group_units;            /* GATHER: dense units of the destination at each index of the row axis */
+    int64_t group_stride;           /* between them in the source */
+    int64_t shuffle_reach;          /* bytes of the source that a step reads, from in_offsets[0] on */
+    cpu_shuffle shuffle;            /* GATHER, SCATTER, WEAVE; TRANSPOSE, of lines with gaps */
+    int64_t block_nbytes;           /* BLOCKS: of its units, without gaps */
+    int64_t last_dst_back;          /* a last block ends with the row: so many bytes before the next block's place */
+    int64_t last_src_back;          /* both 0: there is none */
+    cpu_lane_blocks_fn lane_blocks; /* NULL: they are arranged */
+    union {
+        ndbuf__arrangement arrangement;
+        cpu_lane_block lanes;
+    } block;
     cpu_transpose transpose;
 } cpu_plan;
 
@@ -115,6 +119,11 @@ static inline int32_t cpu_arranged_vectors(int64_t nbytes)
 
 /* Arranges all units of some axes; false: they are too far apart. */
 bool ndbuf_cpu__arrange(ndbuf__arrangement *how, const ndbuf__copy_axes *axes, int32_t swap_nbytes);
+
+/* The same, if it leaves no gaps in the destination, by vectors of so many bytes; the spans are what it writes and
+ * reads. False: there are too few bytes for that, or they come from too many places. */
+bool ndbuf_cpu__arrange_lanes(cpu_lane_block *out_block, const ndbuf__arrangement *how, int64_t dst_span,
+                              int64_t src_span, int32_t vector_nbytes);
 
 /* Makes it a plan of BLOCKS, if that is the faster way to copy the box. */
 void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels);

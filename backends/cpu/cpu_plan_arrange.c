@@ -4,15 +4,21 @@
 /* Copies whose inner axes, on both sides, lie within few vectors: nests of short axes, in any order, with or without
  * gaps. Each block of them is one arrangement. What follows are estimates, in cycles, that say where that is faster
  * than a kernel for rows; they were measured on a Zen 5. */
-#define UNIT_CYCLES 1.2         /* of a unit that is copied by itself */
-#define ROW_CYCLES 20           /* of a row, whatever its length */
-#define STREAMED_ROW_CYCLES 250 /* past the caches */
-#define DOUBLED_CYCLES 400      /* of a row that is made of a unit by doubling it */
-#define PLANE_CYCLES 200        /* of a plane that is transposed */
-#define BLOCK_CYCLES 6          /* of a block */
-#define ROW_NBYTES 24           /* of a row in a cycle */
-#define PLANE_NBYTES 10         /* of a plane */
-#define MEMORY_NBYTES 5         /* that memory gives in a cycle: faster kernels gain nothing */
+#define UNIT_CYCLES 1.2          /* of a unit that is copied by itself */
+#define ROW_CYCLES 20            /* of a row, whatever its length */
+#define STREAMED_ROW_CYCLES 250  /* past the caches */
+#define WEAVE_CYCLES 40          /* of streams that are woven */
+#define DOUBLED_CYCLES 400       /* of a row that is made of a unit by doubling it */
+#define PLANE_CYCLES 60          /* of a plane that is transposed by vectors */
+#define SCALAR_PLANE_CYCLES 200  /* of one that is too small for them */
+#define BLOCK_CYCLES 6           /* of a block */
+#define LANE_BLOCK_CYCLES 4      /* of one by lanes, */
+#define LANE_VECTOR_CYCLES 1     /* and of each of its vectors, beside 1 for each window */
+#define SHARED_BLOCK_CYCLES 2    /* of one whose vectors share their windows, */
+#define SHARED_WINDOW_CYCLES 0.3 /* and of each window for each vector */
+#define ROW_NBYTES 24            /* of a row in a cycle */
+#define PLANE_NBYTES 10          /* of a plane */
+#define MEMORY_NBYTES 5          /* that memory gives in a cycle: faster kernels gain nothing */
 #define LEAST_GAIN 1.25
 
 static double smaller(double a, double b)
@@ -20,8 +26,20 @@ static double smaller(double a, double b)
     return a < b ? a : b;
 }
 
+static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
+{
+    const int64_t nlines = plan->row.extent * plan->transpose.lines_per_index;
+    const int64_t nrows = plan->column.extent * plan->transpose.rows_per_index;
+    const double nbytes = (double)nlines * (double)nrows * (double)plan->unit_nbytes;
+    const int size = cpu_size_index(plan->unit_nbytes);
+    const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
+    const bool has_vectors =
+        narrowest != NULL && nlines >= narrowest->block_side[size] && nrows >= narrowest->block_side[size];
+    return nbytes / ((has_vectors ? PLANE_CYCLES : SCALAR_PLANE_CYCLES) + nbytes / PLANE_NBYTES);
+}
+
 /* Bytes that a plan copies in a cycle, as long as memory gives and takes them. */
-static double plan_speed(const cpu_plan *plan)
+static double plan_speed(const cpu_plan *plan, const cpu_kernels *kernels)
 {
     const double row_cycles = plan->streams ? STREAMED_ROW_CYCLES : ROW_CYCLES;
     const double unit = (double)plan->unit_nbytes;
@@ -32,42 +50,46 @@ static double plan_speed(const cpu_plan *plan)
     case CPU_PLAN_GATHER:
     case CPU_PLAN_SCATTER:
         return row / (row_cycles + row / ROW_NBYTES);
+    case CPU_PLAN_WEAVE: {
+        const double streams = (double)(plan->row.extent * plan->column.extent) * unit;
+        return streams / (WEAVE_CYCLES + streams / ROW_NBYTES);
+    }
     case CPU_PLAN_REPEAT:
         return row / (cpu_size_index(plan->unit_nbytes) >= 0 ? row_cycles + row / CPU_LINE_NBYTES
                                                              : DOUBLED_CYCLES + row / ROW_NBYTES);
-    case CPU_PLAN_TRANSPOSE: {
-        const double plane = (double)plan->row.extent * (double)plan->transpose.lines_per_index *
-                             (double)plan->column.extent * (double)plan->transpose.rows_per_index * unit;
-        return plane / (PLANE_CYCLES + plane / PLANE_NBYTES);
-    }
+    case CPU_PLAN_TRANSPOSE:
+        return plane_speed(plan, kernels);
     default:
         return CPU_LINE_NBYTES;
     }
 }
 
-/* How many indices of an axis fit into a block, of which one spans so many bytes. */
-static int64_t fitting(int64_t extent, int64_t stride, int64_t span)
+/* How many indices of an axis fit into a block of `most` bytes, of which one spans so many. */
+static int64_t fitting(int64_t extent, int64_t stride, int64_t span, int64_t most)
 {
     const int64_t magnitude = ndbuf__stride_magnitude(stride);
-    const int64_t more = magnitude != 0 ? (NDBUF__ARRANGED_MAX_NBYTES - span) / magnitude : extent;
+    const int64_t more = magnitude != 0 ? (most - span) / magnitude : extent;
     return more + 1 < extent ? more + 1 : extent;
 }
 
 typedef struct block_choice {
     int32_t axis;   /* along which blocks are counted: those behind it are whole in each */
     int64_t piece;  /* how many of its indices a block has */
-    int64_t nunits; /* in a block */
+    int64_t nunits; /* in a block; 0: there are none */
     int64_t dst_span;
     int64_t src_span;
+    double speed; /* bytes in a cycle */
 } block_choice;
 
-/* False: there are no axes left to count blocks. */
-static bool choose_block(const cpu_box *box, block_choice *out_choice)
+/* Of blocks that span so many bytes in the destination, at most, and are dense there or not. False: there are no axes
+ * left to count them. */
+static bool choose_block(const cpu_box *box, int64_t most, bool is_dense, block_choice *out_choice)
 {
     block_choice choice = {.nunits = 1, .dst_span = box->unit_nbytes, .src_span = box->unit_nbytes};
     for (int32_t k = box->ndim - 1; k >= 0; k--) {
-        const int64_t by_dst = fitting(box->shape[k], box->dst_strides[k], choice.dst_span);
-        const int64_t by_src = fitting(box->shape[k], box->src_strides[k], choice.src_span);
+        const bool has_gap = is_dense && box->dst_strides[k] != choice.dst_span;
+        const int64_t by_dst = has_gap ? 1 : fitting(box->shape[k], box->dst_strides[k], choice.dst_span, most);
+        const int64_t by_src = fitting(box->shape[k], box->src_strides[k], choice.src_span, NDBUF__ARRANGED_MAX_NBYTES);
         const int64_t piece = by_dst < by_src ? by_dst : by_src;
         choice.axis = k;
         choice.piece = piece;
@@ -82,40 +104,102 @@ static bool choose_block(const cpu_box *box, block_choice *out_choice)
     return false;
 }
 
-static double block_speed(const block_choice *choice, const cpu_box *box)
+/* With blocks that take so many cycles, where memory gives `most` bytes. */
+static double block_speed(const block_choice *choice, const cpu_box *box, double cycles, double most)
 {
     const double nblocks = (double)box->shape[choice->axis] / (double)choice->piece; /* in a row */
-    const int32_t nin = cpu_arranged_vectors(choice->src_span);
-    const int32_t nout = cpu_arranged_vectors(choice->dst_span);
-    const double cycles = BLOCK_CYCLES + (double)(nin + nout * (nin > 2 ? 4 : 2)) + ROW_CYCLES / nblocks;
-    return (double)(choice->nunits * box->unit_nbytes) / cycles;
+    return smaller((double)(choice->nunits * box->unit_nbytes) / (cycles + ROW_CYCLES / nblocks), most);
 }
 
-/* The axes of a block that has `piece` indices of the axis that counts blocks. */
-static void block_axes(const cpu_box *box, const block_choice *choice, int64_t piece, ndbuf__copy_axes *out_axes)
+static void arrange(const cpu_box *box, const block_choice *choice, ndbuf__arrangement *out_how)
 {
-    ndbuf__copy_axes_init(out_axes, box->unit_nbytes, 0, NULL, NULL, NULL);
+    ndbuf__copy_axes axes;
+    ndbuf__copy_axes_init(&axes, box->unit_nbytes, 0, NULL, NULL, NULL);
     for (int32_t k = choice->axis; k < box->ndim; k++) {
-        ndbuf__copy_axes_append(out_axes, k == choice->axis ? piece : box->shape[k], box->dst_strides[k],
+        ndbuf__copy_axes_append(&axes, k == choice->axis ? choice->piece : box->shape[k], box->dst_strides[k],
                                 box->src_strides[k]);
+    }
+    ndbuf_cpu__arrange(out_how, &axes, box->swap_nbytes);
+}
+
+/* Blocks of whole vectors, whose gaps are left out, if they are faster than the choice so far. */
+static void try_arranged(cpu_plan *plan, const cpu_box *box, double most, block_choice *io_choice)
+{
+    block_choice choice;
+    if (!choose_block(box, NDBUF__ARRANGED_MAX_NBYTES, false, &choice)) {
+        return;
+    }
+    const int32_t nin = cpu_arranged_vectors(choice.src_span);
+    const int32_t nout = cpu_arranged_vectors(choice.dst_span);
+    choice.speed = block_speed(&choice, box, BLOCK_CYCLES + (double)(nin + nout * (nin > 2 ? 4 : 2)), most);
+    if (choice.speed >= io_choice->speed) {
+        plan->lane_blocks = NULL;
+        arrange(box, &choice, &plan->block.arrangement);
+        *io_choice = choice;
+    }
+}
+
+/* What a block by lanes takes, at best without `block`. */
+static double lane_cycles(const block_choice *choice, int32_t vector_nbytes, const cpu_lane_block *block)
+{
+    const int64_t nvectors = (choice->dst_span + vector_nbytes - 1) / vector_nbytes;
+    const double nout = (double)nvectors;
+    const double nin = block != NULL ? (double)block->nin : 1;
+    const bool is_shared = block != NULL ? block->is_shared : choice->dst_span <= CPU_SHARED_NBYTES;
+    return is_shared ? SHARED_BLOCK_CYCLES + SHARED_WINDOW_CYCLES * nout * nin
+                     : LANE_BLOCK_CYCLES + nout * (LANE_VECTOR_CYCLES + nin);
+}
+
+/* Blocks without gaps of at most so many bytes, by lanes, if they are faster than the choice so far; also of narrower
+ * kernels, where blocks are short. */
+static void try_lanes(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels, int64_t most_nbytes, double most,
+                      block_choice *io_choice)
+{
+    block_choice choice;
+    if (!choose_block(box, most_nbytes, true, &choice)) {
+        return;
+    }
+    while (kernels != NULL && (kernels->lane_blocks == NULL || kernels->lanes_nbytes > choice.dst_span)) {
+        kernels = kernels->narrower;
+    }
+    if (kernels == NULL ||
+        block_speed(&choice, box, lane_cycles(&choice, kernels->lanes_nbytes, NULL), most) < io_choice->speed) {
+        return;
+    }
+    ndbuf__arrangement how;
+    cpu_lane_block block;
+    arrange(box, &choice, &how);
+    if (!ndbuf_cpu__arrange_lanes(&block, &how, choice.dst_span, choice.src_span, kernels->lanes_nbytes)) {
+        return;
+    }
+    choice.speed = block_speed(&choice, box, lane_cycles(&choice, kernels->lanes_nbytes, &block), most);
+    if (choice.speed >= io_choice->speed) {
+        plan->lane_blocks = kernels->lane_blocks;
+        plan->block.lanes = block;
+        *io_choice = choice;
     }
 }
 
 void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels)
 {
-    block_choice choice;
-    if (kernels->arrange_blocks == NULL || box->unit_nbytes > CPU_LINE_NBYTES / 2 || !choose_block(box, &choice)) {
+    const double most = plan->streams ? MEMORY_NBYTES : CPU_LINE_NBYTES;
+    block_choice choice = {.speed = LEAST_GAIN * smaller(plan_speed(plan, kernels), most)};
+    if (box->unit_nbytes > CPU_LINE_NBYTES / 2) {
         return;
     }
-    const double most = plan->streams ? MEMORY_NBYTES : CPU_LINE_NBYTES;
-    const double speed = smaller(plan_speed(plan), most);
-    const double by_blocks = smaller(block_speed(&choice, box), most);
-    if (by_blocks < LEAST_GAIN * speed) {
+    if (kernels->arrange_blocks != NULL) {
+        try_arranged(plan, box, most, &choice);
+    } else {
+        try_lanes(plan, box, kernels, CPU_SHARED_NBYTES, most, &choice);
+        try_lanes(plan, box, kernels, CPU_LANE_BLOCK_NBYTES, most, &choice);
+    }
+    if (choice.nunits == 0) {
         return;
     }
     const int64_t extent = box->shape[choice.axis];
+    const int64_t dst_stride = box->dst_strides[choice.axis];
+    const int64_t src_stride = box->src_strides[choice.axis];
     const int64_t rest = extent % choice.piece;
-    ndbuf__copy_axes axes;
     plan->kind = CPU_PLAN_BLOCKS;
     plan->streams = false; /* blocks are parts of lines */
     plan->dst_offset = 0;
@@ -124,19 +208,14 @@ void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kerne
     for (int32_t k = 0; k < plan->nloops; k++) {
         plan->loops[k] = (cpu_axis){box->shape[k], box->dst_strides[k], box->src_strides[k]};
     }
-    plan->row = (cpu_axis){.extent = extent / choice.piece + (rest > 0),
-                           .dst_stride = choice.piece * box->dst_strides[choice.axis],
-                           .src_stride = choice.piece * box->src_strides[choice.axis]};
+    plan->row = (cpu_axis){.extent = extent / choice.piece,
+                           .dst_stride = choice.piece * dst_stride,
+                           .src_stride = choice.piece * src_stride};
+    plan->last_dst_back = rest > 0 ? (choice.piece - rest) * dst_stride : 0;
+    plan->last_src_back = rest > 0 ? (choice.piece - rest) * src_stride : 0;
     plan->column = (cpu_axis){.extent = 1};
     plan->column_piece = 1;
     plan->group_units = 1;
     plan->block_nbytes = choice.nunits * box->unit_nbytes;
     plan->row_piece = CPU_PLAN_TASK_NBYTES / plan->block_nbytes;
-    block_axes(box, &choice, choice.piece, &axes);
-    ndbuf_cpu__arrange(&plan->block, &axes, box->swap_nbytes);
-    plan->has_last_block = rest > 0;
-    if (rest > 0) {
-        block_axes(box, &choice, rest, &axes);
-        ndbuf_cpu__arrange(&plan->last_block, &axes, box->swap_nbytes);
-    }
 }

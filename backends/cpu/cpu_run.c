@@ -68,20 +68,31 @@ static void scatter(const cpu_run *run, const cpu_piece *piece)
     }
 }
 
+static void blocks(const cpu_run *run, char *dst, const char *src, int64_t count, int64_t prefetch_nbytes)
+{
+    const cpu_plan *plan = run->plan;
+    const cpu_axis *row = &plan->row;
+    if (plan->lane_blocks != NULL) {
+        plan->lane_blocks(&plan->block.lanes, dst, row->dst_stride, src, row->src_stride, count, prefetch_nbytes);
+    } else {
+        run->kernels->arrange_blocks(&plan->block.arrangement, dst, row->dst_stride, src, row->src_stride, count,
+                                     prefetch_nbytes);
+    }
+}
+
 static void run_blocks(const cpu_run *run, const cpu_piece *piece)
 {
     const cpu_plan *plan = run->plan;
     const cpu_axis *row = &plan->row;
-    const bool has_last = plan->has_last_block && piece->count == piece->ahead;
-    const int64_t count = piece->count - has_last;
+    const int64_t count = piece->count;
+    const bool ends_row = count == piece->ahead && (plan->last_dst_back != 0 || plan->last_src_back != 0);
     for (int64_t i = 0; i < piece->ncolumns; i++) {
         char *dst = piece->dst + i * plan->column.dst_stride;
         const char *src = piece->src + i * plan->column.src_stride;
-        run->kernels->arrange_blocks(&plan->block, dst, row->dst_stride, src, row->src_stride, count,
-                                     plan->prefetch_nbytes);
-        if (has_last) {
-            run->kernels->arrange_blocks(&plan->last_block, dst + count * row->dst_stride, 0,
-                                         src + count * row->src_stride, 0, 1, 0);
+        blocks(run, dst, src, count, plan->prefetch_nbytes);
+        if (ends_row) {
+            blocks(run, dst + count * row->dst_stride - plan->last_dst_back,
+                   src + count * row->src_stride - plan->last_src_back, 1, 0);
         }
     }
 }

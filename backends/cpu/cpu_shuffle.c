@@ -206,10 +206,94 @@ bool ndbuf_cpu__arrange(ndbuf__arrangement *how, const ndbuf__copy_axes *axes, i
             }
         }
     }
-    memcpy(how->index, places.sources, sizeof(how->index));
+    how->last_offset = how->nout > 1 ? dst_hi - dst_lo - NDBUF__ARRANGED_NBYTES : 0;
     for (int64_t i = 0; i < NDBUF__ARRANGED_VECTORS; i++) {
         how->reads[i] = bits_of(places.are_read + i * NDBUF__ARRANGED_NBYTES);
-        how->writes[i] = bits_of(places.are_written + i * NDBUF__ARRANGED_NBYTES);
+    }
+    for (int64_t j = 0; j < how->nout; j++) {
+        const int64_t first = j < how->nout - 1 ? j * NDBUF__ARRANGED_NBYTES : how->last_offset;
+        how->writes[j] = bits_of(places.are_written + first);
+        memcpy(how->index[j], places.sources + first, NDBUF__ARRANGED_NBYTES);
+    }
+    return true;
+}
+
+/* Where the bytes of a block are. */
+typedef struct byte_windows {
+    int32_t count;
+    int32_t offsets[CPU_LANE_WINDOWS];
+    uint8_t numbers[CPU_LANE_BLOCK_NBYTES]; /* the window that has a byte, */
+    uint8_t at[CPU_LANE_BLOCK_NBYTES];      /* and its place there */
+} byte_windows;
+
+static int64_t source_of(const ndbuf__arrangement *how, int64_t x)
+{
+    const int64_t last = (int64_t)(how->nout - 1) * NDBUF__ARRANGED_NBYTES;
+    return x < last ? how->index[x / NDBUF__ARRANGED_NBYTES][x % NDBUF__ARRANGED_NBYTES]
+                    : how->index[how->nout - 1][x - how->last_offset];
+}
+
+/* The fewest windows that have the sources of bytes first .. first + nbytes - 1: from the lowest one on. False: they
+ * are too many. */
+static bool find_windows(byte_windows *out_windows, const ndbuf__arrangement *how, int64_t first, int64_t nbytes,
+                         int64_t src_span, int32_t most)
+{
+    uint8_t sources[CPU_LANE_BLOCK_NBYTES];
+    bool is_found[CPU_LANE_BLOCK_NBYTES] = {false};
+    for (int64_t x = first; x < first + nbytes; x++) {
+        sources[x] = (uint8_t)source_of(how, x);
+    }
+    for (out_windows->count = 0;; out_windows->count++) {
+        int64_t lowest = src_span;
+        for (int64_t x = first; x < first + nbytes; x++) {
+            lowest = !is_found[x] && sources[x] < lowest ? sources[x] : lowest;
+        }
+        if (lowest == src_span || out_windows->count == most) {
+            return lowest == src_span;
+        }
+        const int64_t begin = lowest < src_span - CPU_LANE_NBYTES ? lowest : src_span - CPU_LANE_NBYTES;
+        for (int64_t x = first; x < first + nbytes; x++) {
+            const int64_t at = sources[x] - begin;
+            if (!is_found[x] && at >= 0 && at < CPU_LANE_NBYTES) {
+                is_found[x] = true;
+                out_windows->numbers[x] = (uint8_t)out_windows->count;
+                out_windows->at[x] = (uint8_t)at;
+            }
+        }
+        out_windows->offsets[out_windows->count] = (int32_t)begin;
+    }
+}
+
+bool ndbuf_cpu__arrange_lanes(cpu_lane_block *out_block, const ndbuf__arrangement *how, int64_t dst_span,
+                              int64_t src_span, int32_t vector_nbytes)
+{
+    cpu_lane_block *block = out_block;
+    byte_windows windows = {0};
+    if (dst_span < vector_nbytes || dst_span > CPU_LANE_BLOCK_NBYTES || src_span < CPU_LANE_NBYTES) {
+        return false;
+    }
+    block->nout = (int32_t)((dst_span + vector_nbytes - 1) / vector_nbytes);
+    block->nin = 0;
+    block->is_shared = dst_span <= CPU_SHARED_NBYTES &&
+                       find_windows(&windows, how, 0, dst_span, src_span, CPU_SHARED_NBYTES / CPU_LANE_NBYTES);
+    block->src_offset = how->src_offset;
+    block->dst_offset = how->dst_offset;
+    block->src_nbytes = src_span;
+    memset(block->in_offsets, 0, sizeof(block->in_offsets));
+    memset(block->index, CPU_SHUFFLE_NONE, sizeof(block->index));
+    for (int32_t j = 0; j < block->nout; j++) {
+        const int64_t whole = (int64_t)j * vector_nbytes;
+        const int64_t first = whole + vector_nbytes <= dst_span ? whole : dst_span - vector_nbytes;
+        uint8_t *index = block->index + (ptrdiff_t)j * CPU_LANE_WINDOWS * vector_nbytes;
+        if (!block->is_shared && !find_windows(&windows, how, first, vector_nbytes, src_span, CPU_LANE_WINDOWS)) {
+            return false;
+        }
+        for (int32_t x = 0; x < vector_nbytes; x++) {
+            index[windows.numbers[first + x] * vector_nbytes + x] = windows.at[first + x];
+        }
+        memcpy(block->in_offsets[j], windows.offsets, (size_t)windows.count * sizeof(windows.offsets[0]));
+        block->out_offsets[j] = (int32_t)first;
+        block->nin = windows.count > block->nin ? windows.count : block->nin;
     }
     return true;
 }

@@ -18,7 +18,8 @@
  *   pick, pick_load(p)    an index vector
  *   bytes_pick(v, i)      those bytes of v, zero where the table says CPU_SHUFFLE_NONE
  *   bytes_or(a, b)
- *   SCATTER, COLLECT, ARRANGE, ARRANGE_BLOCKS, TRANSPOSE_ODD   functions for the table's slots, or NULL */
+ *   SCATTER, COLLECT, ARRANGE, ARRANGE_BLOCKS, TRANSPOSE_ODD   functions for the table's slots, or NULL
+ *   lanes_or(a, b)        where there is no ARRANGE_BLOCKS */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -351,6 +352,8 @@ static void repeat_any(char *dst, const char *item, int64_t item_nbytes, int64_t
     wide_store(dst + nbytes - WIDE_NBYTES, first); /* whole items before it, so of the same phase */
 }
 
+#include "backends/cpu/cpu_simd_blocks.h"
+
 /* -- past the caches -- */
 
 #if defined(HAS_STREAM)
@@ -487,6 +490,8 @@ const cpu_kernels KERNELS = {.name = KERNELS_NAME,
                              .move_nbytes = WIDE_NBYTES,
                              .arrange = ARRANGE,
                              .arrange_blocks = ARRANGE_BLOCKS,
+                             .lane_blocks = LANE_BLOCKS,
+                             .lanes_nbytes = WIDE_NBYTES,
                              .transpose_odd = TRANSPOSE_ODD,
                              .rows = rows_any,
                              .repeat = repeat_any,

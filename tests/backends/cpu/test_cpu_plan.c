@@ -69,6 +69,12 @@ static void no_blocks(const ndbuf__arrangement *how, char *dst, int64_t dst_step
     (void)how, (void)dst, (void)dst_step, (void)src, (void)src_step, (void)count, (void)prefetch_nbytes;
 }
 
+static void no_lane_blocks(const cpu_lane_block *block, char *dst, int64_t dst_step, const char *src, int64_t src_step,
+                           int64_t count, int64_t prefetch_nbytes)
+{
+    (void)block, (void)dst, (void)dst_step, (void)src, (void)src_step, (void)count, (void)prefetch_nbytes;
+}
+
 /* Kernels with vectors of 64 bytes, for planning only. */
 static const cpu_kernels kernels = {
     .name = "planned",
@@ -157,19 +163,24 @@ static void nests_of_short_axes_are_arranged_in_blocks(void **state)
     (void)state;
     cpu_kernels with = kernels;
     with.arrange_blocks = no_blocks;
-    /* Rows of 20 bytes, backwards: 12 of them are 240 bytes, and of 1000 four are left. */
+    /* Rows of 20 bytes, backwards: 12 of them are 240 bytes, and of 1000 four are left, which go with eight others. */
     cpu_plan plan = plan_of(&with, 2, 1, LIST(1000, 20), LIST(20, 1), LIST(20, -1), (uintptr_t)4096);
     assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
     assert_int_equal(plan.block_nbytes, 240);
-    assert_int_equal(plan.row.extent, 84);
+    assert_int_equal(plan.row.extent, 83);
     assert_int_equal(plan.row.dst_stride, 240);
-    assert_true(plan.has_last_block);
+    assert_int_equal(plan.last_dst_back, 160);
+    assert_int_equal(plan.last_src_back, 160);
     assert_int_equal(plan.prefetch_nbytes, 0);
-    assert_int_equal(plan.block.src_offset, -19);
-    assert_int_equal(plan.block.index[0][0], 19);
-    assert_int_equal(plan.block.index[0][19], 0);
-    assert_int_equal(plan.block.index[0][20], 39);
-    assert_int_equal(plan.last_block.nout, 2);
+    assert_null(plan.lane_blocks);
+    assert_int_equal(plan.block.arrangement.src_offset, -19);
+    assert_int_equal(plan.block.arrangement.index[0][0], 19);
+    assert_int_equal(plan.block.arrangement.index[0][19], 0);
+    assert_int_equal(plan.block.arrangement.index[0][20], 39);
+    assert_int_equal(plan.block.arrangement.nout, 4);
+    assert_int_equal(plan.block.arrangement.last_offset, 240 - 64);
+    assert_true(plan.block.arrangement.writes[3] == UINT64_MAX);
+    assert_int_equal(plan.block.arrangement.index[3][63], 220);
     /* Long rows are gathered, and without such kernels short ones too. */
     assert_int_equal(plan_of(&with, 1, 1, LIST(100000), LIST(1), LIST(-1), (uintptr_t)4096).kind, CPU_PLAN_GATHER);
     assert_int_equal(PLAN(2, 1, (1000, 20), (20, 1), (20, -1)).kind, CPU_PLAN_GATHER);
@@ -178,6 +189,49 @@ static void nests_of_short_axes_are_arranged_in_blocks(void **state)
     assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
     assert_false(plan.streams);
     assert_int_equal(plan.prefetch_nbytes, 8192 / 240 * 240);
+}
+
+static void nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_bytes(void **state)
+{
+    (void)state;
+    cpu_kernels narrow = kernels;
+    narrow.lane_blocks = no_lane_blocks;
+    narrow.lanes_nbytes = 16;
+    cpu_kernels with = narrow;
+    with.lanes_nbytes = 32;
+    with.narrower = &narrow;
+    /* Matrices of 4 x 4 numbers, each transposed: both vectors are made of the 4 lines. */
+    cpu_plan plan = plan_of(&with, 3, 4, LIST(1000, 4, 4), LIST(64, 16, 4), LIST(64, 4, 16), (uintptr_t)4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
+    assert_true(plan.lane_blocks == no_lane_blocks);
+    assert_int_equal(plan.block_nbytes, 64);
+    assert_int_equal(plan.row.extent, 1000);
+    assert_int_equal(plan.last_dst_back, 0);
+    assert_int_equal(plan.block.lanes.nout, 2);
+    assert_int_equal(plan.block.lanes.nin, 4);
+    assert_true(plan.block.lanes.is_shared);
+    assert_int_equal(plan.block.lanes.in_offsets[1][3], 48);
+    assert_int_equal(plan.block.lanes.index[0], 0);      /* of the first line's window, */
+    assert_int_equal(plan.block.lanes.index[32 + 4], 0); /* of the second's */
+    assert_int_equal(plan.block.lanes.index[4], CPU_SHUFFLE_NONE);
+    /* A block of 15 x 5 bytes is too large for that: each vector has windows of its own. */
+    plan = plan_of(&with, 3, 1, LIST(1000, 15, 5), LIST(75, 5, 1), LIST(75, 1, 15), (uintptr_t)4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
+    assert_int_equal(plan.block_nbytes, 75);
+    assert_false(plan.block.lanes.is_shared);
+    assert_int_equal(plan.block.lanes.nout, 3);
+    assert_int_equal(plan.block.lanes.out_offsets[2], 75 - 32);
+    /* The last vector of 7 x 4 bytes ends with them, by narrower kernels: there is no room for a wider one. */
+    plan = plan_of(&with, 3, 1, LIST(1000, 7, 4), LIST(64, 4, 1), LIST(64, 1, 7), (uintptr_t)4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
+    assert_int_equal(plan.block.lanes.nout, 2);
+    assert_int_equal(plan.block.lanes.out_offsets[1], 12);
+    /* Not with gaps, and not where each byte has a place of its own. */
+    assert_int_not_equal(plan_of(&with, 3, 1, LIST(1000, 4, 4), LIST(64, 8, 1), LIST(64, 1, 4), (uintptr_t)4096).kind,
+                         CPU_PLAN_BLOCKS);
+    assert_int_not_equal(
+        plan_of(&with, 3, 1, LIST(1000, 4, 16), LIST(64, 16, 1), LIST(256, 1, 16), (uintptr_t)4096).kind,
+        CPU_PLAN_BLOCKS);
 }
 
 static void a_reversed_axis_is_a_gather_that_ends_where_it_begins(void **state)
@@ -358,6 +412,7 @@ int main(void)
         cmocka_unit_test(slices_are_gathered_by_shuffles_while_they_fit_a_window),
         cmocka_unit_test(short_rows_of_shuffles_go_many_in_one_task),
         cmocka_unit_test(nests_of_short_axes_are_arranged_in_blocks),
+        cmocka_unit_test(nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_bytes),
         cmocka_unit_test(a_reversed_axis_is_a_gather_that_ends_where_it_begins),
         cmocka_unit_test(small_dense_groups_are_gathered_together),
         cmocka_unit_test(scatters_go_by_masks_where_there_are_any),
