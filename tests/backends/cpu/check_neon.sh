@@ -25,6 +25,7 @@ for test in engine convert; do
     "$compiler" -O2 -static -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DNDBUF_BUILDING -DNDBUF_STATIC \
         -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/backends/cpu/emulated" \
         "$root/tests/backends/cpu/test_cpu_$test.c" "$root/tests/backends/cpu/random_box.c" \
+        "$root/tests/backends/cpu/all_kernels.c" \
         "$root/tests/support/test.c" $sources "$root/backends/kernels/convert_host.c" "$root/core/copy_axes.c" \
         "$root/core/environment.c" "$root/core/host_alloc.c" "$root/core/status.c" \
         -o "$out/test_cpu_${test}_aarch64" -lpthread

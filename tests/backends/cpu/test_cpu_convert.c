@@ -16,20 +16,9 @@
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_tuning.h"
 #include "backends/kernels/convert_host.h"
+#include "tests/backends/cpu/all_kernels.h"
 #include "tests/backends/cpu/random_box.h"
 #include "tests/support/test.h"
-
-static const char *const names[] = {"portable", "ssse3", "avx2", "avx512", "neon"};
-#define NNAMES (sizeof(names) / sizeof(names[0]))
-
-static int teardown(void **state)
-{
-    (void)state;
-    ndbuf_cpu__kernels_set(NULL);
-    ndbuf_cpu__tuning_set(NULL);
-    ndbuf_cpu_threads_set(0, NULL);
-    return 0;
-}
 
 static ndbuf_element element_of(int32_t number, bool is_swapped)
 {
@@ -193,11 +182,7 @@ static void check_dense(test_random *random, const ndbuf_element *dst, const ndb
                                      .dst_element = *dst,
                                      .src_element = *src,
                                      .flags = flags};
-    for (size_t i = 0; i < NNAMES; i++) {
-        const cpu_kernels *kernels = ndbuf_cpu__kernels_find(names[i]);
-        if (kernels == NULL) {
-            continue;
-        }
+    for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
         ndbuf_cpu__kernels_set(kernels);
         memset(block, 0x5A, sizeof(block));
         convert_in_mode(&convert);
@@ -208,7 +193,7 @@ static void check_dense(test_random *random, const ndbuf_element *dst, const ndb
                 memcpy(&bits, from + k * src->nbytes, src->nbytes < 8 ? (size_t)src->nbytes : 8);
                 fail_msg("%s: number %d to %d, swapped %d %d, flags %u: element %lld of %lld (0x%llx) byte %lld is "
                          "0x%02x, not 0x%02x",
-                         names[i], src->number, dst->number, src->is_swapped, dst->is_swapped, flags, (long long)k,
+                         kernels->name, src->number, dst->number, src->is_swapped, dst->is_swapped, flags, (long long)k,
                          (long long)count, bits, (long long)((at - 64 - lead) % dst->nbytes), (unsigned char)block[at],
                          (unsigned char)expected[at]);
             }
@@ -347,11 +332,7 @@ static void check_layout(test_random *random, int64_t max_nbytes)
                                      .dst_element = dst,
                                      .src_element = src,
                                      .flags = flags};
-    for (size_t i = 0; i < NNAMES; i++) {
-        const cpu_kernels *kernels = ndbuf_cpu__kernels_find(names[i]);
-        if (kernels == NULL) {
-            continue;
-        }
+    for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
         ndbuf_cpu__kernels_set(kernels);
         memset(block, 0x5A, (size_t)(dst_lead + dst_nbytes));
         ndbuf_cpu__convert_box(&convert);
@@ -362,8 +343,8 @@ static void check_layout(test_random *random, int64_t max_nbytes)
                 snprintf(text + used, sizeof(text) - used, ", %lld: %lld <- %lld", (long long)axes.shape[k],
                          (long long)axes.dst_strides[k], (long long)axes.src_strides[k]);
             }
-            fail_msg("%s: number %d to %d, swapped %d %d, flags %u%s", names[i], src.number, dst.number, src.is_swapped,
-                     dst.is_swapped, flags, text);
+            fail_msg("%s: number %d to %d, swapped %d %d, flags %u%s", kernels->name, src.number, dst.number,
+                     src.is_swapped, dst.is_swapped, flags, text);
         }
     }
     free(block);
@@ -401,12 +382,12 @@ static void any_constants_give_right_conversions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(every_pair_of_numbers_is_converted_as_one_by_one, teardown),
-        cmocka_unit_test_teardown(rows_past_the_caches_are_converted_alike, teardown),
-        cmocka_unit_test_teardown(complex_numbers_are_converted_by_halves, teardown),
-        cmocka_unit_test_teardown(the_floating_point_mode_of_the_program_does_not_matter, teardown),
-        cmocka_unit_test_teardown(all_kernels_convert_random_layouts_alike, teardown),
-        cmocka_unit_test_teardown(any_constants_give_right_conversions, teardown),
+        cmocka_unit_test_teardown(every_pair_of_numbers_is_converted_as_one_by_one, all_kernels_teardown),
+        cmocka_unit_test_teardown(rows_past_the_caches_are_converted_alike, all_kernels_teardown),
+        cmocka_unit_test_teardown(complex_numbers_are_converted_by_halves, all_kernels_teardown),
+        cmocka_unit_test_teardown(the_floating_point_mode_of_the_program_does_not_matter, all_kernels_teardown),
+        cmocka_unit_test_teardown(all_kernels_convert_random_layouts_alike, all_kernels_teardown),
+        cmocka_unit_test_teardown(any_constants_give_right_conversions, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("backends/cpu/convert", tests, NULL, NULL);
 }

@@ -11,31 +11,18 @@
 #include "backends/cpu/cpu_tuning.h"
 #include "core/host_plan.h"
 #include "core/host_steps.h"
+#include "tests/backends/cpu/all_kernels.h"
 #include "tests/backends/cpu/random_box.h"
 #include "tests/support/test.h"
-
-static const char *const names[] = {"portable", "ssse3", "avx2", "avx512", "neon"};
-
-static int teardown(void **state)
-{
-    (void)state;
-    ndbuf_cpu__kernels_set(NULL);
-    ndbuf_cpu__tuning_set(NULL);
-    ndbuf_cpu_threads_set(0, NULL);
-    return 0;
-}
 
 /* Copies a box by all kernels. */
 static void check_box(random_box *box)
 {
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        const cpu_kernels *kernels = ndbuf_cpu__kernels_find(names[i]);
-        if (kernels != NULL) {
-            ndbuf_cpu__kernels_set(kernels);
-            random_box_reset(box);
-            ndbuf_cpu__copy_box(&box->box);
-            random_box_check(box, names[i]);
-        }
+    for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
+        ndbuf_cpu__kernels_set(kernels);
+        random_box_reset(box);
+        ndbuf_cpu__copy_box(&box->box);
+        random_box_check(box, kernels->name);
     }
 }
 
@@ -127,16 +114,14 @@ static void steps_decided_beforehand_are_right(void **state)
     for (int i = 0; i < count; i++) {
         random_box box;
         random_box_make(&box, &random, (int64_t)1 << test_random_range(&random, 2, 13));
-        for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+        for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL;
+             kernels = all_kernels_next(kernels)) {
             ndbuf__host_steps steps;
-            if (ndbuf_cpu__kernels_find(names[k]) == NULL || box.box.swap_nbytes != 0) {
-                continue;
-            }
-            ndbuf_cpu__kernels_set(ndbuf_cpu__kernels_find(names[k]));
-            if (ndbuf__host_steps_init(&steps, &box.axes)) {
+            ndbuf_cpu__kernels_set(kernels);
+            if (box.box.swap_nbytes == 0 && ndbuf__host_steps_init(&steps, &box.axes)) {
                 random_box_reset(&box);
                 steps.run(&steps, box.box.dst, box.box.src);
-                random_box_check(&box, names[k]);
+                random_box_check(&box, kernels->name);
                 nmade++;
             }
         }
@@ -159,17 +144,17 @@ static void plans_made_beforehand_are_right_until_something_changes(void **state
         tuning.thread_nbytes = test_random_range(&random, 1, 65536);
         ndbuf_cpu__tuning_set(&tuning);
         random_box_make(&box, &random, (int64_t)1 << test_random_range(&random, 4, 16));
-        for (size_t k = 0; k < sizeof(names) / sizeof(names[0]) && box.box.swap_nbytes == 0; k++) {
+        for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL;
+             kernels = all_kernels_next(kernels)) {
             ndbuf__host_plan *plan = NULL;
-            if (ndbuf_cpu__kernels_find(names[k]) == NULL) {
-                continue;
+            ndbuf_cpu__kernels_set(kernels);
+            if (box.box.swap_nbytes == 0) {
+                assert_int_equal(ndbuf__host_plan_create(&box.axes, box.box.dst, &plan, NULL), NDBUF_OK);
             }
-            ndbuf_cpu__kernels_set(ndbuf_cpu__kernels_find(names[k]));
-            assert_int_equal(ndbuf__host_plan_create(&box.axes, box.box.dst, &plan, NULL), NDBUF_OK);
             for (int run = 0; run < 2 && plan != NULL; run++) {
                 random_box_reset(&box);
                 assert_true(ndbuf__host_plan_run(plan, box.box.dst, box.box.src));
-                random_box_check(&box, names[k]);
+                random_box_check(&box, kernels->name);
                 nmade++;
             }
             if (plan != NULL) {
@@ -180,7 +165,8 @@ static void plans_made_beforehand_are_right_until_something_changes(void **state
                 tuning.thread_nbytes--;
                 ndbuf_cpu__tuning_set(&tuning);
                 ndbuf_cpu__kernels_set(&ndbuf_cpu__kernels_portable);
-                assert_true(k == 0 || !ndbuf__host_plan_run(plan, box.box.dst, box.box.src));
+                assert_true(kernels == &ndbuf_cpu__kernels_portable ||
+                            !ndbuf__host_plan_run(plan, box.box.dst, box.box.src));
             }
             ndbuf__host_plan_destroy(plan);
         }
@@ -235,17 +221,15 @@ static void check_2d(int64_t item, int32_t swap, int64_t nrows, int64_t ncolumns
                    .shape = axes.shape,
                    .dst_strides = axes.dst_strides,
                    .src_strides = axes.src_strides};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (ndbuf_cpu__kernels_find(names[i]) != NULL) {
-            ndbuf_cpu__kernels_set(ndbuf_cpu__kernels_find(names[i]));
-            memset(dst_block, 1, (size_t)dst_nbytes);
-            ndbuf_cpu__copy_box(&box);
-            if (memcmp(dst_block, expected, (size_t)dst_nbytes) != 0) {
-                fail_msg("%s: %lld x %lld items of %lld bytes, reversed in %d, strides %lld %lld <- %lld %lld",
-                         names[i], (long long)nrows, (long long)ncolumns, (long long)item, (int)swap,
-                         (long long)dst_strides[0], (long long)dst_strides[1], (long long)src_strides[0],
-                         (long long)src_strides[1]);
-            }
+    for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
+        ndbuf_cpu__kernels_set(kernels);
+        memset(dst_block, 1, (size_t)dst_nbytes);
+        ndbuf_cpu__copy_box(&box);
+        if (memcmp(dst_block, expected, (size_t)dst_nbytes) != 0) {
+            fail_msg("%s: %lld x %lld items of %lld bytes, reversed in %d, strides %lld %lld <- %lld %lld",
+                     kernels->name, (long long)nrows, (long long)ncolumns, (long long)item, (int)swap,
+                     (long long)dst_strides[0], (long long)dst_strides[1], (long long)src_strides[0],
+                     (long long)src_strides[1]);
         }
     }
 }
@@ -363,15 +347,15 @@ static void a_fill_repeats_items_of_any_size(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(all_kernels_copy_4000_random_boxes_alike, teardown),
-        cmocka_unit_test_teardown(planned_copies_are_right_at_any_size, teardown),
-        cmocka_unit_test_teardown(streamed_copies_are_right_at_any_size, teardown),
-        cmocka_unit_test_teardown(any_constants_give_right_copies, teardown),
-        cmocka_unit_test_teardown(steps_decided_beforehand_are_right, teardown),
-        cmocka_unit_test_teardown(plans_made_beforehand_are_right_until_something_changes, teardown),
-        cmocka_unit_test_teardown(slices_weaves_and_transposes_of_every_length_are_right, teardown),
-        cmocka_unit_test_teardown(transposes_to_whole_lines_that_share_cache_sets_are_right, teardown),
-        cmocka_unit_test_teardown(a_fill_repeats_items_of_any_size, teardown),
+        cmocka_unit_test_teardown(all_kernels_copy_4000_random_boxes_alike, all_kernels_teardown),
+        cmocka_unit_test_teardown(planned_copies_are_right_at_any_size, all_kernels_teardown),
+        cmocka_unit_test_teardown(streamed_copies_are_right_at_any_size, all_kernels_teardown),
+        cmocka_unit_test_teardown(any_constants_give_right_copies, all_kernels_teardown),
+        cmocka_unit_test_teardown(steps_decided_beforehand_are_right, all_kernels_teardown),
+        cmocka_unit_test_teardown(plans_made_beforehand_are_right_until_something_changes, all_kernels_teardown),
+        cmocka_unit_test_teardown(slices_weaves_and_transposes_of_every_length_are_right, all_kernels_teardown),
+        cmocka_unit_test_teardown(transposes_to_whole_lines_that_share_cache_sets_are_right, all_kernels_teardown),
+        cmocka_unit_test_teardown(a_fill_repeats_items_of_any_size, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("cpu_engine", tests, NULL, NULL);
 }

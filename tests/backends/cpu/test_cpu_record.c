@@ -15,20 +15,10 @@
 
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_tuning.h"
+#include "tests/backends/cpu/all_kernels.h"
 #include "tests/backends/cpu/random_box.h"
 
-static const char *const names[] = {"portable", "ssse3", "avx2", "avx512", "neon"};
-#define NNAMES (sizeof(names) / sizeof(names[0]))
 #define MOST_ITEM_NBYTES 1500
-
-static int teardown(void **state)
-{
-    (void)state;
-    ndbuf_cpu__kernels_set(NULL);
-    ndbuf_cpu__tuning_set(NULL);
-    ndbuf_cpu_threads_set(0, NULL);
-    return 0;
-}
 
 static ndbuf_format *format_of(const test_type *type)
 {
@@ -102,11 +92,8 @@ static void check_types(test_random *random, const test_type *to, const test_typ
     ndbuf_format *src_format = format_of(from);
     ndbuf__conversion conversion;
     ASSERT_OK(ndbuf__conversion_init(&conversion, dst_format, src_format, NDBUF_CASTING_UNSAFE, flags, err));
-    for (size_t i = 0; i < NNAMES; i++) {
-        if (ndbuf_cpu__kernels_find(names[i]) == NULL) {
-            continue;
-        }
-        ndbuf_cpu__kernels_set(ndbuf_cpu__kernels_find(names[i]));
+    for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
+        ndbuf_cpu__kernels_set(kernels);
         memset(dst.bytes, 0x5A, (size_t)(lead + dst_nbytes));
         ASSERT_OK(ndbuf__host_records_convert(&axes, &conversion, dst.bytes + lead + dst_offset, src.bytes + src_offset,
                                               err));
@@ -120,7 +107,7 @@ static void check_types(test_random *random, const test_type *to, const test_typ
                 snprintf(layout + used, sizeof(layout) - used, ", %lld: %lld <- %lld", (long long)axes.shape[k],
                          (long long)axes.dst_strides[k], (long long)axes.src_strides[k]);
             }
-            fail_msg("%s: '%s' to '%s', flags %u%s", names[i], text[1], text[0], flags, layout);
+            fail_msg("%s: '%s' to '%s', flags %u%s", kernels->name, text[1], text[0], flags, layout);
         }
     }
     ndbuf__conversion_clear(&conversion);
@@ -204,9 +191,9 @@ static void records_of_many_kinds_of_fields_are_converted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(all_kernels_convert_random_records_as_the_reference_does, teardown),
-        cmocka_unit_test_teardown(any_constants_give_right_records, teardown),
-        cmocka_unit_test_teardown(records_of_many_kinds_of_fields_are_converted, teardown),
+        cmocka_unit_test_teardown(all_kernels_convert_random_records_as_the_reference_does, all_kernels_teardown),
+        cmocka_unit_test_teardown(any_constants_give_right_records, all_kernels_teardown),
+        cmocka_unit_test_teardown(records_of_many_kinds_of_fields_are_converted, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("backends/cpu/record", tests, NULL, NULL);
 }

@@ -9,19 +9,11 @@
 
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_tuning.h"
+#include "tests/backends/cpu/all_kernels.h"
 #include "tests/support/test.h"
 
 #define BLOCK_NBYTES (1 << 19)
 #define MAX_ROWS 2048
-
-static int teardown(void **state)
-{
-    (void)state;
-    ndbuf_cpu__kernels_set(NULL);
-    ndbuf_cpu__tuning_set(NULL);
-    ndbuf_cpu_threads_set(0, NULL);
-    return 0;
-}
 
 /* One side of a copy: its rows in a block, `gap` bytes apart, in some order where there are pointers to them. */
 static ndbuf__host_row_side make_side(test_random *random, char *block, char **pointers, int64_t count, int64_t nbytes)
@@ -106,18 +98,16 @@ static void check_many(const char *name, uint64_t seed, const char *kernels)
 static void rows_at_any_addresses_arrive_and_nothing_else_is_written(void **state)
 {
     (void)state;
-    static const char *const names[] = {"portable", "ssse3", "avx2", "avx512", "neon"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (ndbuf_cpu__kernels_find(names[i]) != NULL) {
-            check_many("rows_at_any_addresses_arrive_and_nothing_else_is_written", i + 1, names[i]);
-        }
+    uint64_t seed = 1;
+    for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
+        check_many("rows_at_any_addresses_arrive_and_nothing_else_is_written", seed++, kernels->name);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(rows_at_any_addresses_arrive_and_nothing_else_is_written, teardown),
+        cmocka_unit_test_teardown(rows_at_any_addresses_arrive_and_nothing_else_is_written, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("cpu_rows", tests, NULL, NULL);
 }
