@@ -26,6 +26,8 @@
 #define CHANNELS_ODD_NBYTES 40
 #define CHANNELS_ROW_MIN 256
 #define CHANNELS_PIECE_NBYTES ((int64_t)16 << 10)
+/* Past the caches, transposes put units from this size on between others faster. */
+#define CHANNELS_STREAMED_UNIT 4
 
 static int64_t at_least_1(int64_t value)
 {
@@ -175,8 +177,8 @@ static bool plan_weave(cpu_plan *plan, const cpu_kernels *kernels, int32_t colum
     return true;
 }
 
-/* Some more streams, within the caches: each is picked from, or put between, the others by itself, piece by piece, so
- * that all of them find a piece in the first cache. */
+/* Some more streams: each is picked from, or put between, the others by itself, piece by piece, so that all of them
+ * find a piece in the first cache. */
 static bool plan_channels(cpu_plan *plan, const cpu_kernels *kernels, int32_t column)
 {
     const int32_t last = plan->nloops - 1;
@@ -185,8 +187,9 @@ static bool plan_channels(cpu_plan *plan, const cpu_kernels *kernels, int32_t co
     const cpu_axis channels = plan->loops[to_one ? last : column];
     const cpu_axis row = plan->loops[to_one ? column : last];
     const int64_t widest = cpu_size_index(unit) >= 0 ? CHANNELS_NBYTES : CHANNELS_ODD_NBYTES;
-    if (plan->streams || kernels->shuffle == NULL || kernels->scatter == NULL || channels.extent > CHANNELS_MAX ||
-        channels.extent * unit > widest || row.extent * unit < CHANNELS_ROW_MIN) {
+    if (kernels->shuffle == NULL || kernels->scatter == NULL || channels.extent > CHANNELS_MAX ||
+        channels.extent * unit > widest || row.extent * unit < CHANNELS_ROW_MIN ||
+        (plan->streams && to_one && unit >= CHANNELS_STREAMED_UNIT)) {
         return false;
     }
     plan->row = row;
@@ -195,6 +198,7 @@ static bool plan_channels(cpu_plan *plan, const cpu_kernels *kernels, int32_t co
         return false;
     }
     plan->kind = to_one ? CPU_PLAN_SCATTER : CPU_PLAN_GATHER;
+    plan->streams = false; /* pieces are parts of lines */
     plan->row_fn = ndbuf_cpu__row_fn(unit, plan->swap_nbytes);
     ndbuf_cpu__plan_take(plan, last);
     ndbuf_cpu__plan_take(plan, column);
