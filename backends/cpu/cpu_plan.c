@@ -26,7 +26,8 @@
 #define CHANNELS_ODD_NBYTES 40
 #define CHANNELS_ROW_MIN 256
 #define CHANNELS_PIECE_NBYTES ((int64_t)16 << 10)
-/* Past the caches, transposes put units from this size on between others faster. */
+/* Past the caches transposes are faster where they put units from this size on between others, or pick so few that they
+ * fill less than half a vector. */
 #define CHANNELS_STREAMED_UNIT 4
 
 static int64_t at_least_1(int64_t value)
@@ -187,14 +188,17 @@ static bool plan_channels(cpu_plan *plan, const cpu_kernels *kernels, int32_t co
     const cpu_axis channels = plan->loops[to_one ? last : column];
     const cpu_axis row = plan->loops[to_one ? column : last];
     const int64_t widest = cpu_size_index(unit) >= 0 ? CHANNELS_NBYTES : CHANNELS_ODD_NBYTES;
-    if (kernels->shuffle == NULL || kernels->scatter == NULL || channels.extent > CHANNELS_MAX ||
-        channels.extent * unit > widest || row.extent * unit < CHANNELS_ROW_MIN ||
-        (plan->streams && to_one && unit >= CHANNELS_STREAMED_UNIT)) {
+    if (kernels->shuffle == NULL || (to_one && kernels->scatter == NULL) || channels.extent > CHANNELS_MAX ||
+        channels.extent * unit > widest || row.extent * unit < CHANNELS_ROW_MIN) {
         return false;
     }
     plan->row = row;
     if (to_one ? !ndbuf_cpu__shuffle_scatter(plan, kernels->shuffle_nbytes, row.dst_stride)
                : !ndbuf_cpu__shuffle_gather(plan, kernels->shuffle_nbytes, plan->swap_nbytes)) {
+        return false;
+    }
+    if (plan->streams &&
+        (to_one ? unit >= CHANNELS_STREAMED_UNIT : 2 * plan->shuffle.units_per_step * unit < kernels->shuffle_nbytes)) {
         return false;
     }
     plan->kind = to_one ? CPU_PLAN_SCATTER : CPU_PLAN_GATHER;

@@ -293,10 +293,17 @@ static void more_channels_are_picked_and_put_by_themselves(void **state)
     assert_int_equal(plan.row.dst_stride, 5);
     assert_int_equal(plan.column_piece, 5);
     assert_int_equal(PLAN(2, 4, (10, 10000), (40000, 4), (4, 40)).kind, CPU_PLAN_TRANSPOSE);
-    /* Past the caches they are written as usual; wide ones that come together are transposed. */
+    cpu_kernels without = kernels;
+    without.scatter = NULL;
+    assert_int_equal(plan_of(&without, 2, 1, LIST(5, 10000), LIST(10000, 1), LIST(1, 5), 4096).kind, CPU_PLAN_GATHER);
+    assert_int_equal(plan_of(&without, 2, 1, LIST(10000, 5), LIST(5, 1), LIST(1, 10000), 4096).kind,
+                     CPU_PLAN_TRANSPOSE);
+    /* Past the caches they are written as usual; narrow ones out of many, and wide ones that come together, are
+     * transposed. */
     plan = PLAN(2, 4, (5, 2621440), (10485760, 4), (4, 20));
     assert_int_equal(plan.kind, CPU_PLAN_GATHER);
     assert_false(plan.streams);
+    assert_int_equal(PLAN(2, 1, (10, 2621440), (2621440, 1), (1, 10)).kind, CPU_PLAN_TRANSPOSE);
     assert_int_equal(PLAN(2, 2, (2621440, 5), (10, 2), (2, 5242880)).kind, CPU_PLAN_SCATTER);
     assert_int_equal(PLAN(2, 4, (2621440, 5), (20, 4), (4, 10485760)).kind, CPU_PLAN_TRANSPOSE);
 }
