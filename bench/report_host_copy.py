@@ -84,8 +84,8 @@ def full_text(result):
     text += ("Times as fast as `memcpy` of as many contiguous bytes, with as many threads. *past caches* is memcpy by "
              "non-temporal stores.\n*same lines* reads and writes the cache lines of the case in the order in which "
              "they lie, by the fastest of eight simple loops,\nand copies nothing: about what the memory allows. Of "
-             "copies from 16 KiB on, with one thread. What is faster\nfetches further ahead. *one thread*: ndbuf by one, "
-             "in the same rounds.\nNote: %s.\n\n"
+             "copies from 16 KiB on, with one thread. What is faster\nfetches further ahead. *one thread*: ndbuf by "
+             "one, in the same rounds.\nNote: %s.\n\n"
              % result["note"])
     text += "## Geometric means\n\n" + class_table(result) + "\n## Where ndbuf is not the fastest\n\n"
     slower = result["summary"]["not_fastest"]
