@@ -5,8 +5,8 @@
 #include "tests/cudasim/sim.h"
 #include "tests/cudasim/sim_sanitizers.h"
 
-/* Operations are done by lanes, each a thread with a list of what is ready. Host functions have a lane of their own:
- * they may block. */
+/* Operations are done by lanes, each a list of what is ready with a thread that is there for those who do not wait.
+ * Host functions have a lane of their own: they may block. */
 #define OP_HOST_LANE 0
 #define OP_WORK_LANE 1
 #define OP_NLANES 17

@@ -3,8 +3,8 @@
 
 #include "tests/cudasim/sim.h"
 
-/* Doing the work: in a lane's thread and without the lock, so that the thread sanitizer sees what the host touches at
- * the same time. */
+/* Doing the work: without the lock, and for the thread sanitizer in a lane's thread, so that it sees what the host
+ * touches at the same time. */
 
 static char *work_host_address(const sim_work *work, int region, uint64_t address)
 {
