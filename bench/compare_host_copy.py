@@ -86,9 +86,10 @@ def contenders_of(run, peers):
         except host_copy_peers.Unable as unable:
             out[peer.name] = str(unable)
     for way in list(ways):
-        if way in host_copy_stats.REFERENCES.values() or run.is_right_after(ways[way]):
+        is_own = way in host_copy_stats.OWN
+        if (not is_own and way in host_copy_stats.REFERENCES.values()) or run.is_right_after(ways[way]):
             continue
-        if way in host_copy_stats.OWN:
+        if is_own:
             sys.exit("compare_host_copy: %s: ndbuf's %s copied wrongly" % (run.case["name"], way))
         del ways[way]
         out[way] = "copied wrongly"

@@ -233,7 +233,9 @@ ndbuf_status host_copy_run_time(const host_copy_run *run, host_copy_way way, lon
     double start = bench_now_ns();
     ndbuf_status status = repeat(run, way, count, err);
     double took = bench_now_ns() - start;
-    ndbuf_cpu_threads_set(nthreads, NULL);
+    if (way == HOST_COPY_SINGLE) {
+        ndbuf_cpu_threads_set(nthreads, NULL);
+    }
     if (by_team) {
         host_copy_threads_wake(false);
     }

@@ -15,7 +15,7 @@ NDBUF = "plan"  # the way of ndbuf that is held against the peers: a plan that i
 # Copy as many contiguous bytes, touch the same cache lines, copy the same items without conversion, or by one thread:
 # no peers.
 REFERENCES = {"ratio": "memcpy", "of_stream": "stream", "of_lines": "lines", "of_plain": "plain", "of_single": "single"}
-OWN = ("copy", "plan")
+OWN = ("copy", "plan", "single")
 
 
 def quartiles(values):

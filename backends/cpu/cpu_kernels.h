@@ -64,7 +64,7 @@ typedef struct cpu_collect {
  * for the others. Vectors and windows may overlap. */
 #define CPU_LANE_BLOCK_NBYTES 128 /* at most */
 #define CPU_LANE_WINDOWS 8        /* of a vector, at most */
-#define CPU_SHARED_NBYTES 64      /* of a block whose vectors share their windows, at most; and of those */
+#define CPU_SHARED_NBYTES 64      /* of a block whose vectors share their windows, and of these, at most */
 typedef struct cpu_lane_block {
     int32_t nout;
     int32_t nin;
@@ -177,7 +177,7 @@ struct cpu_kernels {
      * is none. */
     void (*arrange_blocks)(const ndbuf__arrangement *how, char *dst, int64_t dst_step, const char *src,
                            int64_t src_step, int64_t count, int64_t prefetch_nbytes);
-    /* What stands in for it. NULL: there is none. */
+    /* What tables without `arrange_blocks` have for blocks. NULL: there is none. */
     cpu_lane_blocks_fn lane_blocks;
     int32_t lanes_nbytes; /* of a vector of `lane_blocks` */
     /* `count` contiguous rows of `nbytes` > 0. What lies `prefetch_nbytes` from each, before or behind it, is

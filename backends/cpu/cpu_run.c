@@ -68,7 +68,7 @@ static void scatter(const cpu_run *run, const cpu_piece *piece)
     }
 }
 
-static void blocks(const cpu_run *run, char *dst, const char *src, int64_t count, int64_t prefetch_nbytes)
+static void copy_blocks(const cpu_run *run, char *dst, const char *src, int64_t count, int64_t prefetch_nbytes)
 {
     const cpu_plan *plan = run->plan;
     const cpu_axis *row = &plan->row;
@@ -89,10 +89,10 @@ static void run_blocks(const cpu_run *run, const cpu_piece *piece)
     for (int64_t i = 0; i < piece->ncolumns; i++) {
         char *dst = piece->dst + i * plan->column.dst_stride;
         const char *src = piece->src + i * plan->column.src_stride;
-        blocks(run, dst, src, count, plan->prefetch_nbytes);
+        copy_blocks(run, dst, src, count, plan->prefetch_nbytes);
         if (ends_row) {
-            blocks(run, dst + count * row->dst_stride - plan->last_dst_back,
-                   src + count * row->src_stride - plan->last_src_back, 1, 0);
+            copy_blocks(run, dst + count * row->dst_stride - plan->last_dst_back,
+                        src + count * row->src_stride - plan->last_src_back, 1, 0);
         }
     }
 }

@@ -154,10 +154,20 @@ static bool is_wanted(const conf_topic *topic, char **names, int nnames)
     return wanted;
 }
 
+/* Whether all names are topics: those of nothing would run nothing, and pass. */
+static bool are_topics(char **names, int nnames)
+{
+    int nknown = 0;
+    for (size_t t = 0; t < sizeof(topics) / sizeof(topics[0]); t++) {
+        nknown += nnames > 0 && is_wanted(topics[t], names, nnames);
+    }
+    return nknown == nnames;
+}
+
 int main(int argc, char **argv)
 {
     ndbuf_error error = {0};
-    if (argc < 2) {
+    if (argc < 2 || !are_topics(argv + 2, argc - 2)) {
         fprintf(stderr, "usage: conformance BACKEND [TOPIC...]\n");
         return 2;
     }
