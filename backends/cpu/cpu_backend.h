@@ -8,6 +8,8 @@
 
 #include "core/block_pool.h"
 
+struct cpu_row_converter;
+
 /* A strided copy between host addresses; axes as in ndbuf_strided, arrays of ndim entries. */
 typedef struct cpu_box {
     char *dst;
@@ -15,6 +17,8 @@ typedef struct cpu_box {
     int32_t ndim;
     int64_t unit_nbytes;
     int32_t swap_nbytes; /* of which units consist: each has its bytes reversed; 2, 4 or 8. 0: they stay as they are */
+    const struct cpu_row_converter *converter; /* makes the numbers of units of others, which are dense in the source's
+                                                  (ndbuf_cpu__copies_numbers); NULL: nothing is converted */
     const int64_t *shape;
     const int64_t *dst_strides;
     const int64_t *src_strides;

@@ -9,10 +9,11 @@
 
 #include "ndbuf/backend.h"
 
-/* Converts `nsteps` times as many numbers as a step has. Where a side has its bytes in the other order, its `swap` is
- * the size of a number, else 1. With `streams` it writes past the caches: dst begins with a line. */
-typedef void (*cpu_convert_fn)(char *dst, const char *src, int64_t nsteps, int32_t dst_swap, int32_t src_swap,
-                               bool streams);
+/* Converts `nlines` lines of `nsteps` times as many numbers as a step has: they begin at src + src_offsets[i], and come
+ * one behind the other in dst. Where a side has its bytes in the other order, its `swap` is the size of a number, else
+ * 1. With `streams` it writes past the caches: dst begins with a line. */
+typedef void (*cpu_convert_fn)(char *dst, const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nsteps,
+                               int32_t dst_swap, int32_t src_swap, bool streams);
 
 #define CPU_CONVERT_STEP_MAX 16 /* numbers */
 #define CPU_NUMBERS (NDBUF_NUMBER_LONG_DOUBLE + 1)

@@ -86,7 +86,7 @@ static void convert_few(const cpu_row_converter *converter, char *dst, const cha
     char from[CPU_CONVERT_STEP_MAX * sizeof(int64_t)] = {0};
     char to[CPU_CONVERT_STEP_MAX * sizeof(int64_t)];
     memcpy(from, src, (size_t)(count * converter->src_nbytes));
-    converter->by_steps(to, from, 1, converter->dst_swap, converter->src_swap, false);
+    cpu_convert_steps(converter, to, from, 1, false);
     memcpy(dst, to, (size_t)(count * converter->dst_nbytes));
 }
 
@@ -102,11 +102,23 @@ void ndbuf_cpu__convert_row(const cpu_row_converter *converter, char *dst, const
         convert_few(converter, dst, src, count);
         return;
     }
-    converter->by_steps(dst, src, nsteps, converter->dst_swap, converter->src_swap, false);
+    cpu_convert_steps(converter, dst, src, nsteps, false);
     if (rest > 0) { /* the last step takes some numbers once more */
         int64_t first = count - converter->step;
-        converter->by_steps(dst + first * converter->dst_nbytes, src + first * converter->src_nbytes, 1,
-                            converter->dst_swap, converter->src_swap, false);
+        cpu_convert_steps(converter, dst + first * converter->dst_nbytes, src + first * converter->src_nbytes, 1, false);
+    }
+}
+
+void ndbuf_cpu__convert_lines(const cpu_row_converter *converter, char *dst, const char *src,
+                              const int64_t *src_offsets, int64_t nlines, int64_t count)
+{
+    if (count % converter->step == 0) {
+        converter->by_steps(dst, src, src_offsets, nlines, count / converter->step, converter->dst_swap,
+                            converter->src_swap, false);
+        return;
+    }
+    for (int64_t i = 0; i < nlines; i++) {
+        ndbuf_cpu__convert_row(converter, dst + i * count * converter->dst_nbytes, src + src_offsets[i], count);
     }
 }
 
@@ -126,7 +138,7 @@ void ndbuf_cpu__convert_row_streamed(const cpu_row_converter *converter, char *d
     count -= head;
     int64_t nsteps = count / converter->step;
     int64_t done = nsteps * converter->step;
-    converter->by_steps(dst, src, nsteps, converter->dst_swap, converter->src_swap, true);
+    cpu_convert_steps(converter, dst, src, nsteps, true);
     if (done < count) {
         convert_few(converter, dst + done * converter->dst_nbytes, src + done * converter->src_nbytes, count - done);
     }

@@ -30,6 +30,19 @@ bool ndbuf_cpu__is_integer(int32_t number);
 bool ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf_element *dst, const ndbuf_element *src,
                                    uint32_t flags, const cpu_kernels *kernels);
 
+/* Converts so many steps, which there are. */
+static inline void cpu_convert_steps(const cpu_row_converter *converter, char *dst, const char *src, int64_t nsteps,
+                                     bool streams)
+{
+    const int64_t no_offset = 0;
+    converter->by_steps(dst, src, &no_offset, 1, nsteps, converter->dst_swap, converter->src_swap, streams);
+}
+
+/* Converts `count` dense elements of each line, in the default floating-point mode, for `by_steps` that is there: line
+ * i begins at src + src_offsets[i], and all come one behind the other in dst. */
+void ndbuf_cpu__convert_lines(const cpu_row_converter *converter, char *dst, const char *src,
+                              const int64_t *src_offsets, int64_t nlines, int64_t count);
+
 /* Converts `count` dense elements, in the default floating-point mode. */
 void ndbuf_cpu__convert_row(const cpu_row_converter *converter, char *dst, const char *src, int64_t count);
 

@@ -36,8 +36,10 @@ typedef struct cpu_convert_plan {
     cpu_plan spread;
 } cpu_convert_plan;
 
-/* Whether the bits of each number are kept, but for their order; sets the plain copy that this is. */
-bool ndbuf_cpu__copies_numbers(const cpu_convert_box *convert, cpu_box *out_box);
+/* Whether the engine that copies takes it as it is: the bits of each number are kept, but for their order, or it is a
+ * transpose to shorter numbers, whose lines are converted before they are turned. Sets the copy that this is, with or
+ * without the converter. */
+bool ndbuf_cpu__copies_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_row_converter *out_converter);
 
 /* Plans another conversion, whose box the plan keeps a pointer to. False: it goes without a plan. */
 bool ndbuf_cpu__plan_conversion(cpu_convert_plan *plan, const cpu_convert_box *convert);

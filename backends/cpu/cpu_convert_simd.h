@@ -285,14 +285,18 @@ INLINE vi D_clamped_UINT32(vd2 v)
 /* ---- the loops ---- */
 
 #define DEFINE_CONVERSION(name, dst_name, dst_nbytes, src_name, src_nbytes, how)                                       \
-    static void name(char *dst, const char *src, int64_t nsteps, int32_t dst_swap, int32_t src_swap, bool streams)     \
+    static void name(char *dst, const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nsteps,           \
+                     int32_t dst_swap, int32_t src_swap, bool streams)                                                 \
     {                                                                                                                  \
         const vi dst_order = vi_swap_order(dst_swap);                                                                  \
         const vi src_order = vi_swap_order(src_swap);                                                                  \
-        for (int64_t i = 0; i < nsteps; i++) {                                                                         \
-            store_##dst_name(dst, how(load_##src_name(src, src_order)), dst_order, streams);                           \
-            dst += STEP * (ptrdiff_t)(dst_nbytes);                                                                     \
-            src += STEP * (ptrdiff_t)(src_nbytes);                                                                     \
+        for (int64_t line = 0; line < nlines; line++) {                                                                \
+            const char *from = src + src_offsets[line];                                                                \
+            for (int64_t i = 0; i < nsteps; i++) {                                                                     \
+                store_##dst_name(dst, how(load_##src_name(from, src_order)), dst_order, streams);                      \
+                dst += STEP * (ptrdiff_t)(dst_nbytes);                                                                 \
+                from += STEP * (ptrdiff_t)(src_nbytes);                                                                \
+            }                                                                                                          \
         }                                                                                                              \
     }
 

@@ -72,7 +72,7 @@ void ndbuf_cpu__copy_box(const cpu_box *box)
     } else if (box->ndim == 0 && box->swap_nbytes == 0 && nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
                nbytes < NDBUF_CPU__TUNING_PEEK(thread_nbytes)) {
         memcpy(box->dst, box->src, (size_t)nbytes);
-    } else if (nbytes <= NDBUF_CPU__TUNING_PEEK(small_nbytes) && box->ndim > 0) {
+    } else if (nbytes <= NDBUF_CPU__TUNING_PEEK(small_nbytes) && box->ndim > 0 && box->converter == NULL) {
         ndbuf_cpu__copy_small(box, ndbuf_cpu__kernels_get());
     } else {
         copy_planned(box, ndbuf_cpu__kernels_get());

@@ -26,8 +26,9 @@ struct ndbuf__host_plan {
 /* False: such a copy goes without a plan. */
 static bool plan_how(ndbuf__host_plan *plan, const ndbuf__copy_axes *axes)
 {
+    cpu_row_converter converter;
     cpu_box plain = plan->box.box;
-    if (ndbuf__converts(&axes->convert) && !ndbuf_cpu__copies_numbers(&plan->box, &plain)) {
+    if (ndbuf__converts(&axes->convert) && !ndbuf_cpu__copies_numbers(&plan->box, &plain, &converter)) {
         plan->converts = true;
         return ndbuf_cpu__plan_conversion(&plan->how.conversion, &plan->box);
     }

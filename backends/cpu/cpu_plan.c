@@ -187,10 +187,15 @@ static bool plan_channels(cpu_plan *plan, const cpu_kernels *kernels, int32_t co
     const bool to_one = plan->loops[last].extent <= CHANNELS_MAX;
     const cpu_axis channels = plan->loops[to_one ? last : column];
     const cpu_axis row = plan->loops[to_one ? column : last];
-    const int64_t widest = cpu_size_index(unit) >= 0 ? CHANNELS_NBYTES : CHANNELS_ODD_NBYTES;
+    const int size = cpu_size_index(unit);
+    const int64_t widest = size >= 0 ? CHANNELS_NBYTES : CHANNELS_ODD_NBYTES;
+    const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
     if (kernels->shuffle == NULL || (to_one && kernels->scatter == NULL) || channels.extent > CHANNELS_MAX ||
         channels.extent * unit > widest || row.extent * unit < CHANNELS_ROW_MIN) {
         return false;
+    }
+    if (!plan->streams && narrowest != NULL && channels.extent == narrowest->block_side[size]) {
+        return false; /* they make whole blocks of transposes */
     }
     plan->row = row;
     if (to_one ? !ndbuf_cpu__shuffle_scatter(plan, kernels->shuffle_nbytes, row.dst_stride)
@@ -353,6 +358,10 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
     cpu_plan *plan = out_plan;
     plan->unit_nbytes = box->unit_nbytes;
     plan->swap_nbytes = box->swap_nbytes;
+    plan->converts = box->converter != NULL;
+    if (plan->converts) {
+        plan->converter = *box->converter;
+    }
     plan->dst_offset = 0;
     plan->src_offset = 0;
     plan->nloops = box->ndim;
@@ -371,7 +380,9 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
         plan_bytes(plan);
     } else {
         plan_choose(plan, kernels, tuning);
-        ndbuf_cpu__plan_arrange(plan, box, kernels);
+        if (!plan->converts) {
+            ndbuf_cpu__plan_arrange(plan, box, kernels);
+        }
     }
     plan->whole_lines = has_whole_lines(plan);
     plan->streams = plan->streams && (plan->whole_lines || has_streamed_runs(plan));

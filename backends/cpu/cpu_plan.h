@@ -11,6 +11,7 @@
 #include "core/copy_axes.h"
 
 #include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/cpu_convert.h"
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_strided.h"
 #include "backends/cpu/cpu_tuning.h"
@@ -51,7 +52,7 @@ typedef struct cpu_axis {
 typedef struct cpu_transpose {
     int64_t lines_per_index; /* lines at each index of the row axis: the other axes of the chain */
     int64_t rows_per_index;  /* rows at each index of the column axis */
-    int64_t line_stride;     /* bytes from unit to unit of a line; the unit's size unless there are gaps */
+    int64_t line_stride;     /* bytes from unit to unit of a line; the unit's size unless there are gaps, or others */
     int64_t line_reach;  /* bytes of a line that are read where `shuffle` brings its units together; 0: it does not */
     int64_t strip_rows;  /* rows that are turned together */
     int64_t stage_pitch; /* bytes from row to row of the stage; 0: rows go to the destination at once */
@@ -59,7 +60,7 @@ typedef struct cpu_transpose {
     int64_t prefetch_nbytes; /* as usual: from each line to the next strip of it; 0: not */
     int64_t dst_alignment;   /* of the box's address within a cache line */
     bool paced;              /* past the caches: tiles leave while the next ones are made; `stage_pitch` is of each */
-    bool packs_lines;        /* units of lines with gaps are first brought together */
+    bool packs_lines;        /* units of lines with gaps are first brought together, those of others converted */
     cpu_slots slots;         /* of units that `transpose_odd` takes */
     int64_t src_offsets[CPU_PLAN_MAX_LINES];
     int64_t dst_offsets[CPU_PLAN_MAX_ROWS];
@@ -72,6 +73,8 @@ typedef struct cpu_plan {
     int64_t prefetch_nbytes; /* how far from where it is read the source is prefetched; 0: not */
     int64_t unit_nbytes;
     int32_t swap_nbytes; /* as in cpu_box */
+    bool converts;       /* TRANSPOSE: lines are packed by `converter` */
+    cpu_row_converter converter;
     int64_t nbytes;
     int64_t dst_offset; /* where axes were turned round: of the first unit, from the box's address */
     int64_t src_offset;

@@ -11,6 +11,9 @@
 
 /* Lines share cache sets if each one falls into the same sets as the one so many lines before it. */
 #define SET_SHARERS 2
+/* What rows leave in a set of the first cache for what is read. */
+#define ROWS_IN_SET 8
+#define MOST_SHARERS 4
 /* Lines of fewer rows than a block has go right to the destination from here on. */
 #define DIRECT_LINE_MIN 32
 /* Shorter lines are not fetched a tile ahead. */
@@ -123,6 +126,36 @@ static bool lines_share_sets(const axis_chain *lines, const ndbuf_cpu__tuning *t
 static bool has_conflicts(const axis_chain *lines, const axis_chain *rows, const ndbuf_cpu__tuning *tuning)
 {
     return lines_conflict(lines, tuning) || rows->axes[0].dst_stride % tuning->conflict_nbytes == 0;
+}
+
+/* Of so many rows of the destination, those that fall into one set of the first cache, where each one falls near that
+ * `sharers` before it. */
+static int64_t rows_in_set(const axis_chain *rows, int64_t nrows, int64_t sharers, const ndbuf_cpu__tuning *tuning)
+{
+    const int64_t ahead = ndbuf__stride_magnitude(rows->axes[0].dst_stride) * sharers % tuning->conflict_nbytes;
+    const int64_t distance = smaller(ahead, tuning->conflict_nbytes - ahead);
+    return nrows / sharers / (1 + nrows / sharers * distance / CPU_LINE_NBYTES);
+}
+
+/* Whether rows throw each other out of the first cache although each gets whole lines at once: those of a strip, or of
+ * the blocks of narrow units, which have more. */
+static bool rows_conflict(const axis_chain *lines, const axis_chain *rows, int64_t strip_rows, int64_t side,
+                          const ndbuf_cpu__tuning *tuning)
+{
+    const int64_t nrows = rows->axes[0].extent;
+    return (nrows >= strip_rows && rows_in_set(rows, strip_rows, 1, tuning) >= 2 * ROWS_IN_SET) ||
+           (!lines_share_sets(lines, tuning) &&
+            rows_in_set(rows, smaller(nrows, 2 * side), 2, tuning) >= 4 * ROWS_IN_SET);
+}
+
+/* Whether rows may get parts of lines, which stay in the first cache until they are whole. */
+static bool takes_parts(const axis_chain *rows, const ndbuf_cpu__tuning *tuning)
+{
+    bool fits = true;
+    for (int64_t sharers = 1; sharers <= MOST_SHARERS; sharers++) {
+        fits = fits && rows_in_set(rows, rows->axes[0].extent, sharers, tuning) <= ROWS_IN_SET;
+    }
+    return fits;
 }
 
 /* Whether every row of the destination starts with a cache line. */
@@ -257,28 +290,32 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     const int64_t side = cpu_block_side(kernels, unit);
     plan->row_piece = chain_piece(lines, whole_blocks(panel_nbytes / unit, side), side);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
-    /* Where lines throw each other out of the cache, what is read of them later would have to come again. */
-    int64_t strip_nbytes =
-        lines_conflict(lines, tuning) ? smaller(tuning->strip_nbytes, CPU_LINE_NBYTES) : tuning->strip_nbytes;
-    int64_t nrows = smaller(smaller(strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS);
+    const int64_t strip_rows =
+        whole_blocks(smaller(smaller(tuning->strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS), side);
     const int64_t tile_rows = plan->column_piece * transpose->rows_per_index;
-    if (lines_share_sets(lines, tuning) && tile_rows * unit >= CPU_DIAGONAL_NBYTES) {
-        nrows = tile_rows;
+    transpose->strip_rows = strip_rows;
+    if (transpose->packs_lines) {
+        transpose->strip_rows = CPU_LINE_NBYTES / unit;
+    } else if (lines_share_sets(lines, tuning) && tile_rows * unit >= CPU_DIAGONAL_NBYTES) {
+        transpose->strip_rows = whole_blocks(tile_rows, side);
+    } else if (lines_conflict(lines, tuning)) { /* what is read of them later would have to come again */
+        transpose->strip_rows = smaller(strip_rows, whole_blocks(CPU_LINE_NBYTES / unit, side));
     }
-    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(nrows, side);
     const int size = cpu_size_index(unit);
     const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
-    const bool is_small_plane =
-        lines->nunits <= side && (narrowest == NULL || rows->nunits >= narrowest->block_side[size]);
-    if (rows->nunits < side && !is_small_plane) {
+    const bool is_narrow = rows->nunits < side;
+    const bool has_narrower = narrowest == NULL || rows->nunits >= narrowest->block_side[size];
+    const bool is_direct = !is_narrow || (has_narrower && (lines->nunits <= side || takes_parts(rows, tuning)));
+    if (!is_direct ||
+        (lines->nunits * unit >= CPU_LINE_NBYTES && rows_conflict(lines, rows, strip_rows, side, tuning))) {
         /* One more line, so that the rows do not share cache sets. */
         int64_t nbytes = plan->row_piece * transpose->lines_per_index * unit;
         transpose->stage_pitch = lines_up(nbytes) + 2 * CPU_LINE_NBYTES;
-        while ((transpose->strip_rows + 1) * transpose->stage_pitch > CPU_PLAN_MAX_STAGE_NBYTES) {
-            transpose->strip_rows /= 2;
-        }
+        const int64_t most = CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1; /* one is for what nobody wants */
+        transpose->strip_rows = smaller(transpose->strip_rows, whole_blocks(most, side));
     }
-    transpose->prefetch_nbytes = plan->nbytes >= tuning->strip_prefetch_nbytes ? transpose->strip_rows * unit : 0;
+    transpose->prefetch_nbytes =
+        plan->nbytes >= tuning->strip_prefetch_nbytes ? transpose->strip_rows * transpose->line_stride : 0;
 }
 
 /* Lines with gaps: by shuffles that make a cache line of each, where there are such. */
@@ -287,7 +324,7 @@ static void plan_packing(cpu_plan *plan, const cpu_kernels *kernels)
     cpu_transpose *transpose = &plan->transpose;
     transpose->packs_lines = transpose->line_stride != plan->unit_nbytes;
     transpose->line_reach = 0;
-    if (!transpose->packs_lines || kernels->gather_lines == NULL) {
+    if (!transpose->packs_lines || plan->converts || kernels->gather_lines == NULL) {
         return;
     }
     plan->row = (cpu_axis){.src_stride = transpose->line_stride};

@@ -271,8 +271,7 @@ static void collect_items(const cpu_record *record, char *room, char *dst, const
         if (part->collected == CPU_RECORD_NUMBERS) { /* what is behind the last number of a step does not matter */
             const int64_t nelements = count * part->nelements;
             const int64_t nsteps = (nelements + part->converter.step - 1) / part->converter.step;
-            part->converter.by_steps(streams[stream_after(i)], streams[stream_before(i)], nsteps,
-                                     part->converter.dst_swap, part->converter.src_swap, false);
+            cpu_convert_steps(&part->converter, streams[stream_after(i)], streams[stream_before(i)], nsteps, false);
         }
     }
     ndbuf_cpu__collects_run(&record->collects, record->kernels, record->ngathers, record->collects.count, streams,

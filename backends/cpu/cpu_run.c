@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "backends/cpu/cpu_float_mode.h"
+
 /* -- the kinds, to a destination that is written as usual -- */
 
 /* What steps leave of a row. */
@@ -303,6 +305,7 @@ static void run_streamed(cpu_run *run, cursor *at, char *dst, const char *src, i
 void ndbuf_cpu__plan_run(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning, char *dst,
                          const char *src, int64_t first, int64_t last)
 {
+    const uint64_t mode = plan->converts ? cpu_float_mode_begin() : 0;
     cpu_run run;
     cursor at;
     run.plan = plan;
@@ -325,5 +328,8 @@ void ndbuf_cpu__plan_run(const cpu_plan *plan, const cpu_kernels *kernels, const
     }
     if (plan->streams) {
         ndbuf_cpu__run_stream_end(&run);
+    }
+    if (plan->converts) {
+        cpu_float_mode_end(mode);
     }
 }

@@ -128,7 +128,8 @@ static const cpu_kernels *kernels_for_short(const cpu_tile *tile, int64_t nrows)
     return tile->nlines >= kernels->block_side[tile->size] ? kernels : NULL;
 }
 
-/* Kernels take no gaps: so as many units of each line of a block as make a cache line are brought together first. */
+/* Kernels take no gaps: so as many units of each line of a block as make a cache line are brought together first, or
+ * made of others. */
 static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, const int64_t *dst_offsets, const char *src,
                              int64_t nrows)
 {
@@ -136,25 +137,32 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
     const int64_t stride = transpose->line_stride;
     const bool by_vectors = transpose->line_reach > 0 && nrows * tile->unit == CPU_LINE_NBYTES &&
                             (tile->nahead - 1) * stride + tile->unit >= transpose->line_reach;
+    const int64_t pitch = tile->plan->converts ? nrows * tile->unit : CPU_LINE_NBYTES;
     int64_t packed_offsets[CPU_VECTOR_MAX];
     int64_t step = tile->block_side;
+    for (int64_t i = 0; i < step; i++) {
+        packed_offsets[i] = i * pitch;
+    }
     for (int64_t a = 0; a < tile->nlines; a += step) {
         if (tile->nlines - a < step) {
             a = tile->nlines > step ? tile->nlines - step : 0;
         }
         int64_t count = cpu_smaller(step, tile->nlines - a);
         const int64_t *offsets = transpose->src_offsets + a;
-        for (int64_t i = 0; i < count; i++) {
-            packed_offsets[i] = i * CPU_LINE_NBYTES;
-            for (int64_t at = 0; tile->prefetch_nbytes != 0 && at < nrows * stride; at += CPU_LINE_NBYTES) {
+        for (int64_t i = 0; tile->prefetch_nbytes != 0 && i < count; i++) {
+            for (int64_t at = 0; at < nrows * stride; at += CPU_LINE_NBYTES) {
                 __builtin_prefetch(src + offsets[i] + at + tile->prefetch_nbytes, 0, 2);
             }
         }
-        if (by_vectors) {
+        if (tile->plan->converts) {
+            const cpu_row_converter *converter = &tile->plan->converter;
+            ndbuf_cpu__convert_lines(converter, packed, src, offsets, count, nrows * tile->unit / converter->dst_nbytes);
+        } else if (by_vectors) {
             tile->kernels->gather_lines(&tile->plan->shuffle, packed, src, offsets, count);
-        }
-        for (int64_t i = 0; !by_vectors && i < count; i++) {
-            tile->plan->row_fn(packed + i * CPU_LINE_NBYTES, tile->unit, src + offsets[i], stride, nrows, tile->unit);
+        } else {
+            for (int64_t i = 0; i < count; i++) {
+                tile->plan->row_fn(packed + i * pitch, tile->unit, src + offsets[i], stride, nrows, tile->unit);
+            }
         }
         tile_turn(tile, dst + a * tile->unit, dst_offsets, packed, packed_offsets, count, nrows, 0);
     }
