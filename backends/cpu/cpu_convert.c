@@ -105,7 +105,8 @@ void ndbuf_cpu__convert_row(const cpu_row_converter *converter, char *dst, const
     cpu_convert_steps(converter, dst, src, nsteps, false);
     if (rest > 0) { /* the last step takes some numbers once more */
         int64_t first = count - converter->step;
-        cpu_convert_steps(converter, dst + first * converter->dst_nbytes, src + first * converter->src_nbytes, 1, false);
+        cpu_convert_steps(converter, dst + first * converter->dst_nbytes, src + first * converter->src_nbytes, 1,
+                          false);
     }
 }
 

@@ -12,6 +12,8 @@
 #define TRANSPOSE_THREAD_FACTOR 2
 /* Contiguous bytes whose order changes are planned from here on. */
 #define SWAPPED_AT_ONCE_NBYTES 16384
+/* To copy more units one after the other takes longer than to plan vectors for them. */
+#define WALKED_UNITS 1024
 
 typedef struct divided_copy {
     const cpu_planned_copy *planned;
@@ -61,6 +63,12 @@ static NDBUF__NOINLINE void copy_planned(const cpu_box *box, const cpu_kernels *
     ndbuf_cpu__run_copy(&planned, box->dst, box->src);
 }
 
+static bool is_small(const cpu_box *box, int64_t nbytes)
+{
+    return box->ndim > 0 && nbytes <= NDBUF_CPU__TUNING_PEEK(small_nbytes) && box->converter == NULL &&
+           (nbytes <= WALKED_UNITS * box->unit_nbytes || !ndbuf_cpu__walks_units(box, ndbuf_cpu__kernels_get()));
+}
+
 void ndbuf_cpu__copy_box(const cpu_box *box)
 {
     int64_t nbytes = box->unit_nbytes;
@@ -72,7 +80,7 @@ void ndbuf_cpu__copy_box(const cpu_box *box)
     } else if (box->ndim == 0 && box->swap_nbytes == 0 && nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
                nbytes < NDBUF_CPU__TUNING_PEEK(thread_nbytes)) {
         memcpy(box->dst, box->src, (size_t)nbytes);
-    } else if (nbytes <= NDBUF_CPU__TUNING_PEEK(small_nbytes) && box->ndim > 0 && box->converter == NULL) {
+    } else if (is_small(box, nbytes)) {
         ndbuf_cpu__copy_small(box, ndbuf_cpu__kernels_get());
     } else {
         copy_planned(box, ndbuf_cpu__kernels_get());

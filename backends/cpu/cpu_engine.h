@@ -34,4 +34,7 @@ void ndbuf_cpu__run_copy(const cpu_planned_copy *planned, char *dst, const char 
 /* Copies a box of a few kilobytes with ndim > 0. */
 void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels);
 
+/* Whether that copies unit after unit, by no vectors. */
+bool ndbuf_cpu__walks_units(const cpu_box *box, const cpu_kernels *kernels);
+
 #endif

@@ -10,6 +10,10 @@
 
 /* To copy more takes so long that nobody sees the planning. */
 #define MOST_NBYTES ((int64_t)4 << 20)
+/* Of small copies, to run a plan takes longer than to copy so many units one after the other; and so many, if the plan
+ * is a transpose. */
+#define WALKED_UNITS 192
+#define WALKED_UNITS_TURNED 1024
 
 struct ndbuf__host_plan {
     ndbuf_cpu__tuning tuning; /* as it was made with */
@@ -22,6 +26,13 @@ struct ndbuf__host_plan {
         cpu_convert_plan conversion;
     } how;
 };
+
+/* Whether the plan of a small copy is worth being run. */
+static bool is_worth_it(const cpu_plan *plan)
+{
+    return plan->kind != CPU_PLAN_STRIDED &&
+           (plan->kind != CPU_PLAN_TRANSPOSE || plan->nbytes > WALKED_UNITS_TURNED * plan->unit_nbytes);
+}
 
 /* False: such a copy goes without a plan. */
 static bool plan_how(ndbuf__host_plan *plan, const ndbuf__copy_axes *axes)
@@ -36,7 +47,7 @@ static bool plan_how(ndbuf__host_plan *plan, const ndbuf__copy_axes *axes)
         return false;
     }
     ndbuf_cpu__plan_copy(&plan->how.copy, &plain, plan->kernels);
-    return true;
+    return plan->how.copy.plan.nbytes > plan->tuning.small_nbytes || is_worth_it(&plan->how.copy.plan);
 }
 
 ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, char *dst, ndbuf__host_plan **out_plan,
@@ -45,7 +56,18 @@ ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, char *dst, nd
     const int64_t nbytes = ndbuf__copy_axes_nunits(axes) * axes->unit_nbytes;
     const ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
     *out_plan = NULL;
-    if (axes->ndim == 0 || nbytes <= tuning.small_nbytes || nbytes > MOST_NBYTES) {
+    if (axes->ndim == 0 || nbytes > MOST_NBYTES) {
+        return NDBUF_OK;
+    }
+    const cpu_box box = {.dst = dst,
+                         .ndim = axes->ndim,
+                         .unit_nbytes = axes->unit_nbytes,
+                         .shape = axes->shape,
+                         .dst_strides = axes->dst_strides,
+                         .src_strides = axes->src_strides};
+    if (nbytes <= tuning.small_nbytes &&
+        (nbytes <= WALKED_UNITS * box.unit_nbytes ||
+         (!ndbuf__converts(&axes->convert) && !ndbuf_cpu__walks_units(&box, ndbuf_cpu__kernels_get())))) {
         return NDBUF_OK;
     }
     ndbuf__host_plan *plan = ndbuf__malloc(sizeof(*plan));
@@ -56,15 +78,8 @@ ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, char *dst, nd
     plan->kernels = ndbuf_cpu__kernels_get();
     plan->alignment = (uintptr_t)dst % CPU_LINE_NBYTES;
     plan->converts = false;
-    plan->box = (cpu_convert_box){.box = {.dst = dst,
-                                          .ndim = axes->ndim,
-                                          .unit_nbytes = axes->unit_nbytes,
-                                          .shape = axes->shape,
-                                          .dst_strides = axes->dst_strides,
-                                          .src_strides = axes->src_strides},
-                                  .dst_element = axes->convert.dst,
-                                  .src_element = axes->convert.src,
-                                  .flags = axes->convert.flags};
+    plan->box = (cpu_convert_box){
+        .box = box, .dst_element = axes->convert.dst, .src_element = axes->convert.src, .flags = axes->convert.flags};
     if (plan_how(plan, axes)) {
         *out_plan = plan;
     } else {

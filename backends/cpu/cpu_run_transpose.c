@@ -156,7 +156,8 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
         }
         if (tile->plan->converts) {
             const cpu_row_converter *converter = &tile->plan->converter;
-            ndbuf_cpu__convert_lines(converter, packed, src, offsets, count, nrows * tile->unit / converter->dst_nbytes);
+            ndbuf_cpu__convert_lines(converter, packed, src, offsets, count,
+                                     nrows * tile->unit / converter->dst_nbytes);
         } else if (by_vectors) {
             tile->kernels->gather_lines(&tile->plan->shuffle, packed, src, offsets, count);
         } else {

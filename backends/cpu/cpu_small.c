@@ -179,23 +179,89 @@ static NDBUF__NOINLINE void turn_planes(const cpu_box *box, const cpu_plane *pla
     walk(box, plane, plane_turn, &turn);
 }
 
-/* At least two axes. */
-static NDBUF__NOINLINE void copy_planes(const cpu_box *box, const cpu_kernels *kernels)
+/* The plane of the last axis and axis k. */
+static inline cpu_plane plane_of(const cpu_box *box, int32_t k, const cpu_kernels *kernels)
 {
-    int32_t last = box->ndim - 1;
-    cpu_plane plane = {.unit = box->unit_nbytes,
+    const int32_t last = box->ndim - 1;
+    return (cpu_plane){.unit = box->unit_nbytes,
                        .swap = box->swap_nbytes,
-                       .nrows = box->shape[last - 1],
-                       .row_dst = box->dst_strides[last - 1],
-                       .row_src = box->src_strides[last - 1],
+                       .nrows = box->shape[k],
+                       .row_dst = box->dst_strides[k],
+                       .row_src = box->src_strides[k],
                        .ncolumns = box->shape[last],
                        .column_dst = box->dst_strides[last],
                        .column_src = box->src_strides[last],
                        .kernels = kernels};
+}
+
+/* The axis, before the two last ones, that makes a plane to be turned; -1: there is none. */
+static int32_t other_row_axis(const cpu_box *box)
+{
+    int32_t k = box->ndim - 3;
+    while (k >= 0 && box->src_strides[k] != box->unit_nbytes) {
+        k--;
+    }
+    return k;
+}
+
+/* Planes of the last axis and axis k. */
+static NDBUF__NOINLINE void turn_other_planes(const cpu_box *box, int32_t k, const cpu_plane *plane,
+                                              cpu_transpose_fn fn)
+{
+    const size_t nbytes = (size_t)box->ndim * sizeof(int64_t);
+    int64_t shape[NDBUF__MAX_AXES];
+    int64_t dst_strides[NDBUF__MAX_AXES];
+    int64_t src_strides[NDBUF__MAX_AXES];
+    cpu_box other = *box;
+    memcpy(shape, box->shape, nbytes);
+    memcpy(dst_strides, box->dst_strides, nbytes);
+    memcpy(src_strides, box->src_strides, nbytes);
+    shape[k] = box->shape[box->ndim - 2];
+    dst_strides[k] = box->dst_strides[box->ndim - 2];
+    src_strides[k] = box->src_strides[box->ndim - 2];
+    other.shape = shape;
+    other.dst_strides = dst_strides;
+    other.src_strides = src_strides;
+    turn_planes(&other, plane, fn);
+}
+
+bool ndbuf_cpu__walks_units(const cpu_box *box, const cpu_kernels *kernels)
+{
+    const int32_t last = box->ndim - 1;
+    if (box->unit_nbytes > 8 || is_repeated(box->unit_nbytes, box->swap_nbytes, box->dst_strides[last],
+                                            box->src_strides[last], box->shape[last])) {
+        return false;
+    }
+    bool turns = false;
+    if (last > 0) {
+        const cpu_plane plane = plane_of(box, last - 1, kernels);
+        const int32_t k = other_row_axis(box);
+        turns = find_turn(&plane) != NULL;
+        if (!turns && k >= 0) {
+            const cpu_plane other = plane_of(box, k, kernels);
+            turns = find_turn(&other) != NULL;
+        }
+    }
+    return !turns;
+}
+
+/* At least two axes. */
+static NDBUF__NOINLINE void copy_planes(const cpu_box *box, const cpu_kernels *kernels)
+{
+    const cpu_plane plane = plane_of(box, box->ndim - 2, kernels);
     cpu_transpose_fn turn = find_turn(&plane);
     if (turn != NULL) {
         turn_planes(box, &plane, turn);
         return;
+    }
+    const int32_t k = other_row_axis(box);
+    if (k >= 0) {
+        const cpu_plane other = plane_of(box, k, kernels);
+        turn = find_turn(&other);
+        if (turn != NULL) {
+            turn_other_planes(box, k, &other, turn);
+            return;
+        }
     }
     if (is_repeated(plane.unit, plane.swap, plane.column_dst, plane.column_src, plane.ncolumns)) {
         walk(box, &plane, plane_repeat, NULL);

@@ -10,6 +10,7 @@
 #include "ndbuf/cpu.h"
 
 #include "core/copy_axes.h"
+#include "core/host_plan.h"
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_float_mode.h"
@@ -274,82 +275,158 @@ static void the_floating_point_mode_of_the_program_does_not_matter(void **state)
 
 /* ---- layouts ---- */
 
-/* One random layout, with the result that is expected. */
-static void check_layout(test_random *random, int64_t max_nbytes)
-{
+typedef struct layout {
+    int32_t ndim;
     int64_t shape[RANDOM_BOX_MAX_AXES];
-    int64_t dst_strides[RANDOM_BOX_MAX_AXES] = {0};
-    int64_t src_strides[RANDOM_BOX_MAX_AXES] = {0};
+    int64_t dst_strides[RANDOM_BOX_MAX_AXES];
+    int64_t src_strides[RANDOM_BOX_MAX_AXES];
+    int64_t dst_offset; /* of the first element, in a block of dst_nbytes */
+    int64_t src_offset;
     int64_t dst_nbytes;
     int64_t src_nbytes;
-    ndbuf_element dst = element_of((int32_t)test_random_range(random, 1, 14), false);
-    ndbuf_element src = element_of((int32_t)test_random_range(random, 1, 14), false);
-    dst.is_swapped = dst.number < 14 && test_random_range(random, 0, 1) != 0;
-    src.is_swapped = src.number < 14 && test_random_range(random, 0, 1) != 0;
-    uint32_t flags = test_random_range(random, 0, 1) != 0 ? NDBUF_CAST_SATURATE : 0;
-    int64_t item = dst.nbytes > src.nbytes ? dst.nbytes : src.nbytes;
-    int32_t ndim = random_box_shape(shape, random, item, max_nbytes);
-    int64_t dst_offset = random_box_strides(dst_strides, random, ndim, shape, dst.nbytes, true, &dst_nbytes);
-    int64_t src_offset = random_box_strides(src_strides, random, ndim, shape, src.nbytes,
-                                            test_random_range(random, 0, 1) != 0, &src_nbytes);
-    if (dst_nbytes > 16 * max_nbytes || src_nbytes > 16 * max_nbytes) {
-        return; /* gaps in gaps in gaps */
+} layout;
+
+static void fail_layout(const char *how, const cpu_convert_box *convert)
+{
+    char text[400] = "";
+    for (int32_t k = 0; k < convert->box.ndim; k++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof(text) - used, ", %lld: %lld <- %lld", (long long)convert->box.shape[k],
+                 (long long)convert->box.dst_strides[k], (long long)convert->box.src_strides[k]);
     }
+    fail_msg("%s: number %d to %d, swapped %d %d, flags %u%s", how, convert->src_element.number,
+             convert->dst_element.number, convert->src_element.is_swapped, convert->dst_element.is_swapped,
+             convert->flags, text);
+}
+
+/* A conversion of random numbers, against that of each by itself: at once, and by a plan that is kept. */
+static void check_layout(test_random *random, const ndbuf_element *dst, const ndbuf_element *src, uint32_t flags,
+                         const layout *where)
+{
     const int64_t dst_lead =
         test_random_range(random, 0, 3) * 16 + test_random_range(random, 0, 1) * test_random_range(random, 0, 15);
-    char *block = malloc((size_t)(dst_lead + dst_nbytes));
-    char *expected = malloc((size_t)(dst_lead + dst_nbytes));
-    char *numbers = malloc((size_t)src_nbytes);
+    const size_t nbytes = (size_t)(dst_lead + where->dst_nbytes);
+    char *block = malloc(nbytes);
+    char *expected = malloc(nbytes);
+    char *numbers = malloc((size_t)where->src_nbytes);
     assert_true(block != NULL && expected != NULL && numbers != NULL);
-    test_random_fill(random, numbers, (size_t)src_nbytes);
-    memset(expected, 0x5A, (size_t)(dst_lead + dst_nbytes));
+    test_random_fill(random, numbers, (size_t)where->src_nbytes);
+    memset(expected, 0x5A, nbytes);
     ndbuf__converter converter;
-    assert_true(ndbuf__converter_init(&converter, &dst, &src, flags));
+    assert_true(ndbuf__converter_init(&converter, dst, src, flags));
+    char *to = expected + dst_lead + where->dst_offset;
+    char *from = numbers + where->src_offset;
     int64_t index[RANDOM_BOX_MAX_AXES] = {0};
     do {
-        if (src.number == NDBUF_NUMBER_LONG_DOUBLE) { /* not any bits are one */
-            random_numbers(random, &src, numbers + src_offset + random_box_place(index, src_strides, ndim), 1);
+        if (src->number == NDBUF_NUMBER_LONG_DOUBLE) { /* not any bits are one */
+            random_numbers(random, src, from + random_box_place(index, where->src_strides, where->ndim), 1);
         }
-    } while (random_box_next(index, shape, ndim));
+    } while (random_box_next(index, where->shape, where->ndim));
     do {
-        ndbuf__convert_row(&converter, expected + dst_lead + dst_offset + random_box_place(index, dst_strides, ndim), 0,
-                           numbers + src_offset + random_box_place(index, src_strides, ndim), 0, 1);
-    } while (random_box_next(index, shape, ndim));
-    ndbuf__copy_axes axes = {.unit_nbytes = 1}; /* so that no axis becomes a unit, unless of bytes on both sides */
-    for (int32_t k = 0; k < ndim; k++) {
-        ndbuf__copy_axes_append(&axes, shape[k], dst_strides[k], src_strides[k]);
+        ndbuf__convert_row(&converter, to + random_box_place(index, where->dst_strides, where->ndim), 0,
+                           from + random_box_place(index, where->src_strides, where->ndim), 0, 1);
+    } while (random_box_next(index, where->shape, where->ndim));
+    ndbuf__copy_axes axes = {.unit_nbytes = dst->nbytes, .convert = {.dst = *dst, .src = *src, .flags = flags}};
+    for (int32_t k = 0; k < where->ndim; k++) {
+        ndbuf__copy_axes_append(&axes, where->shape[k], where->dst_strides[k], where->src_strides[k]);
     }
     ndbuf__copy_axes_merge(&axes);
-    if (axes.unit_nbytes > 1) {
-        ndbuf__copy_axes_append(&axes, axes.unit_nbytes, 1, 1);
-    }
-    const cpu_convert_box convert = {.box = {.dst = block + dst_lead + dst_offset + axes.dst_offset,
-                                             .src = numbers + src_offset + axes.src_offset,
+    const cpu_convert_box convert = {.box = {.dst = block + dst_lead + where->dst_offset + axes.dst_offset,
+                                             .src = from + axes.src_offset,
                                              .ndim = axes.ndim,
                                              .shape = axes.shape,
                                              .dst_strides = axes.dst_strides,
                                              .src_strides = axes.src_strides},
-                                     .dst_element = dst,
-                                     .src_element = src,
+                                     .dst_element = *dst,
+                                     .src_element = *src,
                                      .flags = flags};
     for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
+        ndbuf__host_plan *plan;
         ndbuf_cpu__kernels_set(kernels);
-        memset(block, 0x5A, (size_t)(dst_lead + dst_nbytes));
+        memset(block, 0x5A, nbytes);
         ndbuf_cpu__convert_box(&convert);
-        if (memcmp(block, expected, (size_t)(dst_lead + dst_nbytes)) != 0) {
-            char text[400] = "";
-            for (int32_t k = 0; k < axes.ndim; k++) {
-                size_t used = strlen(text);
-                snprintf(text + used, sizeof(text) - used, ", %lld: %lld <- %lld", (long long)axes.shape[k],
-                         (long long)axes.dst_strides[k], (long long)axes.src_strides[k]);
-            }
-            fail_msg("%s: number %d to %d, swapped %d %d, flags %u%s", kernels->name, src.number, dst.number,
-                     src.is_swapped, dst.is_swapped, flags, text);
+        if (memcmp(block, expected, nbytes) != 0) {
+            fail_layout(kernels->name, &convert);
         }
+        assert_int_equal(ndbuf__host_plan_create(&axes, convert.box.dst, &plan, NULL), NDBUF_OK);
+        if (plan != NULL) {
+            memset(block, 0x5A, nbytes);
+            assert_true(ndbuf__host_plan_run(plan, convert.box.dst, convert.box.src));
+            if (memcmp(block, expected, nbytes) != 0) {
+                fail_layout("by a plan", &convert);
+            }
+        }
+        ndbuf__host_plan_destroy(plan);
     }
     free(block);
     free(expected);
     free(numbers);
+}
+
+static ndbuf_element random_element(test_random *random)
+{
+    const int32_t number = (int32_t)test_random_range(random, 1, 14);
+    return element_of(number, number < 14 && test_random_range(random, 0, 1) != 0);
+}
+
+static uint32_t random_flags(test_random *random)
+{
+    return test_random_range(random, 0, 1) != 0 ? NDBUF_CAST_SATURATE : 0;
+}
+
+static void check_random(test_random *random, int64_t max_nbytes)
+{
+    layout where = {0};
+    const ndbuf_element dst = random_element(random);
+    const ndbuf_element src = random_element(random);
+    const uint32_t flags = random_flags(random);
+    where.ndim = random_box_shape(where.shape, random, dst.nbytes > src.nbytes ? dst.nbytes : src.nbytes, max_nbytes);
+    where.dst_offset =
+        random_box_strides(where.dst_strides, random, where.ndim, where.shape, dst.nbytes, true, &where.dst_nbytes);
+    where.src_offset = random_box_strides(where.src_strides, random, where.ndim, where.shape, src.nbytes,
+                                          test_random_range(random, 0, 1) != 0, &where.src_nbytes);
+    if (where.dst_nbytes <= 16 * max_nbytes && where.src_nbytes <= 16 * max_nbytes) { /* no gaps in gaps in gaps */
+        check_layout(random, &dst, &src, flags, &where);
+    }
+}
+
+/* Planes of which the source is columns, perhaps backwards, of one number or of some together. */
+static void check_turned(test_random *random)
+{
+    const ndbuf_element dst = random_element(random);
+    const ndbuf_element src = random_element(random);
+    const int64_t nplanes = test_random_range(random, 1, 3);
+    const int64_t nrows = test_random_range(random, 1, 150);
+    const int64_t ncolumns = test_random_range(random, 2, 150);
+    const int64_t numbers = test_random_range(random, 0, 3) == 0 ? test_random_range(random, 2, 3) : 1;
+    const int64_t dst_unit = numbers * dst.nbytes;
+    const int64_t src_unit = numbers * src.nbytes;
+    const int64_t dst_pitch = ncolumns * dst_unit + test_random_range(random, 0, 1) * test_random_range(random, 0, 64);
+    const int64_t src_pitch = nrows * src_unit + test_random_range(random, 0, 1) * test_random_range(random, 0, 64);
+    const bool backwards = test_random_range(random, 0, 3) == 0;
+    const layout where = {
+        .ndim = 4,
+        .shape = {nplanes, nrows, ncolumns, numbers},
+        .dst_strides = {nrows * dst_pitch, dst_pitch, dst_unit, dst.nbytes},
+        .src_strides = {ncolumns * src_pitch, backwards ? -src_unit : src_unit, src_pitch, src.nbytes},
+        .src_offset = backwards ? (nrows - 1) * src_unit : 0,
+        .dst_nbytes = nplanes * nrows * dst_pitch,
+        .src_nbytes = nplanes * ncolumns * src_pitch};
+    check_layout(random, &dst, &src, random_flags(random), &where);
+}
+
+static void all_kernels_turn_columns_into_other_numbers_alike(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("all_kernels_turn_columns_into_other_numbers_alike", 17);
+    for (int i = 0; i < RANDOM_BOXES(1500); i++) {
+        ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+        tuning.stream_nbytes = test_random_range(&random, 0, 1) != 0 ? 1 : 1 << 30;
+        tuning.strip_prefetch_nbytes = test_random_range(&random, 0, 1) != 0 ? 1 : 1 << 30;
+        tuning.small_nbytes = 0;
+        ndbuf_cpu__tuning_set(&tuning);
+        check_turned(&random);
+    }
 }
 
 static void all_kernels_convert_random_layouts_alike(void **state)
@@ -357,7 +434,7 @@ static void all_kernels_convert_random_layouts_alike(void **state)
     (void)state;
     test_random random = test_random_make("all_kernels_convert_random_layouts_alike", 15);
     for (int i = 0; i < RANDOM_BOXES(4000); i++) {
-        check_layout(&random, (int64_t)1 << test_random_range(&random, 4, 16));
+        check_random(&random, (int64_t)1 << test_random_range(&random, 4, 16));
     }
 }
 
@@ -375,7 +452,7 @@ static void any_constants_give_right_conversions(void **state)
         tuning.stream_prefetch_nbytes = test_random_range(&random, 0, 4096);
         ndbuf_cpu__tuning_set(&tuning);
         ndbuf_cpu_threads_set((int32_t)test_random_range(&random, 1, 4), NULL);
-        check_layout(&random, (int64_t)1 << test_random_range(&random, 8, 17));
+        check_random(&random, (int64_t)1 << test_random_range(&random, 8, 17));
     }
 }
 
@@ -387,6 +464,7 @@ int main(void)
         cmocka_unit_test_teardown(complex_numbers_are_converted_by_halves, all_kernels_teardown),
         cmocka_unit_test_teardown(the_floating_point_mode_of_the_program_does_not_matter, all_kernels_teardown),
         cmocka_unit_test_teardown(all_kernels_convert_random_layouts_alike, all_kernels_teardown),
+        cmocka_unit_test_teardown(all_kernels_turn_columns_into_other_numbers_alike, all_kernels_teardown),
         cmocka_unit_test_teardown(any_constants_give_right_conversions, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("backends/cpu/convert", tests, NULL, NULL);

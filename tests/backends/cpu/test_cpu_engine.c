@@ -308,6 +308,30 @@ static void transposes_to_whole_lines_that_share_cache_sets_are_right(void **sta
     }
 }
 
+static void transposes_in_the_caches_whose_rows_share_sets_are_right(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("transposes_in_the_caches_whose_rows_share_sets_are_right", 7);
+    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+    tuning.small_nbytes = 0;
+    tuning.stream_nbytes = INT64_MAX;
+    tuning.stream_direct_nbytes = INT64_MAX;
+    tuning.stream_conflict_nbytes = INT64_MAX;
+    tuning.conflict_nbytes = 64;
+    tuning.tile_rows = 1000;
+    ndbuf_cpu__tuning_set(&tuning);
+    for (int64_t item = 1; item <= 16; item *= 2) {
+        for (int i = 0; i < RANDOM_BOXES(80); i++) {
+            const int64_t n = test_random_range(&random, 2, 250);
+            const int64_t m = test_random_range(&random, 2, BLOCK_NBYTES / 2 / n / item);
+            const int64_t pitch = m * item + test_random_range(&random, 0, 1) * (64 - m * item % 64);
+            const int64_t rows[2] = {pitch, item};
+            const int64_t columns[2] = {item, n * item};
+            check_2d(item, 0, n, m, rows, columns, n * m * item, 0);
+        }
+    }
+}
+
 static void a_fill_repeats_items_of_any_size(void **state)
 {
     (void)state;
@@ -355,6 +379,7 @@ int main(void)
         cmocka_unit_test_teardown(plans_made_beforehand_are_right_until_something_changes, all_kernels_teardown),
         cmocka_unit_test_teardown(slices_weaves_and_transposes_of_every_length_are_right, all_kernels_teardown),
         cmocka_unit_test_teardown(transposes_to_whole_lines_that_share_cache_sets_are_right, all_kernels_teardown),
+        cmocka_unit_test_teardown(transposes_in_the_caches_whose_rows_share_sets_are_right, all_kernels_teardown),
         cmocka_unit_test_teardown(a_fill_repeats_items_of_any_size, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("cpu_engine", tests, NULL, NULL);

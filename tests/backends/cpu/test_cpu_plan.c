@@ -345,6 +345,37 @@ static void rows_that_share_cache_sets_leave_in_step(void **state)
     assert_false(plan.transpose.paced);
 }
 
+static void rows_in_the_caches_that_share_their_sets_are_staged(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(2, 4, (64, 1024), (4096, 4), (4, 256));
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+    assert_false(plan.streams);
+    assert_int_equal(plan.transpose.stage_pitch, 512 + 128);
+    assert_int_equal(PLAN(2, 4, (64, 1024), (4096 + 8, 4), (4, 256)).transpose.stage_pitch, 0);
+    assert_int_equal(PLAN(2, 8, (64, 512), (4096, 8), (8, 512)).transpose.stage_pitch, 0); /* a strip has few */
+    assert_true(PLAN(2, 2, (128, 1024), (2048, 2), (2, 256)).transpose.stage_pitch > 0);
+}
+
+static void few_rows_go_by_narrower_blocks_unless_they_share_cache_sets(void **state)
+{
+    (void)state;
+    const cpu_kernels narrow = {.name = "narrow", .block_side = {16, 8, 4, 2, 1}};
+    cpu_kernels wide = kernels;
+    wide.narrower = &narrow;
+    cpu_plan plan = plan_of(&wide, 2, 4, LIST(12, 1000), LIST(4000, 4), LIST(4, 48), 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+    assert_int_equal(plan.transpose.stage_pitch, 0);
+    /* Each third one falls near the first. */
+    assert_true(plan_of(&wide, 2, 1, LIST(48, 1365), LIST(1365, 1), LIST(1, 48), 4096).transpose.stage_pitch > 0);
+    assert_int_equal(plan_of(&wide, 2, 1, LIST(48, 1300), LIST(1300, 1), LIST(1, 48), 4096).transpose.stage_pitch, 0);
+    /* No blocks are so narrow. */
+    assert_true(plan_of(&wide, 2, 1, LIST(12, 4000), LIST(4096, 1), LIST(1, 24), 4096).transpose.stage_pitch > 0);
+    /* Channels that make whole blocks are turned, others are picked. */
+    assert_int_equal(plan_of(&wide, 2, 1, LIST(16, 4000), LIST(4000, 1), LIST(1, 16), 4096).kind, CPU_PLAN_TRANSPOSE);
+    assert_int_equal(plan_of(&wide, 2, 1, LIST(15, 4000), LIST(4000, 1), LIST(1, 15), 4096).kind, CPU_PLAN_GATHER);
+}
+
 static void lines_with_gaps_are_packed_by_shuffles(void **state)
 {
     (void)state;
@@ -431,6 +462,8 @@ int main(void)
         cmocka_unit_test(repeated_items_fill),
         cmocka_unit_test(a_transpose_takes_the_fast_axis_of_each_side),
         cmocka_unit_test(rows_that_share_cache_sets_leave_in_step),
+        cmocka_unit_test(rows_in_the_caches_that_share_their_sets_are_staged),
+        cmocka_unit_test(few_rows_go_by_narrower_blocks_unless_they_share_cache_sets),
         cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
         cmocka_unit_test(a_nest_of_tiny_axes_is_chained_to_long_runs),
         cmocka_unit_test(rows_that_start_anywhere_are_staged_past_the_caches),
