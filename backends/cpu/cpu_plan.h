@@ -44,7 +44,7 @@ typedef struct cpu_axis {
 #define CPU_PLAN_MAX_STAGE_NBYTES (64 * 1024)
 #define CPU_PLAN_MAX_STAGED_ROWS 256
 #define CPU_PLAN_MAX_PANEL_NBYTES 512
-#define CPU_PLAN_MAX_SENT_NBYTES 128
+#define CPU_PLAN_MAX_SENT_NBYTES 512
 
 /* A plan for a transpose. A tile is made of lines that are dense in the source, and of rows that are dense in the
  * destination. Several axes may be chained into either, so that also a nest of tiny axes has long ones; the outermost

@@ -14,6 +14,9 @@
 /* What rows leave in a set of the first cache for what is read. */
 #define ROWS_IN_SET 8
 #define MOST_SHARERS 4
+#define MOVED_PIECES 4
+#define WIDE_PIECES 2
+#define WIDE_UNIT_MIN 9
 /* Lines of fewer rows than a block has go right to the destination from here on. */
 #define DIRECT_LINE_MIN 32
 /* Shorter lines are not fetched a tile ahead. */
@@ -171,10 +174,19 @@ static bool rows_are_aligned(const cpu_plan *plan, const axis_chain *rows)
     return bits % CPU_LINE_NBYTES == 0;
 }
 
-/* Bytes of a row that leave together past the caches. */
-static int64_t sent_nbytes(const ndbuf_cpu__tuning *tuning)
+/* Units that have no vectors are moved one by one, and in longer pieces of lines and rows, since no blocks wait. Past
+ * the caches, others of which few fill a line are, too. */
+static int64_t longer_pieces(const cpu_plan *plan, const cpu_kernels *kernels, bool streams)
 {
-    return larger(1, smaller(tuning->send_nbytes, CPU_PLAN_MAX_SENT_NBYTES));
+    return cpu_block_side(kernels, plan->unit_nbytes) == 1 ? MOVED_PIECES
+           : streams && plan->unit_nbytes >= WIDE_UNIT_MIN ? WIDE_PIECES
+                                                           : 1;
+}
+
+/* Bytes of a row that leave together past the caches. */
+static int64_t sent_nbytes(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
+{
+    return larger(1, smaller(tuning->send_nbytes * longer_pieces(plan, kernels, true), CPU_PLAN_MAX_SENT_NBYTES));
 }
 
 static int64_t lines_up(int64_t nbytes)
@@ -195,7 +207,7 @@ static bool plan_paced(cpu_plan *plan, const axis_chain *lines, const axis_chain
         rows->axes[0].dst_stride % tuning->conflict_nbytes != 0 || !rows_are_aligned(plan, rows)) {
         return false;
     }
-    int64_t row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, 0);
+    int64_t row_piece = chain_piece(lines, sent_nbytes(plan, kernels, tuning) / unit, 0);
     int64_t panel_nbytes = row_piece * transpose->lines_per_index * unit;
     if (panel_nbytes % CPU_LINE_NBYTES != 0 && row_piece < plan->row.extent) {
         return false;
@@ -223,7 +235,7 @@ static bool suits_direct(const cpu_plan *plan, int32_t column, const cpu_kernels
     const int32_t last = plan->nloops - 1;
     if (size < 0 || kernels->stream_transpose[size] == NULL || plan->loops[column].src_stride != unit ||
         !has_direct_rows(plan->loops[column].extent, unit, kernels->block_side[size]) ||
-        plan->loops[last].extent * unit < sent_nbytes(tuning)) {
+        plan->loops[last].extent * unit < sent_nbytes(plan, kernels, tuning)) {
         return false;
     }
     int64_t bits = plan->transpose.dst_alignment + plan->dst_offset;
@@ -247,7 +259,7 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
     if (!has_direct_rows(rows->nunits, unit, side) || transpose->packs_lines) {
         return false;
     }
-    plan->row_piece = chain_piece(lines, sent_nbytes(tuning) / unit, 0);
+    plan->row_piece = chain_piece(lines, sent_nbytes(plan, kernels, tuning) / unit, 0);
     if (plan->row_piece * transpose->lines_per_index * unit % CPU_LINE_NBYTES != 0 &&
         plan->row_piece < plan->row.extent) {
         return false;
@@ -263,21 +275,23 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
 }
 
 /* Past the caches: all rows of a tile are staged, up to a line more than what leaves at once. */
-static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, int64_t side,
+static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, const cpu_kernels *kernels,
                           const ndbuf_cpu__tuning *tuning)
 {
     cpu_transpose *transpose = &plan->transpose;
     const int64_t unit = plan->unit_nbytes;
-    plan->row_piece = chain_piece(
-        lines, whole_blocks(smaller(tuning->panel_stream_nbytes, CPU_PLAN_MAX_SENT_NBYTES) / unit, side), side);
+    const int64_t side = cpu_block_side(kernels, unit);
+    const int64_t longer = longer_pieces(plan, kernels, true);
+    const int64_t most_nbytes = smaller(tuning->panel_stream_nbytes * longer, CPU_PLAN_MAX_SENT_NBYTES);
+    plan->row_piece = chain_piece(lines, whole_blocks(most_nbytes / unit, side), side);
     int64_t panel_nbytes = plan->row_piece * transpose->lines_per_index * unit;
-    transpose->panels_sent = (sent_nbytes(tuning) + panel_nbytes - 1) / panel_nbytes;
+    transpose->panels_sent = (sent_nbytes(plan, kernels, tuning) + panel_nbytes - 1) / panel_nbytes;
     transpose->stage_pitch = lines_up(transpose->panels_sent * panel_nbytes) + CPU_LINE_NBYTES;
     /* One row more than there are is for what nobody wants, see tile_turn_short. */
     int64_t nrows = smaller(CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1, CPU_PLAN_MAX_STAGED_ROWS);
     plan->column_piece = chain_piece(rows, whole_blocks(smaller(tuning->tile_stream_nbytes / unit, nrows), side), side);
-    transpose->strip_rows =
-        transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(tuning->strip_stream_nbytes / unit, side);
+    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit
+                                                   : whole_blocks(tuning->strip_stream_nbytes * longer / unit, side);
 }
 
 /* As usual: tiles of many rows, of which some are turned together, right into the destination or by way of the stage.
@@ -290,15 +304,16 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     const int64_t side = cpu_block_side(kernels, unit);
     plan->row_piece = chain_piece(lines, whole_blocks(panel_nbytes / unit, side), side);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
+    const int64_t strip_nbytes = tuning->strip_nbytes * longer_pieces(plan, kernels, false);
     const int64_t strip_rows =
-        whole_blocks(smaller(smaller(tuning->strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS), side);
+        whole_blocks(smaller(smaller(strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS), side);
     const int64_t tile_rows = plan->column_piece * transpose->rows_per_index;
     transpose->strip_rows = strip_rows;
     if (transpose->packs_lines) {
         transpose->strip_rows = CPU_LINE_NBYTES / unit;
-    } else if (lines_share_sets(lines, tuning) && tile_rows * unit >= CPU_DIAGONAL_NBYTES) {
+    } else if (side > 1 && lines_share_sets(lines, tuning) && tile_rows * unit >= CPU_DIAGONAL_NBYTES) {
         transpose->strip_rows = whole_blocks(tile_rows, side);
-    } else if (lines_conflict(lines, tuning)) { /* what is read of them later would have to come again */
+    } else if (side > 1 && lines_conflict(lines, tuning)) { /* what is read of them later would have to come again */
         transpose->strip_rows = smaller(strip_rows, whole_blocks(CPU_LINE_NBYTES / unit, side));
     }
     const int size = cpu_size_index(unit);
@@ -355,7 +370,7 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
         has_conflicts(&lines, &rows, tuning)) {
         plan->streams = true;
     }
-    int64_t line_target = plan->streams ? sent_nbytes(tuning) : panel_nbytes;
+    int64_t line_target = plan->streams ? sent_nbytes(plan, kernels, tuning) : panel_nbytes;
     /* An axis that both could have goes to the destination's side while that has not even a whole cache line. */
     for (bool grew = true; grew;) {
         grew = (lines.nunits * unit < CPU_LINE_NBYTES && chain_extend(&lines, plan, true)) ||
@@ -379,7 +394,7 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
         plan_cached(plan, &lines, &rows, panel_nbytes, kernels, tuning);
     } else if (!plan_paced(plan, &lines, &rows, kernels, tuning) &&
                !plan_direct(plan, &lines, &rows, kernels, tuning)) {
-        plan_streamed(plan, &lines, &rows, side, tuning);
+        plan_streamed(plan, &lines, &rows, kernels, tuning);
     }
     chain_offsets(&lines, true, plan->row_piece * transpose->lines_per_index, transpose->src_offsets);
     chain_offsets(&rows, false, plan->column_piece * transpose->rows_per_index, transpose->dst_offsets);
