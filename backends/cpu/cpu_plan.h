@@ -90,6 +90,8 @@ typedef struct cpu_plan {
     int64_t group_stride;           /* between them in the source */
     int64_t shuffle_reach;          /* bytes of the source that a step reads, from in_offsets[0] on */
     cpu_shuffle shuffle;            /* GATHER, SCATTER, WEAVE; TRANSPOSE, of lines with gaps */
+    bool has_end;                   /* of a GATHER, and of such lines: */
+    cpu_shuffle end;                /* a step that reads nothing but from its first to its last unit */
     int64_t block_nbytes;           /* BLOCKS: of its units, without gaps */
     int64_t last_dst_back;          /* a last block ends with the row: so many bytes before the next block's place */
     int64_t last_src_back;          /* both 0: there is none */

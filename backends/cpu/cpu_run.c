@@ -7,10 +7,20 @@
 
 /* -- the kinds, to a destination that is written as usual -- */
 
-/* What steps leave of a row. */
-static void gather_rest(const cpu_plan *plan, char *dst, const char *src, int64_t count)
+/* Fewer units are moved one by one sooner than by a step. */
+#define STEP_UNITS_MIN 8
+
+/* What steps leave of a row: its last `count` items, and those before them if they make a step. */
+static void gather_rest(const cpu_run *run, char *dst, const char *src, int64_t count, int64_t nbefore)
 {
+    const cpu_plan *plan = run->plan;
     const int64_t stride = plan->row.src_stride;
+    const int64_t again = plan->shuffle.units_per_step - count;
+    if (plan->has_end && again <= nbefore && count >= STEP_UNITS_MIN) {
+        run->kernels->shuffle(&plan->end, dst - again * plan->group_units * plan->unit_nbytes, src - again * stride, 1,
+                              0);
+        return;
+    }
     if (plan->group_units == 1) {
         plan->row_fn(dst, plan->unit_nbytes, src, stride, count, plan->unit_nbytes);
         return;
@@ -47,7 +57,7 @@ void ndbuf_cpu__run_gather(const cpu_run *run, const cpu_piece *piece, int64_t s
             run->kernels->shuffle(shuffle, dst, src, nsteps, plan->prefetch_nbytes);
         }
         if (done < count) {
-            gather_rest(plan, dst + done * group_nbytes, src + done * stride, count - done);
+            gather_rest(run, dst + done * group_nbytes, src + done * stride, count - done, done);
         }
     }
 }

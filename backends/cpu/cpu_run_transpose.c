@@ -135,8 +135,12 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
 {
     const cpu_transpose *transpose = &tile->plan->transpose;
     const int64_t stride = transpose->line_stride;
-    const bool by_vectors = transpose->line_reach > 0 && nrows * tile->unit == CPU_LINE_NBYTES &&
-                            (tile->nahead - 1) * stride + tile->unit >= transpose->line_reach;
+    const bool by_vectors = transpose->line_reach > 0 && nrows * tile->unit == CPU_LINE_NBYTES;
+    const cpu_shuffle *shuffle = !by_vectors ? NULL
+                                 : (tile->nahead - 1) * stride + tile->unit >= transpose->line_reach
+                                     ? &tile->plan->shuffle
+                                 : tile->plan->has_end ? &tile->plan->end
+                                                       : NULL;
     const int64_t pitch = tile->plan->converts ? nrows * tile->unit : CPU_LINE_NBYTES;
     int64_t packed_offsets[CPU_VECTOR_MAX];
     int64_t step = tile->block_side;
@@ -158,8 +162,8 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
             const cpu_row_converter *converter = &tile->plan->converter;
             ndbuf_cpu__convert_lines(converter, packed, src, offsets, count,
                                      nrows * tile->unit / converter->dst_nbytes);
-        } else if (by_vectors) {
-            tile->kernels->gather_lines(&tile->plan->shuffle, packed, src, offsets, count);
+        } else if (shuffle != NULL) {
+            tile->kernels->gather_lines(shuffle, packed, src, offsets, count);
         } else {
             for (int64_t i = 0; i < count; i++) {
                 tile->plan->row_fn(packed + i * pitch, tile->unit, src + offsets[i], stride, nrows, tile->unit);

@@ -26,6 +26,25 @@ static void shuffle_put(cpu_shuffle *shuffle, int64_t x, int64_t at, int64_t uni
     }
 }
 
+/* The same step, of a window of `span` bytes, that reads nothing outside of it: the vector that does is moved. False: a
+ * vector is longer, or is not filled. */
+static bool shuffle_end(cpu_shuffle *out_end, const cpu_shuffle *shuffle, int64_t low, int64_t span,
+                        int32_t vector_nbytes)
+{
+    if (span < vector_nbytes || shuffle->out_step != vector_nbytes) {
+        return false;
+    }
+    const int32_t moved = shuffle->in_step < 0 ? 0 : shuffle->nin - 1;
+    const int64_t to = shuffle->in_step < 0 ? low : low + span - vector_nbytes;
+    *out_end = *shuffle;
+    for (int32_t x = 0; x < vector_nbytes; x++) {
+        uint8_t *at = &out_end->index[0][moved][x];
+        *at = *at == CPU_SHUFFLE_NONE ? *at : (uint8_t)(*at + shuffle->in_offsets[moved] - to);
+    }
+    out_end->in_offsets[moved] = to;
+    return true;
+}
+
 bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes, int32_t swap_nbytes)
 {
     cpu_shuffle *shuffle = &plan->shuffle;
@@ -65,6 +84,7 @@ bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes, int32_t sw
             x += unit;
         }
     }
+    plan->has_end = shuffle_end(&plan->end, shuffle, low, span, vector_nbytes);
     return true;
 }
 

@@ -148,22 +148,25 @@ __attribute__((always_inline)) static inline void gather_lines_from(const cpu_sh
                                                                     const char *src, const int64_t *offsets,
                                                                     int64_t count, const int nin)
 {
+    const int64_t in_step = shuffle->in_step;
+    int64_t in_offsets[CPU_SHUFFLE_MAX];
     pick picks[CPU_SHUFFLE_MAX];
     UNROLL for (int i = 0; i < nin; i++)
     {
+        in_offsets[i] = shuffle->in_offsets[i];
         picks[i] = pick_load(shuffle->index[0][i]);
     }
     for (int64_t k = 0; k < count; k++) {
-        const char *line = src + offsets[k] + shuffle->in_offsets[0];
+        const char *line = src + offsets[k];
         UNROLL for (int step = 0; step < CPU_LINE_NBYTES / BYTES_NBYTES; step++)
         {
-            bytes out = bytes_pick(bytes_load(line), picks[0]);
+            bytes out = bytes_pick(bytes_load(line + in_offsets[0]), picks[0]);
             UNROLL for (int i = 1; i < nin; i++)
             {
-                out = bytes_or(out, bytes_pick(bytes_load(line + (ptrdiff_t)i * BYTES_NBYTES), picks[i]));
+                out = bytes_or(out, bytes_pick(bytes_load(line + in_offsets[i]), picks[i]));
             }
             bytes_store(dst + (ptrdiff_t)step * BYTES_NBYTES, out);
-            line += shuffle->in_step;
+            line += in_step;
         }
         dst += CPU_LINE_NBYTES;
     }
