@@ -10,15 +10,20 @@
 /* Fewer units are moved one by one sooner than by a step. */
 #define STEP_UNITS_MIN 8
 
-/* What steps leave of a row: its last `count` items, and those before them if they make a step. */
+/* What steps leave of a row: its last `count` items, after `nbefore` others. */
 static void gather_rest(const cpu_run *run, char *dst, const char *src, int64_t count, int64_t nbefore)
 {
     const cpu_plan *plan = run->plan;
     const int64_t stride = plan->row.src_stride;
-    const int64_t again = plan->shuffle.units_per_step - count;
-    if (plan->has_end && again <= nbefore && count >= STEP_UNITS_MIN) {
-        run->kernels->shuffle(&plan->end, dst - again * plan->group_units * plan->unit_nbytes, src - again * stride, 1,
-                              0);
+    const int64_t in_step = plan->shuffle.units_per_step;
+    if (plan->has_end && count >= STEP_UNITS_MIN && nbefore + count >= in_step) {
+        for (; count > 0; count -= in_step) {
+            const int64_t again = count < in_step ? in_step - count : 0; /* of those before */
+            run->kernels->shuffle(&plan->end, dst - again * plan->group_units * plan->unit_nbytes, src - again * stride,
+                                  1, 0);
+            dst += plan->shuffle.out_step;
+            src += plan->shuffle.in_step;
+        }
         return;
     }
     if (plan->group_units == 1) {
