@@ -156,6 +156,10 @@ struct cpu_kernels {
                           const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes);
     /* Each input is prefetched `prefetch_nbytes` ahead; 0: not. */
     void (*shuffle)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes);
+    /* A shuffle with one output in each of `count` rows: `nsteps` steps, and one more so many bytes before the next;
+     * src_back 0: not. It reads what it names, and is the end of a plan's (cpu_plan.h). */
+    void (*gather_rows)(const cpu_shuffle *shuffle, char *dst, int64_t dst_stride, const char *src, int64_t src_stride,
+                        int64_t count, int64_t nsteps, int64_t dst_back, int64_t src_back);
     /* A shuffle with one output from each of `count` lines, which begin at src + offsets[i], in as many steps as make a
      * cache line in dst. */
     void (*gather_lines)(const cpu_shuffle *shuffle, char *dst, const char *src, const int64_t *offsets, int64_t count);

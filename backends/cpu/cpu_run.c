@@ -9,6 +9,8 @@
 
 /* Fewer units are moved one by one sooner than by a step. */
 #define STEP_UNITS_MIN 8
+/* Rows of up to so many steps go together. */
+#define ROW_STEPS_MAX 16
 
 /* What steps leave of a row: its last `count` items, after `nbefore` others. */
 static void gather_rest(const cpu_run *run, char *dst, const char *src, int64_t count, int64_t nbefore)
@@ -37,9 +39,27 @@ static void gather_rest(const cpu_run *run, char *dst, const char *src, int64_t 
     }
 }
 
+/* Short rows, of a step at least: the last step takes some units once more. */
+static void gather_rows(const cpu_run *run, const cpu_piece *piece)
+{
+    const cpu_plan *plan = run->plan;
+    const cpu_shuffle *shuffle = &plan->end;
+    const int64_t nsteps = piece->count / shuffle->units_per_step;
+    const int64_t rest = piece->count % shuffle->units_per_step;
+    const int64_t again = rest > 0 ? shuffle->units_per_step - rest : 0;
+    run->kernels->gather_rows(shuffle, piece->dst, plan->column.dst_stride, piece->src, plan->column.src_stride,
+                              piece->ncolumns, nsteps, again * plan->group_units * plan->unit_nbytes,
+                              again * plan->row.src_stride);
+}
+
 void ndbuf_cpu__run_gather(const cpu_run *run, const cpu_piece *piece, int64_t slack)
 {
     const cpu_plan *plan = run->plan;
+    if (plan->has_end && piece->ncolumns > 1 && piece->count >= plan->end.units_per_step &&
+        piece->count < ROW_STEPS_MAX * plan->end.units_per_step) {
+        gather_rows(run, piece);
+        return;
+    }
     const int64_t count = piece->count;
     const cpu_shuffle *shuffle = &plan->shuffle;
     int64_t stride = plan->row.src_stride;

@@ -144,6 +144,60 @@ static void shuffle_any(const cpu_shuffle *shuffle, char *dst, const char *src, 
 }
 
 /* For constant counts only. */
+__attribute__((always_inline)) static inline void gather_rows_from(const cpu_shuffle *shuffle, char *dst,
+                                                                   int64_t dst_stride, const char *src,
+                                                                   int64_t src_stride, int64_t count, int64_t nsteps,
+                                                                   int64_t dst_back, int64_t src_back, const int nin)
+{
+    const int64_t in_step = shuffle->in_step;
+    const int64_t out_step = shuffle->out_step;
+    const int64_t all_steps = src_back != 0 ? nsteps + 1 : nsteps;
+    int64_t in_offsets[CPU_SHUFFLE_MAX];
+    pick picks[CPU_SHUFFLE_MAX];
+    UNROLL for (int i = 0; i < nin; i++)
+    {
+        in_offsets[i] = shuffle->in_offsets[i];
+        picks[i] = pick_load(shuffle->index[0][i]);
+    }
+    for (int64_t k = 0; k < count; k++) {
+        const char *from = src + k * src_stride;
+        char *to = dst + k * dst_stride;
+        for (int64_t step = 0; step < all_steps; step++) {
+            if (step == nsteps) {
+                from -= src_back;
+                to -= dst_back;
+            }
+            bytes out = bytes_pick(bytes_load(from + in_offsets[0]), picks[0]);
+            UNROLL for (int i = 1; i < nin; i++)
+            {
+                out = bytes_or(out, bytes_pick(bytes_load(from + in_offsets[i]), picks[i]));
+            }
+            bytes_store(to, out);
+            from += in_step;
+            to += out_step;
+        }
+    }
+}
+
+static void gather_rows_any(const cpu_shuffle *shuffle, char *dst, int64_t dst_stride, const char *src,
+                            int64_t src_stride, int64_t count, int64_t nsteps, int64_t dst_back, int64_t src_back)
+{
+    switch (shuffle->nin) {
+    case 1:
+        gather_rows_from(shuffle, dst, dst_stride, src, src_stride, count, nsteps, dst_back, src_back, 1);
+        break;
+    case 2:
+        gather_rows_from(shuffle, dst, dst_stride, src, src_stride, count, nsteps, dst_back, src_back, 2);
+        break;
+    case 3:
+        gather_rows_from(shuffle, dst, dst_stride, src, src_stride, count, nsteps, dst_back, src_back, 3);
+        break;
+    default:
+        gather_rows_from(shuffle, dst, dst_stride, src, src_stride, count, nsteps, dst_back, src_back, 4);
+        break;
+    }
+}
+
 __attribute__((always_inline)) static inline void gather_lines_from(const cpu_shuffle *shuffle, char *dst,
                                                                     const char *src, const int64_t *offsets,
                                                                     int64_t count, const int nin)
@@ -486,6 +540,7 @@ const cpu_kernels KERNELS = {.name = KERNELS_NAME,
                              .block_side = {16 * LANES, 8 * LANES, 4 * LANES, 2 * LANES, 1 * LANES},
                              .transpose = {transpose_1, transpose_2, transpose_4, transpose_8, transpose_16},
                              .shuffle = shuffle_any,
+                             .gather_rows = gather_rows_any,
                              .gather_lines = gather_lines_any,
                              .scatter = SCATTER,
                              .collect = COLLECT,
