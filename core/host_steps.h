@@ -17,13 +17,14 @@
 #define NDBUF__ARRANGED_NBYTES 64                                                              /* of a vector */
 #define NDBUF__ARRANGED_MAX_NBYTES ((int64_t)NDBUF__ARRANGED_VECTORS * NDBUF__ARRANGED_NBYTES) /* of a range */
 
-/* A copy between ranges that few vectors hold: byte x of output j is byte `index[j][x]` of all inputs, one behind the
- * other. So are the outputs, but for the last of several, which ends with the range. */
+/* A copy between ranges that few vectors hold: byte x of output j is byte `index[j][x]` of all inputs taken together.
+ * The outputs lie one behind the other, but for the last of several, which ends with the range. */
 typedef struct ndbuf__arrangement {
     int32_t nin;
     int32_t nout;
     int64_t src_offset; /* of the first byte that is read, from the first unit */
     int64_t dst_offset;
+    int64_t in_step; /* from input to input */
     int64_t last_offset;                     /* of the last output, from the first one */
     uint64_t reads[NDBUF__ARRANGED_VECTORS]; /* a bit for each byte */
     uint64_t writes[NDBUF__ARRANGED_VECTORS];

@@ -370,6 +370,7 @@ __attribute__((always_inline)) static inline void arrange_many(const ndbuf__arra
     __mmask64 writes[NDBUF__ARRANGED_VECTORS];
     __mmask64 reads[NDBUF__ARRANGED_VECTORS];
     const int64_t last_offset = how->last_offset;
+    const int64_t in_step = how->in_step;
     UNROLL for (int j = 0; j < nout; j++)
     {
         at[j] = bytes_load((const char *)how->index[j]);
@@ -383,7 +384,7 @@ __attribute__((always_inline)) static inline void arrange_many(const ndbuf__arra
         bytes in[NDBUF__ARRANGED_VECTORS];
         UNROLL for (int i = 0; i < nin; i++)
         {
-            const char *from = src + (ptrdiff_t)i * BYTES_NBYTES;
+            const char *from = src + i * in_step;
             if (prefetch_nbytes != 0) {
                 __builtin_prefetch(from + prefetch_nbytes, 0, 2);
             }

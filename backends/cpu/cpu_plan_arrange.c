@@ -5,7 +5,8 @@
  * gaps. Each block of them is one arrangement. What follows are estimates, in cycles, that say where that is faster
  * than a kernel for rows; they were measured on a Zen 5. */
 #define UNIT_CYCLES 1.2          /* of a unit that is copied by itself */
-#define ROW_CYCLES 20            /* of a row, whatever its length */
+#define STRIDED_ROW_CYCLES 7     /* of a row of such, whatever its length */
+#define ROW_CYCLES 20            /* of a row by a kernel */
 #define STREAMED_ROW_CYCLES 250  /* past the caches */
 #define WEAVE_CYCLES 40          /* of streams that are woven */
 #define DOUBLED_CYCLES 400       /* of a row that is made of a unit by doubling it */
@@ -46,7 +47,7 @@ static double plan_speed(const cpu_plan *plan, const cpu_kernels *kernels)
     const double row = (double)plan->row.extent * (double)plan->group_units * unit;
     switch (plan->kind) {
     case CPU_PLAN_STRIDED:
-        return unit / UNIT_CYCLES;
+        return row / (STRIDED_ROW_CYCLES + (double)plan->row.extent * UNIT_CYCLES);
     case CPU_PLAN_GATHER:
     case CPU_PLAN_SCATTER:
         return row / (row_cycles + row / ROW_NBYTES);
@@ -77,20 +78,30 @@ typedef struct block_choice {
     int64_t piece;  /* how many of its indices a block has */
     int64_t nunits; /* in a block; 0: there are none */
     int64_t dst_span;
-    int64_t src_span;
-    double speed; /* bytes in a cycle */
+    int64_t src_span; /* at each index of `apart` */
+    int32_t apart;    /* an axis each of whose few indices has a vector of its own in the source; -1: there is none */
+    double speed;     /* bytes in a cycle */
 } block_choice;
 
-/* Of blocks that span so many bytes in the destination, at most, and are dense there or not. False: there are no axes
- * left to count them. */
-static bool choose_block(const cpu_box *box, int64_t most, bool is_dense, block_choice *out_choice)
+/* Of blocks that span so many bytes in the destination, at most, and are dense there or not; the source may be in parts
+ * that are apart. False: there are no axes left to count them. */
+static bool choose_block(const cpu_box *box, int64_t most, bool is_dense, bool may_part, block_choice *out_choice)
 {
-    block_choice choice = {.nunits = 1, .dst_span = box->unit_nbytes, .src_span = box->unit_nbytes};
+    block_choice choice = {.nunits = 1, .dst_span = box->unit_nbytes, .src_span = box->unit_nbytes, .apart = -1};
+    int64_t most_read = NDBUF__ARRANGED_MAX_NBYTES;
     for (int32_t k = box->ndim - 1; k >= 0; k--) {
         const bool has_gap = is_dense && box->dst_strides[k] != choice.dst_span;
         const int64_t by_dst = has_gap ? 1 : fitting(box->shape[k], box->dst_strides[k], choice.dst_span, most);
-        const int64_t by_src = fitting(box->shape[k], box->src_strides[k], choice.src_span, NDBUF__ARRANGED_MAX_NBYTES);
+        const int64_t by_src = fitting(box->shape[k], box->src_strides[k], choice.src_span, most_read);
         const int64_t piece = by_dst < by_src ? by_dst : by_src;
+        if (may_part && choice.apart < 0 && k > 0 && by_src < box->shape[k] && by_dst == box->shape[k] &&
+            box->shape[k] <= NDBUF__ARRANGED_VECTORS && choice.src_span <= NDBUF__ARRANGED_NBYTES) {
+            most_read = NDBUF__ARRANGED_NBYTES;
+            choice.apart = k;
+            choice.nunits *= box->shape[k];
+            choice.dst_span += ndbuf__stride_magnitude(box->dst_strides[k]) * (box->shape[k] - 1);
+            continue;
+        }
         choice.axis = k;
         choice.piece = piece;
         choice.nunits *= piece;
@@ -117,19 +128,22 @@ static void arrange(const cpu_box *box, const block_choice *choice, ndbuf__arran
     ndbuf__copy_axes_init(&axes, box->unit_nbytes, 0, NULL, NULL, NULL);
     for (int32_t k = choice->axis; k < box->ndim; k++) {
         ndbuf__copy_axes_append(&axes, k == choice->axis ? choice->piece : box->shape[k], box->dst_strides[k],
-                                box->src_strides[k]);
+                                k == choice->apart ? NDBUF__ARRANGED_NBYTES : box->src_strides[k]);
     }
     ndbuf_cpu__arrange(out_how, &axes, box->swap_nbytes);
+    if (choice->apart >= 0) {
+        out_how->in_step = box->src_strides[choice->apart];
+    }
 }
 
 /* Blocks of whole vectors, whose gaps are left out, if they are faster than the choice so far. */
-static void try_arranged(cpu_plan *plan, const cpu_box *box, double most, block_choice *io_choice)
+static void try_arranged(cpu_plan *plan, const cpu_box *box, bool may_part, double most, block_choice *io_choice)
 {
     block_choice choice;
-    if (!choose_block(box, NDBUF__ARRANGED_MAX_NBYTES, false, &choice)) {
+    if (!choose_block(box, NDBUF__ARRANGED_MAX_NBYTES, false, may_part, &choice)) {
         return;
     }
-    const int32_t nin = cpu_arranged_vectors(choice.src_span);
+    const int32_t nin = choice.apart >= 0 ? (int32_t)box->shape[choice.apart] : cpu_arranged_vectors(choice.src_span);
     const int32_t nout = cpu_arranged_vectors(choice.dst_span);
     choice.speed = block_speed(&choice, box, BLOCK_CYCLES + (double)(nin + nout * (nin > 2 ? 4 : 2)), most);
     if (choice.speed >= io_choice->speed) {
@@ -156,7 +170,7 @@ static void try_lanes(cpu_plan *plan, const cpu_box *box, const cpu_kernels *ker
                       block_choice *io_choice)
 {
     block_choice choice;
-    if (!choose_block(box, most_nbytes, true, &choice)) {
+    if (!choose_block(box, most_nbytes, true, false, &choice)) {
         return;
     }
     while (kernels != NULL && (kernels->lane_blocks == NULL || kernels->lanes_nbytes > choice.dst_span)) {
@@ -188,7 +202,8 @@ void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kerne
         return;
     }
     if (kernels->arrange_blocks != NULL) {
-        try_arranged(plan, box, most, &choice);
+        try_arranged(plan, box, false, most, &choice);
+        try_arranged(plan, box, true, most, &choice);
     } else {
         try_lanes(plan, box, kernels, CPU_SHARED_NBYTES, most, &choice);
         try_lanes(plan, box, kernels, CPU_LANE_BLOCK_NBYTES, most, &choice);

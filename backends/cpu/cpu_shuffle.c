@@ -205,6 +205,7 @@ bool ndbuf_cpu__arrange(ndbuf__arrangement *how, const ndbuf__copy_axes *axes, i
     how->nout = cpu_arranged_vectors(dst_hi - dst_lo);
     how->nin = cpu_arranged_vectors(src_hi - src_lo);
     byte_places places = {0};
+    how->in_step = NDBUF__ARRANGED_NBYTES;
     how->dst_offset = dst_lo - axes->dst_offset;
     how->src_offset = src_lo - axes->src_offset;
     const int32_t last = axes->ndim - 1;

@@ -189,6 +189,16 @@ static void nests_of_short_axes_are_arranged_in_blocks(void **state)
     assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
     assert_false(plan.streams);
     assert_int_equal(plan.prefetch_nbytes, 8192 / 240 * 240);
+    /* Windows of 3 x 3 bytes, 28 of which come from pieces of three rows. */
+    plan = plan_of(&with, 3, 3, LIST(64, 100, 3), LIST(900, 9, 3), LIST(1024, 1, -1024), (uintptr_t)4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
+    assert_int_equal(plan.block_nbytes, 252);
+    assert_int_equal(plan.block.arrangement.nin, 3);
+    assert_int_equal(plan.block.arrangement.in_step, -1024);
+    assert_int_equal(plan.block.arrangement.src_offset, 0);
+    assert_int_equal(plan.block.arrangement.index[0][0], 0);
+    assert_int_equal(plan.block.arrangement.index[0][3], 64);
+    assert_int_equal(plan.block.arrangement.index[0][9], 1);
 }
 
 static void nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_bytes(void **state)
