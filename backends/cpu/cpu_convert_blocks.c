@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cpu/cpu_convert_plan.h"
 
-/* Blocks whose source is fastest along the last axis. */
+/* Blocks whose source is fastest along the last axis; and of those past the caches that leave elements out. */
 #define PLAIN_BLOCK_NBYTES ((int64_t)16 << 10)
-#define STREAMED_BLOCK_NBYTES ((int64_t)8 << 10)
+#define SPARSE_BLOCK_NBYTES ((int64_t)8 << 10)
 /* Of a block whose rows are converted where they are. */
 #define ROWS_BLOCK_NBYTES ((int64_t)64 << 10)
 /* Dense runs worth being converted where they are. */
@@ -119,9 +119,11 @@ bool ndbuf_cpu__follows_last_axis(const cpu_box *box)
 /* A block of a source that is fastest along the last axis needs no room for lines that cross. */
 static int64_t block_nbytes(const cpu_convert_plan *plan)
 {
-    return !ndbuf_cpu__follows_last_axis(&plan->box->box) ? CPU_CONVERT_BLOCK_NBYTES
-           : plan->streams                                ? STREAMED_BLOCK_NBYTES
-                                                          : PLAIN_BLOCK_NBYTES;
+    const cpu_box *box = &plan->box->box;
+    const bool is_sparse = ndbuf__stride_magnitude(box->src_strides[box->ndim - 1]) > plan->converter.src_nbytes;
+    return !ndbuf_cpu__follows_last_axis(box) ? CPU_CONVERT_BLOCK_NBYTES
+           : plan->streams && is_sparse       ? SPARSE_BLOCK_NBYTES
+                                              : PLAIN_BLOCK_NBYTES;
 }
 
 bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)

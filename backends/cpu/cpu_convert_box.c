@@ -83,9 +83,9 @@ static void plan_spread(const cpu_convert_plan *plan, const int64_t *extents, cp
 
 typedef void (*plan_copy_fn)(const cpu_convert_plan *plan, const int64_t *extents, cpu_plan *out_plan);
 
-/* Copies a block, by the plan that was made for it if it is a whole one. */
+/* Copies a block, by the plan that was made for it if it is a whole one; `next` as for ndbuf_cpu__plan_run. */
 static void block_copy(const cpu_convert_plan *plan, const cpu_plan *made, plan_copy_fn make, const int64_t *extents,
-                       char *dst, const char *src)
+                       char *dst, const char *src, const char *next)
 {
     cpu_plan other;
     if (made == NULL) {
@@ -93,7 +93,7 @@ static void block_copy(const cpu_convert_plan *plan, const cpu_plan *made, plan_
         made = &other;
     }
     ndbuf_cpu__plan_run(made, plan->kernels, make == plan_pack ? &plan->pack_tuning : &plan->spread_tuning, dst, src, 0,
-                        made->ntasks);
+                        made->ntasks, next);
 }
 
 /* ---- blocks ---- */
@@ -164,8 +164,9 @@ static void convert_rows(const cpu_convert_plan *plan, cpu_writer *writer, char 
     }
 }
 
+/* `next` is where the next block is read; NULL: right behind this one, or there is none. */
 static void convert_block(const cpu_convert_plan *plan, convert_buffers *buffers, char *dst, const char *src,
-                          const int64_t *extents)
+                          const int64_t *extents, const char *next)
 {
     const cpu_box *box = &plan->box->box;
     const int64_t *src_strides = box->src_strides;
@@ -177,14 +178,14 @@ static void convert_block(const cpu_convert_plan *plan, convert_buffers *buffers
         nelements *= plan->repeats && box->src_strides[k] == 0 ? 1 : extents[k];
     }
     if (plan->packs) {
-        block_copy(plan, is_whole ? &plan->pack : NULL, plan_pack, extents, buffers->packed, src);
+        block_copy(plan, is_whole ? &plan->pack : NULL, plan_pack, extents, buffers->packed, src, next);
         pack_strides(plan, extents, plan->converter.src_nbytes, packed_strides);
         src = buffers->packed;
         src_strides = packed_strides;
     }
     if (plan->spreads) {
         ndbuf_cpu__convert_row(&plan->converter, buffers->converted, src, nelements);
-        block_copy(plan, is_whole ? &plan->spread : NULL, plan_spread, extents, dst, buffers->converted);
+        block_copy(plan, is_whole ? &plan->spread : NULL, plan_spread, extents, dst, buffers->converted, NULL);
     } else {
         convert_rows(plan, plan->streams ? &buffers->writer : NULL, dst, src, src_strides, extents);
     }
@@ -196,6 +197,17 @@ typedef struct divided_conversion {
     const char *src;
     int64_t nparts;
 } divided_conversion;
+
+/* Where the block of these indices is read. */
+static const char *block_src(const divided_conversion *conversion, const int64_t *index)
+{
+    const cpu_convert_plan *plan = conversion->plan;
+    const char *src = conversion->src;
+    for (int32_t k = 0; k < plan->box->box.ndim; k++) {
+        src += index[k] * plan->block[k] * plan->box->box.src_strides[k];
+    }
+    return src;
+}
 
 static void run_part(void *context, int64_t part)
 {
@@ -217,17 +229,19 @@ static void run_part(void *context, int64_t part)
     cpu_writer_init(&buffers.writer);
     for (int64_t task = first; task < last; task++) {
         char *dst = conversion->dst;
-        const char *src = conversion->src;
+        const char *src = block_src(conversion, index);
+        bool goes_on = true; /* along the last axis */
         for (int32_t k = 0; k < box->ndim; k++) {
             int64_t begin = index[k] * plan->block[k];
             extents[k] = smaller(plan->block[k], box->shape[k] - begin);
             dst += begin * box->dst_strides[k];
-            src += begin * box->src_strides[k];
         }
-        convert_block(plan, &buffers, dst, src, extents);
         for (int32_t k = box->ndim - 1; k >= 0 && ++index[k] == plan->nblocks[k]; k--) {
             index[k] = 0;
+            goes_on = false;
         }
+        convert_block(plan, &buffers, dst, src, extents,
+                      plan->streams && !goes_on && task + 1 < last ? block_src(conversion, index) : NULL);
     }
     if (plan->streams) {
         cpu_writer_finish(&buffers.writer, plan->kernels);

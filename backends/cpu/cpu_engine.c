@@ -29,7 +29,7 @@ static void run_part(void *context, int64_t part)
     int64_t first;
     int64_t last;
     ndbuf_cpu__part_range(planned->plan.ntasks, copy->nparts, part, &first, &last);
-    ndbuf_cpu__plan_run(&planned->plan, planned->kernels, &planned->tuning, copy->dst, copy->src, first, last);
+    ndbuf_cpu__plan_run(&planned->plan, planned->kernels, &planned->tuning, copy->dst, copy->src, first, last, NULL);
 }
 
 void ndbuf_cpu__plan_copy(cpu_planned_copy *out_planned, const cpu_box *box, const cpu_kernels *kernels)
@@ -52,7 +52,7 @@ void ndbuf_cpu__run_copy(const cpu_planned_copy *planned, char *dst, const char 
     if (copy.nparts > 1) {
         ndbuf_cpu__pool_run(run_part, &copy, copy.nparts);
     } else {
-        ndbuf_cpu__plan_run(plan, planned->kernels, tuning, dst, src, 0, plan->ntasks);
+        ndbuf_cpu__plan_run(plan, planned->kernels, tuning, dst, src, 0, plan->ntasks, NULL);
     }
 }
 

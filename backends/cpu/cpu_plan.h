@@ -136,8 +136,9 @@ void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kerne
 /* Fills the slots of a TRANSPOSE by `transpose_odd`. */
 void ndbuf_cpu__shuffle_slots(cpu_plan *plan);
 
-/* Runs tasks first .. last - 1 of a plan. */
+/* Runs tasks first .. last - 1 of a plan. A GATHER prefetches what lies from `next` on as from src; NULL: what the plan
+ * says. */
 void ndbuf_cpu__plan_run(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning, char *dst,
-                         const char *src, int64_t first, int64_t last);
+                         const char *src, int64_t first, int64_t last, const char *next);
 
 #endif

@@ -79,7 +79,7 @@ void ndbuf_cpu__run_gather(const cpu_run *run, const cpu_piece *piece, int64_t s
         char *dst = piece->dst + i * plan->column.dst_stride;
         const char *src = piece->src + i * plan->column.src_stride;
         if (nsteps > 0) {
-            run->kernels->shuffle(shuffle, dst, src, nsteps, plan->prefetch_nbytes);
+            run->kernels->shuffle(shuffle, dst, src, nsteps, run->prefetch_nbytes);
         }
         if (done < count) {
             gather_rest(run, dst + done * group_nbytes, src + done * stride, count - done, done);
@@ -338,7 +338,7 @@ static void run_streamed(cpu_run *run, cursor *at, char *dst, const char *src, i
 }
 
 void ndbuf_cpu__plan_run(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning, char *dst,
-                         const char *src, int64_t first, int64_t last)
+                         const char *src, int64_t first, int64_t last, const char *next)
 {
     const uint64_t mode = plan->converts ? cpu_float_mode_begin() : 0;
     cpu_run run;
@@ -346,6 +346,7 @@ void ndbuf_cpu__plan_run(const cpu_plan *plan, const cpu_kernels *kernels, const
     run.plan = plan;
     run.kernels = kernels;
     run.tuning = tuning;
+    run.prefetch_nbytes = next != NULL ? next - src : plan->prefetch_nbytes;
     cursor_seek(&at, plan, dst, src, first);
     if (plan->streams) {
         ndbuf_cpu__run_stream_begin(&run);

@@ -14,6 +14,7 @@ typedef struct cpu_run {
     const cpu_plan *plan;
     const cpu_kernels *kernels;
     const ndbuf_cpu__tuning *tuning;
+    int64_t prefetch_nbytes; /* of a GATHER */
     union {
         cpu_writer writers[CPU_SHUFFLE_MAX];
         cpu_tile_memory tile;
