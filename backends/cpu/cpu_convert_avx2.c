@@ -29,7 +29,7 @@ typedef struct vd2 {
 #define h_load(src) _mm_loadu_si128((const __m128i *)(src))
 #define h_store(dst, v) _mm_storeu_si128((__m128i *)(dst), v)
 #define h_stream(dst, v) _mm_stream_si128((__m128i *)(dst), v)
-#define h_pick(v, order) _mm_shuffle_epi8(v, _mm256_castsi256_si128(order))
+#define h_shuffle(v, order) _mm_shuffle_epi8(v, _mm256_castsi256_si128(order))
 #define h_widen_signed _mm256_cvtepi16_epi32
 #define h_widen_unsigned _mm256_cvtepu16_epi32
 #define h_to_vf _mm256_cvtph_ps
@@ -38,7 +38,7 @@ typedef struct vd2 {
 #define vi_store(dst, v) _mm256_storeu_si256((__m256i *)(dst), v)
 #define vi_stream(dst, v) _mm256_stream_si256((__m256i *)(dst), v)
 #define vi_repeat(p) _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(p)))
-#define vi_pick _mm256_shuffle_epi8
+#define vi_shuffle _mm256_shuffle_epi8
 #define vi_set _mm256_set1_epi32
 #define vi_and _mm256_and_si256
 #define vi_or _mm256_or_si256

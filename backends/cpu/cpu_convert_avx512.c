@@ -26,7 +26,7 @@ typedef struct vd2 {
 #define h_load(src) _mm256_loadu_si256((const __m256i *)(src))
 #define h_store(dst, v) _mm256_storeu_si256((__m256i *)(dst), v)
 #define h_stream(dst, v) _mm256_stream_si256((__m256i *)(dst), v)
-#define h_pick(v, order) _mm256_shuffle_epi8(v, _mm512_castsi512_si256(order))
+#define h_shuffle(v, order) _mm256_shuffle_epi8(v, _mm512_castsi512_si256(order))
 #define h_widen_signed _mm512_cvtepi16_epi32
 #define h_widen_unsigned _mm512_cvtepu16_epi32
 #define h_to_vf _mm512_cvtph_ps
@@ -34,7 +34,7 @@ typedef struct vd2 {
 #define vi_load _mm512_loadu_si512
 #define vi_store _mm512_storeu_si512
 #define vi_repeat(p) _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(p)))
-#define vi_pick _mm512_shuffle_epi8
+#define vi_shuffle _mm512_shuffle_epi8
 #define vi_set _mm512_set1_epi32
 #define vi_and _mm512_and_si512
 #define vi_or _mm512_or_si512

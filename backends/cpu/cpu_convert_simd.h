@@ -10,11 +10,26 @@
  *   q, h, vi, vf       vectors of STEP numbers of 1, 2 and 4 bytes, and of FLOAT32
  *   vd                 half as many FLOAT64
  *   vi2, vd2           two vectors of 8-byte numbers: {lo, hi}, the first half of a step and the second one
- *   q_load ... vi_store, h_order, h_pick ...    see there */
+ *   q_load ... vi_store, h_shuffle ...    see there */
 
 #include <stddef.h>
 
 #define INLINE __attribute__((always_inline)) static inline
+
+/* The order of bytes on one side; for constant `is_native` only. */
+typedef struct byte_order {
+    vi places;
+    int is_native;
+} byte_order;
+
+INLINE h h_pick(h v, byte_order order)
+{
+    return order.is_native ? v : h_shuffle(v, order.places);
+}
+INLINE vi vi_pick(vi v, byte_order order)
+{
+    return order.is_native ? v : vi_shuffle(v, order.places);
+}
 
 /* ---- numbers to what they are converted from, by way of the order of their bytes ----
  *
@@ -22,53 +37,53 @@
  *   L, M   INT64 and UINT64 as vi2
  *   F   floats that FLOAT32 holds, as vf; D   FLOAT64 as vd2 */
 
-INLINE vi load_BOOL(const char *src, vi order)
+INLINE vi load_BOOL(const char *src, byte_order order)
 {
     (void)order;
     return vi_is_nonzero(q_widen_unsigned(q_load(src)));
 }
-INLINE vi load_INT8(const char *src, vi order)
+INLINE vi load_INT8(const char *src, byte_order order)
 {
     (void)order;
     return q_widen_signed(q_load(src));
 }
-INLINE vi load_UINT8(const char *src, vi order)
+INLINE vi load_UINT8(const char *src, byte_order order)
 {
     (void)order;
     return q_widen_unsigned(q_load(src));
 }
-INLINE vi load_INT16(const char *src, vi order)
+INLINE vi load_INT16(const char *src, byte_order order)
 {
     return h_widen_signed(h_pick(h_load(src), order));
 }
-INLINE vi load_UINT16(const char *src, vi order)
+INLINE vi load_UINT16(const char *src, byte_order order)
 {
     return h_widen_unsigned(h_pick(h_load(src), order));
 }
-INLINE vi load_INT32(const char *src, vi order)
+INLINE vi load_INT32(const char *src, byte_order order)
 {
     return vi_pick(vi_load(src), order);
 }
-INLINE vi2 load_INT64(const char *src, vi order)
+INLINE vi2 load_INT64(const char *src, byte_order order)
 {
     return (vi2){vi_pick(vi_load(src), order), vi_pick(vi_load(src + sizeof(vi)), order)};
 }
-INLINE vf load_FLOAT16(const char *src, vi order)
+INLINE vf load_FLOAT16(const char *src, byte_order order)
 {
     return h_to_vf(h_pick(h_load(src), order));
 }
-INLINE vf load_BFLOAT16(const char *src, vi order)
+INLINE vf load_BFLOAT16(const char *src, byte_order order)
 {
     const vi nan = vi_set(0x7F800000);
     vi bits = vi_shift_left(h_widen_unsigned(h_pick(h_load(src), order)), 16);
     vi quiet = vi_or(bits, vi_set(0x00400000));
     return vi_as_vf(vi_select_greater(vi_and(bits, vi_set(0x7FFFFFFF)), nan, quiet, bits));
 }
-INLINE vf load_FLOAT32(const char *src, vi order)
+INLINE vf load_FLOAT32(const char *src, byte_order order)
 {
     return vi_as_vf(vi_pick(vi_load(src), order));
 }
-INLINE vd2 load_FLOAT64(const char *src, vi order)
+INLINE vd2 load_FLOAT64(const char *src, byte_order order)
 {
     vi2 bits = load_INT64(src, order);
     return (vd2){vi_as_vd(bits.lo), vi_as_vd(bits.hi)};
@@ -94,7 +109,7 @@ INLINE void put_2(char *dst, h v, bool streams)
         h_store(dst, v);
     }
 }
-INLINE void store_1(char *dst, vi v, vi order, bool streams)
+INLINE void store_1(char *dst, vi v, byte_order order, bool streams)
 {
     (void)order;
     if (streams) {
@@ -103,24 +118,24 @@ INLINE void store_1(char *dst, vi v, vi order, bool streams)
         q_store(dst, vi_to_q(v));
     }
 }
-INLINE void store_2(char *dst, vi v, vi order, bool streams)
+INLINE void store_2(char *dst, vi v, byte_order order, bool streams)
 {
     put_2(dst, h_pick(vi_to_h(v), order), streams);
 }
-INLINE void store_4(char *dst, vi v, vi order, bool streams)
+INLINE void store_4(char *dst, vi v, byte_order order, bool streams)
 {
     put_4(dst, vi_pick(v, order), streams);
 }
-INLINE void store_8(char *dst, vi2 v, vi order, bool streams)
+INLINE void store_8(char *dst, vi2 v, byte_order order, bool streams)
 {
     put_4(dst, vi_pick(v.lo, order), streams);
     put_4(dst + sizeof(vi), vi_pick(v.hi, order), streams);
 }
-INLINE void store_FLOAT16(char *dst, vf v, vi order, bool streams)
+INLINE void store_FLOAT16(char *dst, vf v, byte_order order, bool streams)
 {
     put_2(dst, h_pick(vf_to_h(v), order), streams);
 }
-INLINE void store_BFLOAT16(char *dst, vf v, vi order, bool streams)
+INLINE void store_BFLOAT16(char *dst, vf v, byte_order order, bool streams)
 {
     vi bits = vf_as_vi(v);
     vi high = vi_shift_right(bits, 16);
@@ -130,11 +145,11 @@ INLINE void store_BFLOAT16(char *dst, vf v, vi order, bool streams)
     store_2(dst, vi_select_greater(vi_and(bits, vi_set(0x7FFFFFFF)), vi_set(0x7F800000), quiet, rounded), order,
             streams);
 }
-INLINE void store_FLOAT32(char *dst, vf v, vi order, bool streams)
+INLINE void store_FLOAT32(char *dst, vf v, byte_order order, bool streams)
 {
     store_4(dst, vf_as_vi(v), order, streams);
 }
-INLINE void store_FLOAT64(char *dst, vd2 v, vi order, bool streams)
+INLINE void store_FLOAT64(char *dst, vd2 v, byte_order order, bool streams)
 {
     store_8(dst, (vi2){vd_as_vi(v.lo), vd_as_vi(v.hi)}, order, streams);
 }
@@ -284,12 +299,11 @@ INLINE vi D_clamped_UINT32(vd2 v)
 
 /* ---- the loops ---- */
 
+/* Most numbers are in the native order on both sides, and wait for no shuffles. */
 #define DEFINE_CONVERSION(name, dst_name, dst_nbytes, src_name, src_nbytes, how)                                       \
-    static void name(char *dst, const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nsteps,           \
-                     int32_t dst_swap, int32_t src_swap, bool streams)                                                 \
+    INLINE void name##_in(char *dst, const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nsteps,      \
+                          byte_order dst_order, byte_order src_order, bool streams)                                    \
     {                                                                                                                  \
-        const vi dst_order = vi_swap_order(dst_swap);                                                                  \
-        const vi src_order = vi_swap_order(src_swap);                                                                  \
         for (int64_t line = 0; line < nlines; line++) {                                                                \
             const char *from = src + src_offsets[line];                                                                \
             for (int64_t i = 0; i < nsteps; i++) {                                                                     \
@@ -297,6 +311,18 @@ INLINE vi D_clamped_UINT32(vd2 v)
                 dst += STEP * (ptrdiff_t)(dst_nbytes);                                                                 \
                 from += STEP * (ptrdiff_t)(src_nbytes);                                                                \
             }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void name(char *dst, const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nsteps,           \
+                     int32_t dst_swap, int32_t src_swap, bool streams)                                                 \
+    {                                                                                                                  \
+        if (dst_swap == 1 && src_swap == 1) {                                                                          \
+            const byte_order native = {.is_native = 1};                                                                \
+            name##_in(dst, src, src_offsets, nlines, nsteps, native, native, streams);                                 \
+        } else {                                                                                                       \
+            const byte_order dst_order = {.places = vi_swap_order(dst_swap)};                                          \
+            const byte_order src_order = {.places = vi_swap_order(src_swap)};                                          \
+            name##_in(dst, src, src_offsets, nlines, nsteps, dst_order, src_order, streams);                           \
         }                                                                                                              \
     }
 
