@@ -16,11 +16,20 @@
 #define PREFETCH_NBYTES 8192
 /* Rows worth being written past the caches, by records of which a writer holds some. */
 #define STREAMED_RUN_NBYTES 256
+/* Of a gathered row that are converted together: where elements are left out, and where they are reversed. */
+#define SPARSE_PIECE_NBYTES 4096
+#define REVERSED_PIECE_NBYTES 1536
 #define STREAMED_RECORD_NBYTES (CPU_WRITER_NBYTES / 4)
 
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* Of the source and the destination. */
+static int64_t larger_nbytes(const cpu_row_converter *converter)
+{
+    return converter->dst_nbytes > converter->src_nbytes ? converter->dst_nbytes : converter->src_nbytes;
 }
 
 /* Strides of a packed block of these extents. */
@@ -164,6 +173,34 @@ static void convert_rows(const cpu_convert_plan *plan, cpu_writer *writer, char 
     }
 }
 
+/* A block that is one row of a GATHER, past the caches: each piece leaves while the next one is read. */
+static void convert_gathered(const cpu_convert_plan *plan, convert_buffers *buffers, char *dst, const char *src,
+                             int64_t nelements, const char *next)
+{
+    const cpu_row_converter *converter = &plan->converter;
+    const cpu_plan *pack = &plan->pack;
+    const int64_t nbytes = pack->unit_nbytes * pack->group_units; /* at each index of the row */
+    const int64_t unit_elements = nbytes / converter->src_nbytes;
+    const bool is_sparse = ndbuf__stride_magnitude(pack->row.src_stride) > nbytes;
+    const int64_t piece =
+        (is_sparse ? SPARSE_PIECE_NBYTES : REVERSED_PIECE_NBYTES) / (unit_elements * larger_nbytes(converter));
+    cpu_run run;
+    run.plan = pack;
+    run.kernels = plan->kernels;
+    run.tuning = &plan->pack_tuning;
+    run.prefetch_nbytes = next != NULL ? next - src : pack->prefetch_nbytes;
+    src += pack->src_offset;
+    for (int64_t left = nelements / unit_elements; left > 0;) {
+        const int64_t count = smaller(left, piece);
+        const cpu_piece gathered = {.dst = buffers->packed, .src = src, .count = count, .ncolumns = 1, .ahead = left};
+        ndbuf_cpu__run_gather(&run, &gathered, CPU_VECTOR_MAX);
+        stream_row(plan, &buffers->writer, dst, buffers->packed, count * unit_elements);
+        dst += count * unit_elements * converter->dst_nbytes;
+        src += count * pack->row.src_stride;
+        left -= count;
+    }
+}
+
 /* `next` is where the next block is read; NULL: right behind this one, or there is none. */
 static void convert_block(const cpu_convert_plan *plan, convert_buffers *buffers, char *dst, const char *src,
                           const int64_t *extents, const char *next)
@@ -176,6 +213,10 @@ static void convert_block(const cpu_convert_plan *plan, convert_buffers *buffers
     for (int32_t k = 0; k < box->ndim; k++) {
         is_whole = is_whole && extents[k] == plan->block[k];
         nelements *= plan->repeats && box->src_strides[k] == 0 ? 1 : extents[k];
+    }
+    if (plan->gathers && is_whole) {
+        convert_gathered(plan, buffers, dst, src, nelements, next);
+        return;
     }
     if (plan->packs) {
         block_copy(plan, is_whole ? &plan->pack : NULL, plan_pack, extents, buffers->packed, src, next);
@@ -288,6 +329,8 @@ static void plan_conversion(cpu_convert_plan *plan)
     if (plan->spreads) {
         plan_spread(plan, plan->block, &plan->spread);
     }
+    plan->gathers = plan->streams && plan->packs && !plan->spreads && plan->record == NULL &&
+                    plan->pack.kind == CPU_PLAN_GATHER && plan->pack.nloops == 0 && plan->pack.column.extent == 1;
     plan->nbytes = nbytes;
 }
 

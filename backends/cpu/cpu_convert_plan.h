@@ -23,6 +23,7 @@ typedef struct cpu_convert_plan {
     bool streams;
     bool packs;        /* a block of the source is brought together first */
     bool spreads;      /* a converted block is spread afterwards */
+    bool gathers;      /* a block is one row that is brought together, and converted, in pieces */
     bool repeats;      /* and each of its elements repeated: axes of stride 0 in the source have one index in a block */
     int32_t run_axis;  /* from here on axes are dense in the destination, and in the source as it is read */
     int64_t nelements; /* in a whole block */
