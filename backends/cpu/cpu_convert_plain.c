@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/cpu/cpu_convert_plan.h"
+
+/* Conversions that the engine that copies takes as they are. */
+
+/* Whether the bits of each number stay the same, but for their order. */
+static bool keeps_bits(const cpu_convert_box *convert)
+{
+    const ndbuf_element *dst = &convert->dst_element;
+    const ndbuf_element *src = &convert->src_element;
+    bool are_alike = ndbuf_cpu__is_integer(dst->number) && ndbuf_cpu__is_integer(src->number) &&
+                     dst->nbytes == src->nbytes && (convert->flags & NDBUF_CAST_SATURATE) == 0;
+    return dst->is_complex == 0 && src->is_complex == 0 && (are_alike || dst->number == src->number);
+}
+
+/* The copy of shorter numbers than there are, if their lines are long and run across the rows. */
+static bool turns_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_row_converter *out_converter)
+{
+    const cpu_kernels *kernels = ndbuf_cpu__kernels_get();
+    cpu_box *box = out_box;
+    int64_t src_nbytes = convert->src_element.nbytes;
+    *box = convert->box;
+    box->unit_nbytes = convert->dst_element.nbytes;
+    int32_t last = box->ndim - 1;
+    if (box->unit_nbytes >= src_nbytes || last < 1) {
+        return false;
+    }
+    if (box->dst_strides[last] == box->unit_nbytes && box->src_strides[last] == src_nbytes) {
+        box->unit_nbytes *= box->shape[last];
+        src_nbytes *= box->shape[last];
+        box->ndim = last--;
+    }
+    const int size = cpu_size_index(box->unit_nbytes);
+    int32_t column = last;
+    bool repeats = false;
+    for (int32_t k = last; k >= 0; k--) {
+        repeats = repeats || box->src_strides[k] == 0;
+        column = ndbuf__stride_magnitude(box->src_strides[k]) < ndbuf__stride_magnitude(box->src_strides[column])
+                     ? k
+                     : column;
+    }
+    box->converter = out_converter;
+    return size >= 0 && kernels->block_side[size] > 1 && src_nbytes < CPU_LINE_NBYTES && !repeats && column != last &&
+           box->dst_strides[last] == box->unit_nbytes &&
+           ndbuf__stride_magnitude(box->src_strides[column]) == src_nbytes &&
+           box->shape[column] * box->unit_nbytes >= CPU_LINE_NBYTES &&
+           ndbuf_cpu__row_converter_init(out_converter, &convert->dst_element, &convert->src_element, convert->flags,
+                                         kernels) &&
+           out_converter->by_steps != NULL;
+}
+
+bool ndbuf_cpu__copies_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_row_converter *out_converter)
+{
+    if (!keeps_bits(convert)) {
+        return turns_numbers(convert, out_box, out_converter);
+    }
+    cpu_box *box = out_box;
+    *box = convert->box;
+    box->unit_nbytes = convert->dst_element.nbytes;
+    if ((convert->dst_element.is_swapped != 0) != (convert->src_element.is_swapped != 0) && box->unit_nbytes > 1) {
+        box->swap_nbytes = convert->dst_element.nbytes;
+    }
+    const int32_t last = box->ndim - 1;
+    if (last >= 0 && box->dst_strides[last] == box->unit_nbytes && box->src_strides[last] == box->unit_nbytes) {
+        box->unit_nbytes *= box->shape[last];
+        box->ndim--;
+    }
+    return true;
+}
