@@ -17,6 +17,8 @@
 #define MOST_REPEATED 4
 /* Lines whose distance is a multiple of this share few sets of the first cache. */
 #define SHARED_SETS_NBYTES 1024
+/* Rows of records up to this length are short. */
+#define SHORT_ROW_ITEMS 320
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -116,6 +118,16 @@ bool ndbuf_cpu__follows_last_axis(const cpu_box *box)
     return fastest_src_axis(box, is_taken) == box->ndim - 1;
 }
 
+/* Whether rows are short, and the source is fastest along the axis before them, across which the destination has no
+ * gaps: so many of them, transposed, are one row. */
+static bool has_short_rows(const cpu_box *box)
+{
+    const bool is_taken[NDBUF__MAX_AXES] = {false};
+    const int32_t last = box->ndim - 1;
+    return last > 0 && box->shape[last] <= SHORT_ROW_ITEMS && fastest_src_axis(box, is_taken) == last - 1 &&
+           box->dst_strides[last - 1] == box->shape[last] * box->dst_strides[last];
+}
+
 /* A block of a source that is fastest along the last axis needs no room for lines that cross. */
 static int64_t block_nbytes(const cpu_convert_plan *plan)
 {
@@ -136,10 +148,11 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
            (last == 0 || box->shape[last] * smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
-bool ndbuf_cpu__packs_records(const cpu_box *box)
+bool ndbuf_cpu__packs_records(const cpu_box *box, int64_t src_nbytes)
 {
     return box->ndim > 0 && !ndbuf_cpu__follows_last_axis(box) &&
-           box->src_strides[box->ndim - 1] % SHARED_SETS_NBYTES == 0;
+           (cpu_size_index(src_nbytes) >= 0 || has_short_rows(box) ||
+            box->src_strides[box->ndim - 1] % SHARED_SETS_NBYTES == 0);
 }
 
 void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
@@ -161,9 +174,12 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
             block_grow_src(plan, at_least_1(SRC_RUN_NBYTES / src_nbytes), most);
         }
         block_grow_dst(plan, most, most);
-        plan->packs = ndbuf_cpu__packs_records(box);
+        plan->packs = ndbuf_cpu__packs_records(box, src_nbytes);
         plan->spreads = false;
         plan->run_axis = last;
+        if (plan->packs && box->dst_strides[last] == dst_nbytes) {
+            dense_run(box->shape, plan->block, box->dst_strides, box->ndim, dst_nbytes, &plan->run_axis);
+        }
     } else if (plan->repeats) {
         /* Elements are converted once. Where the last axis is short, there are more of them than repetitions. */
         int64_t most = CPU_CONVERT_BLOCK_NBYTES / larger_nbytes * smaller(box->shape[last], MOST_REPEATED);

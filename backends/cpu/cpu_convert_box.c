@@ -564,7 +564,8 @@ ndbuf_status ndbuf__host_records_convert(const ndbuf__copy_axes *axes, const ndb
             repeat_rows(&convert.box, record.dst_nbytes);
             return status;
         }
-        ndbuf_cpu__record_place(&record, axes, ndbuf_cpu__packs_records(&convert.box) ? NULL : src,
+        ndbuf_cpu__record_place(&record, axes,
+                                ndbuf_cpu__packs_records(&convert.box, axes->convert.src.nbytes) ? NULL : src,
                                 nbytes / 2 >= NDBUF_CPU__TUNING_PEEK(stream_nbytes));
         if (last < 0 || (is_small(nbytes) && ndbuf_cpu__follows_last_axis(&convert.box))) {
             convert_at_once(&plan);

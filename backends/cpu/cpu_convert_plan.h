@@ -54,8 +54,8 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan);
 /* Whether the source is fastest along the last axis. */
 bool ndbuf_cpu__follows_last_axis(const cpu_box *box);
 
-/* Whether lines of a row of records would drive each other from the first cache. */
-bool ndbuf_cpu__packs_records(const cpu_box *box);
+/* Whether records are transposed before they are converted: else their items are far apart. */
+bool ndbuf_cpu__packs_records(const cpu_box *box, int64_t src_nbytes);
 
 /* Fills what is said of blocks, from `packs` to `ntasks`. */
 void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan);

@@ -226,7 +226,6 @@ void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, c
     const int32_t last = axes->ndim - 1;
     const int64_t dst_stride = last >= 0 ? axes->dst_strides[last] : record->dst_nbytes;
     const int64_t src_stride = last >= 0 && src != NULL ? axes->src_strides[last] : record->src_nbytes;
-    const int64_t most = last >= 0 ? axes->shape[last] : 1;
     int64_t begin;
     int64_t end;
     record->src_end = NULL;
@@ -238,6 +237,7 @@ void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, c
     record->dst_stride = dst_stride;
     record->src_stride = src_stride;
     record->nitems = nbytes < CHUNK_NBYTES ? smaller(CHUNK_NBYTES / nbytes, CHUNK_ITEMS) : 1;
+    const int64_t most = src == NULL ? record->nitems : last >= 0 ? axes->shape[last] : 1; /* in a row */
     record->prefetch_nbytes = !is_large ? 0 : src_stride < 0 ? -PREFETCH_NBYTES : PREFETCH_NBYTES;
     record->ngathers = 0;
     record->collects.count = 0;
