@@ -289,6 +289,35 @@ static inline cpu_piece cursor_piece(const cursor *at, const cpu_plan *plan)
     };
 }
 
+/* The kernel that turns a whole plane of the transpose at once, right into the destination; NULL: there is none. */
+static cpu_transpose_fn find_plane_fn(const cpu_plan *plan, const cpu_kernels *kernels)
+{
+    const cpu_transpose *transpose = &plan->transpose;
+    const int size = cpu_size_index(plan->unit_nbytes);
+    const int64_t nlines = plan->row.extent * transpose->lines_per_index;
+    const int64_t nrows = plan->column.extent * transpose->rows_per_index;
+    if (plan->streams || size < 0 || plan->row_piece < plan->row.extent || plan->column_piece < plan->column.extent ||
+        transpose->strip_rows < nrows || transpose->stage_pitch != 0 || transpose->packs_lines) {
+        return NULL;
+    }
+    while (kernels != NULL && (nlines < kernels->block_side[size] || nrows < kernels->block_side[size])) {
+        kernels = kernels->narrower;
+    }
+    return kernels != NULL && kernels->block_side[size] > 1 ? kernels->transpose[size] : NULL;
+}
+
+static void run_planes(const cpu_plan *plan, cpu_transpose_fn turn, cursor *at, int64_t count)
+{
+    const cpu_transpose *transpose = &plan->transpose;
+    const int64_t nlines = plan->row.extent * transpose->lines_per_index;
+    const int64_t nrows = plan->column.extent * transpose->rows_per_index;
+    for (; count > 0; count--) {
+        turn(at->dst, transpose->dst_offsets, at->src, transpose->src_offsets, nlines, nrows,
+             transpose->prefetch_nbytes, plan->swap_nbytes);
+        cursor_advance(at, plan, 1);
+    }
+}
+
 /* Tiles along the row axis go together. */
 static void run_tiles(cpu_run *run, cursor *at, int64_t ntasks)
 {
@@ -351,7 +380,10 @@ void ndbuf_cpu__plan_run(const cpu_plan *plan, const cpu_kernels *kernels, const
     if (plan->streams) {
         ndbuf_cpu__run_stream_begin(&run);
     }
-    if (plan->kind == CPU_PLAN_TRANSPOSE) {
+    const cpu_transpose_fn plane_fn = plan->kind == CPU_PLAN_TRANSPOSE ? find_plane_fn(plan, kernels) : NULL;
+    if (plane_fn != NULL) {
+        run_planes(plan, plane_fn, &at, last - first);
+    } else if (plan->kind == CPU_PLAN_TRANSPOSE) {
         run_tiles(&run, &at, last - first);
     } else if (plan->streams) {
         run_streamed(&run, &at, dst, src, first, last - first);
