@@ -137,7 +137,7 @@ static void arrange(const cpu_box *box, const block_choice *choice, ndbuf__arran
 }
 
 /* Blocks of whole vectors, whose gaps are left out, if they are faster than the choice so far. */
-static void try_arranged(cpu_plan *plan, const cpu_box *box, bool may_part, double most, block_choice *io_choice)
+static void choose_arranged(const cpu_box *box, bool may_part, double most, block_choice *io_choice)
 {
     block_choice choice;
     if (!choose_block(box, NDBUF__ARRANGED_MAX_NBYTES, false, may_part, &choice)) {
@@ -146,9 +146,7 @@ static void try_arranged(cpu_plan *plan, const cpu_box *box, bool may_part, doub
     const int32_t nin = choice.apart >= 0 ? (int32_t)box->shape[choice.apart] : cpu_arranged_vectors(choice.src_span);
     const int32_t nout = cpu_arranged_vectors(choice.dst_span);
     choice.speed = block_speed(&choice, box, BLOCK_CYCLES + (double)(nin + nout * (nin > 2 ? 4 : 2)), most);
-    if (choice.speed >= io_choice->speed) {
-        plan->lane_blocks = NULL;
-        arrange(box, &choice, &plan->block.arrangement);
+    if (choice.speed > io_choice->speed) {
         *io_choice = choice;
     }
 }
@@ -202,8 +200,12 @@ void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kerne
         return;
     }
     if (kernels->arrange_blocks != NULL) {
-        try_arranged(plan, box, false, most, &choice);
-        try_arranged(plan, box, true, most, &choice);
+        choose_arranged(box, false, most, &choice);
+        choose_arranged(box, true, most, &choice);
+        plan->lane_blocks = NULL;
+        if (choice.nunits != 0) {
+            arrange(box, &choice, &plan->block.arrangement);
+        }
     } else {
         try_lanes(plan, box, kernels, CPU_SHARED_NBYTES, most, &choice);
         try_lanes(plan, box, kernels, CPU_LANE_BLOCK_NBYTES, most, &choice);

@@ -156,6 +156,24 @@ typedef struct byte_places {
     uint8_t are_read[NDBUF__ARRANGED_MAX_NBYTES];
 } byte_places;
 
+/* For constant sizes of up to 8 bytes; `orders` are those of the bytes of a unit. No sum carries into another byte. */
+__attribute__((always_inline)) static inline void places_put_unit(byte_places *places, int64_t dst, int64_t src,
+                                                                  uint64_t orders, const size_t nbytes)
+{
+    const uint64_t ones = 0x0101010101010101;
+    const uint64_t from = orders + (uint64_t)src * ones;
+    memcpy(places->sources + dst, &from, nbytes);
+    memcpy(places->are_written + dst, &ones, nbytes);
+    memcpy(places->are_read + src, &ones, nbytes);
+}
+
+#define PLACES_PUT(nbytes)                                                                                             \
+    case nbytes:                                                                                                       \
+        for (int64_t i = 0; i < count; i++) {                                                                          \
+            places_put_unit(places, dst + i * dst_stride, src + i * src_stride, orders, nbytes);                       \
+        }                                                                                                              \
+        break;
+
 /* Units along one axis. */
 static void places_put(byte_places *places, const ndbuf__copy_axes *axes, int32_t axis, int64_t dst, int64_t src,
                        int64_t reversed)
@@ -164,15 +182,27 @@ static void places_put(byte_places *places, const ndbuf__copy_axes *axes, int32_
     const int64_t count = axis >= 0 ? axes->shape[axis] : 1;
     const int64_t dst_stride = axis >= 0 ? axes->dst_strides[axis] : 0;
     const int64_t src_stride = axis >= 0 ? axes->src_strides[axis] : 0;
-    for (int64_t i = 0; i < count; i++) {
-        for (int64_t byte = 0; byte < unit; byte++) {
-            const int64_t from = src + (byte ^ reversed);
-            places->sources[dst + byte] = (uint8_t)from;
-            places->are_written[dst + byte] = 1;
-            places->are_read[from] = 1;
+    uint8_t bytes[8];
+    uint64_t orders;
+    for (int64_t byte = 0; byte < 8; byte++) {
+        bytes[byte] = (uint8_t)(byte ^ reversed);
+    }
+    memcpy(&orders, bytes, sizeof(orders));
+    switch (unit) {
+        PLACES_PUT(1)
+        PLACES_PUT(2)
+        PLACES_PUT(4)
+        PLACES_PUT(8)
+    default:
+        for (int64_t i = 0; i < count; i++) {
+            for (int64_t byte = 0; byte < unit; byte++) {
+                const int64_t from = src + i * src_stride + (byte ^ reversed);
+                places->sources[dst + i * dst_stride + byte] = (uint8_t)from;
+                places->are_written[dst + i * dst_stride + byte] = 1;
+                places->are_read[from] = 1;
+            }
         }
-        dst += dst_stride;
-        src += src_stride;
+        break;
     }
 }
 
