@@ -194,11 +194,15 @@ static inline cpu_plane plane_of(const cpu_box *box, int32_t k, const cpu_kernel
                        .kernels = kernels};
 }
 
-/* The axis, before the two last ones, that makes a plane to be turned; -1: there is none. */
+/* Of planes of other axes that are worth being turned. */
+#define OTHER_UNITS_MIN 64
+
+/* The axis, before the two last ones, that makes such a plane; -1: there is none. */
 static int32_t other_row_axis(const cpu_box *box)
 {
     int32_t k = box->ndim - 3;
-    while (k >= 0 && box->src_strides[k] != box->unit_nbytes) {
+    while (k >= 0 &&
+           (box->src_strides[k] != box->unit_nbytes || box->shape[k] * box->shape[box->ndim - 1] < OTHER_UNITS_MIN)) {
         k--;
     }
     return k;
