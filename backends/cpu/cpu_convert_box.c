@@ -189,7 +189,6 @@ static void convert_gathered(const cpu_convert_plan *plan, convert_buffers *buff
     run.kernels = plan->kernels;
     run.tuning = &plan->pack_tuning;
     run.prefetch_nbytes = next != NULL ? next - src : pack->prefetch_nbytes;
-    src += pack->src_offset;
     for (int64_t left = nelements / unit_elements; left > 0;) {
         const int64_t count = smaller(left, piece);
         const cpu_piece gathered = {.dst = buffers->packed, .src = src, .count = count, .ncolumns = 1, .ahead = left};
