@@ -24,7 +24,7 @@ typedef struct ndbuf__arrangement {
     int32_t nout;
     int64_t src_offset; /* of the first byte that is read, from the first unit */
     int64_t dst_offset;
-    int64_t in_step;                         /* from input to input */
+    int64_t in_step;                         /* from input to input; in steps NDBUF__ARRANGED_NBYTES */
     int64_t last_offset;                     /* of the last output, from the first one */
     uint64_t reads[NDBUF__ARRANGED_VECTORS]; /* a bit for each byte */
     uint64_t writes[NDBUF__ARRANGED_VECTORS];

@@ -30,7 +30,7 @@ bool ndbuf_cpu__is_integer(int32_t number);
 bool ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf_element *dst, const ndbuf_element *src,
                                    uint32_t flags, const cpu_kernels *kernels);
 
-/* Converts so many steps, which there are. */
+/* Converts so many steps of one line, for `by_steps` that is there. */
 static inline void cpu_convert_steps(const cpu_row_converter *converter, char *dst, const char *src, int64_t nsteps,
                                      bool streams)
 {

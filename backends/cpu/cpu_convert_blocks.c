@@ -112,19 +112,23 @@ static void block_grow_src(cpu_convert_plan *plan, int64_t target, int64_t most)
     }
 }
 
-bool ndbuf_cpu__follows_last_axis(const cpu_box *box)
+int32_t ndbuf_cpu__fastest_src_axis(const cpu_box *box)
 {
     const bool is_taken[NDBUF__MAX_AXES] = {false};
-    return fastest_src_axis(box, is_taken) == box->ndim - 1;
+    return fastest_src_axis(box, is_taken);
+}
+
+bool ndbuf_cpu__follows_last_axis(const cpu_box *box)
+{
+    return ndbuf_cpu__fastest_src_axis(box) == box->ndim - 1;
 }
 
 /* Whether rows are short, and the source is fastest along the axis before them, across which the destination has no
  * gaps: so many of them, transposed, are one row. */
 static bool has_short_rows(const cpu_box *box)
 {
-    const bool is_taken[NDBUF__MAX_AXES] = {false};
     const int32_t last = box->ndim - 1;
-    return last > 0 && box->shape[last] <= SHORT_ROW_ITEMS && fastest_src_axis(box, is_taken) == last - 1 &&
+    return last > 0 && box->shape[last] <= SHORT_ROW_ITEMS && ndbuf_cpu__fastest_src_axis(box) == last - 1 &&
            box->dst_strides[last - 1] == box->shape[last] * box->dst_strides[last];
 }
 

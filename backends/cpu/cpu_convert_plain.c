@@ -31,13 +31,10 @@ static bool turns_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_
         box->ndim = last--;
     }
     const int size = cpu_size_index(box->unit_nbytes);
-    int32_t column = last;
+    const int32_t column = ndbuf_cpu__fastest_src_axis(box);
     bool repeats = false;
-    for (int32_t k = last; k >= 0; k--) {
+    for (int32_t k = 0; k <= last; k++) {
         repeats = repeats || box->src_strides[k] == 0;
-        column = ndbuf__stride_magnitude(box->src_strides[k]) < ndbuf__stride_magnitude(box->src_strides[column])
-                     ? k
-                     : column;
     }
     box->converter = out_converter;
     return size >= 0 && kernels->block_side[size] > 1 && src_nbytes < CPU_LINE_NBYTES && !repeats && column != last &&

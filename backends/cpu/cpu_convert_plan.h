@@ -53,10 +53,14 @@ void ndbuf_cpu__run_conversion(const cpu_convert_plan *plan, char *dst, const ch
 /* Whether the last axis is dense on both sides, and long enough to be converted where it is. */
 bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan);
 
+/* The axis along which the source is fastest, the last one being it when in doubt; repeated ones do not count. -1:
+ * there is none. */
+int32_t ndbuf_cpu__fastest_src_axis(const cpu_box *box);
+
 /* Whether the source is fastest along the last axis. */
 bool ndbuf_cpu__follows_last_axis(const cpu_box *box);
 
-/* Whether records are transposed before they are converted: else their items are far apart. */
+/* Whether blocks of records are transposed before they are converted. */
 bool ndbuf_cpu__packs_records(const cpu_box *box, int64_t src_nbytes);
 
 /* Fills what is said of blocks, from `packs` to `ntasks`. */

@@ -12,8 +12,8 @@
 #define MOST_NBYTES ((int64_t)4 << 20)
 /* Of small copies, to run a plan takes longer than to copy so many units one after the other; and so many, if the plan
  * is a transpose. */
-#define WALKED_UNITS 192
-#define WALKED_UNITS_TURNED 1024
+#define KEPT_UNITS_MIN 192
+#define KEPT_UNITS_TURNED_MIN 1024
 
 struct ndbuf__host_plan {
     ndbuf_cpu__tuning tuning; /* as it was made with */
@@ -31,7 +31,7 @@ struct ndbuf__host_plan {
 static bool is_worth_it(const cpu_plan *plan)
 {
     return plan->kind != CPU_PLAN_STRIDED &&
-           (plan->kind != CPU_PLAN_TRANSPOSE || plan->nbytes > WALKED_UNITS_TURNED * plan->unit_nbytes);
+           (plan->kind != CPU_PLAN_TRANSPOSE || plan->nbytes > KEPT_UNITS_TURNED_MIN * plan->unit_nbytes);
 }
 
 /* False: such a copy goes without a plan. */
@@ -66,7 +66,7 @@ ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, char *dst, nd
                          .dst_strides = axes->dst_strides,
                          .src_strides = axes->src_strides};
     if (nbytes <= tuning.small_nbytes &&
-        (nbytes <= WALKED_UNITS * box.unit_nbytes ||
+        (nbytes <= KEPT_UNITS_MIN * box.unit_nbytes ||
          (!ndbuf__converts(&axes->convert) && !ndbuf_cpu__walks_units(&box, ndbuf_cpu__kernels_get())))) {
         return NDBUF_OK;
     }

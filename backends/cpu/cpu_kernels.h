@@ -224,6 +224,15 @@ static inline const cpu_kernels *cpu_narrowest_kernels(const cpu_kernels *kernel
     return found;
 }
 
+/* The best kernel by vectors that turns so few lines and rows; NULL: there is none. */
+static inline cpu_transpose_fn cpu_transpose_for(const cpu_kernels *kernels, int size, int64_t nlines, int64_t nrows)
+{
+    while (size >= 0 && kernels != NULL && (nlines < kernels->block_side[size] || nrows < kernels->block_side[size])) {
+        kernels = kernels->narrower;
+    }
+    return size >= 0 && kernels != NULL && kernels->block_side[size] > 1 ? kernels->transpose[size] : NULL;
+}
+
 /* Lines and rows that the kernel for these units takes at least. */
 static inline int64_t cpu_block_side(const cpu_kernels *kernels, int64_t unit_nbytes)
 {

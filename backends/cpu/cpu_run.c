@@ -293,17 +293,13 @@ static inline cpu_piece cursor_piece(const cursor *at, const cpu_plan *plan)
 static cpu_transpose_fn find_plane_fn(const cpu_plan *plan, const cpu_kernels *kernels)
 {
     const cpu_transpose *transpose = &plan->transpose;
-    const int size = cpu_size_index(plan->unit_nbytes);
     const int64_t nlines = plan->row.extent * transpose->lines_per_index;
     const int64_t nrows = plan->column.extent * transpose->rows_per_index;
-    if (plan->streams || size < 0 || plan->row_piece < plan->row.extent || plan->column_piece < plan->column.extent ||
+    if (plan->streams || plan->row_piece < plan->row.extent || plan->column_piece < plan->column.extent ||
         transpose->strip_rows < nrows || transpose->stage_pitch != 0 || transpose->packs_lines) {
         return NULL;
     }
-    while (kernels != NULL && (nlines < kernels->block_side[size] || nrows < kernels->block_side[size])) {
-        kernels = kernels->narrower;
-    }
-    return kernels != NULL && kernels->block_side[size] > 1 ? kernels->transpose[size] : NULL;
+    return cpu_transpose_for(kernels, cpu_size_index(plan->unit_nbytes), nlines, nrows);
 }
 
 static void run_planes(const cpu_plan *plan, cpu_transpose_fn turn, cursor *at, int64_t count)

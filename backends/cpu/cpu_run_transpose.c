@@ -67,15 +67,12 @@ static void tile_turn(const cpu_tile *tile, char *dst, const int64_t *dst_offset
                                      prefetch_nbytes);
         return;
     }
-    const cpu_kernels *kernels = tile->size >= 0 ? tile->kernels : NULL;
-    while (kernels != NULL && (nlines < kernels->block_side[tile->size] || nrows < kernels->block_side[tile->size])) {
-        kernels = kernels->narrower;
-    }
-    if (kernels != NULL && kernels->block_side[tile->size] > 1) {
-        kernels->transpose[tile->size](dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, tile->swap);
+    const cpu_transpose_fn turn = cpu_transpose_for(tile->kernels, tile->size, nlines, nrows);
+    if (turn != NULL) {
+        turn(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, tile->swap);
         return;
     }
-    kernels = cpu_narrowest_kernels(tile->kernels, tile->size);
+    const cpu_kernels *kernels = cpu_narrowest_kernels(tile->kernels, tile->size);
     if (kernels != NULL && kernels->block_side[tile->size] <= FEW_MAX_SIDE &&
         nrows >= kernels->block_side[tile->size]) {
         tile_turn_few(tile, kernels, dst, dst_offsets, src, src_offsets, nlines, nrows);

@@ -143,7 +143,34 @@ static void shuffle_any(const cpu_shuffle *shuffle, char *dst, const char *src, 
     }
 }
 
-/* For constant counts only. */
+/* A step of one output, in registers; for constant counts only. */
+typedef struct gather_step {
+    int64_t in_offsets[CPU_SHUFFLE_MAX];
+    pick picks[CPU_SHUFFLE_MAX];
+} gather_step;
+
+__attribute__((always_inline)) static inline gather_step gather_step_load(const cpu_shuffle *shuffle, const int nin)
+{
+    gather_step how;
+    UNROLL for (int i = 0; i < nin; i++)
+    {
+        how.in_offsets[i] = shuffle->in_offsets[i];
+        how.picks[i] = pick_load(shuffle->index[0][i]);
+    }
+    return how;
+}
+
+__attribute__((always_inline)) static inline bytes gather_step_take(const gather_step *how, const char *src,
+                                                                    const int nin)
+{
+    bytes out = bytes_pick(bytes_load(src + how->in_offsets[0]), how->picks[0]);
+    UNROLL for (int i = 1; i < nin; i++)
+    {
+        out = bytes_or(out, bytes_pick(bytes_load(src + how->in_offsets[i]), how->picks[i]));
+    }
+    return out;
+}
+
 __attribute__((always_inline)) static inline void gather_rows_from(const cpu_shuffle *shuffle, char *dst,
                                                                    int64_t dst_stride, const char *src,
                                                                    int64_t src_stride, int64_t count, int64_t nsteps,
@@ -152,13 +179,7 @@ __attribute__((always_inline)) static inline void gather_rows_from(const cpu_shu
     const int64_t in_step = shuffle->in_step;
     const int64_t out_step = shuffle->out_step;
     const int64_t all_steps = src_back != 0 ? nsteps + 1 : nsteps;
-    int64_t in_offsets[CPU_SHUFFLE_MAX];
-    pick picks[CPU_SHUFFLE_MAX];
-    UNROLL for (int i = 0; i < nin; i++)
-    {
-        in_offsets[i] = shuffle->in_offsets[i];
-        picks[i] = pick_load(shuffle->index[0][i]);
-    }
+    const gather_step how = gather_step_load(shuffle, nin);
     for (int64_t k = 0; k < count; k++) {
         const char *from = src + k * src_stride;
         char *to = dst + k * dst_stride;
@@ -167,12 +188,7 @@ __attribute__((always_inline)) static inline void gather_rows_from(const cpu_shu
                 from -= src_back;
                 to -= dst_back;
             }
-            bytes out = bytes_pick(bytes_load(from + in_offsets[0]), picks[0]);
-            UNROLL for (int i = 1; i < nin; i++)
-            {
-                out = bytes_or(out, bytes_pick(bytes_load(from + in_offsets[i]), picks[i]));
-            }
-            bytes_store(to, out);
+            bytes_store(to, gather_step_take(&how, from, nin));
             from += in_step;
             to += out_step;
         }
@@ -203,23 +219,12 @@ __attribute__((always_inline)) static inline void gather_lines_from(const cpu_sh
                                                                     int64_t count, const int nin)
 {
     const int64_t in_step = shuffle->in_step;
-    int64_t in_offsets[CPU_SHUFFLE_MAX];
-    pick picks[CPU_SHUFFLE_MAX];
-    UNROLL for (int i = 0; i < nin; i++)
-    {
-        in_offsets[i] = shuffle->in_offsets[i];
-        picks[i] = pick_load(shuffle->index[0][i]);
-    }
+    const gather_step how = gather_step_load(shuffle, nin);
     for (int64_t k = 0; k < count; k++) {
         const char *line = src + offsets[k];
         UNROLL for (int step = 0; step < CPU_LINE_NBYTES / BYTES_NBYTES; step++)
         {
-            bytes out = bytes_pick(bytes_load(line + in_offsets[0]), picks[0]);
-            UNROLL for (int i = 1; i < nin; i++)
-            {
-                out = bytes_or(out, bytes_pick(bytes_load(line + in_offsets[i]), picks[i]));
-            }
-            bytes_store(dst + (ptrdiff_t)step * BYTES_NBYTES, out);
+            bytes_store(dst + (ptrdiff_t)step * BYTES_NBYTES, gather_step_take(&how, line, nin));
             line += in_step;
         }
         dst += CPU_LINE_NBYTES;

@@ -109,16 +109,7 @@ static inline cpu_transpose_fn find_turn(const cpu_plane *plane)
         plane->ncolumns > MAX_SIDE) {
         return NULL;
     }
-    int size = cpu_size_index(plane->unit);
-    if (size < 0) {
-        return NULL;
-    }
-    const cpu_kernels *kernels = plane->kernels;
-    while (kernels != NULL &&
-           (plane->ncolumns < kernels->block_side[size] || plane->nrows < kernels->block_side[size])) {
-        kernels = kernels->narrower;
-    }
-    return kernels != NULL && kernels->block_side[size] > 1 ? kernels->transpose[size] : NULL;
+    return cpu_transpose_for(plane->kernels, cpu_size_index(plane->unit), plane->ncolumns, plane->nrows);
 }
 
 /* All planes of a box. */
@@ -229,6 +220,26 @@ static NDBUF__NOINLINE void turn_other_planes(const cpu_box *box, int32_t k, con
     turn_planes(&other, plane, fn);
 }
 
+/* The kernel that turns planes of a box of two axes and more, which are those of axis *out_k and the last one; else
+ * NULL, and the plane of the two last ones. */
+static inline cpu_transpose_fn find_planes(const cpu_box *box, const cpu_kernels *kernels, cpu_plane *out_plane,
+                                           int32_t *out_k)
+{
+    *out_k = box->ndim - 2;
+    *out_plane = plane_of(box, *out_k, kernels);
+    cpu_transpose_fn turn = find_turn(out_plane);
+    const int32_t k = turn == NULL ? other_row_axis(box) : -1;
+    if (k >= 0) {
+        const cpu_plane other = plane_of(box, k, kernels);
+        turn = find_turn(&other);
+        if (turn != NULL) {
+            *out_plane = other;
+            *out_k = k;
+        }
+    }
+    return turn;
+}
+
 bool ndbuf_cpu__walks_units(const cpu_box *box, const cpu_kernels *kernels)
 {
     const int32_t last = box->ndim - 1;
@@ -236,36 +247,24 @@ bool ndbuf_cpu__walks_units(const cpu_box *box, const cpu_kernels *kernels)
                                             box->src_strides[last], box->shape[last])) {
         return false;
     }
-    bool turns = false;
-    if (last > 0) {
-        const cpu_plane plane = plane_of(box, last - 1, kernels);
-        const int32_t k = other_row_axis(box);
-        turns = find_turn(&plane) != NULL;
-        if (!turns && k >= 0) {
-            const cpu_plane other = plane_of(box, k, kernels);
-            turns = find_turn(&other) != NULL;
-        }
-    }
-    return !turns;
+    cpu_plane plane;
+    int32_t k;
+    return last == 0 || find_planes(box, kernels, &plane, &k) == NULL;
 }
 
 /* At least two axes. */
 static NDBUF__NOINLINE void copy_planes(const cpu_box *box, const cpu_kernels *kernels)
 {
-    const cpu_plane plane = plane_of(box, box->ndim - 2, kernels);
-    cpu_transpose_fn turn = find_turn(&plane);
-    if (turn != NULL) {
+    cpu_plane plane;
+    int32_t k;
+    const cpu_transpose_fn turn = find_planes(box, kernels, &plane, &k);
+    if (turn != NULL && k == box->ndim - 2) {
         turn_planes(box, &plane, turn);
         return;
     }
-    const int32_t k = other_row_axis(box);
-    if (k >= 0) {
-        const cpu_plane other = plane_of(box, k, kernels);
-        turn = find_turn(&other);
-        if (turn != NULL) {
-            turn_other_planes(box, k, &other, turn);
-            return;
-        }
+    if (turn != NULL) {
+        turn_other_planes(box, k, &plane, turn);
+        return;
     }
     if (is_repeated(plane.unit, plane.swap, plane.column_dst, plane.column_src, plane.ncolumns)) {
         walk(box, &plane, plane_repeat, NULL);
