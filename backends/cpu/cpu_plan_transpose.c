@@ -5,6 +5,8 @@
 
 /* A row in the destination shorter than this is not worth a line written past the caches. */
 #define STREAMED_ROW_MIN 128
+/* One that ends within a line, and is shorter than this, is chained to the next one. */
+#define CHAINED_ROW_MAX 1024
 /* Lines of the source are chained until they are this long: two cache lines, which processors like to fetch together.
  */
 #define LINE_TARGET_NBYTES 128
@@ -17,6 +19,8 @@
 #define MOVED_PIECES 4
 #define WIDE_PIECES 2
 #define WIDE_UNIT_MIN 9
+/* How many times further ahead lines are prefetched whose blocks take a part of each. */
+#define RETURNED_AHEAD 3
 /* Lines of fewer rows than a block has go right to the destination from here on. */
 #define DIRECT_LINE_MIN 32
 /* Shorter lines are not fetched a tile ahead. */
@@ -118,6 +122,14 @@ static bool lines_conflict(const axis_chain *lines, const ndbuf_cpu__tuning *tun
     return lines->axes[0].src_stride % tuning->conflict_nbytes == 0;
 }
 
+/* Whether they do, and blocks take a part of each, so that the lines of a tile are wanted more than once. */
+static bool lines_return(const cpu_plan *plan, const axis_chain *lines, const cpu_kernels *kernels,
+                         const ndbuf_cpu__tuning *tuning)
+{
+    return cpu_block_side(kernels, plan->unit_nbytes) * plan->unit_nbytes < CPU_LINE_NBYTES &&
+           lines_conflict(lines, tuning);
+}
+
 /* Whether they fall into so few that what neighbouring blocks read and write has no room there, except along diagonals.
  */
 static bool lines_share_sets(const axis_chain *lines, const ndbuf_cpu__tuning *tuning)
@@ -172,6 +184,12 @@ static bool rows_are_aligned(const cpu_plan *plan, const axis_chain *rows)
         bits |= plan->loops[k].dst_stride;
     }
     return bits % CPU_LINE_NBYTES == 0;
+}
+
+/* Whether so many bytes, written past the caches, leave so often a part of a line that more are worth a longer chain. */
+static bool ends_within_line(int64_t nbytes)
+{
+    return nbytes < CHAINED_ROW_MAX && nbytes % CPU_LINE_NBYTES != 0;
 }
 
 /* Units that have no vectors are moved one by one, and in longer pieces of lines and rows, since no blocks wait. Past
@@ -256,7 +274,8 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
         return false;
     }
     const int64_t side = kernels->block_side[size];
-    if (!has_direct_rows(rows->nunits, unit, side) || transpose->packs_lines) {
+    const bool returns = lines_return(plan, lines, kernels, tuning);
+    if (!has_direct_rows(rows->nunits, unit, side) || transpose->packs_lines || (returns && unit < WIDE_UNIT_MIN)) {
         return false;
     }
     plan->row_piece = chain_piece(lines, sent_nbytes(plan, kernels, tuning) / unit, 0);
@@ -266,7 +285,7 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
     }
     if (lines_conflict(lines, tuning)) { /* few lines at a time, each as far as it goes */
         plan->column_piece = chain_piece(rows, CPU_PLAN_MAX_ROWS, side);
-        transpose->prefetch_nbytes = tuning->line_prefetch_nbytes;
+        transpose->prefetch_nbytes = tuning->line_prefetch_nbytes * (returns ? RETURNED_AHEAD : 1);
     } else {
         plan->column_piece = chain_piece(rows, tuning->tile_direct_nbytes / unit, side);
         transpose->prefetch_nbytes = 0;
@@ -282,7 +301,10 @@ static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_ch
     const int64_t unit = plan->unit_nbytes;
     const int64_t side = cpu_block_side(kernels, unit);
     const int64_t longer = longer_pieces(plan, kernels, true);
-    const int64_t most_nbytes = smaller(tuning->panel_stream_nbytes * longer, CPU_PLAN_MAX_SENT_NBYTES);
+    int64_t most_nbytes = smaller(tuning->panel_stream_nbytes * longer, CPU_PLAN_MAX_SENT_NBYTES);
+    if (lines_return(plan, lines, kernels, tuning)) {
+        most_nbytes = smaller(most_nbytes, tuning->set_lines * unit);
+    }
     plan->row_piece = chain_piece(lines, whole_blocks(most_nbytes / unit, side), side);
     int64_t panel_nbytes = plan->row_piece * transpose->lines_per_index * unit;
     transpose->panels_sent = (sent_nbytes(plan, kernels, tuning) + panel_nbytes - 1) / panel_nbytes;
@@ -370,12 +392,12 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
         has_conflicts(&lines, &rows, tuning)) {
         plan->streams = true;
     }
-    int64_t line_target = plan->streams ? sent_nbytes(plan, kernels, tuning) : panel_nbytes;
+    const int64_t line_target = plan->streams ? sent_nbytes(plan, kernels, tuning) : panel_nbytes;
     /* An axis that both could have goes to the destination's side while that has not even a whole cache line. */
     for (bool grew = true; grew;) {
         grew = (lines.nunits * unit < CPU_LINE_NBYTES && chain_extend(&lines, plan, true)) ||
                (rows.nunits * unit < LINE_TARGET_NBYTES && chain_extend(&rows, plan, false)) ||
-               (lines.nunits * unit < line_target && chain_extend(&lines, plan, true));
+               ((lines.nunits * unit < line_target || (plan->streams && ends_within_line(lines.nunits * unit))) && chain_extend(&lines, plan, true));
     }
     plan->kind = CPU_PLAN_TRANSPOSE;
     plan->row_fn = ndbuf_cpu__row_fn(unit, 0);

@@ -87,17 +87,11 @@ static inline bool pace_send(const cpu_pace *pace, pace_place *place)
 
 DEFINE_PACED_TRANSPOSE(1)
 DEFINE_PACED_TRANSPOSE(2)
-
-/* Of larger units, only blocks of whole lines are faster so than right to the destination. */
-#if LANES == 4
 DEFINE_PACED_TRANSPOSE(4)
 DEFINE_PACED_TRANSPOSE(8)
 DEFINE_PACED_TRANSPOSE(16)
 #define PACED_TRANSPOSE                                                                                                \
     .paced_transpose = {paced_transpose_1, paced_transpose_2, paced_transpose_4, paced_transpose_8, paced_transpose_16},
-#else
-#define PACED_TRANSPOSE .paced_transpose = {paced_transpose_1, paced_transpose_2},
-#endif
 #else
 #define PACED_TRANSPOSE
 #endif

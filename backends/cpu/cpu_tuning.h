@@ -58,7 +58,9 @@
     X(strip_prefetch_nbytes, "bytes", caches.third_is_near ? NDBUF_CPU__NEVER : NDBUF_CPU__MIB, 0, NDBUF_CPU__NEVER,   \
       "transposes of copies from this size on prefetch the next strip of each line")                                   \
     X(conflict_nbytes, "bytes", 4 * NDBUF_CPU__KIB, 1, NDBUF_CPU__MIB,                                                 \
-      "lines whose distance is a multiple of this share sets of the first cache")
+      "lines whose distance is a multiple of this share sets of the first cache")                                      \
+    X(set_lines, "lines", caches.first_nbytes / (4 * NDBUF_CPU__KIB), 1, NDBUF_CPU__KIB,                               \
+      "that a set of the first cache holds")
 
 typedef struct ndbuf_cpu__tuning {
 #define NDBUF_CPU__TUNING_FIELD(name, ...) int64_t name;
