@@ -13,8 +13,6 @@
 
 /* Lines share cache sets if each one falls into the same sets as the one so many lines before it. */
 #define SET_SHARERS 2
-/* What rows leave in a set of the first cache for what is read. */
-#define ROWS_IN_SET 8
 #define MOST_SHARERS 4
 #define MOVED_PIECES 4
 #define WIDE_PIECES 2
@@ -122,14 +120,6 @@ static bool lines_conflict(const axis_chain *lines, const ndbuf_cpu__tuning *tun
     return lines->axes[0].src_stride % tuning->conflict_nbytes == 0;
 }
 
-/* Whether they do, and blocks take a part of each, so that the lines of a tile are wanted more than once. */
-static bool lines_return(const cpu_plan *plan, const axis_chain *lines, const cpu_kernels *kernels,
-                         const ndbuf_cpu__tuning *tuning)
-{
-    return cpu_block_side(kernels, plan->unit_nbytes) * plan->unit_nbytes < CPU_LINE_NBYTES &&
-           lines_conflict(lines, tuning);
-}
-
 /* Whether they fall into so few that what neighbouring blocks read and write has no room there, except along diagonals.
  */
 static bool lines_share_sets(const axis_chain *lines, const ndbuf_cpu__tuning *tuning)
@@ -152,25 +142,37 @@ static int64_t rows_in_set(const axis_chain *rows, int64_t nrows, int64_t sharer
     return nrows / sharers / (1 + nrows / sharers * distance / CPU_LINE_NBYTES);
 }
 
+/* What rows leave in a set of the first cache for what is read. */
+static int64_t most_rows_in_set(const ndbuf_cpu__tuning *tuning)
+{
+    return larger(1, tuning->set_lines * 2 / 3);
+}
+
 /* Whether rows throw each other out of the first cache although each gets whole lines at once: those of a strip, or of
  * the blocks of narrow units, which have more. */
 static bool rows_conflict(const axis_chain *lines, const axis_chain *rows, int64_t strip_rows, int64_t side,
                           const ndbuf_cpu__tuning *tuning)
 {
     const int64_t nrows = rows->axes[0].extent;
-    return (nrows >= strip_rows && rows_in_set(rows, strip_rows, 1, tuning) >= 2 * ROWS_IN_SET) ||
+    return (nrows >= strip_rows && rows_in_set(rows, strip_rows, 1, tuning) >= 2 * most_rows_in_set(tuning)) ||
            (!lines_share_sets(lines, tuning) &&
-            rows_in_set(rows, smaller(nrows, 2 * side), 2, tuning) >= 4 * ROWS_IN_SET);
+            rows_in_set(rows, smaller(nrows, 2 * side), 2, tuning) >= 4 * most_rows_in_set(tuning));
+}
+
+/* Whether at most so many of `nrows` rows fall into any set of the first cache. */
+static bool fit_in_sets(const axis_chain *rows, int64_t nrows, int64_t most, const ndbuf_cpu__tuning *tuning)
+{
+    bool fit = true;
+    for (int64_t sharers = 1; sharers <= MOST_SHARERS; sharers++) {
+        fit = fit && rows_in_set(rows, nrows, sharers, tuning) <= most;
+    }
+    return fit;
 }
 
 /* Whether rows may get parts of lines, which stay in the first cache until they are whole. */
 static bool takes_parts(const axis_chain *rows, const ndbuf_cpu__tuning *tuning)
 {
-    bool fits = true;
-    for (int64_t sharers = 1; sharers <= MOST_SHARERS; sharers++) {
-        fits = fits && rows_in_set(rows, rows->axes[0].extent, sharers, tuning) <= ROWS_IN_SET;
-    }
-    return fits;
+    return fit_in_sets(rows, rows->axes[0].extent, most_rows_in_set(tuning), tuning);
 }
 
 /* Whether every row of the destination starts with a cache line. */
@@ -186,7 +188,8 @@ static bool rows_are_aligned(const cpu_plan *plan, const axis_chain *rows)
     return bits % CPU_LINE_NBYTES == 0;
 }
 
-/* Whether so many bytes, written past the caches, leave so often a part of a line that more are worth a longer chain. */
+/* Whether so many bytes, written past the caches, leave so often a part of a line that more are worth a longer chain.
+ */
 static bool ends_within_line(int64_t nbytes)
 {
     return nbytes < CHAINED_ROW_MAX && nbytes % CPU_LINE_NBYTES != 0;
@@ -205,6 +208,23 @@ static int64_t longer_pieces(const cpu_plan *plan, const cpu_kernels *kernels, b
 static int64_t sent_nbytes(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
     return larger(1, smaller(tuning->send_nbytes * longer_pieces(plan, kernels, true), CPU_PLAN_MAX_SENT_NBYTES));
+}
+
+/* Past the caches: whether blocks take parts of lines, of which more than a set of the first cache holds fall into one
+ * before they are wanted again. */
+static bool lines_return(const cpu_plan *plan, const axis_chain *lines, const cpu_kernels *kernels,
+                         const ndbuf_cpu__tuning *tuning)
+{
+    const int64_t unit = plan->unit_nbytes;
+    const int64_t count = sent_nbytes(plan, kernels, tuning) / unit;
+    int64_t in_set = 1;
+    int64_t inner = 1;
+    for (int32_t i = 0; i < lines->naxes && inner < count; i++) {
+        const cpu_axis *axis = &lines->axes[i];
+        in_set *= axis->src_stride % tuning->conflict_nbytes == 0 ? smaller(axis->extent, count / inner) : 1;
+        inner *= axis->extent;
+    }
+    return cpu_block_side(kernels, unit) * unit < CPU_LINE_NBYTES && in_set > tuning->set_lines;
 }
 
 static int64_t lines_up(int64_t nbytes)
@@ -327,8 +347,9 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     plan->row_piece = chain_piece(lines, whole_blocks(panel_nbytes / unit, side), side);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
     const int64_t strip_nbytes = tuning->strip_nbytes * longer_pieces(plan, kernels, false);
+    const int64_t whole_lines = larger(tuning->strip_rows, CPU_LINE_NBYTES / unit);
     const int64_t strip_rows =
-        whole_blocks(smaller(smaller(strip_nbytes / unit, tuning->strip_rows), CPU_PLAN_MAX_STAGED_ROWS), side);
+        whole_blocks(smaller(smaller(strip_nbytes / unit, whole_lines), CPU_PLAN_MAX_STAGED_ROWS), side);
     const int64_t tile_rows = plan->column_piece * transpose->rows_per_index;
     transpose->strip_rows = strip_rows;
     if (transpose->packs_lines) {
@@ -350,6 +371,11 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
         transpose->stage_pitch = lines_up(nbytes) + 2 * CPU_LINE_NBYTES;
         const int64_t most = CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1; /* one is for what nobody wants */
         transpose->strip_rows = smaller(transpose->strip_rows, whole_blocks(most, side));
+    } else if (side * unit < CPU_LINE_NBYTES && transpose->strip_rows == strip_rows) { /* rows get parts of lines */
+        while (transpose->strip_rows >= 2 * side &&
+               !fit_in_sets(rows, transpose->strip_rows, 2 * most_rows_in_set(tuning), tuning)) {
+            transpose->strip_rows = whole_blocks(transpose->strip_rows / 2, side);
+        }
     }
     transpose->prefetch_nbytes =
         plan->nbytes >= tuning->strip_prefetch_nbytes ? transpose->strip_rows * transpose->line_stride : 0;
@@ -397,7 +423,8 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     for (bool grew = true; grew;) {
         grew = (lines.nunits * unit < CPU_LINE_NBYTES && chain_extend(&lines, plan, true)) ||
                (rows.nunits * unit < LINE_TARGET_NBYTES && chain_extend(&rows, plan, false)) ||
-               ((lines.nunits * unit < line_target || (plan->streams && ends_within_line(lines.nunits * unit))) && chain_extend(&lines, plan, true));
+               ((lines.nunits * unit < line_target || (plan->streams && ends_within_line(lines.nunits * unit))) &&
+                chain_extend(&lines, plan, true));
     }
     plan->kind = CPU_PLAN_TRANSPOSE;
     plan->row_fn = ndbuf_cpu__row_fn(unit, 0);

@@ -35,6 +35,7 @@ static const ndbuf_cpu__tuning tuning = {
     .line_prefetch_nbytes = 128,
     .strip_prefetch_nbytes = 1 * MIB,
     .conflict_nbytes = 4096,
+    .set_lines = 12,
 };
 
 static void no_shuffle(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes)
@@ -80,6 +81,18 @@ static const cpu_kernels kernels = {
     .name = "planned",
     .shuffle_nbytes = 64,
     .block_side = {64, 32, 16, 8, 4},
+    .shuffle = no_shuffle,
+    .scatter = no_shuffle,
+    .stream = no_stream,
+    .stream_transpose = {no_transpose, no_transpose, no_transpose, no_transpose, no_transpose},
+    .paced_transpose = {no_paced, no_paced, no_paced, no_paced, no_paced},
+};
+
+/* The same with vectors of 32 bytes, whose blocks take half a cache line. */
+static const cpu_kernels half_kernels = {
+    .name = "planned in halves",
+    .shuffle_nbytes = 32,
+    .block_side = {32, 16, 8, 4, 2},
     .shuffle = no_shuffle,
     .scatter = no_shuffle,
     .stream = no_stream,
@@ -355,6 +368,72 @@ static void rows_that_share_cache_sets_leave_in_step(void **state)
     assert_false(plan.transpose.paced);
 }
 
+static void half_lines_that_share_cache_sets_are_few_at_a_time(void **state)
+{
+    (void)state;
+    const int64_t *shape = LIST(256, 256, 256);
+    const int64_t *dst = LIST(262144, 1024, 4);
+    const int64_t *src = LIST(1024, 4, 262144);
+    cpu_plan plan = plan_of(&kernels, 3, 4, shape, dst, src, 4096);
+    assert_true(plan.streams);
+    assert_int_equal(plan.transpose.stage_pitch, 0);
+    assert_int_equal(plan.transpose.prefetch_nbytes, 128);
+    plan = plan_of(&half_kernels, 3, 4, shape, dst, src, 4096);
+    assert_true(plan.streams);
+    assert_false(plan.transpose.paced);
+    assert_true(plan.transpose.stage_pitch > 0);
+    assert_int_equal(plan.row_piece, 8);                                          /* of the 12 that a set holds */
+    plan = plan_of(&half_kernels, 3, 4, shape, dst, LIST(1024, 4, 262208), 4096); /* another line of each set */
+    assert_int_equal(plan.transpose.stage_pitch, 0);
+    plan = plan_of(&half_kernels, 4, 4, LIST(512, 256, 32, 4), LIST(131072, 512, 16, 4), LIST(1024, 4, 4352, 2097152),
+                   4096); /* but four of them */
+    assert_int_equal(plan.transpose.stage_pitch, 0);
+    plan = plan_of(&half_kernels, 3, 16, LIST(128, 128, 128), LIST(262144, 2048, 16), LIST(2048, 16, 262144), 4096);
+    assert_int_equal(plan.transpose.stage_pitch, 0); /* wide ones go right from the kernel, fetched further ahead */
+    assert_int_equal(plan.transpose.prefetch_nbytes, 3 * 128);
+}
+
+static void rows_past_the_caches_that_end_within_a_line_are_chained(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(3, 4, (1024, 16, 40), (2560, 160, 4), (4, 4352, 69632));
+    assert_true(plan.streams);
+    assert_int_equal(plan.transpose.lines_per_index, 40);
+    assert_int_equal(plan.row.extent, 16);
+    plan = PLAN(3, 4, (1024, 16, 48), (3072, 192, 4), (4, 4352, 69632)); /* whole lines */
+    assert_int_equal(plan.transpose.lines_per_index, 1);
+    assert_int_equal(plan.row.extent, 48);
+}
+
+static void strips_are_of_whole_lines_and_rows_that_have_room_in_their_sets(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning other = tuning;
+    other.strip_nbytes = 128;
+    other.set_lines = 8;
+    cpu_plan plan;
+    const cpu_box bytes = {.dst = (char *)4096,
+                           .ndim = 2,
+                           .unit_nbytes = 1,
+                           .shape = LIST(500, 520),
+                           .dst_strides = LIST(520, 1),
+                           .src_strides = LIST(1, 500)};
+    ndbuf_cpu__plan_make(&plan, &bytes, &half_kernels, &other);
+    assert_int_equal(plan.transpose.strip_rows, 64);
+    cpu_box floats = {.dst = (char *)4096,
+                      .ndim = 2,
+                      .unit_nbytes = 4,
+                      .shape = LIST(500, 512),
+                      .dst_strides = LIST(2048, 4),
+                      .src_strides = LIST(4, 2000)};
+    ndbuf_cpu__plan_make(&plan, &floats, &half_kernels, &other);
+    assert_int_equal(plan.transpose.stage_pitch, 0);
+    assert_int_equal(plan.transpose.strip_rows, 16); /* 8 of them in a set */
+    floats.dst_strides = LIST(2112, 4);
+    ndbuf_cpu__plan_make(&plan, &floats, &half_kernels, &other);
+    assert_int_equal(plan.transpose.strip_rows, 32);
+}
+
 static void rows_in_the_caches_that_share_their_sets_are_staged(void **state)
 {
     (void)state;
@@ -472,6 +551,9 @@ int main(void)
         cmocka_unit_test(repeated_items_fill),
         cmocka_unit_test(a_transpose_takes_the_fast_axis_of_each_side),
         cmocka_unit_test(rows_that_share_cache_sets_leave_in_step),
+        cmocka_unit_test(half_lines_that_share_cache_sets_are_few_at_a_time),
+        cmocka_unit_test(rows_past_the_caches_that_end_within_a_line_are_chained),
+        cmocka_unit_test(strips_are_of_whole_lines_and_rows_that_have_room_in_their_sets),
         cmocka_unit_test(rows_in_the_caches_that_share_their_sets_are_staged),
         cmocka_unit_test(few_rows_go_by_narrower_blocks_unless_they_share_cache_sets),
         cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
