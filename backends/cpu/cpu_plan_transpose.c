@@ -17,6 +17,8 @@
 #define MOVED_PIECES 4
 #define WIDE_PIECES 2
 #define WIDE_UNIT_MIN 9
+/* Blocks that take parts of lines go right to the destination from here on. */
+#define PARTS_DIRECT_MIN 8
 /* How many times further ahead lines are prefetched whose blocks take a part of each. */
 #define RETURNED_AHEAD 3
 /* Lines of fewer rows than a block has go right to the destination from here on. */
@@ -188,6 +190,12 @@ static bool rows_are_aligned(const cpu_plan *plan, const axis_chain *rows)
     return bits % CPU_LINE_NBYTES == 0;
 }
 
+/* Whether a block takes a whole cache line of each line, and of each row, at once. */
+static bool takes_whole_lines(const cpu_kernels *kernels, int64_t unit)
+{
+    return cpu_block_side(kernels, unit) * unit >= CPU_LINE_NBYTES;
+}
+
 /* Whether so many bytes, written past the caches, leave so often a part of a line that more are worth a longer chain.
  */
 static bool ends_within_line(int64_t nbytes)
@@ -224,7 +232,7 @@ static bool lines_return(const cpu_plan *plan, const axis_chain *lines, const cp
         in_set *= axis->src_stride % tuning->conflict_nbytes == 0 ? smaller(axis->extent, count / inner) : 1;
         inner *= axis->extent;
     }
-    return cpu_block_side(kernels, unit) * unit < CPU_LINE_NBYTES && in_set > tuning->set_lines;
+    return !takes_whole_lines(kernels, unit) && in_set > tuning->set_lines;
 }
 
 static int64_t lines_up(int64_t nbytes)
@@ -264,7 +272,7 @@ static bool has_direct_rows(int64_t nrows, int64_t unit, int64_t side)
     return nrows >= side || (nrows * unit % CPU_LANE_NBYTES == 0 && nrows * unit >= DIRECT_LINE_MIN);
 }
 
-/* Whether plan_direct will find what it needs, before any axes are chained. */
+/* Whether rows take whole lines, so that plan_direct may find what it needs, before any axes are chained. */
 static bool suits_direct(const cpu_plan *plan, int32_t column, const cpu_kernels *kernels,
                          const ndbuf_cpu__tuning *tuning)
 {
@@ -295,7 +303,8 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
     }
     const int64_t side = kernels->block_side[size];
     const bool returns = lines_return(plan, lines, kernels, tuning);
-    if (!has_direct_rows(rows->nunits, unit, side) || transpose->packs_lines || (returns && unit < WIDE_UNIT_MIN)) {
+    const int64_t least_unit = takes_whole_lines(kernels, unit) ? 1 : returns ? WIDE_UNIT_MIN : PARTS_DIRECT_MIN;
+    if (!has_direct_rows(rows->nunits, unit, side) || transpose->packs_lines || unit < least_unit) {
         return false;
     }
     plan->row_piece = chain_piece(lines, sent_nbytes(plan, kernels, tuning) / unit, 0);
@@ -371,7 +380,7 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
         transpose->stage_pitch = lines_up(nbytes) + 2 * CPU_LINE_NBYTES;
         const int64_t most = CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1; /* one is for what nobody wants */
         transpose->strip_rows = smaller(transpose->strip_rows, whole_blocks(most, side));
-    } else if (side * unit < CPU_LINE_NBYTES && transpose->strip_rows == strip_rows) { /* rows get parts of lines */
+    } else if (!takes_whole_lines(kernels, unit) && transpose->strip_rows == strip_rows) {
         while (transpose->strip_rows >= 2 * side &&
                !fit_in_sets(rows, transpose->strip_rows, 2 * most_rows_in_set(tuning), tuning)) {
             transpose->strip_rows = whole_blocks(transpose->strip_rows / 2, side);

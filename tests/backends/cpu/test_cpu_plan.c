@@ -368,12 +368,12 @@ static void rows_that_share_cache_sets_leave_in_step(void **state)
     assert_false(plan.transpose.paced);
 }
 
-static void half_lines_that_share_cache_sets_are_few_at_a_time(void **state)
+static void half_lines_go_by_way_of_the_stage_unless_few_units_fill_them(void **state)
 {
     (void)state;
     const int64_t *shape = LIST(256, 256, 256);
     const int64_t *dst = LIST(262144, 1024, 4);
-    const int64_t *src = LIST(1024, 4, 262144);
+    const int64_t *src = LIST(1024, 4, 262144); /* one set of the first cache */
     cpu_plan plan = plan_of(&kernels, 3, 4, shape, dst, src, 4096);
     assert_true(plan.streams);
     assert_int_equal(plan.transpose.stage_pitch, 0);
@@ -382,14 +382,21 @@ static void half_lines_that_share_cache_sets_are_few_at_a_time(void **state)
     assert_true(plan.streams);
     assert_false(plan.transpose.paced);
     assert_true(plan.transpose.stage_pitch > 0);
-    assert_int_equal(plan.row_piece, 8);                                          /* of the 12 that a set holds */
-    plan = plan_of(&half_kernels, 3, 4, shape, dst, LIST(1024, 4, 262208), 4096); /* another line of each set */
+    assert_int_equal(plan.row_piece, 8); /* of the 12 that a set holds */
+    plan = plan_of(&half_kernels, 3, 4, shape, dst, LIST(1024, 4, 262208), 4096);
+    assert_true(plan.transpose.stage_pitch > 0);
+    assert_int_equal(plan.row_piece, 16);
+    dst = LIST(524288, 2048, 8);
+    plan = plan_of(&half_kernels, 3, 8, shape, dst, LIST(2048, 8, 524288), 4096);
+    assert_true(plan.transpose.stage_pitch > 0);
+    plan = plan_of(&half_kernels, 3, 8, shape, dst, LIST(2048, 8, 524352), 4096); /* not one set */
     assert_int_equal(plan.transpose.stage_pitch, 0);
-    plan = plan_of(&half_kernels, 4, 4, LIST(512, 256, 32, 4), LIST(131072, 512, 16, 4), LIST(1024, 4, 4352, 2097152),
-                   4096); /* but four of them */
+    assert_int_equal(plan.transpose.prefetch_nbytes, 0);
+    plan = plan_of(&half_kernels, 4, 8, LIST(512, 256, 32, 4), LIST(262144, 1024, 32, 8), LIST(2048, 8, 8256, 4194304),
+                   4096); /* few of it */
     assert_int_equal(plan.transpose.stage_pitch, 0);
     plan = plan_of(&half_kernels, 3, 16, LIST(128, 128, 128), LIST(262144, 2048, 16), LIST(2048, 16, 262144), 4096);
-    assert_int_equal(plan.transpose.stage_pitch, 0); /* wide ones go right from the kernel, fetched further ahead */
+    assert_int_equal(plan.transpose.stage_pitch, 0);
     assert_int_equal(plan.transpose.prefetch_nbytes, 3 * 128);
 }
 
@@ -551,7 +558,7 @@ int main(void)
         cmocka_unit_test(repeated_items_fill),
         cmocka_unit_test(a_transpose_takes_the_fast_axis_of_each_side),
         cmocka_unit_test(rows_that_share_cache_sets_leave_in_step),
-        cmocka_unit_test(half_lines_that_share_cache_sets_are_few_at_a_time),
+        cmocka_unit_test(half_lines_go_by_way_of_the_stage_unless_few_units_fill_them),
         cmocka_unit_test(rows_past_the_caches_that_end_within_a_line_are_chained),
         cmocka_unit_test(strips_are_of_whole_lines_and_rows_that_have_room_in_their_sets),
         cmocka_unit_test(rows_in_the_caches_that_share_their_sets_are_staged),
