@@ -13,6 +13,10 @@
 /* For the numbers of such a chunk before and after they are converted; each row has room for a whole last step. */
 #define ROW_SLACK_NBYTES (CPU_CONVERT_STEP_MAX * (int64_t)sizeof(int64_t) + CPU_VECTOR_MAX)
 #define ROOM_NBYTES (CHUNK_NBYTES + 2 * CPU_RECORD_PARTS * ROW_SLACK_NBYTES)
+/* Numbers of so many items, at least and at most, are brought together to be converted; bytes of one. */
+#define APART_ITEMS_MIN 8
+#define APART_ITEMS 128
+#define APART_MAX_NBYTES 16
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -54,12 +58,29 @@ static bool walk_next(element_walk *walk, const ndbuf__conversion_part *what, in
 
 /* ---- parts ---- */
 
+/* What is behind the last number of a step does not matter. */
+static int64_t steps_of(const cpu_row_converter *converter, int64_t nelements)
+{
+    return (nelements + converter->step - 1) / converter->step;
+}
+
+/* Whether numbers of the source become others by leaving bytes out. */
+static bool is_cut(const ndbuf__conversion_part *what, uint32_t flags)
+{
+    return ndbuf_cpu__is_integer(what->dst.number) && ndbuf_cpu__is_integer(what->src.number) &&
+           what->dst.number != what->src.number && what->dst.nbytes <= what->src.nbytes &&
+           (flags & NDBUF_CAST_SATURATE) == 0;
+}
+
 static bool part_init(cpu_record_part *part, const ndbuf__conversion_part *what, uint32_t flags,
                       const cpu_kernels *kernels)
 {
     const int32_t nbytes = what->dst.nbytes;
+    const bool converts = what->dst.number != what->src.number || what->dst.is_complex != what->src.is_complex;
     part->what = what;
     part->collected = CPU_RECORD_NOTHING;
+    part->cuts = is_cut(what, flags);
+    part->skipped = part->cuts && what->src.is_swapped ? what->src.nbytes - nbytes : 0;
     part->row_fn = NULL;
     part->swap_nbytes = 0;
     part->from_at = 0;
@@ -68,14 +89,38 @@ static bool part_init(cpu_record_part *part, const ndbuf__conversion_part *what,
     for (int32_t k = 0; k < what->ndim; k++) {
         part->nelements *= what->shape[k];
     }
-    if (what->dst.number != what->src.number || what->dst.is_complex != what->src.is_complex) {
-        return ndbuf_cpu__row_converter_init(&part->converter, &what->dst, &what->src, flags, kernels);
+    if (converts && !ndbuf_cpu__row_converter_init(&part->converter, &what->dst, &what->src, flags, kernels)) {
+        return false;
+    }
+    if (converts && !part->cuts) {
+        return true;
     }
     if (what->dst.is_swapped != what->src.is_swapped && nbytes > 1) {
         part->swap_nbytes = nbytes;
     }
     part->row_fn = ndbuf_cpu__row_fn(nbytes, part->swap_nbytes);
     return part->swap_nbytes <= (int32_t)sizeof(int64_t);
+}
+
+/* One number of each item is brought together, for vectors to convert it. */
+static void part_apart(const cpu_record *record, const cpu_record_part *part, char *dst, const char *src, int64_t count)
+{
+    _Alignas(CPU_LINE_NBYTES) char before[APART_ITEMS * APART_MAX_NBYTES + ROW_SLACK_NBYTES];
+    _Alignas(CPU_LINE_NBYTES) char after[APART_ITEMS * APART_MAX_NBYTES + ROW_SLACK_NBYTES];
+    const cpu_row_converter *converter = &part->converter;
+    const int64_t src_nbytes = converter->src_nbytes;
+    const int64_t dst_nbytes = converter->dst_nbytes;
+    const cpu_row_fn gather = ndbuf_cpu__row_fn(src_nbytes, 0);
+    const cpu_row_fn scatter = ndbuf_cpu__row_fn(dst_nbytes, 0);
+    while (count > 0) {
+        const int64_t n = smaller(count, APART_ITEMS);
+        gather(before, src_nbytes, src, record->src_stride, n, src_nbytes);
+        cpu_convert_steps(converter, after, before, steps_of(converter, n), false);
+        scatter(dst, record->dst_stride, after, dst_nbytes, n, dst_nbytes);
+        dst += n * record->dst_stride;
+        src += n * record->src_stride;
+        count -= n;
+    }
 }
 
 /* A part of some items by itself. */
@@ -95,12 +140,14 @@ static void part_rows(const cpu_record *record, const cpu_record_part *part, cha
         char *to = dst + walk.dst;
         const char *from = src + walk.src;
         if (run == 1 && part->row_fn != NULL) {
-            part->row_fn(to, record->dst_stride, from, record->src_stride, count, nbytes);
+            part->row_fn(to, record->dst_stride, from + part->skipped, record->src_stride, count, nbytes);
+        } else if (run == 1 && part->converter.by_steps != NULL && count >= APART_ITEMS_MIN) {
+            part_apart(record, part, to, from, count);
         } else if (run == 1) {
             ndbuf__convert_row(&part->converter.scalar, to, record->dst_stride, from, record->src_stride, count);
         } else {
             for (int64_t i = 0; i < count; i++) {
-                if (part->row_fn != NULL) {
+                if (part->row_fn != NULL && !part->cuts) {
                     record->kernels->rows(to, 0, from, 0, 1, run * nbytes, 0, part->swap_nbytes);
                 } else {
                     ndbuf_cpu__convert_row(&part->converter, to, from, run);
@@ -126,25 +173,16 @@ static int32_t stream_after(int64_t part)
     return OF_PARTS + 2 * (int32_t)part + 1;
 }
 
-/* Of integers that are cut, some bytes are left. */
-static bool is_cut(const cpu_record_part *part, uint32_t flags)
-{
-    const ndbuf__conversion_part *what = part->what;
-    return part->row_fn == NULL && ndbuf_cpu__is_integer(what->dst.number) && ndbuf_cpu__is_integer(what->src.number) &&
-           what->dst.nbytes <= what->src.nbytes && (flags & NDBUF_CAST_SATURATE) == 0;
-}
-
 /* Bytes of the source go where they belong. */
 static void collect_bytes(const cpu_record_part *part, cpu_item_sources *io_dst)
 {
     const ndbuf__conversion_part *what = part->what;
     const int64_t nbytes = what->dst.nbytes;
-    const int64_t skipped = what->src.is_swapped ? what->src.nbytes - nbytes : 0;
     const bool is_reversed = nbytes > 1 && what->dst.is_swapped != what->src.is_swapped;
     element_walk walk;
     walk_init(&walk, what);
     do {
-        ndbuf_cpu__sources_put(io_dst, walk.dst, nbytes, FROM_SRC, walk.src + skipped, is_reversed);
+        ndbuf_cpu__sources_put(io_dst, walk.dst, nbytes, FROM_SRC, walk.src + part->skipped, is_reversed);
     } while (walk_next(&walk, what, what->ndim));
 }
 
@@ -183,7 +221,7 @@ static bool collect_parts(cpu_record *record, int64_t most)
     dst.nruns = 0;
     for (int32_t i = 0; i < record->nparts; i++) {
         cpu_record_part *part = &record->parts[i];
-        if (part->row_fn != NULL || is_cut(part, record->flags)) {
+        if (part->row_fn != NULL) {
             collect_bytes(part, &dst);
             part->collected = CPU_RECORD_BYTES;
         } else if (part->converter.by_steps != NULL) {
@@ -206,7 +244,6 @@ bool ndbuf_cpu__record_init(cpu_record *out_record, const ndbuf__conversion *con
     cpu_record *record = out_record;
     int64_t written = 0;
     record->kernels = kernels;
-    record->flags = conversion->flags;
     record->dst_nbytes = sizes->dst.nbytes;
     record->src_nbytes = sizes->src.nbytes;
     record->nparts = (int32_t)smaller(conversion->nparts - first, CPU_RECORD_PARTS);
@@ -268,10 +305,9 @@ static void collect_items(const cpu_record *record, char *room, char *dst, const
                             record->prefetch_nbytes);
     for (int32_t i = 0; i < record->nparts; i++) {
         const cpu_record_part *part = &record->parts[i];
-        if (part->collected == CPU_RECORD_NUMBERS) { /* what is behind the last number of a step does not matter */
-            const int64_t nelements = count * part->nelements;
-            const int64_t nsteps = (nelements + part->converter.step - 1) / part->converter.step;
-            cpu_convert_steps(&part->converter, streams[stream_after(i)], streams[stream_before(i)], nsteps, false);
+        if (part->collected == CPU_RECORD_NUMBERS) {
+            cpu_convert_steps(&part->converter, streams[stream_after(i)], streams[stream_before(i)],
+                              steps_of(&part->converter, count * part->nelements), false);
         }
     }
     ndbuf_cpu__collects_run(&record->collects, record->kernels, record->ngathers, record->collects.count, streams,

@@ -24,7 +24,9 @@ typedef enum cpu_record_collected { CPU_RECORD_NOTHING, CPU_RECORD_BYTES, CPU_RE
 typedef struct cpu_record_part {
     const ndbuf__conversion_part *what;
     int64_t nelements; /* in an item */
-    cpu_row_fn row_fn; /* of what keeps its bits; NULL: numbers are converted */
+    bool cuts;         /* integers, of which some bytes are left */
+    int64_t skipped;   /* bytes of each before these */
+    cpu_row_fn row_fn; /* of what keeps its bits, or those of cut integers; NULL: numbers are converted */
     int32_t swap_nbytes;
     cpu_row_converter converter;
     cpu_record_collected collected;
@@ -34,7 +36,6 @@ typedef struct cpu_record_part {
 
 typedef struct cpu_record {
     const cpu_kernels *kernels;
-    uint32_t flags;     /* NDBUF_CAST_... bits */
     int64_t dst_nbytes; /* of an item, as in the next lines */
     int64_t src_nbytes;
     int64_t dst_stride;

@@ -81,9 +81,12 @@ DEFINE_UNIT_LOOPS(any, move_any)
     static void row_swapped_##nbytes(char *dst, int64_t dst_stride, const char *src, int64_t src_stride,               \
                                      int64_t count, int64_t unit_nbytes)                                               \
     {                                                                                                                  \
-        for (int64_t i = 0; i < count; i++) {                                                                          \
+        NDBUF__UNROLL_4 for (int64_t i = 0; i < count; i++)                                                            \
+        {                                                                                                              \
             swap_##nbytes(dst + i * dst_stride, src + i * src_stride);                                                 \
-            for (int64_t at = (nbytes); at < unit_nbytes; at += (nbytes)) {                                            \
+        }                                                                                                              \
+        for (int64_t at = (nbytes); at < unit_nbytes; at += (nbytes)) {                                                \
+            for (int64_t i = 0; i < count; i++) {                                                                      \
                 swap_##nbytes(dst + i * dst_stride + at, src + i * src_stride + at);                                   \
             }                                                                                                          \
         }                                                                                                              \
