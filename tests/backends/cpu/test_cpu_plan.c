@@ -76,29 +76,15 @@ static void no_lane_blocks(const cpu_lane_block *block, char *dst, int64_t dst_s
     (void)block, (void)dst, (void)dst_step, (void)src, (void)src_step, (void)count, (void)prefetch_nbytes;
 }
 
-/* Kernels with vectors of 64 bytes, for planning only. */
-static const cpu_kernels kernels = {
-    .name = "planned",
-    .shuffle_nbytes = 64,
-    .block_side = {64, 32, 16, 8, 4},
-    .shuffle = no_shuffle,
-    .scatter = no_shuffle,
-    .stream = no_stream,
-    .stream_transpose = {no_transpose, no_transpose, no_transpose, no_transpose, no_transpose},
-    .paced_transpose = {no_paced, no_paced, no_paced, no_paced, no_paced},
-};
+/* Of kernels that are for planning only, all but the sizes. */
+#define PLANNED                                                                                                        \
+    .name = "planned", .shuffle = no_shuffle, .scatter = no_shuffle, .stream = no_stream,                              \
+    .stream_transpose = {no_transpose, no_transpose, no_transpose, no_transpose, no_transpose},                        \
+    .paced_transpose = {no_paced, no_paced, no_paced, no_paced, no_paced}
 
-/* The same with vectors of 32 bytes, whose blocks take half a cache line. */
-static const cpu_kernels half_kernels = {
-    .name = "planned in halves",
-    .shuffle_nbytes = 32,
-    .block_side = {32, 16, 8, 4, 2},
-    .shuffle = no_shuffle,
-    .scatter = no_shuffle,
-    .stream = no_stream,
-    .stream_transpose = {no_transpose, no_transpose, no_transpose, no_transpose, no_transpose},
-    .paced_transpose = {no_paced, no_paced, no_paced, no_paced, no_paced},
-};
+/* Vectors of 64 bytes, and of 32, whose blocks take half a cache line. */
+static const cpu_kernels kernels = {PLANNED, .shuffle_nbytes = 64, .block_side = {64, 32, 16, 8, 4}};
+static const cpu_kernels half_kernels = {PLANNED, .shuffle_nbytes = 32, .block_side = {32, 16, 8, 4, 2}};
 
 static cpu_plan plan_of(const cpu_kernels *with, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
                         const int64_t *dst_strides, const int64_t *src_strides, uintptr_t dst_address)
