@@ -144,7 +144,7 @@ static int64_t rows_in_set(const axis_chain *rows, int64_t nrows, int64_t sharer
     return nrows / sharers / (1 + nrows / sharers * distance / CPU_LINE_NBYTES);
 }
 
-/* What rows leave in a set of the first cache for what is read. */
+/* So many rows in a set of the first cache leave room there for what is read. */
 static int64_t most_rows_in_set(const ndbuf_cpu__tuning *tuning)
 {
     return larger(1, tuning->set_lines * 2 / 3);
@@ -356,9 +356,10 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     plan->row_piece = chain_piece(lines, whole_blocks(panel_nbytes / unit, side), side);
     plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
     const int64_t strip_nbytes = tuning->strip_nbytes * longer_pieces(plan, kernels, false);
-    const int64_t whole_lines = larger(tuning->strip_rows, CPU_LINE_NBYTES / unit);
+    const int64_t most_rows =
+        larger(tuning->strip_rows, CPU_LINE_NBYTES / unit); /* a cache line of each line at least */
     const int64_t strip_rows =
-        whole_blocks(smaller(smaller(strip_nbytes / unit, whole_lines), CPU_PLAN_MAX_STAGED_ROWS), side);
+        whole_blocks(smaller(smaller(strip_nbytes / unit, most_rows), CPU_PLAN_MAX_STAGED_ROWS), side);
     const int64_t tile_rows = plan->column_piece * transpose->rows_per_index;
     transpose->strip_rows = strip_rows;
     if (transpose->packs_lines) {
@@ -381,6 +382,7 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
         const int64_t most = CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1; /* one is for what nobody wants */
         transpose->strip_rows = smaller(transpose->strip_rows, whole_blocks(most, side));
     } else if (!takes_whole_lines(kernels, unit) && transpose->strip_rows == strip_rows) {
+        /* Blocks write parts of the rows' lines, which wait in the first cache for the others. */
         while (transpose->strip_rows >= 2 * side &&
                !fit_in_sets(rows, transpose->strip_rows, 2 * most_rows_in_set(tuning), tuning)) {
             transpose->strip_rows = whole_blocks(transpose->strip_rows / 2, side);

@@ -9,8 +9,8 @@
  * and becomes some rows of the destination. A destination that is written as usual gets them at once, or, where lines
  * are shorter than a vector, by way of the stage. Past the caches, rows that begin with a cache line get whole ones
  * right from the kernels, or, where rows share cache sets, by way of a stage that fills while another one leaves.
- * Others are staged: tiles that follow each other along the row axis each add a piece to every row, and whole lines
- * leave. */
+ * Others are staged, and so are small units whose blocks take less than a cache line of each row: tiles that follow
+ * each other along the row axis each add a piece to every row, and whole lines leave. */
 
 /* A tile in progress. */
 typedef struct cpu_tile {

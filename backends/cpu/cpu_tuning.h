@@ -60,7 +60,7 @@
     X(conflict_nbytes, "bytes", 4 * NDBUF_CPU__KIB, 1, NDBUF_CPU__MIB,                                                 \
       "lines whose distance is a multiple of this share sets of the first cache")                                      \
     X(set_lines, "lines", caches.first_nbytes / (4 * NDBUF_CPU__KIB), 1, NDBUF_CPU__KIB,                               \
-      "that a set of the first cache holds")
+      "lines that share sets of the first cache and stay there")
 
 typedef struct ndbuf_cpu__tuning {
 #define NDBUF_CPU__TUNING_FIELD(name, ...) int64_t name;

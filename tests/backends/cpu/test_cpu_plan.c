@@ -86,8 +86,9 @@ static void no_lane_blocks(const cpu_lane_block *block, char *dst, int64_t dst_s
 static const cpu_kernels kernels = {PLANNED, .shuffle_nbytes = 64, .block_side = {64, 32, 16, 8, 4}};
 static const cpu_kernels half_kernels = {PLANNED, .shuffle_nbytes = 32, .block_side = {32, 16, 8, 4, 2}};
 
-static cpu_plan plan_of(const cpu_kernels *with, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
-                        const int64_t *dst_strides, const int64_t *src_strides, uintptr_t dst_address)
+static cpu_plan tuned_plan_of(const ndbuf_cpu__tuning *by, const cpu_kernels *with, int32_t ndim, int64_t unit_nbytes,
+                              const int64_t *shape, const int64_t *dst_strides, const int64_t *src_strides,
+                              uintptr_t dst_address)
 {
     cpu_plan plan;
     cpu_box box = {.dst = (char *)dst_address,
@@ -96,8 +97,14 @@ static cpu_plan plan_of(const cpu_kernels *with, int32_t ndim, int64_t unit_nbyt
                    .shape = shape,
                    .dst_strides = dst_strides,
                    .src_strides = src_strides};
-    ndbuf_cpu__plan_make(&plan, &box, with, &tuning);
+    ndbuf_cpu__plan_make(&plan, &box, with, by);
     return plan;
+}
+
+static cpu_plan plan_of(const cpu_kernels *with, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
+                        const int64_t *dst_strides, const int64_t *src_strides, uintptr_t dst_address)
+{
+    return tuned_plan_of(&tuning, with, ndim, unit_nbytes, shape, dst_strides, src_strides, dst_address);
 }
 
 #define LIST(...) ((const int64_t[]){__VA_ARGS__})
@@ -404,26 +411,12 @@ static void strips_are_of_whole_lines_and_rows_that_have_room_in_their_sets(void
     ndbuf_cpu__tuning other = tuning;
     other.strip_nbytes = 128;
     other.set_lines = 8;
-    cpu_plan plan;
-    const cpu_box bytes = {.dst = (char *)4096,
-                           .ndim = 2,
-                           .unit_nbytes = 1,
-                           .shape = LIST(500, 520),
-                           .dst_strides = LIST(520, 1),
-                           .src_strides = LIST(1, 500)};
-    ndbuf_cpu__plan_make(&plan, &bytes, &half_kernels, &other);
+    cpu_plan plan = tuned_plan_of(&other, &half_kernels, 2, 1, LIST(500, 520), LIST(520, 1), LIST(1, 500), 4096);
     assert_int_equal(plan.transpose.strip_rows, 64);
-    cpu_box floats = {.dst = (char *)4096,
-                      .ndim = 2,
-                      .unit_nbytes = 4,
-                      .shape = LIST(500, 512),
-                      .dst_strides = LIST(2048, 4),
-                      .src_strides = LIST(4, 2000)};
-    ndbuf_cpu__plan_make(&plan, &floats, &half_kernels, &other);
+    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(500, 512), LIST(2048, 4), LIST(4, 2000), 4096);
     assert_int_equal(plan.transpose.stage_pitch, 0);
     assert_int_equal(plan.transpose.strip_rows, 16); /* 8 of them in a set */
-    floats.dst_strides = LIST(2112, 4);
-    ndbuf_cpu__plan_make(&plan, &floats, &half_kernels, &other);
+    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(500, 512), LIST(2112, 4), LIST(4, 2000), 4096);
     assert_int_equal(plan.transpose.strip_rows, 32);
 }
 
