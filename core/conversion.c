@@ -400,6 +400,19 @@ ndbuf_status ndbuf__conversion_init(ndbuf__conversion *out_conversion, const ndb
     return status;
 }
 
+void ndbuf__conversion_move(ndbuf__conversion *out_conversion, ndbuf__conversion *from)
+{
+    ndbuf__conversion *to = out_conversion;
+    *to = *from;
+    if (from->parts == &from->one) {
+        to->parts = &to->one;
+        to->one.shape = to->one_dims + (from->one.shape - from->one_dims);
+        to->one.dst_strides = to->one_dims + (from->one.dst_strides - from->one_dims);
+        to->one.src_strides = to->one_dims + (from->one.src_strides - from->one_dims);
+    }
+    *from = (ndbuf__conversion){0};
+}
+
 void ndbuf__conversion_clear(ndbuf__conversion *conversion)
 {
     ndbuf__free(conversion->memory);

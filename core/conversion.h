@@ -29,7 +29,7 @@ typedef struct ndbuf__conversion_part {
     const int64_t *src_strides;
 } ndbuf__conversion_part;
 
-/* Zero-initialised is valid: no parts. Does not move: parts may point into it. */
+/* Zero-initialised is valid: no parts. Is moved by ndbuf__conversion_move alone: parts may point into it. */
 typedef struct ndbuf__conversion {
     int32_t nparts;
     uint32_t flags;                /* NDBUF_CAST_... bits */
@@ -48,12 +48,12 @@ ndbuf_status ndbuf__conversion_init(ndbuf__conversion *out_conversion, const ndb
 
 void ndbuf__conversion_clear(ndbuf__conversion *conversion);
 
+/* Moves a conversion to a place that holds none; `from` has no parts then. */
+void ndbuf__conversion_move(ndbuf__conversion *out_conversion, ndbuf__conversion *from);
+
 /* A conversion that is shared by plans and copies under way. */
 typedef struct ndbuf__record ndbuf__record;
 
-/* Statuses of ndbuf__conversion_init. */
-ndbuf_status ndbuf__record_create(ndbuf__record **out_record, const ndbuf_format *dst, const ndbuf_format *src,
-                                  ndbuf_casting casting, uint32_t flags, ndbuf_error *err);
 void ndbuf__record_retain(ndbuf__record *record);  /* NULL is accepted */
 void ndbuf__record_release(ndbuf__record *record); /* likewise */
 const ndbuf__conversion *ndbuf__record_conversion(const ndbuf__record *record);
@@ -70,6 +70,11 @@ typedef struct ndbuf__cast {
  * Statuses of ndbuf__conversion_init. */
 ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, const ndbuf_format *src,
                               ndbuf_casting casting, uint32_t flags, ndbuf_error *err);
+
+/* The axes of a copy of so many items, and those of the record's only part behind them; not merged. The arrays have
+ * ndim entries, `unit_nbytes` is what an item has in the destination. */
+void ndbuf__cast_axes(const ndbuf__cast *cast, int64_t unit_nbytes, int32_t ndim, const int64_t *shape,
+                      const int64_t *dst_strides, const int64_t *src_strides, ndbuf__copy_axes *out_axes);
 
 /* The record whose parts go block by block; NULL: there are no parts, or but one. */
 static inline const ndbuf__record *ndbuf__cast_parts(const ndbuf__cast *cast)

@@ -7,6 +7,7 @@
 #include "core/copy_job.h"
 #include "core/copy_stage.h"
 #include "core/device_core.h"
+#include "core/host_records.h"
 #include "core/link_costs.h"
 #include "core/queue_core.h"
 #include "core/storage_core.h"
@@ -295,21 +296,30 @@ ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, 
 
 /* Copies within the host's memory that the planner has no choice about; NDBUF_ERR_UNSUPPORTED: it has, or the views
  * share memory or have to wait. */
-static ndbuf_status copy_at_once(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err)
+static ndbuf_status copy_at_once(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
+                                 ndbuf_error *err)
 {
     const ndbuf_device *host = ndbuf_device_cpu();
+    const int32_t more_axes = cast->part != NULL ? cast->part->ndim : 0;
     if (dst->storage->mem.device != host || src->storage->mem.device != host || dst->ready != NULL ||
-        src->ready != NULL || dst->nbytes == 0 || !are_apart(dst, src)) {
+        src->ready != NULL || dst->nbytes == 0 || cast->moves_nothing || dst->ndim + more_axes > NDBUF__MAX_AXES ||
+        !are_apart(dst, src)) {
         return NDBUF_ERR_UNSUPPORTED;
     }
     ndbuf__tuning_start();
     ndbuf__copy_axes axes;
-    ndbuf__copy_axes_init(&axes, dst->itemsize, dst->ndim, dst->dims, dst->dims + dst->ndim, src->dims + src->ndim);
+    ndbuf__cast_axes(cast, dst->itemsize, dst->ndim, dst->dims, dst->dims + dst->ndim, src->dims + src->ndim, &axes);
     ndbuf__copy_axes_merge(&axes);
     if (!ndbuf__copy_axes_keep_apart(&axes)) {
         return NDBUF_ERR_UNSUPPORTED;
     }
-    return ndbuf__copy_by_engine(host, &axes, dst, src, err);
+    const ndbuf__record *parts = ndbuf__cast_parts(cast);
+    if (parts == NULL) {
+        return ndbuf__copy_by_engine(host, &axes, dst, src, err);
+    }
+    return ndbuf__host_records_convert(&axes, ndbuf__record_conversion(parts),
+                                       (char *)dst->storage->mem.host_address + dst->byte_offset,
+                                       (const char *)src->storage->mem.host_address + src->byte_offset, err);
 }
 
 static ndbuf_status copy_whole(const ndbuf_view *dst, const ndbuf_view *src, const ndbuf__cast *cast,
@@ -319,8 +329,8 @@ static ndbuf_status copy_whole(const ndbuf_view *dst, const ndbuf_view *src, con
     ndbuf__plan plan;
     ndbuf_device *direct = NULL;
     ndbuf_status status = NDBUF_ERR_UNSUPPORTED;
-    if (queue == NULL && !ndbuf__casts(cast)) {
-        status = copy_at_once(dst, src, err);
+    if (queue == NULL) {
+        status = copy_at_once(dst, src, cast, err);
     }
     if (status != NDBUF_ERR_UNSUPPORTED) {
         return status;

@@ -57,20 +57,8 @@ static ndbuf_status check_indirect_dst(const ndbuf__plan_input *input, ndbuf_err
 
 void ndbuf__plan_input_axes(const ndbuf__plan_input *input, ndbuf__copy_axes *out_axes)
 {
-    ndbuf__copy_axes *axes = out_axes;
-    ndbuf__copy_axes_init(axes, input->dst.itemsize, input->dst.ndim, input->dst.shape, input->dst.strides,
-                          input->src.strides);
-    axes->convert = input->cast.convert;
-    const ndbuf__conversion_part *part = input->cast.part;
-    if (part != NULL) {
-        axes->convert = ndbuf__part_convert(part, ndbuf__record_conversion(input->cast.record)->flags);
-        axes->unit_nbytes = part->dst.nbytes;
-        axes->dst_offset = part->dst_offset;
-        axes->src_offset = part->src_offset;
-        for (int32_t k = 0; k < part->ndim; k++) {
-            ndbuf__copy_axes_append(axes, part->shape[k], part->dst_strides[k], part->src_strides[k]);
-        }
-    }
+    ndbuf__cast_axes(&input->cast, input->dst.itemsize, input->dst.ndim, input->dst.shape, input->dst.strides,
+                     input->src.strides, out_axes);
 }
 
 /* On the host one call does everything, and the engine behind it chooses its own ways. */

@@ -12,19 +12,15 @@ struct ndbuf__record {
     ndbuf__conversion conversion;
 };
 
-ndbuf_status ndbuf__record_create(ndbuf__record **out_record, const ndbuf_format *dst, const ndbuf_format *src,
-                                  ndbuf_casting casting, uint32_t flags, ndbuf_error *err)
+/* Takes the conversion over, unless it fails. */
+static ndbuf_status record_create(ndbuf__record **out_record, ndbuf__conversion *conversion, ndbuf_error *err)
 {
-    ndbuf__record *record = ndbuf__calloc(1, sizeof(*record));
+    ndbuf__record *record = ndbuf__malloc(sizeof(*record));
     if (record == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for the conversion of records");
     }
     ndbuf__ref_init(&record->refs);
-    ndbuf_status status = ndbuf__conversion_init(&record->conversion, dst, src, casting, flags, err);
-    if (status != NDBUF_OK) {
-        ndbuf__free(record);
-        return status;
-    }
+    ndbuf__conversion_move(&record->conversion, conversion);
     *out_record = record;
     return NDBUF_OK;
 }
@@ -66,35 +62,43 @@ static bool is_of_elements(const ndbuf__conversion *conversion, const ndbuf_form
            part->dst.nbytes == ndbuf_format_itemsize(dst) && part->src.nbytes == ndbuf_format_itemsize(src);
 }
 
+/* Items that are more than an element; takes the conversion over, unless it fails. */
+static ndbuf_status cast_records(ndbuf__cast *cast, ndbuf__conversion *conversion, const ndbuf_format *dst,
+                                 const ndbuf_format *src, ndbuf_error *err)
+{
+    const int64_t dst_nbytes = ndbuf_format_itemsize(dst);
+    const int64_t src_nbytes = ndbuf_format_itemsize(src);
+    if (dst_nbytes > INT32_MAX || src_nbytes > INT32_MAX) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "records of %lld and %lld bytes are too large to be converted",
+                          (long long)dst_nbytes, (long long)src_nbytes);
+    }
+    cast->convert.dst.nbytes = (int32_t)dst_nbytes;
+    cast->convert.src.nbytes = (int32_t)src_nbytes;
+    ndbuf_status status = record_create(&cast->record, conversion, err);
+    if (status == NDBUF_OK && cast->record->conversion.nparts == 1) {
+        cast->part = cast->record->conversion.parts;
+    }
+    return status;
+}
+
 static NDBUF__NOINLINE ndbuf_status cast_differing(ndbuf__cast *out_cast, const ndbuf_format *dst,
                                                    const ndbuf_format *src, ndbuf_casting casting, uint32_t flags,
                                                    ndbuf_error *err)
 {
     ndbuf__cast cast = {.record = NULL};
-    ndbuf__conversion conversion = {0};
+    ndbuf__conversion conversion;
     ndbuf_status status = ndbuf__conversion_init(&conversion, dst, src, casting, flags, err);
     if (status != NDBUF_OK) {
         return status;
     }
     cast.moves_nothing = conversion.nparts == 0;
-    bool of_elements = !cast.moves_nothing && is_of_elements(&conversion, dst, src);
-    if (of_elements && conversion.parts->dst.number != 0) {
-        cast.convert = (ndbuf__convert){conversion.parts->dst, conversion.parts->src, flags};
+    const bool of_elements = !cast.moves_nothing && is_of_elements(&conversion, dst, src);
+    if (of_elements) {
+        cast.convert = ndbuf__part_convert(conversion.parts, flags);
+    } else if (!cast.moves_nothing) {
+        status = cast_records(&cast, &conversion, dst, src, err);
     }
     ndbuf__conversion_clear(&conversion);
-    if (!of_elements && !cast.moves_nothing) {
-        if (ndbuf_format_itemsize(dst) > INT32_MAX || ndbuf_format_itemsize(src) > INT32_MAX) {
-            return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
-                              "records of %lld and %lld bytes are too large to be converted",
-                              (long long)ndbuf_format_itemsize(dst), (long long)ndbuf_format_itemsize(src));
-        }
-        cast.convert.dst.nbytes = (int32_t)ndbuf_format_itemsize(dst);
-        cast.convert.src.nbytes = (int32_t)ndbuf_format_itemsize(src);
-        status = ndbuf__record_create(&cast.record, dst, src, casting, flags, err);
-        if (status == NDBUF_OK && cast.record->conversion.nparts == 1) {
-            cast.part = cast.record->conversion.parts;
-        }
-    }
     if (status == NDBUF_OK) {
         *out_cast = cast;
     }
@@ -111,4 +115,22 @@ ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, co
     }
     *out_cast = (ndbuf__cast){.record = NULL};
     return NDBUF_OK;
+}
+
+void ndbuf__cast_axes(const ndbuf__cast *cast, int64_t unit_nbytes, int32_t ndim, const int64_t *shape,
+                      const int64_t *dst_strides, const int64_t *src_strides, ndbuf__copy_axes *out_axes)
+{
+    ndbuf__copy_axes *axes = out_axes;
+    ndbuf__copy_axes_init(axes, unit_nbytes, ndim, shape, dst_strides, src_strides);
+    axes->convert = cast->convert;
+    const ndbuf__conversion_part *part = cast->part;
+    if (part != NULL) {
+        axes->convert = ndbuf__part_convert(part, cast->record->conversion.flags);
+        axes->unit_nbytes = part->dst.nbytes;
+        axes->dst_offset = part->dst_offset;
+        axes->src_offset = part->src_offset;
+        for (int32_t k = 0; k < part->ndim; k++) {
+            ndbuf__copy_axes_append(axes, part->shape[k], part->dst_strides[k], part->src_strides[k]);
+        }
+    }
 }
