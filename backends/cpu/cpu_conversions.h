@@ -15,15 +15,26 @@
 typedef void (*cpu_convert_fn)(char *dst, const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nsteps,
                                int32_t dst_swap, int32_t src_swap, bool streams);
 
+/* The same for one line of numbers that lie apart in the source, in pairs: each second one `gap` bytes behind the first
+ * one, and the pairs `stride` bytes from each other. */
+typedef void (*cpu_convert_apart_fn)(char *dst, const char *src, int64_t gap, int64_t stride, int64_t nsteps,
+                                     int32_t dst_swap, int32_t src_swap);
+
+typedef struct cpu_conversion {
+    cpu_convert_fn dense;       /* NULL: there is none */
+    cpu_convert_apart_fn apart; /* of numbers of CPU_APART_NBYTES; NULL for all others */
+} cpu_conversion;
+
+#define CPU_APART_NBYTES 8
 #define CPU_CONVERT_STEP_MAX 16 /* numbers */
 #define CPU_NUMBERS (NDBUF_NUMBER_LONG_DOUBLE + 1)
 
-/* By the ndbuf_number of the destination, then of the source; NULL: there is none. Where the sign of the destination
- * makes no difference, the signed one has it. `saturated` has those alone where bounds count. */
+/* By the ndbuf_number of the destination, then of the source. Where the sign of the destination makes no difference,
+ * the signed one has it. `saturated` has those alone where bounds count. */
 typedef struct cpu_conversions {
     int32_t step;
-    cpu_convert_fn plain[CPU_NUMBERS][CPU_NUMBERS];
-    cpu_convert_fn saturated[CPU_NUMBERS][CPU_NUMBERS];
+    cpu_conversion plain[CPU_NUMBERS][CPU_NUMBERS];
+    cpu_conversion saturated[CPU_NUMBERS][CPU_NUMBERS];
 } cpu_conversions;
 
 #if defined(__x86_64__)

@@ -47,11 +47,11 @@ static bool holds_all(int32_t dst_number, const ndbuf_element *src, int32_t dst_
     return is_signed == src_is_signed ? src->nbytes <= dst_nbytes : is_signed && src->nbytes < dst_nbytes;
 }
 
-static cpu_convert_fn find_steps(const cpu_conversions *conversions, const ndbuf_element *dst, const ndbuf_element *src,
+static cpu_conversion find_steps(const cpu_conversions *conversions, const ndbuf_element *dst, const ndbuf_element *src,
                                  uint32_t flags)
 {
     if (dst->is_complex != 0 || src->is_complex != 0) {
-        return NULL;
+        return (cpu_conversion){NULL, NULL};
     }
     if ((flags & NDBUF_CAST_SATURATE) != 0 && ndbuf_cpu__is_integer(dst->number) &&
         !holds_all(dst->number, src, dst->nbytes)) {
@@ -72,7 +72,9 @@ bool ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf
     }
     for (const cpu_kernels *k = kernels; k != NULL && converter.by_steps == NULL; k = k->narrower) {
         if (k->conversions != NULL) {
-            converter.by_steps = find_steps(k->conversions, dst, src, flags);
+            const cpu_conversion steps = find_steps(k->conversions, dst, src, flags);
+            converter.by_steps = steps.dense;
+            converter.apart = steps.apart;
             converter.step = k->conversions->step;
         }
     }
@@ -120,6 +122,27 @@ void ndbuf_cpu__convert_lines(const cpu_row_converter *converter, char *dst, con
     }
     for (int64_t i = 0; i < nlines; i++) {
         ndbuf_cpu__convert_row(converter, dst + i * count * converter->dst_nbytes, src + src_offsets[i], count);
+    }
+}
+
+void ndbuf_cpu__convert_row_apart(const cpu_row_converter *converter, char *dst, const char *src, int64_t gap,
+                                  int64_t stride, int64_t count)
+{
+    const int64_t step = converter->step;
+    const int64_t nsteps = count / step;
+    if (nsteps == 0) {
+        char from[CPU_CONVERT_STEP_MAX * CPU_APART_NBYTES];
+        for (int64_t i = 0; i < count; i++) {
+            memcpy(from + i * CPU_APART_NBYTES, src + i / 2 * stride + i % 2 * gap, CPU_APART_NBYTES);
+        }
+        convert_few(converter, dst, from, count);
+        return;
+    }
+    converter->apart(dst, src, gap, stride, nsteps, converter->dst_swap, converter->src_swap);
+    if (nsteps * step < count) { /* the last step takes some numbers once more, and perhaps other pairs of them */
+        const int64_t first = count - step;
+        converter->apart(dst + first * converter->dst_nbytes, src + first / 2 * stride + first % 2 * gap,
+                         first % 2 == 0 ? gap : stride - gap, stride, 1, converter->dst_swap, converter->src_swap);
     }
 }
 

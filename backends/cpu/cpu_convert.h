@@ -15,7 +15,8 @@
 
 typedef struct cpu_row_converter {
     ndbuf__converter scalar;
-    cpu_convert_fn by_steps; /* NULL: there are no vectors for these numbers */
+    cpu_convert_fn by_steps;    /* NULL: there are no vectors for these numbers */
+    cpu_convert_apart_fn apart; /* NULL: nor for those that lie apart */
     int32_t step;
     int32_t dst_nbytes; /* of an element */
     int32_t src_nbytes;
@@ -46,7 +47,12 @@ void ndbuf_cpu__convert_lines(const cpu_row_converter *converter, char *dst, con
 /* Converts `count` dense elements, in the default floating-point mode. */
 void ndbuf_cpu__convert_row(const cpu_row_converter *converter, char *dst, const char *src, int64_t count);
 
-/* The same past the caches, where ndbuf_cpu__streams_row says that it can; cpu_kernels' stream_end comes behind. */
+/* Converts `count` elements that lie apart, as for a cpu_convert_apart_fn, for `apart` that is there. */
+void ndbuf_cpu__convert_row_apart(const cpu_row_converter *converter, char *dst, const char *src, int64_t gap,
+                                  int64_t stride, int64_t count);
+
+/* Converts dense elements past the caches, where ndbuf_cpu__streams_row says that it can; cpu_kernels' stream_end comes
+ * behind. */
 bool ndbuf_cpu__streams_row(const cpu_row_converter *converter, const char *dst);
 void ndbuf_cpu__convert_row_streamed(const cpu_row_converter *converter, char *dst, const char *src, int64_t count);
 

@@ -152,6 +152,25 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
            (last == 0 || box->shape[last] * smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
+bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan)
+{
+    const cpu_box *box = &plan->box->box;
+    const int64_t dst_nbytes = plan->converter.dst_nbytes;
+    const int64_t src_nbytes = plan->converter.src_nbytes;
+    const int32_t last = box->ndim - 1;
+    const bool has_pairs = last > 0 && box->shape[last] == 2 && box->dst_strides[last] == dst_nbytes &&
+                           box->src_strides[last] == src_nbytes;
+    plan->run_axis = has_pairs ? last - 1 : last;
+    const int64_t count = has_pairs ? 2 : 1;
+    const int64_t stride = box->src_strides[plan->run_axis];
+    plan->gap = has_pairs ? src_nbytes : stride;
+    plan->stride = has_pairs ? stride : 2 * stride;
+    plan->apart = plan->record == NULL && !plan->streams && plan->converter.apart != NULL && stride != 0 &&
+                  box->dst_strides[plan->run_axis] == count * dst_nbytes &&
+                  box->shape[plan->run_axis] * count >= plan->converter.step;
+    return plan->apart;
+}
+
 bool ndbuf_cpu__packs_records(const cpu_box *box, int64_t src_nbytes)
 {
     return box->ndim > 0 && !ndbuf_cpu__follows_last_axis(box) &&
@@ -171,6 +190,7 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         plan->block[k] = 1;
     }
     plan->repeats = plan->record == NULL && box->src_strides[last] == 0;
+    plan->apart = false;
     if (plan->record != NULL) {
         const int64_t most = at_least_1(ROWS_BLOCK_NBYTES / larger_nbytes);
         if (!ndbuf_cpu__follows_last_axis(box)) {
@@ -195,8 +215,15 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         plan->packs = false;
         plan->spreads = false;
         plan->run_axis = last;
+    } else if (ndbuf_cpu__find_apart_rows(plan)) {
+        const int64_t most = PLAIN_BLOCK_NBYTES / larger_nbytes;
+        block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);
+        block_grow_src(plan, SRC_RUN_NBYTES / src_nbytes, most);
+        block_grow_dst(plan, most, most);
+        plan->packs = false;
+        plan->spreads = false;
     } else {
-        int64_t most = block_nbytes(plan) / larger_nbytes;
+        const int64_t most = block_nbytes(plan) / larger_nbytes;
         int32_t src_axis;
         block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);
         block_grow_src(plan, SRC_RUN_NBYTES / src_nbytes, most);

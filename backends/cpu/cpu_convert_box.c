@@ -117,6 +117,8 @@ static void convert_row(const cpu_convert_plan *plan, char *dst, const char *src
 {
     if (plan->record != NULL) {
         ndbuf_cpu__record_row(plan->record, dst, src, count);
+    } else if (plan->apart) {
+        ndbuf_cpu__convert_row_apart(&plan->converter, dst, src, plan->gap, plan->stride, count);
     } else {
         ndbuf_cpu__convert_row(&plan->converter, dst, src, count);
     }
@@ -388,7 +390,6 @@ static void convert_at_once(cpu_convert_plan *plan)
 {
     const cpu_box *box = &plan->box->box;
     const uint64_t mode = cpu_float_mode_begin();
-    plan->run_axis = box->ndim > 0 ? box->ndim - 1 : 0;
     convert_rows(plan, NULL, box->dst, box->src, box->src_strides, box->shape);
     cpu_float_mode_end(mode);
 }
@@ -461,12 +462,27 @@ typedef enum convert_way {
     CONVERT_PLANNED = 4,
 } convert_way;
 
+/* Whether there are rows that are converted where they are, in an order that suits the source. */
+static bool has_rows(cpu_convert_plan *plan)
+{
+    if (ndbuf_cpu__has_direct_rows(plan)) {
+        return true;
+    }
+    cpu_box rows = plan->box->box;
+    const bool are_apart = ndbuf_cpu__find_apart_rows(plan);
+    rows.ndim = plan->run_axis + 1;
+    return are_apart && ndbuf_cpu__follows_last_axis(&rows);
+}
+
 /* How a box is converted; fills the plan but for its blocks. */
 static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *convert)
 {
     const cpu_box *box = &convert->box;
     plan->box = convert;
     plan->record = NULL;
+    plan->streams = false;
+    plan->apart = false;
+    plan->run_axis = box->ndim - 1;
     plan->kernels = ndbuf_cpu__kernels_get();
     if (!ndbuf_cpu__row_converter_init(&plan->converter, &convert->dst_element, &convert->src_element, convert->flags,
                                        plan->kernels)) {
@@ -478,10 +494,10 @@ static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *con
         is_one = is_one && box->src_strides[k] == 0;
         nbytes *= box->shape[k];
     }
-    return is_one                                                 ? CONVERT_ONE
-           : repeats_rows(box, plan->converter.dst_nbytes)        ? CONVERT_ONCE
-           : is_small(nbytes) && ndbuf_cpu__has_direct_rows(plan) ? CONVERT_AT_ONCE
-                                                                  : CONVERT_PLANNED;
+    return is_one                                          ? CONVERT_ONE
+           : repeats_rows(box, plan->converter.dst_nbytes) ? CONVERT_ONCE
+           : is_small(nbytes) && has_rows(plan)            ? CONVERT_AT_ONCE
+                                                           : CONVERT_PLANNED;
 }
 
 static void convert_once(const cpu_convert_box *convert)
@@ -548,6 +564,7 @@ ndbuf_status ndbuf__host_records_convert(const ndbuf__copy_axes *axes, const ndb
     cpu_convert_plan plan;
     plan.box = &convert;
     plan.record = &record;
+    plan.run_axis = last < 0 ? 0 : last;
     plan.kernels = ndbuf_cpu__kernels_get();
     plan.converter =
         (cpu_row_converter){.dst_nbytes = axes->convert.dst.nbytes, .src_nbytes = axes->convert.src.nbytes};

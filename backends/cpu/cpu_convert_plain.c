@@ -13,6 +13,14 @@ static bool keeps_bits(const cpu_convert_box *convert)
     return dst->is_complex == 0 && src->is_complex == 0 && (are_alike || dst->number == src->number);
 }
 
+/* Whether pairs of numbers, `stride` bytes apart, are rather converted from where they are: in the caches they need no
+ * turning, unless they share cache sets. `nbytes` are those of both sides. */
+static bool takes_pairs(const cpu_row_converter *converter, int64_t stride, int64_t nbytes)
+{
+    return converter->apart != NULL && nbytes / 2 < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
+           stride * CPU_SET_SHARERS % NDBUF_CPU__TUNING_PEEK(conflict_nbytes) != 0;
+}
+
 /* The copy of shorter numbers than there are, if their lines are long and run across the rows. */
 static bool turns_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_row_converter *out_converter)
 {
@@ -25,7 +33,9 @@ static bool turns_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_
     if (box->unit_nbytes >= src_nbytes || last < 1) {
         return false;
     }
-    if (box->dst_strides[last] == box->unit_nbytes && box->src_strides[last] == src_nbytes) {
+    const bool has_groups = box->dst_strides[last] == box->unit_nbytes && box->src_strides[last] == src_nbytes;
+    const bool has_pairs = has_groups && box->shape[last] == 2;
+    if (has_groups) {
         box->unit_nbytes *= box->shape[last];
         src_nbytes *= box->shape[last];
         box->ndim = last--;
@@ -33,8 +43,10 @@ static bool turns_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_
     const int size = cpu_size_index(box->unit_nbytes);
     const int32_t column = ndbuf_cpu__fastest_src_axis(box);
     bool repeats = false;
+    int64_t nbytes = box->unit_nbytes + src_nbytes;
     for (int32_t k = 0; k <= last; k++) {
         repeats = repeats || box->src_strides[k] == 0;
+        nbytes *= box->shape[k];
     }
     box->converter = out_converter;
     return size >= 0 && kernels->block_side[size] > 1 && src_nbytes < CPU_LINE_NBYTES && !repeats && column != last &&
@@ -43,7 +55,8 @@ static bool turns_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_
            box->shape[column] * box->unit_nbytes >= CPU_LINE_NBYTES &&
            ndbuf_cpu__row_converter_init(out_converter, &convert->dst_element, &convert->src_element, convert->flags,
                                          kernels) &&
-           out_converter->by_steps != NULL;
+           out_converter->by_steps != NULL &&
+           !(has_pairs && takes_pairs(out_converter, box->src_strides[last], nbytes));
 }
 
 bool ndbuf_cpu__copies_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_row_converter *out_converter)

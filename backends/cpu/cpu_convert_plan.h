@@ -23,10 +23,13 @@ typedef struct cpu_convert_plan {
     cpu_row_converter converter;
     const cpu_record *record; /* whose sizes `converter` has then; NULL: elements are converted */
     bool streams;
-    bool packs;        /* a block of the source is brought together first */
-    bool spreads;      /* a converted block is spread afterwards */
-    bool gathers;      /* a block is one row that is brought together, and converted, in pieces */
-    bool repeats;      /* and each of its elements repeated: axes of stride 0 in the source have one index in a block */
+    bool packs;   /* a block of the source is brought together first */
+    bool spreads; /* a converted block is spread afterwards */
+    bool gathers; /* a block is one row that is brought together, and converted, in pieces */
+    bool repeats; /* and each of its elements repeated: axes of stride 0 in the source have one index in a block */
+    bool apart;   /* rows are converted from where their elements lie, */
+    int64_t gap;  /* in pairs: as for a cpu_convert_apart_fn */
+    int64_t stride;
     int32_t run_axis;  /* from here on axes are dense in the destination, and in the source as it is read */
     int64_t nelements; /* in a whole block */
     int64_t block[NDBUF__MAX_AXES];
@@ -52,6 +55,9 @@ void ndbuf_cpu__run_conversion(const cpu_convert_plan *plan, char *dst, const ch
 
 /* Whether the last axis is dense on both sides, and long enough to be converted where it is. */
 bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan);
+
+/* Whether there are rows of the destination whose elements can be taken from where they lie apart; says where. */
+bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan);
 
 /* The axis along which the source is fastest, the last one being it when in doubt; repeated ones do not count. -1:
  * there is none. */

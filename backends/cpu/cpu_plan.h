@@ -38,6 +38,9 @@ typedef struct cpu_axis {
 /* Bytes of the destination in one task: small enough to be divided between threads. */
 #define CPU_PLAN_TASK_NBYTES ((int64_t)64 << 10)
 
+/* Lines share cache sets if each one falls into the same sets as the one so many lines before it. */
+#define CPU_SET_SHARERS 2
+
 /* Of the offsets of a transpose's tile, in each direction. */
 #define CPU_PLAN_MAX_LINES 1152
 #define CPU_PLAN_MAX_ROWS 1536

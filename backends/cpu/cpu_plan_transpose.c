@@ -10,9 +10,6 @@
 /* Lines of the source are chained until they are this long: two cache lines, which processors like to fetch together.
  */
 #define LINE_TARGET_NBYTES 128
-
-/* Lines share cache sets if each one falls into the same sets as the one so many lines before it. */
-#define SET_SHARERS 2
 #define MOST_SHARERS 4
 #define MOVED_PIECES 4
 #define WIDE_PIECES 2
@@ -126,7 +123,7 @@ static bool lines_conflict(const axis_chain *lines, const ndbuf_cpu__tuning *tun
  */
 static bool lines_share_sets(const axis_chain *lines, const ndbuf_cpu__tuning *tuning)
 {
-    return lines->axes[0].src_stride * SET_SHARERS % tuning->conflict_nbytes == 0;
+    return lines->axes[0].src_stride * CPU_SET_SHARERS % tuning->conflict_nbytes == 0;
 }
 
 /* Whether lines, or rows of the destination, throw each other out of the caches although there is room. */

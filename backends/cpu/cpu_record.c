@@ -102,7 +102,7 @@ static bool part_init(cpu_record_part *part, const ndbuf__conversion_part *what,
     return part->swap_nbytes <= (int32_t)sizeof(int64_t);
 }
 
-/* One number of each item is brought together, for vectors to convert it. */
+/* One number of each item is converted by vectors, brought together before where they do not do that. */
 static void part_apart(const cpu_record *record, const cpu_record_part *part, char *dst, const char *src, int64_t count)
 {
     _Alignas(CPU_LINE_NBYTES) char before[APART_ITEMS * APART_MAX_NBYTES + ROW_SLACK_NBYTES];
@@ -114,8 +114,12 @@ static void part_apart(const cpu_record *record, const cpu_record_part *part, ch
     const cpu_row_fn scatter = ndbuf_cpu__row_fn(dst_nbytes, 0);
     while (count > 0) {
         const int64_t n = smaller(count, APART_ITEMS);
-        gather(before, src_nbytes, src, record->src_stride, n, src_nbytes);
-        cpu_convert_steps(converter, after, before, steps_of(converter, n), false);
+        if (converter->apart != NULL) {
+            ndbuf_cpu__convert_row_apart(converter, after, src, record->src_stride, 2 * record->src_stride, n);
+        } else {
+            gather(before, src_nbytes, src, record->src_stride, n, src_nbytes);
+            cpu_convert_steps(converter, after, before, steps_of(converter, n), false);
+        }
         scatter(dst, record->dst_stride, after, dst_nbytes, n, dst_nbytes);
         dst += n * record->dst_stride;
         src += n * record->src_stride;

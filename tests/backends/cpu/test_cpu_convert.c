@@ -13,6 +13,7 @@
 #include "core/host_plan.h"
 
 #include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/cpu_convert_plan.h"
 #include "backends/cpu/cpu_float_mode.h"
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_tuning.h"
@@ -273,6 +274,114 @@ static void the_floating_point_mode_of_the_program_does_not_matter(void **state)
     program_mode = DEFAULT_MODE;
 }
 
+/* ---- numbers that lie apart ---- */
+
+#define APART_MAX 70
+#define APART_STRIDE_MAX 300
+#define APART_REACH (APART_MAX * APART_STRIDE_MAX)
+
+/* By the kernels that have vectors for them; returns how many did. */
+static int check_apart(test_random *random, const ndbuf_element *dst, const ndbuf_element *src, uint32_t flags)
+{
+    static char numbers[2 * APART_REACH];
+    char block[(APART_MAX + 2) * 16];
+    char expected[sizeof(block)];
+    const int64_t count = test_random_range(random, 1, APART_MAX);
+    const int64_t stride = test_random_range(random, -APART_STRIDE_MAX, APART_STRIDE_MAX);
+    const int64_t gap = test_random_range(random, 0, 2) == 0   ? CPU_APART_NBYTES
+                        : test_random_range(random, 0, 1) == 0 ? stride / 2
+                                                               : test_random_range(random, -80, 80);
+    const char *from = numbers + APART_REACH;
+    ndbuf__converter scalar;
+    int ndone = 0;
+    assert_true(ndbuf__converter_init(&scalar, dst, src, flags));
+    memset(expected, 0x5A, sizeof(expected));
+    for (int64_t i = 0; i < count; i++) {
+        random_numbers(random, src, numbers + APART_REACH + i / 2 * stride + i % 2 * gap, 1);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        ndbuf__convert_row(&scalar, expected + 16 + i * dst->nbytes, 0, from + i / 2 * stride + i % 2 * gap, 0, 1);
+    }
+    for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
+        cpu_row_converter converter;
+        assert_true(ndbuf_cpu__row_converter_init(&converter, dst, src, flags, kernels));
+        assert_true(converter.apart == NULL || src->nbytes == CPU_APART_NBYTES);
+        if (converter.apart == NULL) {
+            continue;
+        }
+        memset(block, 0x5A, sizeof(block));
+        ndbuf_cpu__convert_row_apart(&converter, block + 16, from, gap, stride, count);
+        if (memcmp(block, expected, sizeof(block)) != 0) {
+            fail_msg("%s: number %d to %d, swapped %d %d, flags %u: %lld of them, gap %lld, stride %lld", kernels->name,
+                     src->number, dst->number, src->is_swapped, dst->is_swapped, flags, (long long)count,
+                     (long long)gap, (long long)stride);
+        }
+        ndone++;
+    }
+    return ndone;
+}
+
+static bool has_apart(int32_t dst_number, int32_t src_number)
+{
+    const ndbuf_element dst = element_of(dst_number, false);
+    const ndbuf_element src = element_of(src_number, false);
+    cpu_row_converter converter;
+    return ndbuf_cpu__row_converter_init(&converter, &dst, &src, 0, ndbuf_cpu__kernels_get()) &&
+           converter.apart != NULL;
+}
+
+static void numbers_that_lie_apart_are_converted_alike(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("numbers_that_lie_apart_are_converted_alike", 18);
+    int ndone = 0;
+    for (int32_t dst_number = 1; dst_number < NDBUF_NUMBER_LONG_DOUBLE; dst_number++) {
+        for (int32_t src_number = 1; src_number < NDBUF_NUMBER_LONG_DOUBLE; src_number++) {
+            for (int variant = 0; variant < 8 * (RANDOM_BOXES(40) / 5 + 1); variant++) {
+                const ndbuf_element dst = element_of(dst_number, variant % 2 != 0);
+                const ndbuf_element src = element_of(src_number, variant / 2 % 2 != 0);
+                ndone += check_apart(&random, &dst, &src, variant / 4 % 2 != 0 ? NDBUF_CAST_SATURATE : 0);
+            }
+        }
+    }
+    assert_true(ndone > 0 || !has_apart(NDBUF_NUMBER_FLOAT32, NDBUF_NUMBER_FLOAT64));
+}
+
+/* A matrix of complex numbers to narrower ones, its columns as rows. */
+static cpu_convert_box halved_columns(const int64_t *shape, const int64_t *dst_strides, const int64_t *src_strides)
+{
+    return (cpu_convert_box){.box = {.ndim = 3, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides},
+                             .dst_element = element_of(NDBUF_NUMBER_FLOAT32, false),
+                             .src_element = element_of(NDBUF_NUMBER_FLOAT64, false)};
+}
+
+/* What is not transposed: it is converted from where it lies, unless its lines share cache sets. */
+static void pairs_of_columns_are_turned_where_they_share_sets(void **state)
+{
+    (void)state;
+    const int64_t shape[] = {96, 80, 2};
+    const int64_t dst_strides[] = {80 * 8, 8, 4};
+    const int64_t apart_strides[] = {16, 1600, 8};
+    const int64_t sharing_strides[] = {16, 2048, 8};
+    cpu_row_converter converter;
+    cpu_convert_plan plan;
+    cpu_box box;
+    const bool has_vectors = has_apart(NDBUF_NUMBER_FLOAT32, NDBUF_NUMBER_FLOAT64);
+    const cpu_convert_box apart = halved_columns(shape, dst_strides, apart_strides);
+    assert_false(ndbuf_cpu__copies_numbers(&apart, &box, &converter));
+    assert_true(ndbuf_cpu__plan_conversion(&plan, &apart));
+    assert_int_equal(plan.apart, has_vectors);
+    assert_int_equal(plan.packs, !has_vectors);
+    if (has_vectors) {
+        assert_false(plan.spreads);
+        assert_int_equal(plan.run_axis, 1);
+        assert_int_equal(plan.gap, 8);
+        assert_int_equal(plan.stride, 1600);
+    }
+    const cpu_convert_box sharing = halved_columns(shape, dst_strides, sharing_strides);
+    assert_int_equal(ndbuf_cpu__copies_numbers(&sharing, &box, &converter), has_vectors);
+}
+
 /* ---- layouts ---- */
 
 typedef struct layout {
@@ -468,6 +577,8 @@ int main(void)
         cmocka_unit_test_teardown(rows_past_the_caches_are_converted_alike, all_kernels_teardown),
         cmocka_unit_test_teardown(complex_numbers_are_converted_by_halves, all_kernels_teardown),
         cmocka_unit_test_teardown(the_floating_point_mode_of_the_program_does_not_matter, all_kernels_teardown),
+        cmocka_unit_test_teardown(numbers_that_lie_apart_are_converted_alike, all_kernels_teardown),
+        cmocka_unit_test_teardown(pairs_of_columns_are_turned_where_they_share_sets, all_kernels_teardown),
         cmocka_unit_test_teardown(all_kernels_convert_random_layouts_alike, all_kernels_teardown),
         cmocka_unit_test_teardown(all_kernels_turn_columns_into_other_numbers_alike, all_kernels_teardown),
         cmocka_unit_test_teardown(any_constants_give_right_conversions, all_kernels_teardown),
