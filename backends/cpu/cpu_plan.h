@@ -129,9 +129,14 @@ static inline int32_t cpu_arranged_vectors(int64_t nbytes)
 bool ndbuf_cpu__arrange(ndbuf__arrangement *how, const ndbuf__copy_axes *axes, int32_t swap_nbytes);
 
 /* The same, if it leaves no gaps in the destination, by vectors of so many bytes; the spans are what it writes and
- * reads. False: there are too few bytes for that, or they come from too many places. */
+ * reads. False: as for the next one. */
 bool ndbuf_cpu__arrange_lanes(cpu_lane_block *out_block, const ndbuf__arrangement *how, int64_t dst_span,
                               int64_t src_span, int32_t vector_nbytes);
+
+/* Makes a block of which byte x comes from byte sources[x] of those read; offsets are 0. False: there are too few bytes
+ * for that, or too many, or they come from too many places. */
+bool ndbuf_cpu__lane_block(cpu_lane_block *out_block, const uint8_t *sources, int64_t dst_span, int64_t src_span,
+                           int32_t vector_nbytes);
 
 /* Makes it a plan of BLOCKS, if that is the faster way to copy the box. */
 void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels);

@@ -10,9 +10,8 @@
 /* Of both sides of the items that go together: they stay in the first cache. */
 #define CHUNK_NBYTES ((int64_t)20 << 10)
 #define CHUNK_ITEMS 512
-/* For the numbers of such a chunk before and after they are converted; each row has room for a whole last step. */
-#define ROW_SLACK_NBYTES (CPU_CONVERT_STEP_MAX * (int64_t)sizeof(int64_t) + CPU_VECTOR_MAX)
-#define ROOM_NBYTES (CHUNK_NBYTES + 2 * CPU_RECORD_PARTS * ROW_SLACK_NBYTES)
+/* For the numbers of such a chunk before and after they are converted. */
+#define ROOM_NBYTES (CHUNK_NBYTES + 2 * CPU_RECORD_PARTS * CPU_RECORD_SLACK_NBYTES)
 /* Numbers of so many items, at least and at most, are brought together to be converted; bytes of one. */
 #define APART_ITEMS_MIN 8
 #define APART_ITEMS 128
@@ -21,39 +20,6 @@
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
-}
-
-/* ---- elements of a part ---- */
-
-typedef struct element_walk {
-    int64_t index[NDBUF__MAX_AXES];
-    int64_t dst; /* from the start of the item */
-    int64_t src;
-} element_walk;
-
-static void walk_init(element_walk *walk, const ndbuf__conversion_part *what)
-{
-    walk->dst = what->dst_offset;
-    walk->src = what->src_offset;
-    for (int32_t k = 0; k < what->ndim; k++) {
-        walk->index[k] = 0;
-    }
-}
-
-/* The next element along the first `naxes` axes; false: it was the last one. */
-static bool walk_next(element_walk *walk, const ndbuf__conversion_part *what, int32_t naxes)
-{
-    for (int32_t k = naxes - 1; k >= 0; k--) {
-        walk->dst += what->dst_strides[k];
-        walk->src += what->src_strides[k];
-        if (++walk->index[k] < what->shape[k]) {
-            return true;
-        }
-        walk->dst -= what->dst_strides[k] * what->shape[k];
-        walk->src -= what->src_strides[k] * what->shape[k];
-        walk->index[k] = 0;
-    }
-    return false;
 }
 
 /* ---- parts ---- */
@@ -102,24 +68,41 @@ static bool part_init(cpu_record_part *part, const ndbuf__conversion_part *what,
     return part->swap_nbytes <= (int32_t)sizeof(int64_t);
 }
 
-/* One number of each item is converted by vectors, brought together before where they do not do that. */
+/* One element of each item, dense in dst, which has room for a step more. */
+static void bring_together(const cpu_record *record, const cpu_record_part *part, char *dst, const char *src,
+                           int64_t count)
+{
+    _Alignas(CPU_LINE_NBYTES) char before[APART_ITEMS * APART_MAX_NBYTES + CPU_RECORD_SLACK_NBYTES];
+    const cpu_row_converter *converter = &part->converter;
+    const int64_t stride = record->src_stride;
+    const int64_t src_nbytes = part->what->src.nbytes;
+    const int64_t dst_nbytes = part->what->dst.nbytes;
+    const bool converts = part->row_fn == NULL || part->cuts;
+    if (converts && converter->apart != NULL) {
+        ndbuf_cpu__convert_row_apart(converter, dst, src, stride, 2 * stride, count);
+    } else if (part->row_fn != NULL) {
+        part->row_fn(dst, dst_nbytes, src + part->skipped, stride, count, dst_nbytes);
+    } else if (converter->by_steps == NULL) {
+        ndbuf__convert_row(&converter->scalar, dst, dst_nbytes, src, stride, count);
+    } else {
+        const cpu_row_fn gather = ndbuf_cpu__row_fn(src_nbytes, 0);
+        for (int64_t done = 0; done < count; done += APART_ITEMS) {
+            const int64_t n = smaller(count - done, APART_ITEMS);
+            gather(before, src_nbytes, src + done * stride, stride, n, src_nbytes);
+            cpu_convert_steps(converter, dst + done * dst_nbytes, before, steps_of(converter, n), false);
+        }
+    }
+}
+
+/* One number of each item is converted by vectors. */
 static void part_apart(const cpu_record *record, const cpu_record_part *part, char *dst, const char *src, int64_t count)
 {
-    _Alignas(CPU_LINE_NBYTES) char before[APART_ITEMS * APART_MAX_NBYTES + ROW_SLACK_NBYTES];
-    _Alignas(CPU_LINE_NBYTES) char after[APART_ITEMS * APART_MAX_NBYTES + ROW_SLACK_NBYTES];
-    const cpu_row_converter *converter = &part->converter;
-    const int64_t src_nbytes = converter->src_nbytes;
-    const int64_t dst_nbytes = converter->dst_nbytes;
-    const cpu_row_fn gather = ndbuf_cpu__row_fn(src_nbytes, 0);
+    _Alignas(CPU_LINE_NBYTES) char after[APART_ITEMS * APART_MAX_NBYTES + CPU_RECORD_SLACK_NBYTES];
+    const int64_t dst_nbytes = part->converter.dst_nbytes;
     const cpu_row_fn scatter = ndbuf_cpu__row_fn(dst_nbytes, 0);
     while (count > 0) {
         const int64_t n = smaller(count, APART_ITEMS);
-        if (converter->apart != NULL) {
-            ndbuf_cpu__convert_row_apart(converter, after, src, record->src_stride, 2 * record->src_stride, n);
-        } else {
-            gather(before, src_nbytes, src, record->src_stride, n, src_nbytes);
-            cpu_convert_steps(converter, after, before, steps_of(converter, n), false);
-        }
+        bring_together(record, part, after, src, n);
         scatter(dst, record->dst_stride, after, dst_nbytes, n, dst_nbytes);
         dst += n * record->dst_stride;
         src += n * record->src_stride;
@@ -138,8 +121,8 @@ static void part_rows(const cpu_record *record, const cpu_record_part *part, cha
         what->src_strides[naxes - 1] == what->src.nbytes) {
         run = what->shape[--naxes];
     }
-    element_walk walk;
-    walk_init(&walk, what);
+    cpu_element_walk walk;
+    cpu_element_walk_init(&walk, what);
     do {
         char *to = dst + walk.dst;
         const char *from = src + walk.src;
@@ -160,7 +143,7 @@ static void part_rows(const cpu_record *record, const cpu_record_part *part, cha
                 from += record->src_stride;
             }
         }
-    } while (walk_next(&walk, what, naxes));
+    } while (cpu_element_walk_next(&walk, what, naxes));
 }
 
 /* ---- parts that are collected ---- */
@@ -183,11 +166,11 @@ static void collect_bytes(const cpu_record_part *part, cpu_item_sources *io_dst)
     const ndbuf__conversion_part *what = part->what;
     const int64_t nbytes = what->dst.nbytes;
     const bool is_reversed = nbytes > 1 && what->dst.is_swapped != what->src.is_swapped;
-    element_walk walk;
-    walk_init(&walk, what);
+    cpu_element_walk walk;
+    cpu_element_walk_init(&walk, what);
     do {
         ndbuf_cpu__sources_put(io_dst, walk.dst, nbytes, FROM_SRC, walk.src + part->skipped, is_reversed);
-    } while (walk_next(&walk, what, what->ndim));
+    } while (cpu_element_walk_next(&walk, what, what->ndim));
 }
 
 /* Numbers that are to be converted are brought together; *io_room is the first byte that is free for them. */
@@ -197,20 +180,20 @@ static void gather_numbers(cpu_record *record, cpu_record_part *part, cpu_item_s
     const ndbuf__conversion_part *what = part->what;
     const int64_t dst_nbytes = what->dst.nbytes;
     const int64_t src_nbytes = what->src.nbytes;
-    element_walk walk;
+    cpu_element_walk walk;
     int64_t nelements = 0;
     out_before->nbytes = part->nelements * src_nbytes;
     out_before->nruns = 0;
-    walk_init(&walk, what);
+    cpu_element_walk_init(&walk, what);
     do {
         ndbuf_cpu__sources_put(out_before, nelements * src_nbytes, src_nbytes, FROM_SRC, walk.src, false);
         ndbuf_cpu__sources_put(io_dst, walk.dst, dst_nbytes, stream_after(part - record->parts), nelements * dst_nbytes,
                                false);
         nelements++;
-    } while (walk_next(&walk, what, what->ndim));
+    } while (cpu_element_walk_next(&walk, what, what->ndim));
     part->from_at = *io_room;
-    part->to_at = part->from_at + record->nitems * nelements * src_nbytes + ROW_SLACK_NBYTES;
-    *io_room = part->to_at + record->nitems * nelements * dst_nbytes + ROW_SLACK_NBYTES;
+    part->to_at = part->from_at + record->nitems * nelements * src_nbytes + CPU_RECORD_SLACK_NBYTES;
+    *io_room = part->to_at + record->nitems * nelements * dst_nbytes + CPU_RECORD_SLACK_NBYTES;
 }
 
 /* `most` items lie in a row. False: that takes too many steps. */
@@ -280,6 +263,7 @@ void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, c
     record->nitems = nbytes < CHUNK_NBYTES ? smaller(CHUNK_NBYTES / nbytes, CHUNK_ITEMS) : 1;
     const int64_t most = src == NULL ? record->nitems : last >= 0 ? axes->shape[last] : 1; /* in a row */
     record->prefetch_nbytes = !is_large ? 0 : src_stride < 0 ? -PREFETCH_NBYTES : PREFETCH_NBYTES;
+    record->lane_items = 0;
     record->ngathers = 0;
     record->collects.count = 0;
     record->collects.least = 1;
@@ -289,6 +273,7 @@ void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, c
         for (int32_t i = 0; i < record->nparts; i++) {
             record->parts[i].collected = CPU_RECORD_NOTHING;
         }
+        ndbuf_cpu__record_find_lanes(record, most, ndbuf__copy_axes_nunits(axes));
     }
 }
 
@@ -318,6 +303,36 @@ static void collect_items(const cpu_record *record, char *room, char *dst, const
                             count, goes_on, record->ngathers > 0 ? 0 : record->prefetch_nbytes);
 }
 
+/* The last block takes some items once more. */
+static void run_lanes(const cpu_record *record, char *room, char *dst, const char *src, int64_t count)
+{
+    const int64_t nitems = record->lane_items;
+    const int64_t rest = count % nitems;
+    int64_t step = record->src_stride;
+    int64_t prefetch_nbytes = record->prefetch_nbytes;
+    if (record->lane_pitch != 0) {
+        char *stream = room;
+        for (int32_t i = 0; i < record->nparts; i++) {
+            const cpu_record_part *part = &record->parts[i];
+            cpu_element_walk walk;
+            cpu_element_walk_init(&walk, part->what);
+            do {
+                bring_together(record, part, stream, src + walk.src, count);
+                stream += record->lane_pitch;
+            } while (cpu_element_walk_next(&walk, part->what, part->what->ndim));
+        }
+        src = room;
+        step = CPU_LANE_NBYTES / nitems;
+        prefetch_nbytes = 0;
+    }
+    record->lane_blocks(&record->lanes, dst, nitems * record->dst_stride, src, nitems * step, count / nitems,
+                        prefetch_nbytes);
+    if (rest > 0) {
+        record->lane_blocks(&record->lanes, dst + (count - nitems) * record->dst_stride, 0,
+                            src + (count - nitems) * step, 0, 1, 0);
+    }
+}
+
 void ndbuf_cpu__record_row(const cpu_record *record, char *dst, const char *src, int64_t count)
 {
     _Alignas(CPU_LINE_NBYTES) char room[ROOM_NBYTES];
@@ -327,8 +342,12 @@ void ndbuf_cpu__record_row(const cpu_record *record, char *dst, const char *src,
         if (collects) {
             collect_items(record, room, dst, src, n);
         }
+        const bool has_lanes = record->lane_items > 0 && n >= record->lane_items;
+        if (has_lanes) {
+            run_lanes(record, room, dst, src, n);
+        }
         for (int32_t i = 0; i < record->nparts; i++) {
-            if (!collects || record->parts[i].collected == CPU_RECORD_NOTHING) {
+            if (!has_lanes && (!collects || record->parts[i].collected == CPU_RECORD_NOTHING)) {
                 part_rows(record, &record->parts[i], dst, src, n);
             }
         }

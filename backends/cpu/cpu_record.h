@@ -4,7 +4,9 @@
 
 /* Rows of records on the host. Where the processor has the kernel for it, bytes of several items are brought to their
  * places at once: those that stay as they are go right to the destination, while numbers that change are first brought
- * together, converted as a dense row in the first cache, and spread from there. What is left goes part by part. */
+ * together, converted as a dense row in the first cache, and spread from there. Other processors have lanes for dense
+ * items: of bytes that stay as they are, or of a few numbers of one size, which are converted before. What is left goes
+ * part by part. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,6 +19,8 @@
 #include "backends/cpu/cpu_strided.h"
 
 #define CPU_RECORD_PARTS 16 /* at once */
+/* A row of numbers has room for a whole last step, and a vector. */
+#define CPU_RECORD_SLACK_NBYTES (CPU_CONVERT_STEP_MAX * (int64_t)sizeof(int64_t) + CPU_VECTOR_MAX)
 
 /* What is collected of a part. */
 typedef enum cpu_record_collected { CPU_RECORD_NOTHING, CPU_RECORD_BYTES, CPU_RECORD_NUMBERS } cpu_record_collected;
@@ -46,9 +50,45 @@ typedef struct cpu_record {
     const char *src_end;     /* behind which nothing is read; NULL: anywhere */
     int64_t nitems;          /* that go together */
     int64_t prefetch_nbytes; /* how far from where it is read the source is prefetched; 0: not */
-    int32_t ngathers;        /* collects, from the first one on, whose numbers are converted then */
-    cpu_collects collects;   /* none: no part is collected */
+    int64_t lane_items;      /* of a block that lanes put together; 0: they do not, as in the next lines */
+    int64_t lane_pitch;      /* between the streams of their numbers, in room; 0: they take bytes of the source */
+    cpu_lane_blocks_fn lane_blocks;
+    cpu_lane_block lanes;
+    int32_t ngathers;      /* collects, from the first one on, whose numbers are converted then */
+    cpu_collects collects; /* none: no part is collected */
 } cpu_record;
+
+/* The elements of a part. */
+typedef struct cpu_element_walk {
+    int64_t index[NDBUF__MAX_AXES];
+    int64_t dst; /* from the start of the item */
+    int64_t src;
+} cpu_element_walk;
+
+static inline void cpu_element_walk_init(cpu_element_walk *walk, const ndbuf__conversion_part *what)
+{
+    walk->dst = what->dst_offset;
+    walk->src = what->src_offset;
+    for (int32_t k = 0; k < what->ndim; k++) {
+        walk->index[k] = 0;
+    }
+}
+
+/* The next element along the first `naxes` axes; false: it was the last one. */
+static inline bool cpu_element_walk_next(cpu_element_walk *walk, const ndbuf__conversion_part *what, int32_t naxes)
+{
+    for (int32_t k = naxes - 1; k >= 0; k--) {
+        walk->dst += what->dst_strides[k];
+        walk->src += what->src_strides[k];
+        if (++walk->index[k] < what->shape[k]) {
+            return true;
+        }
+        walk->dst -= what->dst_strides[k] * what->shape[k];
+        walk->src -= what->src_strides[k] * what->shape[k];
+        walk->index[k] = 0;
+    }
+    return false;
+}
 
 /* Takes up to CPU_RECORD_PARTS parts of a conversion, from `first` on. False: one of them asks for a conversion that
  * does not exist. */
@@ -58,6 +98,9 @@ bool ndbuf_cpu__record_init(cpu_record *out_record, const ndbuf__conversion *con
 /* Prepares it for rows along the last axis, of a copy that is large or not. src NULL: the rows are first packed, in a
  * buffer that goes on for a vector. */
 void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, const char *src, bool is_large);
+
+/* Finds the lanes for rows of up to `most` items, of which there are `nitems` in all. */
+void ndbuf_cpu__record_find_lanes(cpu_record *record, int64_t most, int64_t nitems);
 
 /* Converts a row of items, in the default floating-point mode. */
 void ndbuf_cpu__record_row(const cpu_record *record, char *dst, const char *src, int64_t count);

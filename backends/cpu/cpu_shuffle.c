@@ -5,6 +5,11 @@
 
 /* The index tables of shuffles. They say for each byte of a step's output where it comes from. */
 
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void shuffle_clear(cpu_shuffle *shuffle, int32_t nin, int32_t nout)
 {
     shuffle->nin = nin;
@@ -286,37 +291,41 @@ static int64_t source_of(const ndbuf__arrangement *how, int64_t x)
 
 /* The fewest windows that have the sources of bytes first .. first + nbytes - 1: from the lowest one on. False: they
  * are too many. */
-static bool find_windows(byte_windows *out_windows, const ndbuf__arrangement *how, int64_t first, int64_t nbytes,
+static bool find_windows(byte_windows *out_windows, const uint8_t *sources, int64_t first, int64_t nbytes,
                          int64_t src_span, int32_t most)
 {
-    uint8_t sources[CPU_LANE_BLOCK_NBYTES];
-    bool is_found[CPU_LANE_BLOCK_NBYTES] = {false};
+    bool is_read[UINT8_MAX + 1] = {false};
+    uint8_t window_of[UINT8_MAX + 1];
+    int64_t lowest = 0;
+    out_windows->count = 0;
     for (int64_t x = first; x < first + nbytes; x++) {
-        sources[x] = (uint8_t)source_of(how, x);
+        is_read[sources[x]] = true;
     }
-    for (out_windows->count = 0;; out_windows->count++) {
-        int64_t lowest = src_span;
-        for (int64_t x = first; x < first + nbytes; x++) {
-            lowest = !is_found[x] && sources[x] < lowest ? sources[x] : lowest;
+    for (;;) {
+        while (lowest < src_span && !is_read[lowest]) {
+            lowest++;
         }
         if (lowest == src_span || out_windows->count == most) {
-            return lowest == src_span;
+            break;
         }
-        const int64_t begin = lowest < src_span - CPU_LANE_NBYTES ? lowest : src_span - CPU_LANE_NBYTES;
-        for (int64_t x = first; x < first + nbytes; x++) {
-            const int64_t at = sources[x] - begin;
-            if (!is_found[x] && at >= 0 && at < CPU_LANE_NBYTES) {
-                is_found[x] = true;
-                out_windows->numbers[x] = (uint8_t)out_windows->count;
-                out_windows->at[x] = (uint8_t)at;
-            }
+        const int64_t begin = smaller(lowest, src_span - CPU_LANE_NBYTES);
+        for (; lowest < begin + CPU_LANE_NBYTES; lowest++) {
+            window_of[lowest] = (uint8_t)out_windows->count;
         }
-        out_windows->offsets[out_windows->count] = (int32_t)begin;
+        out_windows->offsets[out_windows->count++] = (int32_t)begin;
     }
+    if (lowest < src_span) {
+        return false;
+    }
+    for (int64_t x = first; x < first + nbytes; x++) {
+        out_windows->numbers[x] = window_of[sources[x]];
+        out_windows->at[x] = (uint8_t)(sources[x] - out_windows->offsets[out_windows->numbers[x]]);
+    }
+    return true;
 }
 
-bool ndbuf_cpu__arrange_lanes(cpu_lane_block *out_block, const ndbuf__arrangement *how, int64_t dst_span,
-                              int64_t src_span, int32_t vector_nbytes)
+bool ndbuf_cpu__lane_block(cpu_lane_block *out_block, const uint8_t *sources, int64_t dst_span, int64_t src_span,
+                           int32_t vector_nbytes)
 {
     cpu_lane_block *block = out_block;
     byte_windows windows = {0};
@@ -326,9 +335,9 @@ bool ndbuf_cpu__arrange_lanes(cpu_lane_block *out_block, const ndbuf__arrangemen
     block->nout = (int32_t)((dst_span + vector_nbytes - 1) / vector_nbytes);
     block->nin = 0;
     block->is_shared = dst_span <= CPU_SHARED_NBYTES &&
-                       find_windows(&windows, how, 0, dst_span, src_span, CPU_SHARED_NBYTES / CPU_LANE_NBYTES);
-    block->src_offset = how->src_offset;
-    block->dst_offset = how->dst_offset;
+                       find_windows(&windows, sources, 0, dst_span, src_span, CPU_SHARED_NBYTES / CPU_LANE_NBYTES);
+    block->src_offset = 0;
+    block->dst_offset = 0;
     block->src_nbytes = src_span;
     memset(block->in_offsets, 0, sizeof(block->in_offsets));
     memset(block->index, CPU_SHUFFLE_NONE, sizeof(block->index));
@@ -336,7 +345,7 @@ bool ndbuf_cpu__arrange_lanes(cpu_lane_block *out_block, const ndbuf__arrangemen
         const int64_t whole = (int64_t)j * vector_nbytes;
         const int64_t first = whole + vector_nbytes <= dst_span ? whole : dst_span - vector_nbytes;
         uint8_t *index = block->index + (ptrdiff_t)j * CPU_LANE_WINDOWS * vector_nbytes;
-        if (!block->is_shared && !find_windows(&windows, how, first, vector_nbytes, src_span, CPU_LANE_WINDOWS)) {
+        if (!block->is_shared && !find_windows(&windows, sources, first, vector_nbytes, src_span, CPU_LANE_WINDOWS)) {
             return false;
         }
         for (int32_t x = 0; x < vector_nbytes; x++) {
@@ -346,5 +355,23 @@ bool ndbuf_cpu__arrange_lanes(cpu_lane_block *out_block, const ndbuf__arrangemen
         block->out_offsets[j] = (int32_t)first;
         block->nin = windows.count > block->nin ? windows.count : block->nin;
     }
+    return true;
+}
+
+bool ndbuf_cpu__arrange_lanes(cpu_lane_block *out_block, const ndbuf__arrangement *how, int64_t dst_span,
+                              int64_t src_span, int32_t vector_nbytes)
+{
+    uint8_t sources[CPU_LANE_BLOCK_NBYTES];
+    if (dst_span > CPU_LANE_BLOCK_NBYTES) {
+        return false;
+    }
+    for (int64_t x = 0; x < dst_span; x++) {
+        sources[x] = (uint8_t)source_of(how, x);
+    }
+    if (!ndbuf_cpu__lane_block(out_block, sources, dst_span, src_span, vector_nbytes)) {
+        return false;
+    }
+    out_block->src_offset = how->src_offset;
+    out_block->dst_offset = how->dst_offset;
     return true;
 }
