@@ -394,7 +394,10 @@ ndbuf_status ndbuf__conversion_init(ndbuf__conversion *out_conversion, const ndb
     if (status != NDBUF_OK) {
         return status;
     }
-    *out_conversion = (ndbuf__conversion){.flags = flags};
+    out_conversion->nparts = 0;
+    out_conversion->flags = flags;
+    out_conversion->parts = NULL;
+    out_conversion->memory = NULL;
     status = make_parts(out_conversion, dst, src, &match, err); /* on failure it stays without parts */
     ndbuf__field_match_clear(&match);
     return status;
@@ -410,11 +413,15 @@ void ndbuf__conversion_move(ndbuf__conversion *out_conversion, ndbuf__conversion
         to->one.dst_strides = to->one_dims + (from->one.dst_strides - from->one_dims);
         to->one.src_strides = to->one_dims + (from->one.src_strides - from->one_dims);
     }
-    *from = (ndbuf__conversion){0};
+    from->memory = NULL;
+    from->parts = NULL;
+    from->nparts = 0;
 }
 
 void ndbuf__conversion_clear(ndbuf__conversion *conversion)
 {
     ndbuf__free(conversion->memory);
-    *conversion = (ndbuf__conversion){0};
+    conversion->memory = NULL;
+    conversion->parts = NULL;
+    conversion->nparts = 0;
 }

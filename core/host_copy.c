@@ -103,11 +103,14 @@ ndbuf_status ndbuf__host_copy_run(const ndbuf__host_copy *copy, char *dst, const
     /* The addresses reached at each depth, so that only what changes is walked again. */
     char *dst_at[NDBUF__MAX_AXES + 1];
     char *src_at[NDBUF__MAX_AXES + 1];
-    int64_t index[NDBUF__MAX_AXES] = {0};
+    int64_t index[NDBUF__MAX_AXES];
     int32_t depth = 0;
     bool in_rows = copy->depth > 0 && copy->axes.ndim == 0 && copy->axes.unit_nbytes <= MAX_ROW_NBYTES &&
                    !ndbuf__converts(&copy->axes.convert);
     int32_t walked = in_rows ? copy->depth - 1 : copy->depth;
+    for (int32_t k = 0; k < walked; k++) {
+        index[k] = 0;
+    }
     dst_at[0] = dst;
     src_at[0] = (char *)src;
     for (;;) {

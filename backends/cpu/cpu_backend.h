@@ -22,7 +22,11 @@ typedef struct cpu_box {
     const int64_t *shape;
     const int64_t *dst_strides;
     const int64_t *src_strides;
+    int64_t nruns; /* of a plan for it, about, which are worth a longer search; 0: one */
 } cpu_box;
+
+/* Of plans that are kept. */
+#define CPU_BOX_MANY_RUNS 1000
 
 /* A box whose elements are converted: its unit is not used, and its last axis may be dense on both sides. */
 typedef struct cpu_convert_box {

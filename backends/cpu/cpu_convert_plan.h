@@ -50,6 +50,13 @@ bool ndbuf_cpu__copies_numbers(const cpu_convert_box *convert, cpu_box *out_box,
 /* Plans another conversion, whose box the plan keeps a pointer to. False: it goes without a plan. */
 bool ndbuf_cpu__plan_conversion(cpu_convert_plan *plan, const cpu_convert_box *convert);
 
+/* Fills a plan whose box, kernels, converter and record are set: blocks, and the copies within them. */
+void ndbuf_cpu__plan_parts(cpu_convert_plan *plan);
+
+/* Converts rows where they are, of which it is known whether they are `apart` and where they begin, by a plan that has
+ * no blocks. */
+void ndbuf_cpu__convert_at_once(const cpu_convert_plan *plan);
+
 /* Runs a plan, divided between threads, at other addresses than the box's, perhaps. */
 void ndbuf_cpu__run_conversion(const cpu_convert_plan *plan, char *dst, const char *src);
 

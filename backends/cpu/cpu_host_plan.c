@@ -64,7 +64,8 @@ ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, char *dst, nd
                          .unit_nbytes = axes->unit_nbytes,
                          .shape = axes->shape,
                          .dst_strides = axes->dst_strides,
-                         .src_strides = axes->src_strides};
+                         .src_strides = axes->src_strides,
+                         .nruns = CPU_BOX_MANY_RUNS};
     if (nbytes <= tuning.small_nbytes &&
         (nbytes <= KEPT_UNITS_MIN * box.unit_nbytes ||
          (!ndbuf__converts(&axes->convert) && !ndbuf_cpu__walks_units(&box, ndbuf_cpu__kernels_get())))) {

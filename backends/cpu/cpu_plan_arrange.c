@@ -21,10 +21,16 @@
 #define PLANE_NBYTES 10          /* of a plane */
 #define MEMORY_NBYTES 5          /* that memory gives in a cycle: faster kernels gain nothing */
 #define LEAST_GAIN 1.25
+#define PLANNED_CYCLES 4000 /* to find out how a block is arranged */
 
 static double smaller(double a, double b)
 {
     return a < b ? a : b;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
 }
 
 static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
@@ -195,10 +201,13 @@ static void try_lanes(cpu_plan *plan, const cpu_box *box, const cpu_kernels *ker
 void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels)
 {
     const double most = plan->streams ? MEMORY_NBYTES : CPU_LINE_NBYTES;
-    block_choice choice = {.speed = LEAST_GAIN * smaller(plan_speed(plan, kernels), most)};
-    if (box->unit_nbytes > CPU_LINE_NBYTES / 2) {
+    const double speed = smaller(plan_speed(plan, kernels), most);
+    const double nbytes = (double)plan->nbytes * (double)(box->nruns > 0 ? box->nruns : 1);
+    const double cycles = nbytes / speed - PLANNED_CYCLES; /* that are left, not to be slower */
+    if (box->unit_nbytes > CPU_LINE_NBYTES / 2 || cycles <= 0) {
         return;
     }
+    block_choice choice = {.speed = larger(LEAST_GAIN * speed, nbytes / cycles)};
     if (kernels->arrange_blocks != NULL) {
         choose_arranged(box, false, most, &choice);
         choose_arranged(box, true, most, &choice);

@@ -153,7 +153,8 @@ void random_box_make(random_box *out_box, test_random *random, int64_t max_nbyte
                          .swap_nbytes = swap,
                          .shape = box->axes.shape,
                          .dst_strides = box->axes.dst_strides,
-                         .src_strides = box->axes.src_strides};
+                         .src_strides = box->axes.src_strides,
+                         .nruns = one_in(random, 2) ? CPU_BOX_MANY_RUNS : 1};
     random_box_reset(box);
 }
 

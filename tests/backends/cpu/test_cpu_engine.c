@@ -221,7 +221,8 @@ static void check_2d(int64_t item, int32_t swap, int64_t nrows, int64_t ncolumns
                    .swap_nbytes = swap,
                    .shape = axes.shape,
                    .dst_strides = axes.dst_strides,
-                   .src_strides = axes.src_strides};
+                   .src_strides = axes.src_strides,
+                   .nruns = CPU_BOX_MANY_RUNS};
     for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
         ndbuf_cpu__kernels_set(kernels);
         memset(dst_block, 1, (size_t)dst_nbytes);
