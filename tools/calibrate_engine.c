@@ -16,17 +16,19 @@
 #define MAX_SIZES 10
 #define THREADS "cpu.thread_"
 
-/* Constants with a size from which something is done. `on` and `off` make it be done and not, at every size. */
+/* Constants with a size from which something is done. `on` and `off` make it be done and not, at every size. What has
+ * to do with the caches pays behind the sizes that are tried, if at none of them: the last ones still fit some caches. */
 static const struct {
     const char *name;
     probe_kind kinds[NPROBES];
     int nkinds;
+    int is_of_caches;
 } thresholds[] = {
-    {"cpu.stream_nbytes", {PROBE_ROWS, PROBE_ITEMS}, 2},
-    {"cpu.stream_conflict_nbytes", {PROBE_TRANSPOSED}, 1}, /* whose sides are powers of two */
-    {"cpu.rep_movsb_nbytes", {PROBE_ROWS}, 1},
-    {"cpu.strip_prefetch_nbytes", {PROBE_TRANSPOSED}, 1},
-    {"cpu.thread_nbytes", {PROBE_ROWS, PROBE_ITEMS, PROBE_TRANSPOSED}, 3},
+    {"cpu.stream_nbytes", {PROBE_ROWS, PROBE_ITEMS}, 2, 1},
+    {"cpu.stream_conflict_nbytes", {PROBE_TRANSPOSED}, 1, 1}, /* whose sides are powers of two */
+    {"cpu.rep_movsb_nbytes", {PROBE_ROWS}, 1, 0},
+    {"cpu.strip_prefetch_nbytes", {PROBE_TRANSPOSED}, 1, 0},
+    {"cpu.thread_nbytes", {PROBE_ROWS, PROBE_ITEMS, PROBE_TRANSPOSED}, 3, 0},
 };
 
 /* Constants that are amounts: multiples of what is in use are tried. */
@@ -153,7 +155,10 @@ static ndbuf_status find_threshold(const calibration *self, int index, ndbuf_err
     while (from > 0 && ratios[from - 1] < 1) {
         from--;
     }
-    double found = from < nsizes ? (double)(first << from) : on_off[1];
+    const double behind = (double)(first << nsizes) > before ? (double)(first << nsizes) : before;
+    double found = from < nsizes                    ? (double)(first << from)
+                   : thresholds[index].is_of_caches ? behind
+                                                    : on_off[1];
     /* What the copies gain whose way would change. */
     double best = 1;
     for (int k = 0; k < nsizes; k++) {
