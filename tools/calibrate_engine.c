@@ -17,7 +17,8 @@
 #define THREADS "cpu.thread_"
 
 /* Constants with a size from which something is done. `on` and `off` make it be done and not, at every size. What has
- * to do with the caches pays behind the sizes that are tried, if at none of them: the last ones still fit some caches. */
+ * to do with the caches pays behind the sizes that are tried, if at none of them: the last ones still fit some caches.
+ */
 static const struct {
     const char *name;
     probe_kind kinds[NPROBES];
@@ -156,9 +157,7 @@ static ndbuf_status find_threshold(const calibration *self, int index, ndbuf_err
         from--;
     }
     const double behind = (double)(first << nsizes) > before ? (double)(first << nsizes) : before;
-    double found = from < nsizes                    ? (double)(first << from)
-                   : thresholds[index].is_of_caches ? behind
-                                                    : on_off[1];
+    double found = from < nsizes ? (double)(first << from) : thresholds[index].is_of_caches ? behind : on_off[1];
     /* What the copies gain whose way would change. */
     double best = 1;
     for (int k = 0; k < nsizes; k++) {
