@@ -41,6 +41,7 @@ static const struct {
 } amounts[] = {
     {"cpu.stream_ways", {PROBE_ROWS, PROBE_ITEMS}, 2, 16 * MIB},
     {"cpu.stream_prefetch_nbytes", {PROBE_ROWS, PROBE_ITEMS}, 2, 16 * MIB},
+    {"cpu.step_prefetch_nbytes", {PROBE_ITEMS}, 1, 16 * MIB},
     {"cpu.thread_share_nbytes", {PROBE_ROWS, PROBE_TRANSPOSED}, 2, 4 * MIB},
     {"cpu.send_nbytes", {PROBE_TRANSPOSED}, 1, 16 * MIB},
     {"cpu.line_prefetch_nbytes", {PROBE_TRANSPOSED}, 1, 16 * MIB},

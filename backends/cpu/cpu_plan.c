@@ -324,15 +324,22 @@ static bool has_gaps(const cpu_plan *plan)
     return plan->kind == CPU_PLAN_ROWS && gap > (plan->unit_nbytes < SHORT_ROW_NBYTES ? 0 : FORESEEN_GAP_NBYTES);
 }
 
+/* Whether units are picked by vectors that are parts of a cache line. */
+static bool picks_parts(const cpu_plan *plan, const cpu_kernels *kernels)
+{
+    return plan->kind == CPU_PLAN_GATHER && kernels->shuffle_nbytes < CPU_LINE_NBYTES;
+}
+
 /* How far ahead to prefetch: whole steps of the source, in the direction in which it is walked. */
 static int64_t prefetch_distance(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
     int64_t stride = plan->row.src_stride;
     bool is_uneven = plan->kind == CPU_PLAN_BLOCKS ||
                      (plan->kind == CPU_PLAN_GATHER && plan->shuffle.out_step % kernels->shuffle_nbytes != 0);
-    int64_t distance = is_uneven        ? tuning->gather_prefetch_nbytes
-                       : has_gaps(plan) ? tuning->row_prefetch_nbytes
-                                        : tuning->stream_prefetch_nbytes;
+    int64_t distance = is_uneven                    ? tuning->gather_prefetch_nbytes
+                       : has_gaps(plan)             ? tuning->row_prefetch_nbytes
+                       : picks_parts(plan, kernels) ? tuning->step_prefetch_nbytes
+                                                    : tuning->stream_prefetch_nbytes;
     if (plan->nbytes < tuning->stream_nbytes || stride == 0 || distance == 0) {
         return 0;
     }
@@ -391,6 +398,7 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
     } else if (!plan->streams) {
         take_rows(plan);
     }
+    plan->stream_ways = picks_parts(plan, kernels) ? 1 : tuning->stream_ways;
     plan->prefetch_nbytes = prefetch_distance(plan, kernels, tuning);
     if (plan->kind == CPU_PLAN_SCATTER && plan->nbytes >= tuning->stream_nbytes) {
         plan->prefetch_nbytes = tuning->scatter_prefetch_nbytes;

@@ -73,6 +73,7 @@ typedef struct cpu_plan {
     cpu_plan_kind kind;
     bool streams;            /* past the caches */
     bool whole_lines;        /* ROWS: each starts and ends with a cache line of the destination */
+    int64_t stream_ways;     /* pieces side by side, past the caches */
     int64_t prefetch_nbytes; /* how far from where it is read the source is prefetched; 0: not */
     int64_t unit_nbytes;
     int32_t swap_nbytes; /* as in cpu_box */

@@ -340,7 +340,7 @@ static void run_tiles(cpu_run *run, cursor *at, int64_t ntasks)
 static void run_streamed(cpu_run *run, cursor *at, char *dst, const char *src, int64_t first, int64_t ntasks)
 {
     const cpu_plan *plan = run->plan;
-    int64_t npairs = run->tuning->stream_ways > 1 ? ntasks / 2 : 0;
+    int64_t npairs = plan->stream_ways > 1 ? ntasks / 2 : 0;
     cursor other;
     if (npairs > 0) {
         cursor_seek(&other, plan, dst, src, first + npairs);

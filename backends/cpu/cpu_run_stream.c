@@ -111,6 +111,12 @@ static void stream_gather(const cpu_run *run, const cpu_piece *piece, int64_t nh
     } else {
         run->kernels->stream_shuffle(shuffle, dst, src, nsteps, plan->prefetch_nbytes, twin);
     }
+    if (plan->has_end && piece->count - nhead == (nsteps + 1) * shuffle->units_per_step) {
+        /* So that no line is written in part past the caches, and in part as usual. */
+        run->kernels->stream_shuffle(&plan->end, dst + nsteps * shuffle->out_step, src + nsteps * shuffle->in_step, 1,
+                                     0, twin);
+        nsteps++;
+    }
     int64_t done = nhead + nsteps * shuffle->units_per_step;
     for (int way = 0; way < (twin.dst != 0 ? 2 : 1); way++) {
         cpu_piece part = {.dst = piece->dst + way * twin.dst,

@@ -30,6 +30,8 @@
       "the same, but at least a row, where the source is rows with gaps")                                              \
     X(gather_prefetch_nbytes, "bytes", 8 * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                                          \
       "the same, but at least a step, where units are picked, or arranged, that make up no whole vectors")             \
+    X(step_prefetch_nbytes, "bytes", NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                                                \
+      "the same, where they do, by vectors that are parts of a cache line")                                            \
     X(scatter_prefetch_nbytes, "bytes", 8 * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                                         \
       "how far ahead the destination is, where it takes only parts of lines")                                          \
     X(stream_ways, "pieces", caches.third_is_near ? 2 : 1, 1, 2,                                                       \

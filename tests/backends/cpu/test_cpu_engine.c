@@ -75,6 +75,7 @@ static void any_constants_give_right_copies(void **state)
             .stream_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .row_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .gather_prefetch_nbytes = test_random_range(&random, 0, 4096),
+            .step_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .scatter_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .stream_conflict_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .stream_ways = test_random_range(&random, 1, 2),

@@ -15,6 +15,7 @@ static const ndbuf_cpu__tuning tuning = {
     .stream_prefetch_nbytes = 8192,
     .row_prefetch_nbytes = 8192,
     .gather_prefetch_nbytes = 8192,
+    .step_prefetch_nbytes = 1024,
     .scatter_prefetch_nbytes = 2048,
     .stream_ways = 2,
     .rep_movsb_nbytes = INT64_MAX,
@@ -162,6 +163,50 @@ static void short_rows_of_shuffles_go_many_in_one_task(void **state)
     assert_int_equal(plan.column.extent, 1000);
     assert_int_equal(plan.column_piece, 65536 / 256);
     assert_int_equal(plan.ntasks, 4);
+}
+
+/* Vectors that are parts of a line go on in one place, and say what is next. */
+static void items_picked_past_the_caches_are_prefetched_by_narrow_vectors(void **state)
+{
+    (void)state;
+    const int64_t count = 4 * MIB;
+    cpu_plan plan = plan_of(&kernels, 1, 4, &count, LIST(4), LIST(8), 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_GATHER);
+    assert_true(plan.streams);
+    assert_int_equal(plan.stream_ways, 2);
+    assert_int_equal(plan.prefetch_nbytes, 8192);
+    plan = plan_of(&half_kernels, 1, 4, &count, LIST(4), LIST(8), 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_GATHER);
+    assert_int_equal(plan.stream_ways, 1);
+    assert_int_equal(plan.prefetch_nbytes, 1024);
+    plan = plan_of(&half_kernels, 1, 4, &count, LIST(4), LIST(-4), 4096);
+    assert_int_equal(plan.prefetch_nbytes, -1024);
+    plan = plan_of(&half_kernels, 1, 4096, LIST(1000), LIST(4096), LIST(8192), 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_ROWS);
+    assert_int_equal(plan.stream_ways, 2);
+}
+
+/* Few rows are copied sooner than it is found out how a block of them is arranged, unless that is done but once. */
+static void a_plan_that_runs_once_is_not_searched_for_long(void **state)
+{
+    (void)state;
+    cpu_kernels with = kernels;
+    with.arrange_blocks = no_blocks;
+    cpu_box box = {.dst = (char *)(uintptr_t)4096,
+                   .ndim = 2,
+                   .unit_nbytes = 1,
+                   .shape = LIST(60, 20),
+                   .dst_strides = LIST(20, 1),
+                   .src_strides = LIST(20, -1)};
+    cpu_plan plan;
+    ndbuf_cpu__plan_make(&plan, &box, &with, &tuning);
+    assert_int_equal(plan.kind, CPU_PLAN_GATHER);
+    box.nruns = 2;
+    ndbuf_cpu__plan_make(&plan, &box, &with, &tuning);
+    assert_int_equal(plan.kind, CPU_PLAN_GATHER);
+    box.nruns = CPU_BOX_MANY_RUNS;
+    ndbuf_cpu__plan_make(&plan, &box, &with, &tuning);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
 }
 
 static void nests_of_short_axes_are_arranged_in_blocks(void **state)
@@ -536,6 +581,8 @@ int main(void)
         cmocka_unit_test(more_channels_are_picked_and_put_by_themselves),
         cmocka_unit_test(repeated_items_fill),
         cmocka_unit_test(a_transpose_takes_the_fast_axis_of_each_side),
+        cmocka_unit_test(items_picked_past_the_caches_are_prefetched_by_narrow_vectors),
+        cmocka_unit_test(a_plan_that_runs_once_is_not_searched_for_long),
         cmocka_unit_test(rows_that_share_cache_sets_leave_in_step),
         cmocka_unit_test(half_lines_go_by_way_of_the_stage_unless_few_units_fill_them),
         cmocka_unit_test(rows_past_the_caches_that_end_within_a_line_are_chained),
