@@ -300,15 +300,20 @@ static ndbuf_status copy_at_once(const ndbuf_view *dst, const ndbuf_view *src, c
                                  ndbuf_error *err)
 {
     const ndbuf_device *host = ndbuf_device_cpu();
-    const int32_t more_axes = cast->part != NULL ? cast->part->ndim : 0;
     if (dst->storage->mem.device != host || src->storage->mem.device != host || dst->ready != NULL ||
-        src->ready != NULL || dst->nbytes == 0 || cast->moves_nothing || dst->ndim + more_axes > NDBUF__MAX_AXES ||
-        !are_apart(dst, src)) {
+        src->ready != NULL || dst->nbytes == 0 || !are_apart(dst, src)) {
         return NDBUF_ERR_UNSUPPORTED;
     }
     ndbuf__tuning_start();
     ndbuf__copy_axes axes;
-    ndbuf__cast_axes(cast, dst->itemsize, dst->ndim, dst->dims, dst->dims + dst->ndim, src->dims + src->ndim, &axes);
+    if (!ndbuf__casts(cast)) {
+        ndbuf__copy_axes_init(&axes, dst->itemsize, dst->ndim, dst->dims, dst->dims + dst->ndim, src->dims + src->ndim);
+    } else if (cast->moves_nothing || (cast->part != NULL && dst->ndim + cast->part->ndim > NDBUF__MAX_AXES)) {
+        return NDBUF_ERR_UNSUPPORTED;
+    } else {
+        ndbuf__cast_axes(cast, dst->itemsize, dst->ndim, dst->dims, dst->dims + dst->ndim, src->dims + src->ndim,
+                         &axes);
+    }
     ndbuf__copy_axes_merge(&axes);
     if (!ndbuf__copy_axes_keep_apart(&axes)) {
         return NDBUF_ERR_UNSUPPORTED;
