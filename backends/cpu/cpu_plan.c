@@ -15,6 +15,8 @@
  * rows are short. */
 #define FORESEEN_GAP_NBYTES 128
 #define SHORT_ROW_NBYTES 256
+/* A source that has so many times the place of a unit for each of them is sparse. */
+#define SPARSE_UNITS 8
 /* Bytes of either side along an edge of a square tile. */
 #define TILE_EDGE_NBYTES 256
 
@@ -260,6 +262,21 @@ static void plan_choose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_
     }
 }
 
+/* Whether units are picked by vectors that are parts of a cache line. */
+static bool picks_parts(const cpu_plan *plan, const cpu_kernels *kernels)
+{
+    return plan->kind == CPU_PLAN_GATHER && kernels->shuffle_nbytes < CPU_LINE_NBYTES;
+}
+
+/* Whether, where vectors are such parts, units are so few among the lines that are read for them that past the caches it
+ * is faster to move them one by one, and to write them as usual. */
+static bool is_sparse(const cpu_plan *plan, const cpu_kernels *kernels)
+{
+    const int64_t stride = ndbuf__stride_magnitude(plan->row.src_stride);
+    return plan->kind == CPU_PLAN_STRIDED && kernels->shuffle_nbytes < CPU_LINE_NBYTES && stride >= CPU_LINE_NBYTES &&
+           stride >= SPARSE_UNITS * plan->unit_nbytes;
+}
+
 /* Whether the destination takes runs long enough to be written past the caches. */
 static bool has_streamed_runs(const cpu_plan *plan)
 {
@@ -324,12 +341,6 @@ static bool has_gaps(const cpu_plan *plan)
     return plan->kind == CPU_PLAN_ROWS && gap > (plan->unit_nbytes < SHORT_ROW_NBYTES ? 0 : FORESEEN_GAP_NBYTES);
 }
 
-/* Whether units are picked by vectors that are parts of a cache line. */
-static bool picks_parts(const cpu_plan *plan, const cpu_kernels *kernels)
-{
-    return plan->kind == CPU_PLAN_GATHER && kernels->shuffle_nbytes < CPU_LINE_NBYTES;
-}
-
 /* How far ahead to prefetch: whole steps of the source, in the direction in which it is walked. */
 static int64_t prefetch_distance(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
@@ -387,7 +398,9 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
         plan_bytes(plan);
     } else {
         plan_choose(plan, kernels, tuning);
-        if (!plan->converts) {
+        const bool waits_for_lines = plan->streams && is_sparse(plan, kernels);
+        plan->streams = plan->streams && !waits_for_lines;
+        if (!plan->converts && !waits_for_lines) {
             ndbuf_cpu__plan_arrange(plan, box, kernels);
         }
     }

@@ -65,7 +65,8 @@ bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes, int32_t sw
             break;
         }
     }
-    if (ngroups < 1 || ngroups * plan->group_units * unit * 4 < vector_nbytes) {
+    const int64_t taken = ngroups * plan->group_units * unit;
+    if (ngroups < 1 || taken * 4 < vector_nbytes || (taken == unit && unit < CPU_LANE_NBYTES)) {
         return false;
     }
     int32_t nin = (int32_t)((span + vector_nbytes - 1) / vector_nbytes);

@@ -184,6 +184,9 @@ static void items_picked_past_the_caches_are_prefetched_by_narrow_vectors(void *
     plan = plan_of(&half_kernels, 1, 4096, LIST(1000), LIST(4096), LIST(8192), 4096);
     assert_int_equal(plan.kind, CPU_PLAN_ROWS);
     assert_int_equal(plan.stream_ways, 2);
+    assert_true(plan_of(&kernels, 1, 4, &count, LIST(4), LIST(640), 4096).streams); /* few of what is read */
+    assert_false(plan_of(&half_kernels, 1, 4, &count, LIST(4), LIST(640), 4096).streams);
+    assert_true(plan_of(&half_kernels, 1, 16, &count, LIST(16), LIST(112), 4096).streams);
 }
 
 /* Few rows are copied sooner than it is found out how a block of them is arranged, unless that is done but once. */
@@ -199,9 +202,6 @@ static void a_plan_that_runs_once_is_not_searched_for_long(void **state)
                    .dst_strides = LIST(20, 1),
                    .src_strides = LIST(20, -1)};
     cpu_plan plan;
-    ndbuf_cpu__plan_make(&plan, &box, &with, &tuning);
-    assert_int_equal(plan.kind, CPU_PLAN_GATHER);
-    box.nruns = 2;
     ndbuf_cpu__plan_make(&plan, &box, &with, &tuning);
     assert_int_equal(plan.kind, CPU_PLAN_GATHER);
     box.nruns = CPU_BOX_MANY_RUNS;
