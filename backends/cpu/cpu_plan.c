@@ -268,8 +268,8 @@ static bool picks_parts(const cpu_plan *plan, const cpu_kernels *kernels)
     return plan->kind == CPU_PLAN_GATHER && kernels->shuffle_nbytes < CPU_LINE_NBYTES;
 }
 
-/* Whether, where vectors are such parts, units are so few among the lines that are read for them that past the caches it
- * is faster to move them one by one, and to write them as usual. */
+/* Whether, where vectors are such parts, units are so few among the lines that are read for them that past the caches
+ * it is faster to move them one by one, and to write them as usual. */
 static bool is_sparse(const cpu_plan *plan, const cpu_kernels *kernels)
 {
     const int64_t stride = ndbuf__stride_magnitude(plan->row.src_stride);
