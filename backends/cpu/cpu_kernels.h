@@ -147,7 +147,7 @@ typedef struct cpu_kernels cpu_kernels;
 struct cpu_kernels {
     const char *name;
     const cpu_kernels *narrower; /* with smaller blocks, for this processor too; NULL: these are the portable ones */
-    int32_t shuffle_nbytes;      /* of a vector of `shuffle`; 0: there is none */
+    int32_t shuffle_nbytes;      /* of a vector of `shuffle`, 16 or 64; 0: there is none */
     int32_t block_side[CPU_TRANSPOSE_SIZES]; /* lines and rows that `transpose` takes at least */
     cpu_transpose_fn transpose[CPU_TRANSPOSE_SIZES];
     /* The same for units of up to 15 bytes that are none of these sizes, in blocks of cpu_block_side. NULL: there is

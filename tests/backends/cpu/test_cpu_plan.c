@@ -83,9 +83,9 @@ static void no_lane_blocks(const cpu_lane_block *block, char *dst, int64_t dst_s
     .stream_transpose = {no_transpose, no_transpose, no_transpose, no_transpose, no_transpose},                        \
     .paced_transpose = {no_paced, no_paced, no_paced, no_paced, no_paced}
 
-/* Vectors of 64 bytes, and of 32, whose blocks take half a cache line. */
+/* Vectors of 64 bytes, and of 32, whose blocks take half a cache line, with shuffles of 16. */
 static const cpu_kernels kernels = {PLANNED, .shuffle_nbytes = 64, .block_side = {64, 32, 16, 8, 4}};
-static const cpu_kernels half_kernels = {PLANNED, .shuffle_nbytes = 32, .block_side = {32, 16, 8, 4, 2}};
+static const cpu_kernels half_kernels = {PLANNED, .shuffle_nbytes = 16, .block_side = {32, 16, 8, 4, 2}};
 
 static cpu_plan tuned_plan_of(const ndbuf_cpu__tuning *by, const cpu_kernels *with, int32_t ndim, int64_t unit_nbytes,
                               const int64_t *shape, const int64_t *dst_strides, const int64_t *src_strides,
