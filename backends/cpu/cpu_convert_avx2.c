@@ -4,6 +4,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "backends/cpu/cpu_convert_pairs.h"
+
 /* With F16C. Between numbers of 64 bits and floats the processor has only scalar conversions. */
 
 #define CONVERSIONS ndbuf_cpu__conversions_avx2
@@ -66,16 +68,7 @@ typedef struct vd2 {
 #define vf_hi(v) _mm256_extractf128_ps(v, 1)
 #define vf_to_vd2(v) ((vd2){_mm256_cvtps_pd(vf_lo(v)), _mm256_cvtps_pd(vf_hi(v))})
 
-static inline __m128i pair_at(const char *src, int64_t gap)
-{
-    return gap == CPU_APART_NBYTES ? _mm_loadu_si128((const __m128i *)src)
-                                   : _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)src),
-                                                        _mm_loadl_epi64((const __m128i *)(src + gap)));
-}
-static inline __m256i vi_pairs(const char *src, int64_t gap, int64_t stride)
-{
-    return _mm256_set_m128i(pair_at(src + stride, gap), pair_at(src, gap));
-}
+#define vi_pairs two_pairs_at
 
 /* The bounds are in order, and 0 between them. */
 #define vf_clamp(v, least, greatest)                                                                                   \

@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include "backends/cpu/cpu_convert_pairs.h"
+
 #define CONVERSIONS ndbuf_cpu__conversions_avx512
 #define STEP 16
 
@@ -95,17 +97,9 @@ static inline __m512 vf_join(__m256 lo, __m256 hi)
     return _mm512_insertf32x8(_mm512_castps256_ps512(lo), hi, 1);
 }
 
-static inline __m128i pair_at(const char *src, int64_t gap)
-{
-    return gap == CPU_APART_NBYTES ? _mm_loadu_si128((const __m128i *)src)
-                                   : _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)src),
-                                                        _mm_loadl_epi64((const __m128i *)(src + gap)));
-}
 static inline __m512i vi_pairs(const char *src, int64_t gap, int64_t stride)
 {
-    const __m256i lo = _mm256_set_m128i(pair_at(src + stride, gap), pair_at(src, gap));
-    const __m256i hi = _mm256_set_m128i(pair_at(src + 3 * stride, gap), pair_at(src + 2 * stride, gap));
-    return vi_join(lo, hi);
+    return vi_join(two_pairs_at(src, gap, stride), two_pairs_at(src + 2 * stride, gap, stride));
 }
 
 static inline __m512i vi2_to_vi(vi2 v)

@@ -38,36 +38,6 @@ static bool is_small(int64_t nbytes)
     return nbytes / 2 < NDBUF_CPU__TUNING_PEEK(stream_nbytes) && nbytes / 2 < NDBUF_CPU__TUNING_PEEK(thread_nbytes);
 }
 
-/* Few elements one by one, wherever they are. */
-static void convert_walked(const cpu_convert_plan *plan)
-{
-    const cpu_box *box = &plan->box->box;
-    const int32_t last = box->ndim - 1;
-    const uint64_t mode = cpu_float_mode_begin();
-    int64_t index[NDBUF__MAX_AXES];
-    char *dst = box->dst;
-    const char *src = box->src;
-    int32_t k = 0;
-    while (k >= 0) {
-        for (; k < last; k++) {
-            index[k] = 0;
-        }
-        ndbuf__convert_row(&plan->converter.scalar, dst, box->dst_strides[last], src, box->src_strides[last],
-                           box->shape[last]);
-        for (k = last - 1; k >= 0; k--) {
-            dst += box->dst_strides[k];
-            src += box->src_strides[k];
-            if (++index[k] < box->shape[k]) {
-                break;
-            }
-            dst -= box->dst_strides[k] * box->shape[k];
-            src -= box->src_strides[k] * box->shape[k];
-        }
-        k = k >= 0 ? k + 1 : k;
-    }
-    cpu_float_mode_end(mode);
-}
-
 /* ---- rows that are repeated: converted once, and repeated by plain copies ---- */
 
 static bool is_repeated(const cpu_box *box, int32_t k)
@@ -133,12 +103,12 @@ typedef enum convert_way {
     CONVERT_ONE = 1,     /* element for all */
     CONVERT_ONCE = 2,    /* what is repeated */
     CONVERT_AT_ONCE = 3, /* without a plan */
-    CONVERT_WALKED = 4,  /* so few that they are not worth one */
-    CONVERT_PLANNED = 5,
+    CONVERT_PLANNED = 4,
 } convert_way;
 
-/* Whether there are rows that are converted where they are, in an order that suits the source. */
-static bool has_rows(cpu_convert_plan *plan)
+/* Whether there are rows that are converted where they are, in an order that suits the source, or so few of `count`
+ * elements that they are walked. */
+static bool has_rows(cpu_convert_plan *plan, int64_t count)
 {
     if (ndbuf_cpu__has_direct_rows(plan)) {
         return true;
@@ -146,7 +116,12 @@ static bool has_rows(cpu_convert_plan *plan)
     cpu_box rows = plan->box->box;
     const bool are_apart = ndbuf_cpu__find_apart_rows(plan);
     rows.ndim = plan->run_axis + 1;
-    return are_apart && ndbuf_cpu__follows_last_axis(&rows);
+    if (are_apart && ndbuf_cpu__follows_last_axis(&rows)) {
+        return true;
+    }
+    plan->walks = count <= WALKED_ELEMENTS;
+    plan->run_axis = plan->box->box.ndim - 1;
+    return plan->walks;
 }
 
 /* How a box is converted; fills the plan but for its blocks. */
@@ -157,6 +132,7 @@ static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *con
     plan->record = NULL;
     plan->streams = false;
     plan->apart = false;
+    plan->walks = false;
     plan->run_axis = box->ndim - 1;
     plan->kernels = ndbuf_cpu__kernels_get();
     if (!ndbuf_cpu__row_converter_init(&plan->converter, &convert->dst_element, &convert->src_element, convert->flags,
@@ -172,8 +148,7 @@ static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *con
     const int64_t nbytes = count * (plan->converter.dst_nbytes + plan->converter.src_nbytes);
     return is_one                                          ? CONVERT_ONE
            : repeats_rows(box, plan->converter.dst_nbytes) ? CONVERT_ONCE
-           : is_small(nbytes) && has_rows(plan)            ? CONVERT_AT_ONCE
-           : count <= WALKED_ELEMENTS                      ? CONVERT_WALKED
+           : is_small(nbytes) && has_rows(plan, count)     ? CONVERT_AT_ONCE
                                                            : CONVERT_PLANNED;
 }
 
@@ -205,9 +180,6 @@ void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
         break;
     case CONVERT_AT_ONCE:
         ndbuf_cpu__convert_at_once(&plan);
-        break;
-    case CONVERT_WALKED:
-        convert_walked(&plan);
         break;
     case CONVERT_PLANNED:
         convert_planned(&plan);

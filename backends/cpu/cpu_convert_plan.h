@@ -3,11 +3,12 @@
 #define NDBUF_BACKENDS_CPU_CPU_CONVERT_PLAN_H
 
 /* A box is converted in blocks, parts of it that stay in the first cache. Rows that are dense on both sides go from
- * register to register. Otherwise a block of the source is brought together in the order of the destination by a plain
- * copy, its elements are converted, and where the destination is not dense either, another plain copy spreads them. So
- * memory is passed once. Transposes to shorter numbers are the other way round: they are copies, whose lines are
- * converted before they are turned. Records take any strides along a row, and are converted where they are, unless rows
- * across the source are so short that it is better transposed. */
+ * register to register, in the caches also those of numbers of 8 bytes that lie apart in the source. Otherwise a block
+ * of the source is brought together in the order of the destination by a plain copy, its elements are converted, and
+ * where the destination is not dense either, another plain copy spreads them. So memory is passed once. Transposes to
+ * shorter numbers are the other way round: they are copies, whose lines are converted before they are turned. Records
+ * take any strides along a row, and are converted where they are, unless rows across the source are so short that it is
+ * better transposed. */
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_convert.h"
@@ -30,6 +31,7 @@ typedef struct cpu_convert_plan {
     bool apart;   /* rows are converted from where their elements lie, */
     int64_t gap;  /* in pairs: as for a cpu_convert_apart_fn */
     int64_t stride;
+    bool walks;        /* rows are converted element by element, wherever they lie */
     int32_t run_axis;  /* from here on axes are dense in the destination, and in the source as it is read */
     int64_t nelements; /* in a whole block */
     int64_t block[NDBUF__MAX_AXES];
@@ -53,8 +55,7 @@ bool ndbuf_cpu__plan_conversion(cpu_convert_plan *plan, const cpu_convert_box *c
 /* Fills a plan whose box, kernels, converter and record are set: blocks, and the copies within them. */
 void ndbuf_cpu__plan_parts(cpu_convert_plan *plan);
 
-/* Converts rows where they are, of which it is known whether they are `apart` and where they begin, by a plan that has
- * no blocks. */
+/* Converts rows where they are, by a plan that has no blocks but says how: `apart`, `walks`, and where rows begin. */
 void ndbuf_cpu__convert_at_once(const cpu_convert_plan *plan);
 
 /* Runs a plan, divided between threads, at other addresses than the box's, perhaps. */

@@ -114,6 +114,10 @@ static void convert_row(const cpu_convert_plan *plan, char *dst, const char *src
 {
     if (plan->record != NULL) {
         ndbuf_cpu__record_row(plan->record, dst, src, count);
+    } else if (plan->walks) {
+        const cpu_box *box = &plan->box->box;
+        ndbuf__convert_row(&plan->converter.scalar, dst, box->dst_strides[plan->run_axis], src,
+                           box->src_strides[plan->run_axis], count);
     } else if (plan->apart) {
         ndbuf_cpu__convert_row_apart(&plan->converter, dst, src, plan->gap, plan->stride, count);
     } else {

@@ -68,7 +68,7 @@ static bool part_init(cpu_record_part *part, const ndbuf__conversion_part *what,
     return part->swap_nbytes <= (int32_t)sizeof(int64_t);
 }
 
-/* One element of each item, dense in dst, which has room for a step more. */
+/* One element of each item, as it becomes, dense in dst, which has room for a step more. */
 static void bring_together(const cpu_record *record, const cpu_record_part *part, char *dst, const char *src,
                            int64_t count)
 {

@@ -50,7 +50,7 @@ typedef struct cpu_record {
     const char *src_end;     /* behind which nothing is read; NULL: anywhere */
     int64_t nitems;          /* that go together */
     int64_t prefetch_nbytes; /* how far from where it is read the source is prefetched; 0: not */
-    int64_t lane_items;      /* of a block that lanes put together; 0: they do not, as in the next lines */
+    int64_t lane_items;      /* of a block that lanes put together; 0: they do not */
     int64_t lane_pitch;      /* between the streams of their numbers, in room; 0: they take bytes of the source */
     cpu_lane_blocks_fn lane_blocks;
     cpu_lane_block lanes;

@@ -306,17 +306,17 @@ static bool find_windows(byte_windows *out_windows, const uint8_t *sources, int6
         while (lowest < src_span && !is_read[lowest]) {
             lowest++;
         }
-        if (lowest == src_span || out_windows->count == most) {
+        if (lowest == src_span) {
             break;
+        }
+        if (out_windows->count == most) {
+            return false;
         }
         const int64_t begin = smaller(lowest, src_span - CPU_LANE_NBYTES);
         for (; lowest < begin + CPU_LANE_NBYTES; lowest++) {
             window_of[lowest] = (uint8_t)out_windows->count;
         }
         out_windows->offsets[out_windows->count++] = (int32_t)begin;
-    }
-    if (lowest < src_span) {
-        return false;
     }
     for (int64_t x = first; x < first + nbytes; x++) {
         out_windows->numbers[x] = window_of[sources[x]];

@@ -16,7 +16,8 @@
 /* X(name, unit, default, least, largest, meaning): the struct below, the constants "cpu.<name>" of ndbuf/tuning.h and
  * their defaults. A default is an expression of `caches`, this machine's. The fixed ones were measured by
  * bench/bench_host_copy, one constant changed at a time, in interleaved rounds: on two virtual cores of an EPYC of Zen
- * 5 (48 KiB, 1 MiB, 32 MiB), and, where `third_is_near` does not hold, on two of a Xeon (48 KiB, 2 MiB). */
+ * 5 (48 KiB, 1 MiB, 32 MiB), and, where `third_is_near` does not hold, on two of a Xeon (48 KiB, 2 MiB); what concerns
+ * vectors that are parts of a cache line on those of a Zen 3 (32 KiB, 512 KiB, 32 MiB). */
 #define NDBUF_CPU__TUNING_LIST(X)                                                                                      \
     X(stream_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 4 : caches.second_nbytes, 0,                \
       NDBUF_CPU__NEVER, "copies from this size on write past the caches")                                              \
@@ -35,7 +36,7 @@
     X(scatter_prefetch_nbytes, "bytes", 8 * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                                         \
       "how far ahead the destination is, where it takes only parts of lines")                                          \
     X(stream_ways, "pieces", caches.third_is_near ? 2 : 1, 1, 2,                                                       \
-      "of a streamed copy side by side, a line of each in turn")                                                       \
+      "of a streamed copy side by side, a line of each in turn, unless vectors that are parts of it pick units")       \
     X(rep_movsb_nbytes, "bytes", NDBUF_CPU__NEVER, 0, NDBUF_CPU__NEVER,                                                \
       "contiguous copies that are not streamed go by 'rep movsb' from this size on, and by memcpy below")              \
     X(small_nbytes, "bytes", 4 * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                                                    \

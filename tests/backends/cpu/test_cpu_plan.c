@@ -189,7 +189,7 @@ static void items_picked_past_the_caches_are_prefetched_by_narrow_vectors(void *
     assert_true(plan_of(&half_kernels, 1, 16, &count, LIST(16), LIST(112), 4096).streams);
 }
 
-/* Few rows are copied sooner than it is found out how a block of them is arranged, unless that is done but once. */
+/* Few rows are copied sooner than it is found out how a block of them is arranged, unless a plan runs many times. */
 static void a_plan_that_runs_once_is_not_searched_for_long(void **state)
 {
     (void)state;
