@@ -23,7 +23,7 @@ sources=$(ls "$root"/backends/cpu/cpu_*.c | grep -vE "$others")
 for test in engine convert; do
     # shellcheck disable=SC2086 # a list
     "$compiler" -O2 -static -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DNDBUF_BUILDING -DNDBUF_STATIC \
-        -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/backends/cpu/emulated" \
+        -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/backends/cpu/emulated_neon" \
         "$root/tests/backends/cpu/test_cpu_$test.c" "$root/tests/backends/cpu/random_box.c" \
         "$root/tests/backends/cpu/all_kernels.c" \
         "$root/tests/support/test.c" $sources "$root/backends/kernels/convert_host.c" "$root/core/copy_axes.c" \

@@ -20,9 +20,11 @@ typedef struct random_box {
 
 #define RANDOM_BOX_MAX_AXES 6
 
-/* How many to try: fewer under the thread sanitizer, which makes each byte take its time. */
+/* How many to try: fewer under the thread sanitizer, which makes each byte take its time, and by emulation. */
 #if defined(__SANITIZE_THREAD__)
 #define RANDOM_BOXES(count) ((count) / 20)
+#elif defined(EMULATED_AVX512)
+#define RANDOM_BOXES(count) ((count) / 4)
 #else
 #define RANDOM_BOXES(count) (count)
 #endif

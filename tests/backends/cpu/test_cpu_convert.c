@@ -408,7 +408,8 @@ static void fail_layout(const char *how, const cpu_convert_box *convert)
              convert->flags, text);
 }
 
-static int nplans; /* that were run */
+static int nchecks; /* layouts, by each set of kernels */
+static int nplans;  /* that were run */
 
 /* A conversion of random numbers, against that of each by itself: at once, and by a plan that is kept. */
 static void check_layout(test_random *random, const ndbuf_element *dst, const ndbuf_element *src, uint32_t flags,
@@ -453,6 +454,7 @@ static void check_layout(test_random *random, const ndbuf_element *dst, const nd
                                      .flags = flags};
     for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
         ndbuf__host_plan *plan;
+        nchecks++;
         ndbuf_cpu__kernels_set(kernels);
         memset(block, 0x5A, nbytes);
         ndbuf_cpu__convert_box(&convert);
@@ -531,6 +533,7 @@ static void all_kernels_turn_columns_into_other_numbers_alike(void **state)
 {
     (void)state;
     test_random random = test_random_make("all_kernels_turn_columns_into_other_numbers_alike", 17);
+    nchecks = 0;
     nplans = 0;
     for (int i = 0; i < RANDOM_BOXES(1500); i++) {
         ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
@@ -540,7 +543,7 @@ static void all_kernels_turn_columns_into_other_numbers_alike(void **state)
         ndbuf_cpu__tuning_set(&tuning);
         check_turned(&random);
     }
-    assert_true(nplans > RANDOM_BOXES(1500));
+    assert_true(nplans > nchecks / 4);
 }
 
 static void all_kernels_convert_random_layouts_alike(void **state)

@@ -69,7 +69,7 @@ static void check_rows(test_random *random, char *const blocks[3])
     }
 }
 
-static void check_many(const char *name, uint64_t seed, const char *kernels)
+static void check_many(const char *name, uint64_t seed, const cpu_kernels *kernels)
 {
     test_random random = test_random_make(name, seed);
     char *blocks[3];
@@ -87,7 +87,7 @@ static void check_many(const char *name, uint64_t seed, const char *kernels)
         tuning.thread_share_nbytes = test_random_range(&random, 1, 65536);
         ndbuf_cpu__tuning_set(&tuning);
         ndbuf_cpu_threads_set((int32_t)test_random_range(&random, 1, 4), NULL);
-        ndbuf_cpu__kernels_set(ndbuf_cpu__kernels_find(kernels));
+        ndbuf_cpu__kernels_set(kernels);
         check_rows(&random, blocks);
     }
     for (int k = 0; k < 3; k++) {
@@ -100,7 +100,7 @@ static void rows_at_any_addresses_arrive_and_nothing_else_is_written(void **stat
     (void)state;
     uint64_t seed = 1;
     for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
-        check_many("rows_at_any_addresses_arrive_and_nothing_else_is_written", seed++, kernels->name);
+        check_many("rows_at_any_addresses_arrive_and_nothing_else_is_written", seed++, kernels);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef NDBUF_TESTS_BACKENDS_CPU_EMULATED_CMOCKA_H
-#define NDBUF_TESTS_BACKENDS_CPU_EMULATED_CMOCKA_H
+#ifndef NDBUF_TESTS_BACKENDS_CPU_EMULATED_NEON_CMOCKA_H
+#define NDBUF_TESTS_BACKENDS_CPU_EMULATED_NEON_CMOCKA_H
 
 /* As much of cmocka as the engine's tests need, for processors whose cmocka is not at hand: the first failure ends the
  * program. */
