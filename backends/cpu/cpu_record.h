@@ -52,6 +52,7 @@ typedef struct cpu_record {
     int64_t prefetch_nbytes; /* how far from where it is read the source is prefetched; 0: not */
     int64_t lane_items;      /* of a block that lanes put together; 0: they do not */
     int64_t lane_pitch;      /* between the streams of their numbers, in room; 0: they take bytes of the source */
+    int64_t lane_streams;    /* that share what is prefetched of the source; 0: nothing is */
     cpu_lane_blocks_fn lane_blocks;
     cpu_lane_block lanes;
     int32_t ngathers;      /* collects, from the first one on, whose numbers are converted then */

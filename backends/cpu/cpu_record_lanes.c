@@ -12,6 +12,11 @@
 /* Items that are worth finding out how, and blocks of a row that are worth starting. */
 #define LANE_ITEMS_MIN 64
 #define LANE_BLOCKS_MIN 2
+/* Numbers of rows from memory: the items that go together, so that no stream of them has to prefetch too many lines,
+ * how far they lie apart at most, and how many times the distance their rows are at least. */
+#define PREFETCHED_ITEMS 128
+#define PREFETCHED_STEP ((int64_t)2 * CPU_LINE_NBYTES)
+#define PREFETCHED_ROW 2
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -85,8 +90,9 @@ static void find_byte_lanes(cpu_record *record)
     }
 }
 
-/* Numbers that are converted before, each stream of them by itself: as many of each as fill a window. */
-static void find_number_lanes(cpu_record *record, int64_t nstreams)
+/* Numbers of rows of up to `most` items that are converted before, each stream of them by itself: as many of each as
+ * fill a window. */
+static void find_number_lanes(cpu_record *record, int64_t most, int64_t nstreams)
 {
     uint8_t sources[MOST_STREAMS * CPU_LANE_NBYTES];
     const int64_t nbytes = record->parts[0].what->dst.nbytes;
@@ -105,6 +111,12 @@ static void find_number_lanes(cpu_record *record, int64_t nstreams)
         } while (cpu_element_walk_next(&walk, what, what->ndim));
     }
     if (try_block(record, sources, nitems, (nstreams - 1) * STREAM_DISTANCE + CPU_LANE_NBYTES)) {
+        const int64_t step = ndbuf__stride_magnitude(record->src_stride);
+        const int64_t distance = ndbuf__stride_magnitude(record->prefetch_nbytes);
+        if (distance > 0 && step <= PREFETCHED_STEP && most * step >= PREFETCHED_ROW * distance) {
+            record->lane_streams = nstreams;
+            record->nitems = smaller(record->nitems, PREFETCHED_ITEMS);
+        }
         record->lane_pitch = record->nitems * nbytes + CPU_RECORD_SLACK_NBYTES;
         for (int32_t j = 0; j < record->lanes.nout; j++) {
             for (int32_t k = 0; k < record->lanes.nin; k++) {
@@ -122,6 +134,7 @@ void ndbuf_cpu__record_find_lanes(cpu_record *record, int64_t most, int64_t nite
     bool have_one_size = true;
     record->lane_items = 0;
     record->lane_pitch = 0;
+    record->lane_streams = 0;
     if (!record->fills || record->dst_stride != record->dst_nbytes || nitems < LANE_ITEMS_MIN) {
         return;
     }
@@ -134,7 +147,7 @@ void ndbuf_cpu__record_find_lanes(cpu_record *record, int64_t most, int64_t nite
     if (are_bytes) {
         find_byte_lanes(record);
     } else if (are_numbers && nelements > 1 && nelements <= MOST_STREAMS) {
-        find_number_lanes(record, nelements);
+        find_number_lanes(record, most, nelements);
     }
     if (most < LANE_BLOCKS_MIN * record->lane_items) {
         record->lane_items = 0;
