@@ -152,6 +152,17 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
            (last == 0 || box->shape[last] * smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
+/* Past the caches what is prefetched pays for itself only along dense lines; backwards, in rows that are packed first.
+ */
+#define APART_STEP (2 * CPU_LINE_NBYTES)
+#define APART_ROW_NBYTES 16384
+
+/* Rows of `count` elements of the source that lie `stride` bytes apart. */
+static bool can_stream_apart(int64_t stride, int64_t count)
+{
+    return stride > 0 && stride <= APART_STEP && stride * count >= APART_ROW_NBYTES;
+}
+
 bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan)
 {
     const cpu_box *box = &plan->box->box;
@@ -165,7 +176,8 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan)
     const int64_t stride = box->src_strides[plan->run_axis];
     plan->gap = has_pairs ? src_nbytes : stride;
     plan->stride = has_pairs ? stride : 2 * stride;
-    plan->apart = plan->record == NULL && !plan->streams && plan->converter.apart != NULL && stride != 0 &&
+    plan->apart = plan->record == NULL && plan->converter.apart != NULL && stride != 0 &&
+                  (!plan->streams || can_stream_apart(stride, box->shape[plan->run_axis])) &&
                   box->dst_strides[plan->run_axis] == count * dst_nbytes &&
                   box->shape[plan->run_axis] * count >= plan->converter.step;
     return plan->apart;

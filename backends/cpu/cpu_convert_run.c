@@ -10,20 +10,27 @@
 #define PREFETCH_NBYTES 8192
 /* Rows worth being written past the caches, by records of which a writer holds some. */
 #define STREAMED_RUN_NBYTES 256
+#define STREAMED_RECORD_NBYTES (CPU_WRITER_NBYTES / 4)
 /* Of a gathered row that are converted together: where elements are left out, and where they are reversed. */
 #define SPARSE_PIECE_NBYTES 4096
 #define REVERSED_PIECE_NBYTES 1536
-#define STREAMED_RECORD_NBYTES (CPU_WRITER_NBYTES / 4)
+/* Of numbers that lie apart that are prefetched and converted together; even, as pairs are not divided. */
+#define APART_ITEMS 64
 
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Of the source and the destination. */
 static int64_t larger_nbytes(const cpu_row_converter *converter)
 {
-    return converter->dst_nbytes > converter->src_nbytes ? converter->dst_nbytes : converter->src_nbytes;
+    return larger(converter->dst_nbytes, converter->src_nbytes);
 }
 
 /* Strides of a packed block of these extents. */
@@ -125,10 +132,37 @@ static void convert_row(const cpu_convert_plan *plan, char *dst, const char *src
     }
 }
 
+/* Numbers that lie apart, upwards, are converted some at a time, so that what is prefetched with them is not too much
+ * at once. */
+static void stream_apart(const cpu_convert_plan *plan, cpu_writer *writer, char *dst, const char *src, int64_t count)
+{
+    const int64_t dst_nbytes = plan->converter.dst_nbytes;
+    const int64_t pitch = larger(plan->stride, CPU_LINE_NBYTES);
+    cpu_writer_seek(writer, plan->kernels, dst);
+    while (count > 0) {
+        const int64_t n = smaller(count, APART_ITEMS);
+        const int64_t src_nbytes = n / 2 * plan->stride; /* n is even, or the last one */
+        for (int64_t at = 0; at < src_nbytes; at += pitch) {
+            __builtin_prefetch(src + at + PREFETCH_NBYTES);
+        }
+        if (cpu_writer_room(writer) < n * dst_nbytes) {
+            cpu_writer_flush(writer, plan->kernels);
+        }
+        ndbuf_cpu__convert_row_apart(&plan->converter, cpu_writer_place(writer), src, plan->gap, plan->stride, n);
+        cpu_writer_commit(writer, n * dst_nbytes);
+        src += src_nbytes;
+        count -= n;
+    }
+}
+
 /* A row past the caches; by way of a writer, where the converter itself cannot. */
 static void stream_row(const cpu_convert_plan *plan, cpu_writer *writer, char *dst, const char *src, int64_t count)
 {
     const cpu_row_converter *converter = &plan->converter;
+    if (plan->apart) {
+        stream_apart(plan, writer, dst, src, count);
+        return;
+    }
     if (ndbuf_cpu__streams_row(converter, dst)) {
         ndbuf_cpu__convert_row_streamed(converter, dst, src, count);
         return;

@@ -504,35 +504,39 @@ static void check_random(test_random *random, int64_t max_nbytes)
     }
 }
 
-/* Planes of which the source is columns, perhaps backwards, of one number or of some together. */
-static void check_turned(test_random *random)
+/* Planes of which the source is columns, perhaps backwards, of one number or of some together; or rows with gaps. */
+static void check_planes(test_random *random)
 {
     const ndbuf_element dst = random_element(random);
     const ndbuf_element src = random_element(random);
+    const bool are_columns = test_random_range(random, 0, 3) != 0;
     const int64_t nplanes = test_random_range(random, 1, 3);
-    const int64_t nrows = test_random_range(random, 1, 150);
-    const int64_t ncolumns = test_random_range(random, 2, 150);
+    const int64_t nrows = test_random_range(random, 1, are_columns ? 150 : 3);
+    const int64_t ncolumns = are_columns ? test_random_range(random, 2, 150) : test_random_range(random, 200, 1500);
     const int64_t numbers = test_random_range(random, 0, 3) == 0 ? test_random_range(random, 2, 3) : 1;
     const int64_t dst_unit = numbers * dst.nbytes;
     const int64_t src_unit = numbers * src.nbytes;
     const int64_t dst_pitch = ncolumns * dst_unit + test_random_range(random, 0, 1) * test_random_range(random, 0, 64);
-    const int64_t src_pitch = nrows * src_unit + test_random_range(random, 0, 1) * test_random_range(random, 0, 64);
+    const int64_t column = are_columns
+                               ? nrows * src_unit + test_random_range(random, 0, 1) * test_random_range(random, 0, 64)
+                               : src_unit + test_random_range(random, 0, 9) * src.nbytes;
+    const int64_t row = are_columns ? src_unit : ncolumns * column;
     const bool backwards = test_random_range(random, 0, 3) == 0;
     const layout where = {
         .ndim = 4,
         .shape = {nplanes, nrows, ncolumns, numbers},
         .dst_strides = {nrows * dst_pitch, dst_pitch, dst_unit, dst.nbytes},
-        .src_strides = {ncolumns * src_pitch, backwards ? -src_unit : src_unit, src_pitch, src.nbytes},
-        .src_offset = backwards ? (nrows - 1) * src_unit : 0,
+        .src_strides = {are_columns ? ncolumns * column : nrows * row, backwards ? -row : row, column, src.nbytes},
+        .src_offset = backwards ? (nrows - 1) * row : 0,
         .dst_nbytes = nplanes * nrows * dst_pitch,
-        .src_nbytes = nplanes * ncolumns * src_pitch};
+        .src_nbytes = nplanes * ncolumns * column * (are_columns ? 1 : nrows)};
     check_layout(random, &dst, &src, random_flags(random), &where);
 }
 
-static void all_kernels_turn_columns_into_other_numbers_alike(void **state)
+static void all_kernels_turn_planes_into_other_numbers_alike(void **state)
 {
     (void)state;
-    test_random random = test_random_make("all_kernels_turn_columns_into_other_numbers_alike", 17);
+    test_random random = test_random_make("all_kernels_turn_planes_into_other_numbers_alike", 17);
     nchecks = 0;
     nplans = 0;
     for (int i = 0; i < RANDOM_BOXES(1500); i++) {
@@ -541,7 +545,7 @@ static void all_kernels_turn_columns_into_other_numbers_alike(void **state)
         tuning.strip_prefetch_nbytes = test_random_range(&random, 0, 1) != 0 ? 1 : 1 << 30;
         tuning.small_nbytes = 0;
         ndbuf_cpu__tuning_set(&tuning);
-        check_turned(&random);
+        check_planes(&random);
     }
     assert_true(nplans > nchecks / 4);
 }
@@ -583,7 +587,7 @@ int main(void)
         cmocka_unit_test_teardown(numbers_that_lie_apart_are_converted_alike, all_kernels_teardown),
         cmocka_unit_test_teardown(pairs_of_columns_are_turned_where_they_share_sets, all_kernels_teardown),
         cmocka_unit_test_teardown(all_kernels_convert_random_layouts_alike, all_kernels_teardown),
-        cmocka_unit_test_teardown(all_kernels_turn_columns_into_other_numbers_alike, all_kernels_teardown),
+        cmocka_unit_test_teardown(all_kernels_turn_planes_into_other_numbers_alike, all_kernels_teardown),
         cmocka_unit_test_teardown(any_constants_give_right_conversions, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("backends/cpu/convert", tests, NULL, NULL);
