@@ -11,7 +11,7 @@
 
 const char ndbuf__library = 0;
 
-ndbuf_status ndbuf__view_check(const ndbuf_view *view, const char *name, ndbuf_error *err)
+ndbuf_status ndbuf__view_refuse(const ndbuf_view *view, const char *name, ndbuf_error *err)
 {
     if (view == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "%s is NULL", name);
@@ -23,10 +23,7 @@ ndbuf_status ndbuf__view_check(const ndbuf_view *view, const char *name, ndbuf_e
         return ndbuf_fail(err, NDBUF_ERR_ABI, "%s was made for version %u of the structs, not %u", name,
                           (unsigned)view->abi_version, NDBUF_ABI_VERSION);
     }
-    if (!ndbuf__view_is_own(view)) {
-        return ndbuf_fail(err, NDBUF_ERR_ABI, "%s was not made by this copy of the library: import it first", name);
-    }
-    return NDBUF_OK;
+    return ndbuf_fail(err, NDBUF_ERR_ABI, "%s was not made by this copy of the library: import it first", name);
 }
 
 /* Lets go of what only this view holds. */

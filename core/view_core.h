@@ -8,6 +8,7 @@
 
 #include "ndbuf/view.h"
 
+#include "core/compiler.h"
 #include "core/layout.h"
 
 /* Bits of ndbuf_view.held. */
@@ -31,8 +32,16 @@ static inline bool ndbuf__view_is_own(const ndbuf_view *view)
     return view->owner != NULL && view->owner->library == &ndbuf__library;
 }
 
+/* What ndbuf__view_check says of a view that is NULL, empty or foreign. */
+ndbuf_status ndbuf__view_refuse(const ndbuf_view *view, const char *name, ndbuf_error *err);
+
 /* Statuses: NDBUF_ERR_INVALID (NULL or empty), NDBUF_ERR_ABI (foreign). `name` is the argument's, for the text. */
-ndbuf_status ndbuf__view_check(const ndbuf_view *view, const char *name, ndbuf_error *err);
+static inline ndbuf_status ndbuf__view_check(const ndbuf_view *view, const char *name, ndbuf_error *err)
+{
+    const bool is_good =
+        view != NULL && view->release != NULL && view->abi_version == NDBUF_ABI_VERSION && ndbuf__view_is_own(view);
+    return NDBUF__LIKELY(is_good) ? NDBUF_OK : ndbuf__view_refuse(view, name, err);
+}
 
 /* Statuses: NDBUF_ERR_INVALID (ndim outside 0 .. 64, shape missing, a negative extent). */
 ndbuf_status ndbuf__shape_check(int32_t ndim, const int64_t *shape, ndbuf_error *err);

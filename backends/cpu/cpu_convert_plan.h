@@ -3,13 +3,12 @@
 #define NDBUF_BACKENDS_CPU_CPU_CONVERT_PLAN_H
 
 /* A box is converted in blocks, parts of it that stay in the first cache. Rows that are dense on both sides go from
- * register to register, also those of numbers of 8 bytes that lie apart in the source (past the caches: not too far, and
- * upwards). Otherwise a block
- * of the source is brought together in the order of the destination by a plain copy, its elements are converted, and
- * where the destination is not dense either, another plain copy spreads them. So memory is passed once. Transposes to
- * shorter numbers are the other way round: they are copies, whose lines are converted before they are turned. Records
- * take any strides along a row, and are converted where they are, unless rows across the source are so short that it is
- * better transposed. */
+ * register to register, also those of numbers of 8 bytes that lie apart in the source (past the caches: not too far,
+ * and upwards). Otherwise a block of the source is brought together in the order of the destination by a plain copy,
+ * its elements are converted, and where the destination is not dense either, another plain copy spreads them. So
+ * memory is passed once. Transposes to shorter numbers are the other way round: they are copies, whose lines are
+ * converted before they are turned. Records take any strides along a row, and are converted where they are, unless
+ * rows across the source are so short that it is better transposed. */
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_convert.h"
