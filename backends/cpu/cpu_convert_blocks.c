@@ -152,12 +152,11 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
            (last == 0 || box->shape[last] * smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
-/* Past the caches what is prefetched pays for itself only along dense lines; backwards, in rows that are packed first.
- */
+/* Numbers that lie apart, past the caches: how far at most, and in which rows fetching ahead pays. */
 #define APART_STEP (2 * CPU_LINE_NBYTES)
 #define APART_ROW_NBYTES 16384
 
-/* Rows of `count` elements of the source that lie `stride` bytes apart. */
+/* Rows of `count` elements of the source that lie `stride` bytes apart; backwards they come faster if packed first. */
 static bool can_stream_apart(int64_t stride, int64_t count)
 {
     return stride > 0 && stride <= APART_STEP && stride * count >= APART_ROW_NBYTES;
