@@ -56,4 +56,14 @@ void ndbuf_cpu__convert_row_apart(const cpu_row_converter *converter, char *dst,
 bool ndbuf_cpu__streams_row(const cpu_row_converter *converter, const char *dst);
 void ndbuf_cpu__convert_row_streamed(const cpu_row_converter *converter, char *dst, const char *src, int64_t count);
 
+/* Fetches the lines of `count` pieces that lie `stride` bytes apart, in their order. */
+static inline void cpu_prefetch_apart(const char *src, int64_t stride, int64_t count)
+{
+    const int64_t step = stride < 0 ? -stride : stride;
+    const int64_t pitch = step > CPU_LINE_NBYTES ? step : CPU_LINE_NBYTES;
+    for (int64_t done = 0; done < count * step; done += pitch) {
+        __builtin_prefetch(stride < 0 ? src - done : src + done);
+    }
+}
+
 #endif

@@ -22,15 +22,10 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Of the source and the destination. */
 static int64_t larger_nbytes(const cpu_row_converter *converter)
 {
-    return larger(converter->dst_nbytes, converter->src_nbytes);
+    return converter->dst_nbytes > converter->src_nbytes ? converter->dst_nbytes : converter->src_nbytes;
 }
 
 /* Strides of a packed block of these extents. */
@@ -137,20 +132,16 @@ static void convert_row(const cpu_convert_plan *plan, char *dst, const char *src
 static void stream_apart(const cpu_convert_plan *plan, cpu_writer *writer, char *dst, const char *src, int64_t count)
 {
     const int64_t dst_nbytes = plan->converter.dst_nbytes;
-    const int64_t pitch = larger(plan->stride, CPU_LINE_NBYTES);
     cpu_writer_seek(writer, plan->kernels, dst);
     while (count > 0) {
         const int64_t n = smaller(count, APART_ITEMS);
-        const int64_t src_nbytes = n / 2 * plan->stride; /* n is even, or the last one */
-        for (int64_t at = 0; at < src_nbytes; at += pitch) {
-            __builtin_prefetch(src + at + PREFETCH_NBYTES);
-        }
+        cpu_prefetch_apart(src + PREFETCH_NBYTES, plan->stride, n / 2);
         if (cpu_writer_room(writer) < n * dst_nbytes) {
             cpu_writer_flush(writer, plan->kernels);
         }
         ndbuf_cpu__convert_row_apart(&plan->converter, cpu_writer_place(writer), src, plan->gap, plan->stride, n);
         cpu_writer_commit(writer, n * dst_nbytes);
-        src += src_nbytes;
+        src += n / 2 * plan->stride; /* n is even, or the last one */
         count -= n;
     }
 }

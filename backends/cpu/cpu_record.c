@@ -303,16 +303,6 @@ static void collect_items(const cpu_record *record, char *room, char *dst, const
                             count, goes_on, record->ngathers > 0 ? 0 : record->prefetch_nbytes);
 }
 
-/* The lines of items that lie `stride` bytes apart, in their order. */
-static void prefetch_items(const char *src, int64_t stride, int64_t count)
-{
-    const int64_t step = ndbuf__stride_magnitude(stride);
-    const int64_t pitch = step > CPU_LINE_NBYTES ? step : CPU_LINE_NBYTES;
-    for (int64_t done = 0; done < count * step; done += pitch) {
-        __builtin_prefetch(stride < 0 ? src - done : src + done);
-    }
-}
-
 /* The last block takes some items once more. */
 static void run_lanes(const cpu_record *record, char *room, char *dst, const char *src, int64_t count)
 {
@@ -329,7 +319,7 @@ static void run_lanes(const cpu_record *record, char *room, char *dst, const cha
             cpu_element_walk walk;
             cpu_element_walk_init(&walk, part->what);
             do {
-                prefetch_items(ahead, step, share);
+                cpu_prefetch_apart(ahead, step, share);
                 ahead += share * step;
                 bring_together(record, part, stream, src + walk.src, count);
                 stream += record->lane_pitch;
