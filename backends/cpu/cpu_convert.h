@@ -9,6 +9,8 @@
 
 #include "ndbuf/backend.h"
 
+#include "core/copy_axes.h"
+
 #include "backends/cpu/cpu_conversions.h"
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/kernels/convert_host.h"
@@ -56,10 +58,23 @@ void ndbuf_cpu__convert_row_apart(const cpu_row_converter *converter, char *dst,
 bool ndbuf_cpu__streams_row(const cpu_row_converter *converter, const char *dst);
 void ndbuf_cpu__convert_row_streamed(const cpu_row_converter *converter, char *dst, const char *src, int64_t count);
 
-/* Fetches the lines of `count` pieces that lie `stride` bytes apart, in their order. */
+/* How far ahead of where it is read the source of a large conversion is prefetched. */
+#define CPU_CONVERT_AHEAD_NBYTES 8192
+/* Where that pays for items that lie apart: how far at most, and the row that is worth it. */
+#define CPU_CONVERT_AHEAD_STEP ((int64_t)2 * CPU_LINE_NBYTES)
+#define CPU_CONVERT_AHEAD_ROW_NBYTES ((int64_t)2 * CPU_CONVERT_AHEAD_NBYTES)
+
+/* Whether `count` items that lie `stride` bytes apart are such a row. */
+static inline bool cpu_pays_to_prefetch_apart(int64_t stride, int64_t count)
+{
+    const int64_t step = ndbuf__stride_magnitude(stride);
+    return step <= CPU_CONVERT_AHEAD_STEP && step * count >= CPU_CONVERT_AHEAD_ROW_NBYTES;
+}
+
+/* Fetches the lines of so many of them, in their order. */
 static inline void cpu_prefetch_apart(const char *src, int64_t stride, int64_t count)
 {
-    const int64_t step = stride < 0 ? -stride : stride;
+    const int64_t step = ndbuf__stride_magnitude(stride);
     const int64_t pitch = step > CPU_LINE_NBYTES ? step : CPU_LINE_NBYTES;
     for (int64_t done = 0; done < count * step; done += pitch) {
         __builtin_prefetch(stride < 0 ? src - done : src + done);

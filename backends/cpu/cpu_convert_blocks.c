@@ -152,16 +152,7 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
            (last == 0 || box->shape[last] * smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
-/* Numbers that lie apart, past the caches: how far at most, and in which rows fetching ahead pays. */
-#define APART_STEP (2 * CPU_LINE_NBYTES)
-#define APART_ROW_NBYTES 16384
-
-/* Rows of `count` elements of the source that lie `stride` bytes apart; backwards they come faster if packed first. */
-static bool can_stream_apart(int64_t stride, int64_t count)
-{
-    return stride > 0 && stride <= APART_STEP && stride * count >= APART_ROW_NBYTES;
-}
-
+/* Past the caches, rows that are read backwards come faster if they are packed first. */
 bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan)
 {
     const cpu_box *box = &plan->box->box;
@@ -176,7 +167,7 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan)
     plan->gap = has_pairs ? src_nbytes : stride;
     plan->stride = has_pairs ? stride : 2 * stride;
     plan->apart = plan->record == NULL && plan->converter.apart != NULL && stride != 0 &&
-                  (!plan->streams || can_stream_apart(stride, box->shape[plan->run_axis])) &&
+                  (!plan->streams || (stride > 0 && cpu_pays_to_prefetch_apart(stride, box->shape[plan->run_axis]))) &&
                   box->dst_strides[plan->run_axis] == count * dst_nbytes &&
                   box->shape[plan->run_axis] * count >= plan->converter.step;
     return plan->apart;

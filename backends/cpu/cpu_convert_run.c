@@ -6,8 +6,6 @@
 #include "backends/cpu/cpu_run.h"
 #include "backends/cpu/cpu_writer.h"
 
-/* How far ahead of where it is gathered the source of a large copy is prefetched. */
-#define PREFETCH_NBYTES 8192
 /* Rows worth being written past the caches, by records of which a writer holds some. */
 #define STREAMED_RUN_NBYTES 256
 #define STREAMED_RECORD_NBYTES (CPU_WRITER_NBYTES / 4)
@@ -67,7 +65,7 @@ static void plan_pack(const cpu_convert_plan *plan, const int64_t *extents, int6
     ndbuf__copy_axes_merge(&axes);
     plan_copy(plan, &axes, &plan->pack_tuning, nruns, out_plan);
     if (out_plan->kind == CPU_PLAN_GATHER && plan->streams) {
-        out_plan->prefetch_nbytes = out_plan->row.src_stride < 0 ? -PREFETCH_NBYTES : PREFETCH_NBYTES;
+        out_plan->prefetch_nbytes = out_plan->row.src_stride < 0 ? -CPU_CONVERT_AHEAD_NBYTES : CPU_CONVERT_AHEAD_NBYTES;
     }
 }
 
@@ -135,7 +133,7 @@ static void stream_apart(const cpu_convert_plan *plan, cpu_writer *writer, char 
     cpu_writer_seek(writer, plan->kernels, dst);
     while (count > 0) {
         const int64_t n = smaller(count, APART_ITEMS);
-        cpu_prefetch_apart(src + PREFETCH_NBYTES, plan->stride, n / 2);
+        cpu_prefetch_apart(src + CPU_CONVERT_AHEAD_NBYTES, plan->stride, n / 2);
         if (cpu_writer_room(writer) < n * dst_nbytes) {
             cpu_writer_flush(writer, plan->kernels);
         }

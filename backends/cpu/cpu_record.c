@@ -5,8 +5,6 @@
 
 /* Dense elements of a part that are worth being converted item by item. */
 #define LONG_RUN 32
-/* How far ahead of a large copy its source is prefetched: about as much as goes together. */
-#define PREFETCH_NBYTES 8192
 /* Of both sides of the items that go together: they stay in the first cache. */
 #define CHUNK_NBYTES ((int64_t)20 << 10)
 #define CHUNK_ITEMS 512
@@ -262,7 +260,7 @@ void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, c
     record->src_stride = src_stride;
     record->nitems = nbytes < CHUNK_NBYTES ? smaller(CHUNK_NBYTES / nbytes, CHUNK_ITEMS) : 1;
     const int64_t most = src == NULL ? record->nitems : last >= 0 ? axes->shape[last] : 1; /* in a row */
-    record->prefetch_nbytes = !is_large ? 0 : src_stride < 0 ? -PREFETCH_NBYTES : PREFETCH_NBYTES;
+    record->prefetch_nbytes = !is_large ? 0 : src_stride < 0 ? -CPU_CONVERT_AHEAD_NBYTES : CPU_CONVERT_AHEAD_NBYTES;
     record->lane_items = 0;
     record->ngathers = 0;
     record->collects.count = 0;

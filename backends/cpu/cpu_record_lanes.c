@@ -12,11 +12,8 @@
 /* Items that are worth finding out how, and blocks of a row that are worth starting. */
 #define LANE_ITEMS_MIN 64
 #define LANE_BLOCKS_MIN 2
-/* Numbers of rows from memory: the items that go together, so that no stream of them has to prefetch too many lines,
- * how far they lie apart at most, and how many times the distance their rows are at least. */
+/* Of numbers from memory: the items that go together, so that no stream of them has to prefetch too many lines. */
 #define PREFETCHED_ITEMS 128
-#define PREFETCHED_STEP ((int64_t)2 * CPU_LINE_NBYTES)
-#define PREFETCHED_ROW 2
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -111,9 +108,7 @@ static void find_number_lanes(cpu_record *record, int64_t most, int64_t nstreams
         } while (cpu_element_walk_next(&walk, what, what->ndim));
     }
     if (try_block(record, sources, nitems, (nstreams - 1) * STREAM_DISTANCE + CPU_LANE_NBYTES)) {
-        const int64_t step = ndbuf__stride_magnitude(record->src_stride);
-        const int64_t distance = ndbuf__stride_magnitude(record->prefetch_nbytes);
-        if (distance > 0 && step <= PREFETCHED_STEP && most * step >= PREFETCHED_ROW * distance) {
+        if (record->prefetch_nbytes != 0 && cpu_pays_to_prefetch_apart(record->src_stride, most)) {
             record->lane_streams = nstreams;
             record->nitems = smaller(record->nitems, PREFETCHED_ITEMS);
         }
