@@ -15,6 +15,8 @@
 
 #include <stddef.h>
 
+#include "core/compiler.h"
+
 #define INLINE __attribute__((always_inline)) static inline
 
 /* The order of bytes on one side; for constant `is_native` only. */
@@ -313,6 +315,10 @@ INLINE vi D_clamped_UINT32(vd2 v)
 
 /* ---- the loops ---- */
 
+/* Steps that are taken together, of native numbers within the caches: one by one, counting them can take longer than
+ * converting. */
+#define UNROLLED 4
+
 /* Most numbers are in the native order on both sides, and wait for no shuffles. */
 #define DEFINE_CONVERSION(name, dst_name, dst_nbytes, src_name, src_nbytes, how)                                       \
     INLINE void name##_in(char *dst, const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nsteps,      \
@@ -320,7 +326,16 @@ INLINE vi D_clamped_UINT32(vd2 v)
     {                                                                                                                  \
         for (int64_t line = 0; line < nlines; line++) {                                                                \
             const char *from = src + src_offsets[line];                                                                \
-            for (int64_t i = 0; i < nsteps; i++) {                                                                     \
+            int64_t i = 0;                                                                                             \
+            for (; dst_order.is_native && !streams && i + UNROLLED <= nsteps; i += UNROLLED) {                         \
+                NDBUF__UNROLL_4 for (int k = 0; k < UNROLLED; k++)                                                     \
+                {                                                                                                      \
+                    store_##dst_name(dst, how(load_##src_name(from, src_order)), dst_order, false);                    \
+                    dst += STEP * (ptrdiff_t)(dst_nbytes);                                                             \
+                    from += STEP * (ptrdiff_t)(src_nbytes);                                                            \
+                }                                                                                                      \
+            }                                                                                                          \
+            for (; i < nsteps; i++) {                                                                                  \
                 store_##dst_name(dst, how(load_##src_name(from, src_order)), dst_order, streams);                      \
                 dst += STEP * (ptrdiff_t)(dst_nbytes);                                                                 \
                 from += STEP * (ptrdiff_t)(src_nbytes);                                                                \
