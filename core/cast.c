@@ -96,6 +96,11 @@ static int32_t needed_casting(const ndbuf_field *dst, const ndbuf_field *src)
     return src_rank <= dst_rank ? NDBUF_CASTING_SAME_KIND : NDBUF_CASTING_UNSAFE;
 }
 
+bool ndbuf__cast_allows(const ndbuf_field *dst, const ndbuf_field *src, ndbuf_casting casting)
+{
+    return needed_casting(dst, src) <= (int32_t)casting; /* NO_CASTING is more than any rule */
+}
+
 static bool same_dims(const ndbuf_field *a, const ndbuf_field *b)
 {
     return a->ndim == b->ndim &&

@@ -403,6 +403,25 @@ ndbuf_status ndbuf__conversion_init(ndbuf__conversion *out_conversion, const ndb
     return status;
 }
 
+/* Whether items are one number each, without a name by which it would be paired. */
+static bool is_number(const ndbuf_format *format)
+{
+    const ndbuf_field *field = format->fields;
+    return format->nfields == 1 && field->ndim == 0 && field->nnames == 0 && number_of(field->kind, field->size) != 0;
+}
+
+bool ndbuf__conversion_of_numbers(ndbuf__convert *out_convert, const ndbuf_format *dst, const ndbuf_format *src,
+                                  ndbuf_casting casting, uint32_t flags)
+{
+    part one;
+    if (!is_number(dst) || !is_number(src) || !ndbuf__cast_allows(dst->fields, src->fields, casting)) {
+        return false;
+    }
+    (void)choose_elements(&one, dst->fields, src->fields, flags); /* of several, none is as large as an item */
+    *out_convert = ndbuf__part_convert(&one, flags);
+    return one.dst.nbytes == dst->itemsize && one.src.nbytes == src->itemsize;
+}
+
 void ndbuf__conversion_move(ndbuf__conversion *out_conversion, ndbuf__conversion *from)
 {
     ndbuf__conversion *to = out_conversion;

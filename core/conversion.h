@@ -46,6 +46,11 @@ typedef struct ndbuf__conversion {
 ndbuf_status ndbuf__conversion_init(ndbuf__conversion *out_conversion, const ndbuf_format *dst, const ndbuf_format *src,
                                     ndbuf_casting casting, uint32_t flags, ndbuf_error *err);
 
+/* The same in short, for formats that are not equal. False: an item is more than a number, or has a name, or becomes
+ * more than one, or the rule does not allow it. */
+bool ndbuf__conversion_of_numbers(ndbuf__convert *out_convert, const ndbuf_format *dst, const ndbuf_format *src,
+                                  ndbuf_casting casting, uint32_t flags);
+
 void ndbuf__conversion_clear(ndbuf__conversion *conversion);
 
 /* Moves a conversion to a place that holds none; `from` has no parts then. */

@@ -111,10 +111,11 @@ ndbuf_status ndbuf__cast_init(ndbuf__cast *out_cast, const ndbuf_format *dst, co
     bool is_known =
         casting >= NDBUF_CASTING_NO && casting <= NDBUF_CASTING_UNSAFE && (flags & ~(uint32_t)NDBUF_CAST_SATURATE) == 0;
     const bool are_equal = dst == src || ndbuf_format_equal(dst, src); /* mostly without a call */
-    if (!is_known || !are_equal) {
+    ndbuf__convert convert = {.flags = 0};
+    if (!is_known || (!are_equal && !ndbuf__conversion_of_numbers(&convert, dst, src, casting, flags))) {
         return cast_differing(out_cast, dst, src, casting, flags, err);
     }
-    *out_cast = (ndbuf__cast){.record = NULL};
+    *out_cast = (ndbuf__cast){.convert = convert};
     return NDBUF_OK;
 }
 

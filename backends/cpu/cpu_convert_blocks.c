@@ -180,6 +180,35 @@ bool ndbuf_cpu__packs_records(const cpu_box *box, int64_t src_nbytes)
             box->src_strides[box->ndim - 1] % SHARED_SETS_NBYTES == 0);
 }
 
+/* Whether the source is one dense piece, in any order of its axes. */
+static bool is_one_piece(const cpu_box *box, int64_t src_nbytes, int64_t nelements)
+{
+    int64_t run = src_nbytes;
+    bool grew = true;
+    while (grew && run < nelements * src_nbytes) {
+        int32_t k = 0;
+        while (k < box->ndim && box->src_strides[k] != run) {
+            k++;
+        }
+        grew = k < box->ndim && box->shape[k] > 1;
+        run *= grew ? box->shape[k] : 1;
+    }
+    return run == nelements * src_nbytes;
+}
+
+bool ndbuf_cpu__converts_whole(const cpu_box *box, int64_t dst_nbytes, int64_t src_nbytes)
+{
+    const int32_t last = box->ndim - 1;
+    int64_t nelements = 1;
+    for (int32_t k = 0; k <= last; k++) {
+        nelements *= box->shape[k];
+    }
+    const bool has_pairs = last > 0 && box->shape[last] == 2 && box->src_strides[last] == src_nbytes;
+    return dst_nbytes < src_nbytes && nelements * src_nbytes <= CPU_CONVERT_BLOCK_NBYTES &&
+           !(has_pairs && !cpu_lines_share_sets(box->src_strides[last - 1])) &&
+           is_one_piece(box, src_nbytes, nelements);
+}
+
 void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
 {
     const cpu_box *box = &plan->box->box;
@@ -217,6 +246,13 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         plan->packs = false;
         plan->spreads = false;
         plan->run_axis = last;
+    } else if (ndbuf_cpu__converts_whole(box, dst_nbytes, src_nbytes)) {
+        for (int32_t k = 0; k < box->ndim; k++) {
+            plan->block[k] = box->shape[k];
+            plan->nelements *= box->shape[k];
+        }
+        plan->packs = false;
+        plan->spreads = true;
     } else if (ndbuf_cpu__find_apart_rows(plan)) {
         const int64_t most = PLAIN_BLOCK_NBYTES / larger_nbytes;
         block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);

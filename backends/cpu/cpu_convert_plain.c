@@ -18,7 +18,7 @@ static bool keeps_bits(const cpu_convert_box *convert)
 static bool takes_pairs(const cpu_row_converter *converter, int64_t stride, int64_t nbytes)
 {
     return converter->apart != NULL && nbytes / 2 < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
-           stride * CPU_SET_SHARERS % NDBUF_CPU__TUNING_PEEK(conflict_nbytes) != 0;
+           !cpu_lines_share_sets(stride);
 }
 
 /* The copy of shorter numbers than there are, if their lines are long and run across the rows. */
@@ -30,7 +30,8 @@ static bool turns_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_
     *box = convert->box;
     box->unit_nbytes = convert->dst_element.nbytes;
     int32_t last = box->ndim - 1;
-    if (box->unit_nbytes >= src_nbytes || last < 1) {
+    if (box->unit_nbytes >= src_nbytes || last < 1 ||
+        ndbuf_cpu__converts_whole(&convert->box, box->unit_nbytes, src_nbytes)) {
         return false;
     }
     const bool has_groups = box->dst_strides[last] == box->unit_nbytes && box->src_strides[last] == src_nbytes;

@@ -69,7 +69,7 @@ static void plan_pack(const cpu_convert_plan *plan, const int64_t *extents, int6
     }
 }
 
-/* What was converted goes where it belongs. */
+/* What was converted, in the order in which the source lies or was packed, goes where it belongs. */
 static void plan_spread(const cpu_convert_plan *plan, const int64_t *extents, int64_t nruns, cpu_plan *out_plan)
 {
     const cpu_box *box = &plan->box->box;
@@ -78,7 +78,9 @@ static void plan_spread(const cpu_convert_plan *plan, const int64_t *extents, in
     ndbuf__copy_axes_init(&axes, plan->converter.dst_nbytes, 0, NULL, NULL, NULL);
     pack_strides(plan, extents, plan->converter.dst_nbytes, strides);
     for (int32_t k = 0; k < box->ndim; k++) {
-        ndbuf__copy_axes_append(&axes, extents[k], box->dst_strides[k], strides[k]);
+        const int64_t stride =
+            plan->packs ? strides[k] : box->src_strides[k] / plan->converter.src_nbytes * plan->converter.dst_nbytes;
+        ndbuf__copy_axes_append(&axes, extents[k], box->dst_strides[k], stride);
     }
     ndbuf__copy_axes_merge(&axes);
     plan_copy(plan, &axes, &plan->spread_tuning, nruns, out_plan);

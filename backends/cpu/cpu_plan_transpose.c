@@ -47,6 +47,13 @@ static void chain_add(axis_chain *chain, cpu_plan *plan, int32_t k)
     chain->nunits *= axis.extent;
 }
 
+static void chain_begin(axis_chain *out_chain, cpu_plan *plan, int32_t k)
+{
+    out_chain->naxes = 0;
+    out_chain->nunits = 1;
+    chain_add(out_chain, plan, k);
+}
+
 /* Adds the axis that carries on where the chain ends, in the destination or in the source. */
 static bool chain_extend(axis_chain *chain, cpu_plan *plan, bool in_dst)
 {
@@ -64,25 +71,31 @@ static bool chain_extend(axis_chain *chain, cpu_plan *plan, bool in_dst)
     return false;
 }
 
+/* Of `count` offsets, in groups each of which lies a stride further than the one before, the first group is there. */
+static void repeat_offsets(int64_t *offsets, int64_t group, int64_t count, int64_t stride)
+{
+    for (int64_t done = group; done < count;) { /* each time as many as there are */
+        const int64_t more = smaller(done, count - done);
+        const int64_t *restrict from = offsets;
+        int64_t *restrict to = offsets + done;
+        for (int64_t u = 0; u < more; u++) {
+            to[u] = from[u] + stride;
+        }
+        done += more;
+        stride += done < count ? stride : 0;
+    }
+}
+
 /* The offsets, on the other side, of the first `count` units along a chain. */
 static void chain_offsets(const axis_chain *chain, bool in_dst, int64_t count, int64_t *out_offsets)
 {
-    int64_t stride = in_dst ? chain->axes[0].src_stride : chain->axes[0].dst_stride;
-    int64_t done = chain->naxes == 1 ? count : smaller(count, chain->axes[0].extent);
-    for (int64_t j = 0; j < done; j++) {
-        out_offsets[j] = j * stride;
-    }
-    for (int32_t i = 1; done < count; i++) { /* what there is, again and again */
-        int64_t inner = done;
-        int64_t extent = i < chain->naxes - 1 ? chain->axes[i].extent : INT64_MAX;
-        stride = in_dst ? chain->axes[i].src_stride : chain->axes[i].dst_stride;
-        for (int64_t j = 1; j < extent && done < count; j++) {
-            int64_t more = smaller(inner, count - done);
-            for (int64_t u = 0; u < more; u++) {
-                out_offsets[done + u] = out_offsets[u] + j * stride;
-            }
-            done += more;
-        }
+    int64_t done = 1;
+    out_offsets[0] = 0;
+    for (int32_t i = 0; done < count; i++) {
+        const cpu_axis *axis = &chain->axes[i];
+        const int64_t all = i < chain->naxes - 1 ? smaller(done * axis->extent, count) : count;
+        repeat_offsets(out_offsets, done, all, in_dst ? axis->src_stride : axis->dst_stride);
+        done = all;
     }
 }
 
@@ -418,10 +431,10 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     transpose->line_stride = plan->loops[column].src_stride;
     plan->streams =
         plan->streams || (plan->nbytes >= tuning->stream_direct_nbytes && suits_direct(plan, column, kernels, tuning));
-    axis_chain lines = {.nunits = 1}; /* chained in the destination: its runs count lines of the source */
-    axis_chain rows = {.nunits = 1};
-    chain_add(&lines, plan, plan->nloops - 1);
-    chain_add(&rows, plan, column);
+    axis_chain lines; /* chained in the destination: its runs count lines of the source */
+    axis_chain rows;
+    chain_begin(&lines, plan, plan->nloops - 1);
+    chain_begin(&rows, plan, column);
     if (size >= 0 && kernels->stream_transpose[size] != NULL && plan->nbytes >= tuning->stream_conflict_nbytes &&
         has_conflicts(&lines, &rows, tuning)) {
         plan->streams = true;

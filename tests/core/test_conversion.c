@@ -241,6 +241,90 @@ static int64_t count_written(const ndbuf__conversion *conversion, unsigned char 
     return count;
 }
 
+/* Against the long way, for every pair of these by every rule. */
+static void test_the_short_way_says_the_same_of_numbers(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"?",
+                                        "b",
+                                        "B",
+                                        H "h",
+                                        X "h",
+                                        H "i",
+                                        X "I",
+                                        H "q",
+                                        X "Q",
+                                        H "e",
+                                        X "e",
+                                        H "f",
+                                        X "f",
+                                        H "d",
+                                        X "d",
+                                        "g",
+                                        H "Zf",
+                                        X "Zf",
+                                        H "Zd",
+                                        "T{" H "2x:bfloat16:}",
+                                        "5s",
+                                        "c",
+                                        H "w",
+                                        X "2w",
+                                        "P",
+                                        "O",
+                                        "2x" H "f",
+                                        H "f2x",
+                                        "(2)" H "f",
+                                        "T{" H "f:a:}",
+                                        "T{" H "d:a:}",
+                                        "T{" H "f:b:}",
+                                        "T{" H "f" H "f}",
+                                        "T{" H "i:a:" H "d:b:}",
+                                        "4x::"};
+    enum { NTEXTS = sizeof(texts) / sizeof(texts[0]) };
+    ndbuf_format *formats[NTEXTS];
+    int nshort = 0;
+    for (int i = 0; i < NTEXTS; i++) {
+        formats[i] = parse(texts[i]);
+    }
+    for (int i = 0; i < NTEXTS * NTEXTS * (NDBUF_CASTING_UNSAFE + 1) * 2; i++) {
+        const ndbuf_format *dst = formats[i % NTEXTS];
+        const ndbuf_format *src = formats[i / NTEXTS % NTEXTS];
+        const ndbuf_casting casting = (ndbuf_casting)(i / (NTEXTS * NTEXTS) % (NDBUF_CASTING_UNSAFE + 1));
+        const uint32_t flags = i < NTEXTS * NTEXTS * (NDBUF_CASTING_UNSAFE + 1) ? 0 : NDBUF_CAST_SATURATE;
+        ndbuf__conversion conversion = {0};
+        ndbuf__convert convert;
+        ndbuf_field to;
+        ndbuf_field from;
+        const bool are_single = ndbuf_format_field(dst, 0, &to, NULL) == NDBUF_OK &&
+                                ndbuf_format_field(src, 0, &from, NULL) == NDBUF_OK && ndbuf_format_nfields(dst) == 1 &&
+                                ndbuf_format_nfields(src) == 1 && to.ndim == 0 && from.ndim == 0 && to.nnames == 0 &&
+                                from.nnames == 0;
+        const ndbuf_status status = ndbuf__conversion_init(&conversion, dst, src, casting, flags, NULL);
+        const ndbuf__conversion_part *part = conversion.parts;
+        const bool is_plain = status == NDBUF_OK && are_single && !ndbuf_format_equal(dst, src) &&
+                              conversion.nparts == 1 && part->ndim == 0 &&
+                              part->dst.nbytes == ndbuf_format_itemsize(dst) &&
+                              part->src.nbytes == ndbuf_format_itemsize(src);
+        const bool is_short =
+            !ndbuf_format_equal(dst, src) && ndbuf__conversion_of_numbers(&convert, dst, src, casting, flags);
+        if (is_short && !is_plain) {
+            fail_msg("'%s' to '%s' by rule %d", ndbuf_format_text(src), ndbuf_format_text(dst), (int)casting);
+        }
+        if (is_short) {
+            const ndbuf__convert expected = ndbuf__part_convert(part, flags);
+            assert_memory_equal(&convert, &expected, sizeof(convert));
+            nshort++;
+        } else if (is_plain) { /* what is no number */
+            assert_null(strchr("biufEc", to.kind));
+        }
+        ndbuf__conversion_clear(&conversion);
+    }
+    assert_true(nshort > 1000);
+    for (int i = 0; i < NTEXTS; i++) {
+        ndbuf_format_release(formats[i]);
+    }
+}
+
 static void test_random_records_are_written_once_and_completely(void **state)
 {
     (void)state;
@@ -298,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_runs_beyond_31_bits_are_axes),
         cmocka_unit_test(test_rules_hold),
         cmocka_unit_test(test_plain_elements_need_no_memory_and_the_rest_tells_when_there_is_none),
+        cmocka_unit_test(test_the_short_way_says_the_same_of_numbers),
         cmocka_unit_test(test_random_records_are_written_once_and_completely),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
