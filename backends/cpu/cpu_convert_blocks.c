@@ -180,14 +180,14 @@ bool ndbuf_cpu__packs_records(const cpu_box *box, int64_t src_nbytes)
             box->src_strides[box->ndim - 1] % SHARED_SETS_NBYTES == 0);
 }
 
-/* Whether the source is one dense piece, in any order of its axes. */
+/* Whether the source is one dense piece, in any order of its axes, and of any signs. */
 static bool is_one_piece(const cpu_box *box, int64_t src_nbytes, int64_t nelements)
 {
     int64_t run = src_nbytes;
     bool grew = true;
     while (grew && run < nelements * src_nbytes) {
         int32_t k = 0;
-        while (k < box->ndim && box->src_strides[k] != run) {
+        while (k < box->ndim && ndbuf__stride_magnitude(box->src_strides[k]) != run) {
             k++;
         }
         grew = k < box->ndim && box->shape[k] > 1;
@@ -204,9 +204,29 @@ bool ndbuf_cpu__converts_whole(const cpu_box *box, int64_t dst_nbytes, int64_t s
         nelements *= box->shape[k];
     }
     const bool has_pairs = last > 0 && box->shape[last] == 2 && box->src_strides[last] == src_nbytes;
-    return dst_nbytes < src_nbytes && nelements * src_nbytes <= CPU_CONVERT_BLOCK_NBYTES &&
+    return last > 0 && dst_nbytes < src_nbytes && nelements * src_nbytes <= CPU_CONVERT_BLOCK_NBYTES &&
            !(has_pairs && !cpu_lines_share_sets(box->src_strides[last - 1])) &&
            is_one_piece(box, src_nbytes, nelements);
+}
+
+bool ndbuf_cpu__converts_whole_records(const cpu_box *box, const cpu_record *record)
+{
+    return record->fills && cpu_size_index(record->src_nbytes) < 0 && box->ndim > 1 &&
+           box->shape[box->ndim - 1] <= SHORT_ROW_ITEMS && ndbuf_cpu__follows_last_axis(box) &&
+           ndbuf_cpu__converts_whole(box, record->dst_nbytes, record->src_nbytes);
+}
+
+/* All of the box is one block. */
+static void block_whole(cpu_convert_plan *plan)
+{
+    const cpu_box *box = &plan->box->box;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        plan->block[k] = box->shape[k];
+        plan->nelements *= box->shape[k];
+        plan->src_lowest += box->src_strides[k] < 0 ? (box->shape[k] - 1) * box->src_strides[k] : 0;
+    }
+    plan->packs = false;
+    plan->spreads = true;
 }
 
 void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
@@ -222,7 +242,13 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
     }
     plan->repeats = plan->record == NULL && box->src_strides[last] == 0;
     plan->apart = false;
-    if (plan->record != NULL) {
+    plan->src_lowest = 0;
+    const bool are_whole = plan->record != NULL ? ndbuf_cpu__converts_whole_records(box, plan->record)
+                                                : !plan->repeats && !ndbuf_cpu__has_direct_rows(plan) &&
+                                                      ndbuf_cpu__converts_whole(box, dst_nbytes, src_nbytes);
+    if (are_whole) {
+        block_whole(plan);
+    } else if (plan->record != NULL) {
         const int64_t most = at_least_1(ROWS_BLOCK_NBYTES / larger_nbytes);
         if (!ndbuf_cpu__follows_last_axis(box)) {
             block_grow_dst(plan, at_least_1(DST_RUN_NBYTES / dst_nbytes), most);
@@ -246,13 +272,6 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         plan->packs = false;
         plan->spreads = false;
         plan->run_axis = last;
-    } else if (ndbuf_cpu__converts_whole(box, dst_nbytes, src_nbytes)) {
-        for (int32_t k = 0; k < box->ndim; k++) {
-            plan->block[k] = box->shape[k];
-            plan->nelements *= box->shape[k];
-        }
-        plan->packs = false;
-        plan->spreads = true;
     } else if (ndbuf_cpu__find_apart_rows(plan)) {
         const int64_t most = PLAIN_BLOCK_NBYTES / larger_nbytes;
         block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);

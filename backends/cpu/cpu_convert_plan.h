@@ -6,9 +6,10 @@
  * register to register, also those of numbers of 8 bytes that lie apart in the source (past the caches: not too far,
  * and upwards). Otherwise a block of the source is brought together in the order of the destination by a plain copy,
  * its elements are converted, and where the destination is not dense either, another plain copy spreads them. So
- * memory is passed once. Transposes to shorter numbers are the other way round: they are copies, whose lines are
- * converted before they are turned. Records take any strides along a row, and are converted where they are, unless
- * rows across the source are so short that it is better transposed. */
+ * memory is passed once. Transposes to shorter numbers are the other way round: a small dense source is converted as it
+ * lies, then spread; others are copies, whose lines are converted before they are turned. Records take any strides
+ * along a row, and are converted where they are, unless rows across the source are so short that it is better
+ * transposed; of short rows along it, a small dense source is converted as it lies, too. */
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_convert.h"
@@ -31,9 +32,10 @@ typedef struct cpu_convert_plan {
     bool apart;   /* rows are converted from where their elements lie, */
     int64_t gap;  /* in pairs: as for a cpu_convert_apart_fn */
     int64_t stride;
-    bool walks;        /* rows are converted element by element, wherever they lie */
-    int32_t run_axis;  /* from here on axes are dense in the destination, and in the source as it is read */
-    int64_t nelements; /* in a whole block */
+    bool walks;         /* rows are converted element by element, wherever they lie */
+    int32_t run_axis;   /* from here on axes are dense in the destination, and in the source as it is read */
+    int64_t src_lowest; /* of a box that is converted as it lies: its first byte, from where it is read */
+    int64_t nelements;  /* in a whole block */
     int64_t block[NDBUF__MAX_AXES];
     int64_t nblocks[NDBUF__MAX_AXES];
     int64_t ntasks;                /* blocks in all */
@@ -77,6 +79,10 @@ static inline bool cpu_lines_share_sets(int64_t stride)
  * block: it is converted as it lies, and what is left of it is turned. Not so pairs of numbers, unless their lines
  * share cache sets. */
 bool ndbuf_cpu__converts_whole(const cpu_box *box, int64_t dst_nbytes, int64_t src_nbytes);
+
+/* The same of short rows of records, backwards perhaps, whose destination has no padding, and whose source is of a size
+ * that no vectors turn. */
+bool ndbuf_cpu__converts_whole_records(const cpu_box *box, const cpu_record *record);
 
 /* The axis along which the source is fastest, the last one being it when in doubt; repeated ones do not count. -1:
  * there is none. */

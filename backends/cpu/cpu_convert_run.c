@@ -255,8 +255,10 @@ static void convert_block(const cpu_convert_plan *plan, convert_buffers *buffers
         src_strides = packed_strides;
     }
     if (plan->spreads) {
-        ndbuf_cpu__convert_row(&plan->converter, buffers->converted, src, nelements);
-        block_copy(plan, is_whole ? &plan->spread : NULL, plan_spread, extents, dst, buffers->converted, NULL);
+        const cpu_row_converter *converter = &plan->converter;
+        convert_row(plan, buffers->converted, src + plan->src_lowest, nelements);
+        block_copy(plan, is_whole ? &plan->spread : NULL, plan_spread, extents, dst,
+                   buffers->converted - plan->src_lowest / converter->src_nbytes * converter->dst_nbytes, NULL);
     } else {
         convert_rows(plan, plan->streams ? &buffers->writer : NULL, dst, src, src_strides, extents);
     }

@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cpu/cpu_strided.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/compiler.h"
 
 /* MOVE(dst, src, unit_nbytes) */
 #define DEFINE_UNIT_LOOPS(name, MOVE)                                                                                  \
-    static void row_##name(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,          \
-                           int64_t unit_nbytes)                                                                        \
+    DEFINE_ROW(row_##name, MOVE)                                                                                       \
+    DEFINE_TRANSPOSE(transpose_##name, MOVE)
+#define DEFINE_ROW(name, MOVE)                                                                                         \
+    static void name(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,                \
+                     int64_t unit_nbytes)                                                                              \
     {                                                                                                                  \
         (void)unit_nbytes;                                                                                             \
         NDBUF__UNROLL_4 for (int64_t i = 0; i < count; i++)                                                            \
         {                                                                                                              \
             MOVE(dst + i * dst_stride, src + i * src_stride, unit_nbytes);                                             \
         }                                                                                                              \
-    }                                                                                                                  \
-    static void transpose_##name(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,   \
-                                 int64_t nlines, int64_t nrows, int64_t unit_nbytes)                                   \
+    }
+#define DEFINE_TRANSPOSE(name, MOVE)                                                                                   \
+    static void name(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,               \
+                     int64_t nlines, int64_t nrows, int64_t unit_nbytes)                                               \
     {                                                                                                                  \
         for (int64_t a = 0; a < nlines; a++) {                                                                         \
             const char *line = src + src_offsets[a];                                                                   \
@@ -45,6 +50,48 @@
     }                                                                                                                  \
     DEFINE_UNIT_LOOPS(pair_##nbytes, move_pair_##nbytes)
 
+/* Units of three quarters of `wide` bytes: of a dense destination each is moved with the bytes behind it, which the
+ * next one overwrites, but where these are beyond the last one of the destination or the highest of the source. */
+#define DEFINE_WIDE_LOOPS(nbytes, wide)                                                                                \
+    static inline void move_##nbytes(char *dst, const char *src, int64_t unit_nbytes)                                  \
+    {                                                                                                                  \
+        (void)unit_nbytes;                                                                                             \
+        memcpy(dst, src, nbytes);                                                                                      \
+    }                                                                                                                  \
+    static inline void move_wide_##nbytes(char *dst, const char *src, int64_t unit_nbytes)                             \
+    {                                                                                                                  \
+        (void)unit_nbytes;                                                                                             \
+        memcpy(dst, src, wide);                                                                                        \
+    }                                                                                                                  \
+    DEFINE_ROW(row_apart_##nbytes, move_##nbytes)                                                                      \
+    DEFINE_ROW(row_wide_##nbytes, move_wide_##nbytes)                                                                  \
+    static void row_##nbytes(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,        \
+                             int64_t unit_nbytes)                                                                      \
+    {                                                                                                                  \
+        const bool reads_behind = src_stride >= (wide) - (nbytes) || src_stride <= (nbytes) - (wide);                  \
+        if (dst_stride != (nbytes) || !reads_behind || count < 3) {                                                    \
+            row_apart_##nbytes(dst, dst_stride, src, src_stride, count, unit_nbytes);                                  \
+            return;                                                                                                    \
+        }                                                                                                              \
+        move_##nbytes(dst, src, unit_nbytes);                                                                          \
+        row_wide_##nbytes(dst + (nbytes), nbytes, src + src_stride, src_stride, count - 2, unit_nbytes);               \
+        move_##nbytes(dst + (count - 1) * (nbytes), src + (count - 1) * src_stride, unit_nbytes);                      \
+    }                                                                                                                  \
+    static void transpose_##nbytes(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, \
+                                   int64_t nlines, int64_t nrows, int64_t unit_nbytes)                                 \
+    {                                                                                                                  \
+        for (int64_t a = 0; a < nlines; a++) {                                                                         \
+            const char *line = src + src_offsets[a];                                                                   \
+            const int64_t nwide = a < nlines - 1 ? nrows - 1 : 0;                                                      \
+            for (int64_t b = 0; b < nwide; b++) {                                                                      \
+                move_wide_##nbytes(dst + dst_offsets[b] + a * (nbytes), line + b * (nbytes), unit_nbytes);             \
+            }                                                                                                          \
+            for (int64_t b = nwide; b < nrows; b++) {                                                                  \
+                move_##nbytes(dst + dst_offsets[b] + a * (nbytes), line + b * (nbytes), unit_nbytes);                  \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
 static inline void move_any(char *dst, const char *src, int64_t unit_nbytes)
 {
     memcpy(dst, src, (size_t)unit_nbytes);
@@ -52,9 +99,13 @@ static inline void move_any(char *dst, const char *src, int64_t unit_nbytes)
 
 #define REPEAT_NBYTES 4096
 
-#define FOR_UNIT_SIZES(X) X(1) X(2) X(3) X(4) X(6) X(8) X(12) X(16) X(24) X(32) X(48) X(64)
+#define FOR_WHOLE_SIZES(X) X(1) X(2) X(4) X(8) X(16) X(24) X(32) X(48) X(64)
+#define FOR_UNIT_SIZES(X) FOR_WHOLE_SIZES(X) X(3) X(6) X(12)
 
-FOR_UNIT_SIZES(DEFINE_SIZED_LOOPS)
+FOR_WHOLE_SIZES(DEFINE_SIZED_LOOPS)
+DEFINE_WIDE_LOOPS(3, 4)
+DEFINE_WIDE_LOOPS(6, 8)
+DEFINE_WIDE_LOOPS(12, 16)
 DEFINE_PAIRED_LOOPS(4)
 DEFINE_PAIRED_LOOPS(8)
 DEFINE_PAIRED_LOOPS(16)
