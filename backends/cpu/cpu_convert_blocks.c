@@ -205,7 +205,7 @@ bool ndbuf_cpu__converts_whole(const cpu_box *box, int64_t dst_nbytes, int64_t s
     }
     const bool has_pairs = last > 0 && box->shape[last] == 2 && box->src_strides[last] == src_nbytes;
     return last > 0 && dst_nbytes < src_nbytes && nelements * src_nbytes <= CPU_CONVERT_BLOCK_NBYTES &&
-           !(has_pairs && !cpu_lines_share_sets(box->src_strides[last - 1])) &&
+           !(has_pairs && box->src_strides[last - 1] % SHARED_SETS_NBYTES != 0) &&
            is_one_piece(box, src_nbytes, nelements);
 }
 

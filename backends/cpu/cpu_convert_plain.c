@@ -18,7 +18,7 @@ static bool keeps_bits(const cpu_convert_box *convert)
 static bool takes_pairs(const cpu_row_converter *converter, int64_t stride, int64_t nbytes)
 {
     return converter->apart != NULL && nbytes / 2 < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
-           !cpu_lines_share_sets(stride);
+           stride * CPU_SET_SHARERS % NDBUF_CPU__TUNING_PEEK(conflict_nbytes) != 0;
 }
 
 /* The copy of shorter numbers than there are, if their lines are long and run across the rows. */

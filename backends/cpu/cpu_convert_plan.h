@@ -69,15 +69,9 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan);
 /* Whether there are rows of the destination whose elements can be taken from where they lie apart; says where. */
 bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan);
 
-/* Whether lines so many bytes apart fall into few sets of the first cache. */
-static inline bool cpu_lines_share_sets(int64_t stride)
-{
-    return stride * CPU_SET_SHARERS % NDBUF_CPU__TUNING_PEEK(conflict_nbytes) == 0;
-}
-
 /* Whether a box becomes shorter numbers, and its source is one dense piece, in any order of its axes, that fits a
- * block: it is converted as it lies, and what is left of it is turned. Not so pairs of numbers, unless their lines
- * share cache sets. */
+ * block: it is converted as it lies, and what is left of it is turned. Not so pairs of numbers, unless their
+ * lines share few sets of the first cache. */
 bool ndbuf_cpu__converts_whole(const cpu_box *box, int64_t dst_nbytes, int64_t src_nbytes);
 
 /* The same of short rows of records, backwards perhaps, whose destination has no padding, and whose source is of a size
