@@ -173,11 +173,12 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan)
     return plan->apart;
 }
 
-bool ndbuf_cpu__packs_records(const cpu_box *box, int64_t src_nbytes)
+bool ndbuf_cpu__packs_records(const cpu_box *box, const cpu_record *record)
 {
+    const bool go_together = record->kernels->collect == NULL && ndbuf_cpu__record_has_streams(record);
     return box->ndim > 0 && !ndbuf_cpu__follows_last_axis(box) &&
-           (cpu_size_index(src_nbytes) >= 0 || has_short_rows(box) ||
-            box->src_strides[box->ndim - 1] % SHARED_SETS_NBYTES == 0);
+           (cpu_size_index(record->src_nbytes) >= 0 || box->src_strides[box->ndim - 1] % SHARED_SETS_NBYTES == 0 ||
+            (has_short_rows(box) && !go_together));
 }
 
 /* Whether the source is one dense piece, in any order of its axes, and of any signs. */
@@ -209,13 +210,6 @@ bool ndbuf_cpu__converts_whole(const cpu_box *box, int64_t dst_nbytes, int64_t s
            is_one_piece(box, src_nbytes, nelements);
 }
 
-bool ndbuf_cpu__converts_whole_records(const cpu_box *box, const cpu_record *record)
-{
-    return record->fills && cpu_size_index(record->src_nbytes) < 0 && box->ndim > 1 &&
-           box->shape[box->ndim - 1] <= SHORT_ROW_ITEMS && ndbuf_cpu__follows_last_axis(box) &&
-           ndbuf_cpu__converts_whole(box, record->dst_nbytes, record->src_nbytes);
-}
-
 /* All of the box is one block. */
 static void block_whole(cpu_convert_plan *plan)
 {
@@ -243,19 +237,14 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
     plan->repeats = plan->record == NULL && box->src_strides[last] == 0;
     plan->apart = false;
     plan->src_lowest = 0;
-    const bool are_whole = plan->record != NULL ? ndbuf_cpu__converts_whole_records(box, plan->record)
-                                                : !plan->repeats && !ndbuf_cpu__has_direct_rows(plan) &&
-                                                      ndbuf_cpu__converts_whole(box, dst_nbytes, src_nbytes);
-    if (are_whole) {
-        block_whole(plan);
-    } else if (plan->record != NULL) {
+    if (plan->record != NULL) {
         const int64_t most = at_least_1(ROWS_BLOCK_NBYTES / larger_nbytes);
         if (!ndbuf_cpu__follows_last_axis(box)) {
             block_grow_dst(plan, at_least_1(DST_RUN_NBYTES / dst_nbytes), most);
             block_grow_src(plan, at_least_1(SRC_RUN_NBYTES / src_nbytes), most);
         }
         block_grow_dst(plan, most, most);
-        plan->packs = ndbuf_cpu__packs_records(box, src_nbytes);
+        plan->packs = ndbuf_cpu__packs_records(box, plan->record);
         plan->spreads = false;
         plan->run_axis = last;
         if (plan->packs && box->dst_strides[last] == dst_nbytes) {
@@ -272,6 +261,8 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         plan->packs = false;
         plan->spreads = false;
         plan->run_axis = last;
+    } else if (ndbuf_cpu__converts_whole(box, dst_nbytes, src_nbytes)) {
+        block_whole(plan);
     } else if (ndbuf_cpu__find_apart_rows(plan)) {
         const int64_t most = PLAIN_BLOCK_NBYTES / larger_nbytes;
         block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);

@@ -232,20 +232,9 @@ ndbuf_status ndbuf__host_records_convert(const ndbuf__copy_axes *axes, const ndb
             repeat_rows(&convert.box, record.dst_nbytes);
             return status;
         }
-        const bool is_large = nbytes / 2 >= NDBUF_CPU__TUNING_PEEK(stream_nbytes);
-        const bool are_whole = ndbuf_cpu__converts_whole_records(&convert.box, &record);
-        if (are_whole) {
-            ndbuf__copy_axes dense = {.convert = axes->convert, .unit_nbytes = axes->unit_nbytes};
-            int64_t lowest;
-            int64_t end;
-            ndbuf__copy_axes_range(axes, false, &lowest, &end);
-            ndbuf__copy_axes_append(&dense, ndbuf__copy_axes_nunits(axes), record.dst_nbytes, record.src_nbytes);
-            ndbuf_cpu__record_place(&record, &dense, src + lowest, is_large);
-        } else {
-            ndbuf_cpu__record_place(
-                &record, axes, ndbuf_cpu__packs_records(&convert.box, axes->convert.src.nbytes) ? NULL : src, is_large);
-        }
-        if (last < 0 || (!are_whole && is_small(nbytes) && ndbuf_cpu__follows_last_axis(&convert.box))) {
+        ndbuf_cpu__record_place(&record, axes, ndbuf_cpu__packs_records(&convert.box, &record) ? NULL : src,
+                                nbytes / 2 >= NDBUF_CPU__TUNING_PEEK(stream_nbytes));
+        if (last < 0 || (is_small(nbytes) && ndbuf_cpu__follows_last_axis(&convert.box))) {
             ndbuf_cpu__convert_at_once(&plan);
         } else {
             convert_planned(&plan);

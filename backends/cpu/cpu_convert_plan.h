@@ -8,8 +8,8 @@
  * its elements are converted, and where the destination is not dense either, another plain copy spreads them. So
  * memory is passed once. Transposes to shorter numbers are the other way round: a small dense source is converted as it
  * lies, then spread; others are copies, whose lines are converted before they are turned. Records take any strides
- * along a row, and are converted where they are, unless rows across the source are so short that it is better
- * transposed; of short rows along it, a small dense source is converted as it lies, too. */
+ * along a row, and are converted where they are, short rows together where that can be; unless rows across the source
+ * are so short that it is better transposed. */
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_convert.h"
@@ -74,10 +74,6 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan);
  * lines share few sets of the first cache. */
 bool ndbuf_cpu__converts_whole(const cpu_box *box, int64_t dst_nbytes, int64_t src_nbytes);
 
-/* The same of short rows of records, backwards perhaps, whose destination has no padding, and whose source is of a size
- * that no vectors turn. */
-bool ndbuf_cpu__converts_whole_records(const cpu_box *box, const cpu_record *record);
-
 /* The axis along which the source is fastest, the last one being it when in doubt; repeated ones do not count. -1:
  * there is none. */
 int32_t ndbuf_cpu__fastest_src_axis(const cpu_box *box);
@@ -86,7 +82,7 @@ int32_t ndbuf_cpu__fastest_src_axis(const cpu_box *box);
 bool ndbuf_cpu__follows_last_axis(const cpu_box *box);
 
 /* Whether blocks of records are transposed before they are converted. */
-bool ndbuf_cpu__packs_records(const cpu_box *box, int64_t src_nbytes);
+bool ndbuf_cpu__packs_records(const cpu_box *box, const cpu_record *record);
 
 /* Fills what is said of blocks, from `packs` to `ntasks`. */
 void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan);

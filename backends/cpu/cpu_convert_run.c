@@ -176,21 +176,28 @@ static void convert_rows(const cpu_convert_plan *plan, cpu_writer *writer, char 
     const cpu_box *box = &plan->box->box;
     int64_t index[NDBUF__MAX_AXES];
     int64_t run = 1;
+    int32_t naxes = plan->run_axis;
     bool is_done = false;
-    for (int32_t k = 0; k < plan->run_axis; k++) {
-        index[k] = 0;
-    }
-    for (int32_t k = plan->run_axis; k < box->ndim; k++) {
+    for (int32_t k = naxes; k < box->ndim; k++) {
         run *= extents[k];
     }
+    const bool joins = naxes > 0 && plan->record != NULL && writer == NULL &&
+                       box->dst_strides[naxes - 1] == run * plan->record->dst_nbytes &&
+                       cpu_record_joins_rows(plan->record, run);
+    naxes -= joins;
+    for (int32_t k = 0; k < naxes; k++) {
+        index[k] = 0;
+    }
     while (!is_done) {
-        if (writer != NULL && run * plan->converter.dst_nbytes >= STREAMED_RUN_NBYTES) {
+        if (joins) {
+            ndbuf_cpu__record_rows(plan->record, dst, src, run, extents[naxes], src_strides[naxes]);
+        } else if (writer != NULL && run * plan->converter.dst_nbytes >= STREAMED_RUN_NBYTES) {
             stream_row(plan, writer, dst, src, run);
         } else {
             convert_row(plan, dst, src, run);
         }
         is_done = true;
-        for (int32_t k = plan->run_axis; k > 0 && is_done;) {
+        for (int32_t k = naxes; k > 0 && is_done;) {
             k--;
             dst += box->dst_strides[k];
             src += src_strides[k];

@@ -301,37 +301,60 @@ static void collect_items(const cpu_record *record, char *room, char *dst, const
                             count, goes_on, record->ngathers > 0 ? 0 : record->prefetch_nbytes);
 }
 
-/* The last block takes some items once more. */
-static void run_lanes(const cpu_record *record, char *room, char *dst, const char *src, int64_t count)
+/* The numbers of some rows, each stream of them by itself, in room. */
+static void bring_streams(const cpu_record *record, char *room, const char *src, int64_t count, int64_t nrows,
+                          int64_t row_stride)
+{
+    const int64_t share = record->lane_streams > 0 ? (count + record->lane_streams - 1) / record->lane_streams : 0;
+    const char *ahead = src + record->prefetch_nbytes;
+    for (int32_t i = 0; i < record->nparts; i++) {
+        const cpu_record_part *part = &record->parts[i];
+        const int64_t row_nbytes = count * part->what->dst.nbytes;
+        cpu_element_walk walk;
+        cpu_element_walk_init(&walk, part->what);
+        do {
+            cpu_prefetch_apart(ahead, record->src_stride, share);
+            ahead += share * record->src_stride;
+            for (int64_t row = 0; row < nrows; row++) {
+                bring_together(record, part, room + row * row_nbytes, src + row * row_stride + walk.src, count);
+            }
+            room += record->lane_pitch;
+        } while (cpu_element_walk_next(&walk, part->what, part->what->ndim));
+    }
+}
+
+/* Some rows that are one behind the other in the destination. The last block takes some items once more. */
+static void run_lanes(const cpu_record *record, char *room, char *dst, const char *src, int64_t count, int64_t nrows,
+                      int64_t row_stride)
 {
     const int64_t nitems = record->lane_items;
-    const int64_t rest = count % nitems;
+    const int64_t all = count * nrows;
     int64_t step = record->src_stride;
     int64_t prefetch_nbytes = record->prefetch_nbytes;
     if (record->lane_pitch != 0) {
-        const int64_t share = record->lane_streams > 0 ? (count + record->lane_streams - 1) / record->lane_streams : 0;
-        const char *ahead = src + prefetch_nbytes;
-        char *stream = room;
-        for (int32_t i = 0; i < record->nparts; i++) {
-            const cpu_record_part *part = &record->parts[i];
-            cpu_element_walk walk;
-            cpu_element_walk_init(&walk, part->what);
-            do {
-                cpu_prefetch_apart(ahead, step, share);
-                ahead += share * step;
-                bring_together(record, part, stream, src + walk.src, count);
-                stream += record->lane_pitch;
-            } while (cpu_element_walk_next(&walk, part->what, part->what->ndim));
-        }
+        bring_streams(record, room, src, count, nrows, row_stride);
         src = room;
         step = CPU_LANE_NBYTES / nitems;
         prefetch_nbytes = 0;
     }
-    record->lane_blocks(&record->lanes, dst, nitems * record->dst_stride, src, nitems * step, count / nitems,
+    record->lane_blocks(&record->lanes, dst, nitems * record->dst_stride, src, nitems * step, all / nitems,
                         prefetch_nbytes);
-    if (rest > 0) {
-        record->lane_blocks(&record->lanes, dst + (count - nitems) * record->dst_stride, 0,
-                            src + (count - nitems) * step, 0, 1, 0);
+    if (all % nitems > 0) {
+        record->lane_blocks(&record->lanes, dst + (all - nitems) * record->dst_stride, 0, src + (all - nitems) * step,
+                            0, 1, 0);
+    }
+}
+
+void ndbuf_cpu__record_rows(const cpu_record *record, char *dst, const char *src, int64_t count, int64_t nrows,
+                            int64_t row_stride)
+{
+    _Alignas(CPU_LINE_NBYTES) char room[ROOM_NBYTES];
+    while (nrows > 0) {
+        const int64_t n = smaller(nrows, record->nitems / count);
+        run_lanes(record, room, dst, src, count, n, row_stride);
+        dst += n * count * record->dst_stride;
+        src += n * row_stride;
+        nrows -= n;
     }
 }
 
@@ -346,7 +369,7 @@ void ndbuf_cpu__record_row(const cpu_record *record, char *dst, const char *src,
         }
         const bool has_lanes = record->lane_items > 0 && n >= record->lane_items;
         if (has_lanes) {
-            run_lanes(record, room, dst, src, n);
+            run_lanes(record, room, dst, src, n, 1, 0);
         }
         for (int32_t i = 0; i < record->nparts; i++) {
             if (!has_lanes && (!collects || record->parts[i].collected == CPU_RECORD_NOTHING)) {

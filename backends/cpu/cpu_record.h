@@ -100,8 +100,21 @@ bool ndbuf_cpu__record_init(cpu_record *out_record, const ndbuf__conversion *con
  * buffer that goes on for a vector. */
 void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, const char *src, bool is_large);
 
+/* Whether lanes may put its items together of streams of numbers, whose short rows go together. */
+bool ndbuf_cpu__record_has_streams(const cpu_record *record);
+
 /* Finds the lanes for rows of up to `most` items, of which there are `nitems` in all. */
 void ndbuf_cpu__record_find_lanes(cpu_record *record, int64_t most, int64_t nitems);
+
+/* Whether rows of `count` items that are one behind the other in the destination go together. */
+static inline bool cpu_record_joins_rows(const cpu_record *record, int64_t count)
+{
+    return record->lane_items > 0 && record->lane_pitch != 0 && count <= record->nitems / 2;
+}
+
+/* Converts such rows, in the default floating-point mode; row_stride is from one to the next one in the source. */
+void ndbuf_cpu__record_rows(const cpu_record *record, char *dst, const char *src, int64_t count, int64_t nrows,
+                            int64_t row_stride);
 
 /* Converts a row of items, in the default floating-point mode. */
 void ndbuf_cpu__record_row(const cpu_record *record, char *dst, const char *src, int64_t count);

@@ -122,11 +122,23 @@ static void find_number_lanes(cpu_record *record, int64_t most, int64_t nstreams
     }
 }
 
-void ndbuf_cpu__record_find_lanes(cpu_record *record, int64_t most, int64_t nitems)
+bool ndbuf_cpu__record_has_streams(const cpu_record *record)
 {
     const int64_t nbytes = record->parts[0].what->dst.nbytes;
+    const int64_t nelements = count_elements(record);
     bool are_bytes = true;
     bool have_one_size = true;
+    for (int32_t i = 0; i < record->nparts; i++) {
+        are_bytes = are_bytes && record->parts[i].row_fn != NULL;
+        have_one_size = have_one_size && record->parts[i].what->dst.nbytes == nbytes;
+    }
+    return record->fills && !are_bytes && have_one_size && cpu_size_index(nbytes) >= 0 && nbytes < CPU_LANE_NBYTES &&
+           nelements > 1 && nelements <= MOST_STREAMS;
+}
+
+void ndbuf_cpu__record_find_lanes(cpu_record *record, int64_t most, int64_t nitems)
+{
+    bool are_bytes = true;
     record->lane_items = 0;
     record->lane_pitch = 0;
     record->lane_streams = 0;
@@ -135,14 +147,11 @@ void ndbuf_cpu__record_find_lanes(cpu_record *record, int64_t most, int64_t nite
     }
     for (int32_t i = 0; i < record->nparts; i++) {
         are_bytes = are_bytes && record->parts[i].row_fn != NULL;
-        have_one_size = have_one_size && record->parts[i].what->dst.nbytes == nbytes;
     }
-    const int64_t nelements = count_elements(record);
-    const bool are_numbers = have_one_size && cpu_size_index(nbytes) >= 0 && nbytes < CPU_LANE_NBYTES;
     if (are_bytes) {
         find_byte_lanes(record);
-    } else if (are_numbers && nelements > 1 && nelements <= MOST_STREAMS) {
-        find_number_lanes(record, most, nelements);
+    } else if (ndbuf_cpu__record_has_streams(record)) {
+        find_number_lanes(record, most, count_elements(record));
     }
     if (most < LANE_BLOCKS_MIN * record->lane_items) {
         record->lane_items = 0;
