@@ -70,8 +70,8 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan);
 bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan);
 
 /* Whether a box becomes shorter numbers, and its source is one dense piece, in any order of its axes, that fits a
- * block: it is converted as it lies, and what is left of it is turned. Not so pairs of numbers, unless their
- * lines share few sets of the first cache. */
+ * block: it is converted as it lies, and what is left of it is turned. Not so pairs of numbers, unless their lines
+ * share few sets of the first cache. */
 bool ndbuf_cpu__converts_whole(const cpu_box *box, int64_t dst_nbytes, int64_t src_nbytes);
 
 /* The axis along which the source is fastest, the last one being it when in doubt; repeated ones do not count. -1:

@@ -122,33 +122,37 @@ static void find_number_lanes(cpu_record *record, int64_t most, int64_t nstreams
     }
 }
 
+/* Whether all parts stay as they are. */
+static bool are_bytes(const cpu_record *record)
+{
+    bool keep_bits = true;
+    for (int32_t i = 0; i < record->nparts; i++) {
+        keep_bits = keep_bits && record->parts[i].row_fn != NULL;
+    }
+    return keep_bits;
+}
+
 bool ndbuf_cpu__record_has_streams(const cpu_record *record)
 {
     const int64_t nbytes = record->parts[0].what->dst.nbytes;
     const int64_t nelements = count_elements(record);
-    bool are_bytes = true;
     bool have_one_size = true;
     for (int32_t i = 0; i < record->nparts; i++) {
-        are_bytes = are_bytes && record->parts[i].row_fn != NULL;
         have_one_size = have_one_size && record->parts[i].what->dst.nbytes == nbytes;
     }
-    return record->fills && !are_bytes && have_one_size && cpu_size_index(nbytes) >= 0 && nbytes < CPU_LANE_NBYTES &&
-           nelements > 1 && nelements <= MOST_STREAMS;
+    return record->fills && have_one_size && cpu_size_index(nbytes) >= 0 && nbytes < CPU_LANE_NBYTES && nelements > 1 &&
+           nelements <= MOST_STREAMS && !are_bytes(record);
 }
 
 void ndbuf_cpu__record_find_lanes(cpu_record *record, int64_t most, int64_t nitems)
 {
-    bool are_bytes = true;
     record->lane_items = 0;
     record->lane_pitch = 0;
     record->lane_streams = 0;
     if (!record->fills || record->dst_stride != record->dst_nbytes || nitems < LANE_ITEMS_MIN) {
         return;
     }
-    for (int32_t i = 0; i < record->nparts; i++) {
-        are_bytes = are_bytes && record->parts[i].row_fn != NULL;
-    }
-    if (are_bytes) {
+    if (are_bytes(record)) {
         find_byte_lanes(record);
     } else if (ndbuf_cpu__record_has_streams(record)) {
         find_number_lanes(record, most, count_elements(record));
