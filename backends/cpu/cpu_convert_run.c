@@ -263,7 +263,7 @@ static void convert_block(const cpu_convert_plan *plan, convert_buffers *buffers
     }
     if (plan->spreads) {
         const cpu_row_converter *converter = &plan->converter;
-        convert_row(plan, buffers->converted, src + plan->src_lowest, nelements);
+        ndbuf_cpu__convert_row(converter, buffers->converted, src + plan->src_lowest, nelements);
         block_copy(plan, is_whole ? &plan->spread : NULL, plan_spread, extents, dst,
                    buffers->converted - plan->src_lowest / converter->src_nbytes * converter->dst_nbytes, NULL);
     } else {

@@ -7,9 +7,6 @@
 #include "core/compiler.h"
 
 /* MOVE(dst, src, unit_nbytes) */
-#define DEFINE_UNIT_LOOPS(name, MOVE)                                                                                  \
-    DEFINE_ROW(row_##name, MOVE)                                                                                       \
-    DEFINE_TRANSPOSE(transpose_##name, MOVE)
 #define DEFINE_ROW(name, MOVE)                                                                                         \
     static void name(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,                \
                      int64_t unit_nbytes)                                                                              \
@@ -32,13 +29,19 @@
         }                                                                                                              \
     }
 
+#define DEFINE_UNIT_LOOPS(name, MOVE)                                                                                  \
+    DEFINE_ROW(row_##name, MOVE)                                                                                       \
+    DEFINE_TRANSPOSE(transpose_##name, MOVE)
+
 /* memcpy of a constant size is one load and one store, at any alignment. */
-#define DEFINE_SIZED_LOOPS(nbytes)                                                                                     \
-    static inline void move_##nbytes(char *dst, const char *src, int64_t unit_nbytes)                                  \
+#define DEFINE_MOVE(name, nbytes)                                                                                      \
+    static inline void name(char *dst, const char *src, int64_t unit_nbytes)                                           \
     {                                                                                                                  \
         (void)unit_nbytes;                                                                                             \
         memcpy(dst, src, nbytes);                                                                                      \
-    }                                                                                                                  \
+    }
+#define DEFINE_SIZED_LOOPS(nbytes)                                                                                     \
+    DEFINE_MOVE(move_##nbytes, nbytes)                                                                                 \
     DEFINE_UNIT_LOOPS(nbytes, move_##nbytes)
 
 /* Units of other sizes: their first and their last bytes, which overlap. */
@@ -53,16 +56,8 @@
 /* Units of three quarters of `wide` bytes: of a dense destination each is moved with the bytes behind it, which the
  * next one overwrites, but where these are beyond the last one of the destination or the highest of the source. */
 #define DEFINE_WIDE_LOOPS(nbytes, wide)                                                                                \
-    static inline void move_##nbytes(char *dst, const char *src, int64_t unit_nbytes)                                  \
-    {                                                                                                                  \
-        (void)unit_nbytes;                                                                                             \
-        memcpy(dst, src, nbytes);                                                                                      \
-    }                                                                                                                  \
-    static inline void move_wide_##nbytes(char *dst, const char *src, int64_t unit_nbytes)                             \
-    {                                                                                                                  \
-        (void)unit_nbytes;                                                                                             \
-        memcpy(dst, src, wide);                                                                                        \
-    }                                                                                                                  \
+    DEFINE_MOVE(move_##nbytes, nbytes)                                                                                 \
+    DEFINE_MOVE(move_wide_##nbytes, wide)                                                                              \
     DEFINE_ROW(row_apart_##nbytes, move_##nbytes)                                                                      \
     DEFINE_ROW(row_wide_##nbytes, move_wide_##nbytes)                                                                  \
     static void row_##nbytes(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,        \
@@ -99,10 +94,11 @@ static inline void move_any(char *dst, const char *src, int64_t unit_nbytes)
 
 #define REPEAT_NBYTES 4096
 
-#define FOR_WHOLE_SIZES(X) X(1) X(2) X(4) X(8) X(16) X(24) X(32) X(48) X(64)
-#define FOR_UNIT_SIZES(X) FOR_WHOLE_SIZES(X) X(3) X(6) X(12)
+/* Sizes that are moved by themselves, and with the wide ones all that have loops. */
+#define FOR_EXACT_SIZES(X) X(1) X(2) X(4) X(8) X(16) X(24) X(32) X(48) X(64)
+#define FOR_UNIT_SIZES(X) FOR_EXACT_SIZES(X) X(3) X(6) X(12)
 
-FOR_WHOLE_SIZES(DEFINE_SIZED_LOOPS)
+FOR_EXACT_SIZES(DEFINE_SIZED_LOOPS)
 DEFINE_WIDE_LOOPS(3, 4)
 DEFINE_WIDE_LOOPS(6, 8)
 DEFINE_WIDE_LOOPS(12, 16)
