@@ -5,20 +5,18 @@
 #include <string.h>
 
 #include "calibrate_probe.h"
+#include "fit.h"
 
 /* The host's engine: one constant after the other, each value against the one in use in interleaved rounds. What is not
  * clearly better changes nothing, so that noise does not. */
 
 #define KIB ((int64_t)1 << 10)
 #define MIB ((int64_t)1 << 20)
-#define CLEARLY 0.97 /* of the time taken */
-#define NPROBES 3    /* of each size */
+#define NPROBES 3 /* of each size */
 #define MAX_SIZES 10
 #define THREADS "cpu.thread_"
 
-/* Constants with a size from which something is done. `on` and `off` make it be done and not, at every size. What has
- * to do with the caches pays behind the sizes that are tried, if at none of them: the last ones still fit some caches.
- */
+/* Constants with a size from which something is done. */
 static const struct {
     const char *name;
     probe_kind kinds[NPROBES];
@@ -127,7 +125,7 @@ static void tell(const char *name, double before, double after, double ratio)
     }
 }
 
-/* Where doing it pays from, at all larger sizes, too; kept where that changes no copy by much. */
+/* Where doing it pays from: it is done, and not done, at every size. */
 static ndbuf_status find_threshold(const calibration *self, int index, ndbuf_error *err)
 {
     const char *name = thresholds[index].name;
@@ -153,22 +151,14 @@ static ndbuf_status find_threshold(const calibration *self, int index, ndbuf_err
     if (status != NDBUF_OK) {
         return status;
     }
-    int from = nsizes;
-    while (from > 0 && ratios[from - 1] < 1) {
-        from--;
-    }
-    const double behind = (double)(first << nsizes) > before ? (double)(first << nsizes) : before;
-    double found = from < nsizes ? (double)(first << from) : thresholds[index].is_of_caches ? behind : on_off[1];
-    /* What the copies gain whose way would change. */
+    const fit_threshold_input input = {.ratios = ratios,
+                                       .nsizes = nsizes,
+                                       .first = (double)first,
+                                       .before = before,
+                                       .never = entry.max,
+                                       .is_of_caches = thresholds[index].is_of_caches};
     double best = 1;
-    for (int k = 0; k < nsizes; k++) {
-        double nbytes = (double)(first << k);
-        double gain = nbytes >= found && nbytes < before   ? ratios[k]
-                      : nbytes >= before && nbytes < found ? 1 / ratios[k]
-                                                           : 1;
-        best = gain < best ? gain : best;
-    }
-    double after = best < CLEARLY ? found : before;
+    const double after = fit_threshold(&input, &best);
     tell(name, before, after, best);
     return ndbuf_tuning_set(name, after, err);
 }
@@ -181,7 +171,7 @@ static ndbuf_status find_amount(const calibration *self, int index, ndbuf_error 
     ndbuf_status status = ndbuf_tuning_get(name, &before, err);
     double after = before;
     int nkinds = amounts[index].nkinds;
-    double best = CLEARLY;
+    double best = FIT_CLEARLY;
     for (size_t k = 0; k < sizeof(multiples) / sizeof(multiples[0]) && status == NDBUF_OK; k++) {
         double ratio = 1;
         double late = 1;
@@ -191,7 +181,7 @@ static ndbuf_status find_amount(const calibration *self, int index, ndbuf_error 
         }
         int64_t nbytes = self->is_quick ? 256 * KIB : amounts[index].nbytes;
         status = compare_all(self, name, values, amounts[index].kinds, nkinds, nbytes, &ratio, &late, err);
-        if (ratio < best && late < CLEARLY) {
+        if (ratio < best && late < FIT_CLEARLY) {
             best = ratio;
             after = values[0];
         }

@@ -112,3 +112,29 @@ void fit_costs(const fit_row *rows, int nrows, int nunknowns, double *out_costs)
         }
     }
 }
+
+double fit_threshold(const fit_threshold_input *input, double *out_best)
+{
+    int from = input->nsizes;
+    while (from > 0 && input->ratios[from - 1] < 1) {
+        from--;
+    }
+    double found = input->first; /* the size of index `from` */
+    for (int k = 0; k < from; k++) {
+        found *= 2;
+    }
+    if (from == input->nsizes && !input->is_of_caches) {
+        found = input->never;
+    }
+    double best = 1;
+    double nbytes = input->first;
+    for (int k = 0; k < input->nsizes; k++) {
+        const double gain = nbytes >= found && nbytes < input->before   ? input->ratios[k]
+                            : nbytes >= input->before && nbytes < found ? 1 / input->ratios[k]
+                                                                        : 1;
+        best = gain < best ? gain : best;
+        nbytes *= 2;
+    }
+    *out_best = best;
+    return best < FIT_CLEARLY ? found : input->before;
+}

@@ -84,6 +84,49 @@ static void an_unknown_that_no_row_has_is_zero(void **state)
     assert_true(found[0] == 0 && found[1] == 0 && found[2] == 0);
 }
 
+#define NEVER 1e18
+
+static void assert_threshold(const double ratios[4], double before, int is_of_caches, double expected, double best)
+{
+    const fit_threshold_input input = {ratios, 4, 128, before, NEVER, is_of_caches}; /* sizes of 128 to 1024 */
+    double found_best = 0;
+    assert_true(fit_threshold(&input, &found_best) == expected);
+    assert_near(found_best, best, 1e-9);
+}
+
+static void a_threshold_is_where_all_larger_sizes_gain(void **state)
+{
+    (void)state;
+    static const double from_512[4] = {0.5, 1.2, 0.8, 0.7};
+    static const double from_the_first[4] = {0.9, 0.9, 0.9, 0.6};
+    assert_threshold(from_512, 128, 0, 512, 1 / 1.2);
+    assert_threshold(from_512, NEVER, 0, 512, 0.7);
+    assert_threshold(from_512, 2048, 1, 512, 0.7);
+    assert_threshold(from_the_first, 1024, 1, 128, 0.9);
+}
+
+static void a_threshold_stays_where_no_copy_gains_clearly(void **state)
+{
+    (void)state;
+    static const double little[4] = {1.1, 0.98, 0.98, 0.98};
+    static const double undecided[4] = {0.5, 1, 1, 1};
+    assert_threshold(little, 1024, 0, 1024, 0.98);
+    assert_threshold(little, 256, 0, 256, 1);
+    assert_threshold(undecided, 256, 0, 256, 1);
+    assert_threshold(undecided, 256, 1, 256, 1);
+}
+
+static void what_never_pays_is_not_done_or_behind_the_caches(void **state)
+{
+    (void)state;
+    static const double loses[4] = {1.5, 1.5, 1.5, 1.25};
+    assert_threshold(loses, 512, 0, NEVER, 1 / 1.5);
+    assert_threshold(loses, 512, 1, 2048, 1 / 1.5);
+    assert_threshold(loses, 1024, 1, 2048, 1 / 1.25);
+    assert_threshold(loses, 4096, 1, 4096, 1); /* it is not done so far, either */
+    assert_threshold(loses, 4096, 0, 4096, 1); /* nor does any size tell that it never pays */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +134,9 @@ int main(void)
         cmocka_unit_test(noise_of_5_percent_moves_predictions_by_little),
         cmocka_unit_test(no_cost_is_below_zero_and_what_costs_nothing_stays_zero),
         cmocka_unit_test(an_unknown_that_no_row_has_is_zero),
+        cmocka_unit_test(a_threshold_is_where_all_larger_sizes_gain),
+        cmocka_unit_test(a_threshold_stays_where_no_copy_gains_clearly),
+        cmocka_unit_test(what_never_pays_is_not_done_or_behind_the_caches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
