@@ -104,30 +104,27 @@ static void axes_sort(ndbuf__copy_axes *axes)
 void ndbuf__copy_axes_merge(ndbuf__copy_axes *axes)
 {
     axes_sort(axes);
-    int32_t last = axes->ndim - 1; /* the merged axes are collected at the end of the arrays, innermost first */
-    int32_t place = axes->ndim;
-    bool folds = !ndbuf__converts(&axes->convert);
-    for (int32_t k = last; k >= 0; k--) {
-        int64_t inner_dst = place <= last ? axes->shape[place] * axes->dst_strides[place] : axes->unit_nbytes;
-        int64_t inner_src = place <= last ? axes->shape[place] * axes->src_strides[place] : axes->unit_nbytes;
-        if ((folds || place <= last) && axes->dst_strides[k] == inner_dst && axes->src_strides[k] == inner_src) {
-            if (place <= last) {
-                axes->shape[place] *= axes->shape[k];
-            } else {
-                axes->unit_nbytes *= axes->shape[k];
-            }
-        } else {
-            place--;
-            axes->shape[place] = axes->shape[k];
-            axes->dst_strides[place] = axes->dst_strides[k];
-            axes->src_strides[place] = axes->src_strides[k];
-        }
+    if (axes->ndim == 0) {
+        return;
     }
-    axes->ndim = last + 1 - place;
-    for (int32_t k = 0; place > 0 && k < axes->ndim; k++) {
-        axes->shape[k] = axes->shape[place + k];
-        axes->dst_strides[k] = axes->dst_strides[place + k];
-        axes->src_strides[k] = axes->src_strides[place + k];
+    int32_t place = 0;
+    for (int32_t k = 1; k < axes->ndim; k++) {
+        const int64_t extent = axes->shape[k];
+        const int64_t dst_stride = axes->dst_strides[k];
+        const int64_t src_stride = axes->src_strides[k];
+        if (axes->dst_strides[place] == extent * dst_stride && axes->src_strides[place] == extent * src_stride) {
+            axes->shape[place] *= extent;
+        } else {
+            axes->shape[++place] = extent;
+        }
+        axes->dst_strides[place] = dst_stride;
+        axes->src_strides[place] = src_stride;
+    }
+    axes->ndim = place + 1;
+    if (!ndbuf__converts(&axes->convert) && axes->dst_strides[place] == axes->unit_nbytes &&
+        axes->src_strides[place] == axes->unit_nbytes) {
+        axes->unit_nbytes *= axes->shape[place];
+        axes->ndim = place;
     }
 }
 
