@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conversions in transit between the host and a device, against copies of the same view that convert nothing,
- * interleaved. Ratios above 1: the conversion is faster.
+ * interleaved. Ratios below 1: the conversion is faster.
  *
  * usage: bench_cast [DEVICE [MiB]]     opencl:0 and 64 MiB of the wider items, unless given */
 #include <stdio.h>
