@@ -38,125 +38,109 @@ static ndbuf_status get_order(const probe_request *request, const char *allowed,
     return status;
 }
 
+/* What every copy has. */
+typedef struct copy_sides {
+    ndbuf_format *format;
+    probe_list shape;
+    probe_side src;
+    probe_side dst;
+} copy_sides;
+
+static ndbuf_status copy_begin(copy_sides *sides, probe_request *request, ndbuf_error *err)
+{
+    *sides = (copy_sides){.format = NULL};
+    return get_items(request, &sides->format, &sides->shape, err);
+}
+
+/* Copies, if both sides are there, and clears them. */
+static ndbuf_status copy_end(copy_sides *sides, ndbuf_status status, probe_request *request, probe_answer *answer,
+                             ndbuf_error *err)
+{
+    if (status == NDBUF_OK) {
+        status = ndbuf_copy(&sides->dst.view, &sides->src.view, NULL, err);
+    }
+    if (status == NDBUF_OK) {
+        status = probe_put_crc(request, answer, sides->dst.buffer, err);
+    }
+    probe_side_clear(&sides->dst);
+    probe_side_clear(&sides->src);
+    ndbuf_format_release(sides->format);
+    return status;
+}
+
 ndbuf_status probe_copy(probe_request *request, probe_answer *answer, ndbuf_error *err)
 {
-    ndbuf_format *format = NULL;
-    probe_list shape = {0};
-    probe_side src = {0};
-    probe_side dst = {0};
-    ndbuf_status status = get_items(request, &format, &shape, err);
+    copy_sides s;
+    ndbuf_status status = copy_begin(&s, request, err);
     if (status == NDBUF_OK) {
-        status = probe_side_init(&src, request, &probe_source_keys, format, &shape, true, err);
+        status = probe_side_init(&s.src, request, &probe_source_keys, s.format, &s.shape, true, err);
     }
     if (status == NDBUF_OK) {
-        status = probe_side_init(&dst, request, &probe_destination_keys, format, &shape, false, err);
+        status = probe_side_init(&s.dst, request, &probe_destination_keys, s.format, &s.shape, false, err);
     }
-    if (status == NDBUF_OK) {
-        status = ndbuf_copy(&dst.view, &src.view, NULL, err);
-    }
-    if (status == NDBUF_OK) {
-        status = probe_put_crc(request, answer, dst.buffer, err);
-    }
-    probe_side_clear(&dst);
-    probe_side_clear(&src);
-    ndbuf_format_release(format);
-    return status;
+    return copy_end(&s, status, request, answer, err);
 }
 
 ndbuf_status probe_move(probe_request *request, probe_answer *answer, ndbuf_error *err)
 {
-    ndbuf_format *format = NULL;
-    probe_list shape = {0};
-    probe_side src = {0};
-    probe_side dst = {0};
-    ndbuf_status status = get_items(request, &format, &shape, err);
+    copy_sides s;
+    ndbuf_status status = copy_begin(&s, request, err);
     if (status == NDBUF_OK) {
-        status = probe_side_init(&src, request, &move_source_keys, format, &shape, true, err);
+        status = probe_side_init(&s.src, request, &move_source_keys, s.format, &s.shape, true, err);
     }
     if (status == NDBUF_OK) {
-        dst.buffer = src.buffer;
-        ndbuf_storage_retain(dst.buffer);
-        status = probe_side_init_view(&dst, request, &move_destination_keys, format, &shape, err);
+        s.dst.buffer = s.src.buffer;
+        ndbuf_storage_retain(s.dst.buffer);
+        status = probe_side_init_view(&s.dst, request, &move_destination_keys, s.format, &s.shape, err);
     }
-    if (status == NDBUF_OK) {
-        status = ndbuf_copy(&dst.view, &src.view, NULL, err);
-    }
-    if (status == NDBUF_OK) {
-        status = probe_put_crc(request, answer, dst.buffer, err);
-    }
-    probe_side_clear(&dst);
-    probe_side_clear(&src);
-    ndbuf_format_release(format);
-    return status;
+    return copy_end(&s, status, request, answer, err);
 }
 
 ndbuf_status probe_gather(probe_request *request, probe_answer *answer, ndbuf_error *err)
 {
     char order = 'C';
-    ndbuf_format *format = NULL;
-    probe_list shape = {0};
     ndbuf_device *device = NULL;
-    probe_side src = {0};
-    probe_side packed = {0};
-    ndbuf_status status = get_order(request, "CFA", &order, err);
+    copy_sides s;
+    ndbuf_status status = copy_begin(&s, request, err);
     if (status == NDBUF_OK) {
-        status = get_items(request, &format, &shape, err);
+        status = get_order(request, "CFA", &order, err);
     }
     if (status == NDBUF_OK) {
-        status = probe_side_init(&src, request, &probe_source_keys, format, &shape, true, err);
+        status = probe_side_init(&s.src, request, &probe_source_keys, s.format, &s.shape, true, err);
     }
     if (status == NDBUF_OK) {
         status = probe_side_device(request, &probe_destination_keys, &device, err);
     }
     if (status == NDBUF_OK) {
         if (order == 'A') {
-            bool fortran_alone = ndbuf_view_is_contiguous(&src.view, 'F') && !ndbuf_view_is_contiguous(&src.view, 'C');
-            order = fortran_alone ? 'F' : 'C';
+            const ndbuf_view *src = &s.src.view;
+            order = ndbuf_view_is_contiguous(src, 'F') && !ndbuf_view_is_contiguous(src, 'C') ? 'F' : 'C';
         }
-        status = probe_side_init_packed(&packed, request, device, format, &shape, order, false, err);
+        status = probe_side_init_packed(&s.dst, request, device, s.format, &s.shape, order, false, err);
     }
     if (status == NDBUF_OK) {
-        status = ndbuf_copy(&packed.view, &src.view, NULL, err);
+        probe_put_int(answer, "nbytes", s.src.view.nbytes);
     }
-    if (status == NDBUF_OK) {
-        probe_put_int(answer, "nbytes", src.view.nbytes);
-        status = probe_put_crc(request, answer, packed.buffer, err);
-    }
-    probe_side_clear(&packed);
-    probe_side_clear(&src);
-    ndbuf_format_release(format);
-    return status;
+    return copy_end(&s, status, request, answer, err);
 }
 
 ndbuf_status probe_scatter(probe_request *request, probe_answer *answer, ndbuf_error *err)
 {
     char order = 'C';
-    ndbuf_format *format = NULL;
-    probe_list shape = {0};
     ndbuf_device *device = NULL;
-    probe_side packed = {0};
-    probe_side dst = {0};
-    ndbuf_status status = get_order(request, "CF", &order, err);
+    copy_sides s;
+    ndbuf_status status = copy_begin(&s, request, err);
     if (status == NDBUF_OK) {
-        status = get_items(request, &format, &shape, err);
+        status = get_order(request, "CF", &order, err);
     }
     if (status == NDBUF_OK) {
-        status = probe_side_init(&dst, request, &probe_destination_keys, format, &shape, false, err);
+        status = probe_side_init(&s.dst, request, &probe_destination_keys, s.format, &s.shape, false, err);
     }
     if (status == NDBUF_OK) {
         status = probe_side_device(request, &probe_source_keys, &device, err);
     }
     if (status == NDBUF_OK) {
-        status = probe_side_init_packed(&packed, request, device, format, &shape, order, true, err);
+        status = probe_side_init_packed(&s.src, request, device, s.format, &s.shape, order, true, err);
     }
-    if (status == NDBUF_OK) {
-        status = ndbuf_copy(&dst.view, &packed.view, NULL, err);
-    }
-    if (status == NDBUF_OK) {
-        status = probe_put_crc(request, answer, dst.buffer, err);
-    }
-    probe_side_clear(&dst);
-    probe_side_clear(&packed);
-    ndbuf_format_release(format);
-    return status;
+    return copy_end(&s, status, request, answer, err);
 }
