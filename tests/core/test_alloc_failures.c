@@ -21,9 +21,8 @@ static const int64_t wide_shape[NDIM] = {1, 2, 1, 2, 1, 3, 1, 1, 1, 2};
 /* A view of more dimensions than fit into it, on a device; its storage has other bytes around it. */
 static void wide_view(ndbuf_view *out_view, ndbuf_device *device, const char *format_text)
 {
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse(format_text);
     *out_view = (ndbuf_view){0};
-    ASSERT_OK(ndbuf_format_parse(format_text, 0, &format, err));
     ASSERT_OK(ndbuf_view_create(out_view, device, format, NDIM, wide_shape, err));
     ndbuf_format_release(format);
 }
@@ -123,10 +122,9 @@ static void test_new_views(void **state)
     (void)state;
     ndbuf_storage *storage = NULL;
     ndbuf_view view = {0};
-    ndbuf_format *record = NULL;
+    ndbuf_format *record = test_parse("T{<f:x:<f:y:}");
     ndbuf_view_spec spec = {.ndim = NDIM, .shape = wide_shape};
     ASSERT_OK(ndbuf_storage_create(ndbuf_device_cpu(), 1000, &storage, err));
-    ASSERT_OK(ndbuf_format_parse("T{<f:x:<f:y:}", 0, &record, err));
     ALLOC_FAIL_SWEEP(status_ = ndbuf_view_init(&view, storage, &spec, NULL), ndbuf_view_release(&view));
     spec.format = record;
     ALLOC_FAIL_SWEEP(status_ = ndbuf_view_init(&view, storage, &spec, NULL), ndbuf_view_release(&view));
@@ -173,9 +171,8 @@ static void test_derived_views(void **state)
     static const int64_t broadcast_shape[NDIM + 1] = {4, 1, 2, 5, 2, 1, 3, 1, 1, 1, 2};
     static const int64_t reshaped[NDIM + 1] = {2, 1, 1, 1, 2, 1, 3, 1, 1, 1, 2};
     ndbuf_slice slice = {.step = -1, .given = NDBUF_SLICE_STEP};
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse("T{<H:a:<H:b:}");
     ndbuf_device *cpu = ndbuf_device_cpu();
-    ASSERT_OK(ndbuf_format_parse("T{<H:a:<H:b:}", 0, &format, err));
     SWEEP_DERIVATION(wide_view(view, cpu, "<f"), ndbuf_view_copy(out, view, NULL));
     SWEEP_DERIVATION(wide_view(view, cpu, "<f"), ndbuf_view_slice(view, 5, &slice, out, NULL));
     SWEEP_DERIVATION(wide_view(view, cpu, "<f"), ndbuf_view_index(view, 5, 2, out, NULL));

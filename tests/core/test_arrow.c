@@ -11,8 +11,7 @@ static const int64_t shape234[] = {2, 3, 4};
 
 static void make_view(ndbuf_view *out_view, const char *text, int32_t ndim, const int64_t *shape)
 {
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
+    ndbuf_format *format = test_parse(text);
     ASSERT_OK(ndbuf_view_create(out_view, ndbuf_device_cpu(), format, ndim, shape, err));
     ndbuf_format_release(format);
 }

@@ -6,18 +6,11 @@
 
 #include "core/format_codes.h"
 
-static ndbuf_format *parse(const char *text)
-{
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
-    return format;
-}
-
 /* The narrowest rule that allows the cast; 5: none does. Wider rules must allow it, too. */
 static int narrowest(const char *src_text, const char *dst_text)
 {
-    ndbuf_format *src = parse(src_text);
-    ndbuf_format *dst = parse(dst_text);
+    ndbuf_format *src = test_parse(src_text);
+    ndbuf_format *dst = test_parse(dst_text);
     int found = 5;
     for (int rule = NDBUF_CASTING_NO; rule <= NDBUF_CASTING_UNSAFE; rule++) {
         ndbuf_error err = {0};
@@ -129,27 +122,27 @@ static void test_dimensions_have_to_agree(void **state)
 static void test_refusals_name_formats_rule_and_field(void **state)
 {
     (void)state;
-    ndbuf_format *src = parse("T{<d:a:T{<i:x:}:r:}");
-    ndbuf_format *dst = parse("T{<d:a:T{<h:x:}:r:}");
+    ndbuf_format *src = test_parse("T{<d:a:T{<i:x:}:r:}");
+    ndbuf_format *dst = test_parse("T{<d:a:T{<h:x:}:r:}");
     ASSERT_FAILS(
         NDBUF_ERR_CAST,
         "no cast from 'T{<d:a:T{<i:x:}:r:}' to 'T{<d:a:T{<h:x:}:r:}' by rule 'safe': field r.x: <i to <h takes "
         "'same_kind'",
         ndbuf_format_can_cast(dst, src, NDBUF_CASTING_SAFE, err));
     ndbuf_format_release(dst);
-    dst = parse("T{<d:b:}");
+    dst = test_parse("T{<d:b:}");
     ASSERT_FAILS(NDBUF_ERR_CAST, "field b: the source has no such field",
                  ndbuf_format_can_cast(dst, src, NDBUF_CASTING_UNSAFE, err));
     ndbuf_format_release(dst);
-    dst = parse("T{<5s:a:}");
+    dst = test_parse("T{<5s:a:}");
     ASSERT_FAILS(NDBUF_ERR_CAST, "field a: nothing makes 5s of <d",
                  ndbuf_format_can_cast(dst, src, NDBUF_CASTING_UNSAFE, err));
     ndbuf_format_release(dst);
-    dst = parse("T{(2)<d:a:}");
+    dst = test_parse("T{(2)<d:a:}");
     ASSERT_FAILS(NDBUF_ERR_CAST, "field a: its dimensions differ",
                  ndbuf_format_can_cast(dst, src, NDBUF_CASTING_UNSAFE, err));
     ndbuf_format_release(dst);
-    dst = parse("T{<d:a:}");
+    dst = test_parse("T{<d:a:}");
     ASSERT_FAILS(NDBUF_ERR_CAST, "'no': the items are laid out differently",
                  ndbuf_format_can_cast(dst, src, NDBUF_CASTING_NO, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "7 is not a casting rule", ndbuf_format_can_cast(dst, src, (ndbuf_casting)7, err));
@@ -157,12 +150,12 @@ static void test_refusals_name_formats_rule_and_field(void **state)
                  ndbuf_format_can_cast(dst, src, (ndbuf_casting)-1, err));
     ndbuf_format_release(dst);
     ndbuf_format_release(src);
-    src = parse("<f");
-    dst = parse("<2w");
+    src = test_parse("<f");
+    dst = test_parse("<2w");
     ASSERT_FAILS(NDBUF_ERR_CAST, "no cast from '<f' to '<2w' by rule 'unsafe': field 0: nothing makes <2w of <f",
                  ndbuf_format_can_cast(dst, src, NDBUF_CASTING_UNSAFE, err));
     ndbuf_format_release(dst);
-    dst = parse("<f<f");
+    dst = test_parse("<f<f");
     ASSERT_FAILS(NDBUF_ERR_CAST, "field 1: fields pair by position",
                  ndbuf_format_can_cast(dst, src, NDBUF_CASTING_UNSAFE, err));
     ndbuf_format_release(dst);
@@ -178,9 +171,9 @@ static void test_long_texts_are_cut_and_the_reason_stays(void **state)
     char *last = text + strlen(text);
     size_t room = sizeof(text) - strlen(text);
     snprintf(last, room, "<h:the_last_one_has_a_name_that_is_longer_than_a_message_can_hold:}");
-    ndbuf_format *src = parse(text);
+    ndbuf_format *src = test_parse(text);
     last[1] = 'b';
-    ndbuf_format *dst = parse(text);
+    ndbuf_format *dst = test_parse(text);
     ASSERT_FAILS(NDBUF_ERR_CAST, "...: <h to b takes 'same_kind'",
                  ndbuf_format_can_cast(dst, src, NDBUF_CASTING_EQUIV, err));
     ndbuf_format_release(dst);
@@ -207,8 +200,8 @@ static void test_thousands_of_fields_pair_in_any_order(void **state)
 static void test_an_allocation_that_fails_is_told(void **state)
 {
     (void)state;
-    ndbuf_format *src = parse("T{<i:a:<f:b:}");
-    ndbuf_format *dst = parse("T{<f:b:<i:a:}");
+    ndbuf_format *src = test_parse("T{<i:a:<f:b:}");
+    ndbuf_format *dst = test_parse("T{<f:b:<i:a:}");
     ALLOC_FAIL_SWEEP(status_ = ndbuf_format_can_cast(dst, src, NDBUF_CASTING_EQUIV, NULL), (void)0);
     test_alloc_fail_at(1);
     assert_int_equal(ndbuf_format_can_cast(dst, dst, NDBUF_CASTING_NO, NULL), NDBUF_OK);

@@ -7,13 +7,6 @@
 #include "core/conversion.h"
 #include "core/format_codes.h"
 
-static ndbuf_format *parse(const char *text)
-{
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
-    return format;
-}
-
 /* An element in words: "bytes4", "u2", "u2!" (of the other byte order), "c4" (complex, of its halves), "bf". */
 static const char *element_text(const ndbuf_element *element, char out[16])
 {
@@ -53,8 +46,8 @@ static void conversion_text(const ndbuf__conversion *conversion, char *out, size
 
 static void check_conversion(const char *src_text, const char *dst_text, uint32_t flags, const char *expected)
 {
-    ndbuf_format *src = parse(src_text);
-    ndbuf_format *dst = parse(dst_text);
+    ndbuf_format *src = test_parse(src_text);
+    ndbuf_format *dst = test_parse(dst_text);
     ndbuf__conversion conversion = {0};
     char text[1000];
     ASSERT_OK(ndbuf__conversion_init(&conversion, dst, src, NDBUF_CASTING_UNSAFE, flags, err));
@@ -181,8 +174,8 @@ static void test_runs_beyond_31_bits_are_axes(void **state)
 static void test_rules_hold(void **state)
 {
     (void)state;
-    ndbuf_format *src = parse(H "d");
-    ndbuf_format *dst = parse(H "f");
+    ndbuf_format *src = test_parse(H "d");
+    ndbuf_format *dst = test_parse(H "f");
     ndbuf__conversion conversion = {0};
     ASSERT_FAILS(NDBUF_ERR_CAST, "by rule 'safe'",
                  ndbuf__conversion_init(&conversion, dst, src, NDBUF_CASTING_SAFE, 0, err));
@@ -198,7 +191,7 @@ static void test_plain_elements_need_no_memory_and_the_rest_tells_when_there_is_
     (void)state;
     static const char *const plain[] = {H "d", X "i", "?", H "Zf", X "Zd", "5s", X "3w", "(2)" H "i"};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
-        ndbuf_format *format = parse(plain[i]);
+        ndbuf_format *format = test_parse(plain[i]);
         ndbuf__conversion conversion = {0};
         test_alloc_fail_at(1);
         assert_int_equal(ndbuf__conversion_init(&conversion, format, format, NDBUF_CASTING_NO, 0, NULL), NDBUF_OK);
@@ -206,8 +199,8 @@ static void test_plain_elements_need_no_memory_and_the_rest_tells_when_there_is_
         ndbuf__conversion_clear(&conversion);
         ndbuf_format_release(format);
     }
-    ndbuf_format *src = parse("T{" H "i:a:" H "f:b:(5,2,1,2)" X "h:c:}");
-    ndbuf_format *dst = parse("T{" H "d:b:" H "i:a:(5,2,1,2)" H "h:c:}");
+    ndbuf_format *src = test_parse("T{" H "i:a:" H "f:b:(5,2,1,2)" X "h:c:}");
+    ndbuf_format *dst = test_parse("T{" H "d:b:" H "i:a:(5,2,1,2)" H "h:c:}");
     ndbuf__conversion conversion = {0};
     ALLOC_FAIL_SWEEP(status_ = ndbuf__conversion_init(&conversion, dst, src, NDBUF_CASTING_SAFE, 0, NULL),
                      ndbuf__conversion_clear(&conversion));
@@ -284,7 +277,7 @@ static void test_the_short_way_says_the_same_of_numbers(void **state)
     ndbuf_format *formats[NTEXTS];
     int nshort = 0;
     for (int i = 0; i < NTEXTS; i++) {
-        formats[i] = parse(texts[i]);
+        formats[i] = test_parse(texts[i]);
     }
     for (int i = 0; i < NTEXTS * NTEXTS * (NDBUF_CASTING_UNSAFE + 1) * 2; i++) {
         const ndbuf_format *dst = formats[i % NTEXTS];
@@ -351,12 +344,12 @@ static void test_random_records_are_written_once_and_completely(void **state)
                 snprintf(texts[side] + length, sizeof(texts[side]) - length, "%s%s%s%s:n%d:", pad, dims,
                          test_random_range(&random, 0, 1) == 0 ? "<" : ">", type, f);
             }
-            ndbuf_format *one = parse(type);
+            ndbuf_format *one = test_parse(type);
             nbytes += ndbuf_format_itemsize(one) * (extent > 0 ? extent * inner : 1);
             ndbuf_format_release(one);
         }
-        ndbuf_format *src = parse(texts[0]);
-        ndbuf_format *dst = parse(texts[1]);
+        ndbuf_format *src = test_parse(texts[0]);
+        ndbuf_format *dst = test_parse(texts[1]);
         ndbuf__conversion conversion = {0};
         unsigned char written[1000] = {0};
         ASSERT_OK(ndbuf__conversion_init(&conversion, dst, src, NDBUF_CASTING_EQUIV, 0, err));

@@ -14,9 +14,8 @@
 static ndbuf_format *format_of(const test_type *type)
 {
     char text[4096];
-    ndbuf_format *format = NULL;
     test_type_print(type, text, sizeof(text));
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
+    ndbuf_format *format = test_parse(text);
     if (ndbuf_format_itemsize(format) != test_type_nbytes(type)) {
         fail_msg("'%s' takes %lld bytes instead of %lld", text, (long long)ndbuf_format_itemsize(format),
                  (long long)test_type_nbytes(type));

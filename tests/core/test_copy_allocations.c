@@ -66,9 +66,8 @@ static void make_view(ndbuf_device *where, side_kind kind, ndbuf_view *out_view)
     static const int64_t shape[2] = {NROWS, NCOLUMNS};
     static const int64_t suboffsets[2] = {0, -1};
     const int64_t strides[2] = {kinds[kind].row_stride, kinds[kind].item_stride};
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse(kinds[kind].format);
     ndbuf_storage *storage = NULL;
-    ASSERT_OK(ndbuf_format_parse(kinds[kind].format, 0, &format, err));
     ndbuf_view_spec spec = {.ndim = 2, .shape = shape, .strides = strides, .format = format};
     ASSERT_OK(ndbuf_storage_create(where, (size_t)NROWS * NCOLUMNS * 8 + NROWS * sizeof(char *), &storage, err));
     if (kind == POINTERS) {
@@ -384,8 +383,7 @@ static void test_plans_of_parts_run_again_without_an_allocation(void **state)
     fake_configure(&config);
     ASSERT_OK(ndbuf_device_open("fake:0", &device, err));
     for (int i = 0; i < 2; i++) {
-        ndbuf_format *format = NULL;
-        ASSERT_OK(ndbuf_format_parse(texts[i], 0, &format, err));
+        ndbuf_format *format = test_parse(texts[i]);
         ASSERT_OK(ndbuf_view_create(i == 0 ? &self.dst : &self.src, device, format, 1, &extent, err));
         ASSERT_OK(i == 0 ? NDBUF_OK : ndbuf_view_create(&host, ndbuf_device_cpu(), format, 1, &extent, err));
         ndbuf_format_release(format);

@@ -19,13 +19,6 @@ enum {
     CONVERTS = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_CONVERT | NDBUF_CAN_CONVERT_FLOAT64
 };
 
-static ndbuf_format *parse(const char *text)
-{
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
-    return format;
-}
-
 static ndbuf_element element_of(ndbuf_number number, bool is_swapped)
 {
     return (ndbuf_element){.number = number, .nbytes = test_number_nbytes(number), .is_swapped = is_swapped};
@@ -49,7 +42,7 @@ static void make_view(ndbuf_device *device, const char *format_text, bool turned
     const int64_t shape[2] = {NROWS, NCOLUMNS};
     const int64_t turned_shape[2] = {NCOLUMNS, NROWS};
     const int32_t axes[2] = {1, 0};
-    ndbuf_format *format = parse(format_text);
+    ndbuf_format *format = test_parse(format_text);
     *out_view = (ndbuf_view){0};
     ASSERT_OK(ndbuf_view_create(out_view, device, format, 2, turned ? turned_shape : shape, err));
     if (turned) {
@@ -301,7 +294,7 @@ static void test_a_view_is_converted_in_its_own_place(void **state)
     static const char *const devices[] = {"cpu", "fake:0"};
     for (int i = 0; i < 2; i++) {
         cast_case self;
-        ndbuf_format *format = parse("<f");
+        ndbuf_format *format = test_parse("<f");
         ndbuf_view seen = {0};
         case_open(&self, CONVERTS, devices[i], ">f", devices[i], "<f");
         ASSERT_OK(ndbuf_view_reinterpret(&self.dst, format, &seen, err));

@@ -31,8 +31,7 @@ static int close_devices(void **state)
 static void new_view(ndbuf_view *out_view, ndbuf_device *device, const char *format_text, int32_t ndim,
                      const int64_t *shape)
 {
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(format_text, 0, &format, err));
+    ndbuf_format *format = test_parse(format_text);
     *out_view = (ndbuf_view){0};
     ASSERT_OK(ndbuf_view_create(out_view, device, format, ndim, shape, err));
     ndbuf_format_release(format);
@@ -218,11 +217,10 @@ static void test_objects_and_pointers_stay_on_the_host(void **state)
 {
     (void)state;
     ndbuf_view dst = {0};
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse("O", 0, &format, err));
+    ndbuf_format *format = test_parse("O");
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "", ndbuf_view_create(&dst, fake0, format, 1, (int64_t[1]){2}, err));
     ndbuf_format_release(format);
-    ASSERT_OK(ndbuf_format_parse("&<i", 0, &format, err));
+    format = test_parse("&<i");
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "", ndbuf_view_create(&dst, fake0, format, 1, (int64_t[1]){2}, err));
     ndbuf_format_release(format);
 }

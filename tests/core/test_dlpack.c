@@ -12,8 +12,7 @@ static const int64_t shape234[] = {2, 3, 4};
 
 static void make_view(ndbuf_view *out_view, const char *text, int32_t ndim, const int64_t *shape)
 {
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
+    ndbuf_format *format = test_parse(text);
     ASSERT_OK(ndbuf_view_create(out_view, ndbuf_device_cpu(), format, ndim, shape, err));
     ndbuf_format_release(format);
 }
@@ -77,8 +76,7 @@ static void test_strides_that_mean_nothing_are_those_of_a_compact_tensor(void **
     const ndbuf_dlpack_import_options on_host = {.device = ndbuf_device_cpu()}; /* the sample has none of its own */
     sample_storage_init(&sample, NDBUF_DEVICE_CPU, memory, sizeof(memory));
     /* An axis of one item whose stride is no multiple of the item size. */
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse("d", 0, &format, err));
+    ndbuf_format *format = test_parse("d");
     ndbuf_view_spec spec = {
         .format = format, .ndim = 3, .shape = (const int64_t[]){2, 1, 3}, .strides = (const int64_t[]){32, 7, 8}};
     ASSERT_OK(ndbuf_view_init(&view, &sample.storage, &spec, err));
@@ -317,8 +315,7 @@ static void test_pointers_never_go_out(void **state)
     ndbuf_storage *storage = NULL;
     ndbuf_loss loss;
     ASSERT_OK(ndbuf_storage_adopt(ndbuf_device_cpu(), table, sizeof(table), 0, NULL, NULL, &storage, err));
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse("i", 0, &format, err));
+    ndbuf_format *format = test_parse("i");
     const ndbuf_view_spec spec = {.format = format,
                                   .ndim = 2,
                                   .shape = (const int64_t[]){2, 3},
@@ -416,8 +413,7 @@ static void test_alignment_is_reported_and_can_be_demanded(void **state)
     make_view(&view, "B", 1, (const int64_t[]){64});
     const ndbuf_slice from4 = {.start = 4, .stop = 20, .given = NDBUF_SLICE_START | NDBUF_SLICE_STOP};
     ASSERT_OK(ndbuf_view_slice(&view, 0, &from4, &view, err));
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse("d", 0, &format, err));
+    ndbuf_format *format = test_parse("d");
     ASSERT_OK(ndbuf_view_reinterpret(&view, format, &view, err));
     ndbuf_format_release(format);
     for (int i = 0; i < 2; i++) {

@@ -9,8 +9,7 @@
 /* A writable C-contiguous view of `ndim` axes with items of format `text`. */
 static void make_view(ndbuf_view *view, const char *text, int32_t ndim, const int64_t *shape)
 {
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
+    ndbuf_format *format = test_parse(text);
     ASSERT_OK(ndbuf_view_create(view, ndbuf_device_cpu(), format, ndim, shape, err));
     ndbuf_format_release(format);
 }

@@ -33,10 +33,9 @@ static ndbuf_value int_value(int64_t number)
 static void new_views(ndbuf_view *out_there, ndbuf_view *out_here, ndbuf_device *device, const char *text)
 {
     const int64_t shape = 3;
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse(text);
     *out_there = (ndbuf_view){0};
     *out_here = (ndbuf_view){0};
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
     ASSERT_OK(ndbuf_view_create(out_there, device, format, 1, &shape, err));
     ASSERT_OK(ndbuf_view_create(out_here, ndbuf_device_cpu(), format, 1, &shape, err));
     ndbuf_format_release(format);

@@ -10,16 +10,6 @@
 #error "the expected texts are those of a little-endian host"
 #endif
 
-static ndbuf_format *parse(const char *text)
-{
-    ndbuf_format *format = NULL;
-    ndbuf_error err = {0};
-    if (ndbuf_format_parse(text, 0, &format, &err) != NDBUF_OK) {
-        fail_msg("'%s': %s", text, err.message);
-    }
-    return format;
-}
-
 static void test_flags_tell_records_and_what_must_stay_on_the_host(void **state)
 {
     (void)state;
@@ -40,7 +30,7 @@ static void test_flags_tell_records_and_what_must_stay_on_the_host(void **state)
                  {"0O", 0},
                  {"T{i:a:T{O:b:}:c:}", NDBUF_FORMAT_RECORD | NDBUF_FORMAT_HOST_ONLY}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        ndbuf_format *format = parse(cases[i].text);
+        ndbuf_format *format = test_parse(cases[i].text);
         if (ndbuf_format_flags(format) != cases[i].flags) {
             fail_msg("'%s' has flags %u", cases[i].text, ndbuf_format_flags(format));
         }
@@ -61,32 +51,32 @@ static void test_plain_formats_are_shared_and_take_no_memory(void **state)
         bool allocated = test_alloc_fail_end();
         assert_int_equal(status, NDBUF_OK);
         assert_false(allocated);
-        ndbuf_format *two = parse(texts[i]);
+        ndbuf_format *two = test_parse(texts[i]);
         assert_ptr_equal(one, two);
         ndbuf_format_release(one);
         ndbuf_format_retain(two);
         ndbuf_format_release(two);
         ndbuf_format_release(two);
-        assert_string_equal(ndbuf_format_text(one), ndbuf_format_text(parse(texts[i])));
+        assert_string_equal(ndbuf_format_text(one), ndbuf_format_text(test_parse(texts[i])));
     }
-    assert_ptr_equal(parse("l"), parse("q"));
-    assert_ptr_equal(parse("<i"), parse("=l"));
-    assert_ptr_equal(parse(" 1i "), parse("i"));
-    assert_ptr_equal(parse("B"), ndbuf__format_bytes());
-    assert_ptr_equal(parse(NULL), ndbuf__format_bytes());
-    assert_ptr_equal(parse(">B"), ndbuf__format_bytes());
+    assert_ptr_equal(test_parse("l"), test_parse("q"));
+    assert_ptr_equal(test_parse("<i"), test_parse("=l"));
+    assert_ptr_equal(test_parse(" 1i "), test_parse("i"));
+    assert_ptr_equal(test_parse("B"), ndbuf__format_bytes());
+    assert_ptr_equal(test_parse(NULL), ndbuf__format_bytes());
+    assert_ptr_equal(test_parse(">B"), ndbuf__format_bytes());
 }
 
 /* One object cannot have two alignments: the native one differs from the equal one of a standard byte order. */
 static void test_plain_formats_of_native_mode_keep_their_alignment(void **state)
 {
     (void)state;
-    assert_int_equal(ndbuf_format_alignment(parse("i")), 4);
-    assert_int_equal(ndbuf_format_alignment(parse("<i")), 1);
-    assert_int_equal(ndbuf_format_equal(parse("i"), parse("<i")), 1);
-    ndbuf_format *odd = parse("0di");
+    assert_int_equal(ndbuf_format_alignment(test_parse("i")), 4);
+    assert_int_equal(ndbuf_format_alignment(test_parse("<i")), 1);
+    assert_int_equal(ndbuf_format_equal(test_parse("i"), test_parse("<i")), 1);
+    ndbuf_format *odd = test_parse("0di");
     assert_int_equal(ndbuf_format_alignment(odd), 8);
-    assert_int_equal(ndbuf_format_equal(odd, parse("i")), 1);
+    assert_int_equal(ndbuf_format_equal(odd, test_parse("i")), 1);
     ndbuf_format_release(odd);
 }
 
@@ -123,8 +113,8 @@ static void test_formats_are_equal_if_they_lay_out_the_same_item(void **state)
                  {"bb", "2b", 0},
                  {"2T{b:a:x}", "T{2b:a:2x}", 0}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        ndbuf_format *a = parse(cases[i].a);
-        ndbuf_format *b = parse(cases[i].b);
+        ndbuf_format *a = test_parse(cases[i].a);
+        ndbuf_format *b = test_parse(cases[i].b);
         if (ndbuf_format_equal(a, b) != cases[i].equal || ndbuf_format_equal(b, a) != cases[i].equal) {
             fail_msg("'%s' and '%s' are not %s", cases[i].a, cases[i].b, cases[i].equal ? "equal" : "unequal");
         }
@@ -181,14 +171,14 @@ static void test_create_gives_the_format_of_kind_and_size(void **state)
             assert_int_equal(field.kind, cases[i].kind);
             assert_int_equal(field.size, cases[i].size);
         }
-        ndbuf_format *read = parse(cases[i].text);
+        ndbuf_format *read = test_parse(cases[i].text);
         assert_int_equal(ndbuf_format_equal(format, read), 1);
         ndbuf_format_release(read);
         ndbuf_format_release(format);
     }
     ndbuf_format *plain = NULL;
     ASSERT_OK(ndbuf_format_create(NDBUF_KIND_FLOAT, 8, '>', &plain, err));
-    assert_ptr_equal(plain, parse(">d"));
+    assert_ptr_equal(plain, test_parse(">d"));
 }
 
 static void test_create_refuses_what_has_no_code(void **state)
@@ -219,8 +209,8 @@ static void test_a_leaf_beyond_the_last_is_refused(void **state)
 {
     (void)state;
     ndbuf_field field;
-    ASSERT_FAILS(NDBUF_ERR_INDEX, "leaf 1 of 1", ndbuf_format_field(parse("i"), 1, &field, err));
-    ASSERT_FAILS(NDBUF_ERR_INDEX, "leaf -1 of 1", ndbuf_format_field(parse("i"), -1, &field, err));
+    ASSERT_FAILS(NDBUF_ERR_INDEX, "leaf 1 of 1", ndbuf_format_field(test_parse("i"), 1, &field, err));
+    ASSERT_FAILS(NDBUF_ERR_INDEX, "leaf -1 of 1", ndbuf_format_field(test_parse("i"), -1, &field, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "itemsize is -4", ndbuf_format_parse("i", -4, &(ndbuf_format *){NULL}, err));
 }
 
@@ -230,7 +220,7 @@ static void test_fields_carry_the_code_that_is_written(void **state)
     static const char *const codes[][2] = {{"D", "Zd"},    {"l", "q"}, {"3w", "w"}, {"&i", "&"},
                                            {"X{}", "X{}"}, {"c", "c"}, {"8t", "t"}, {"x::", "x"}};
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
-        ndbuf_format *format = parse(codes[i][0]);
+        ndbuf_format *format = test_parse(codes[i][0]);
         ndbuf_field field;
         ASSERT_OK(ndbuf_format_field(format, 0, &field, err));
         assert_string_equal(field.code, codes[i][1]);
@@ -241,7 +231,7 @@ static void test_fields_carry_the_code_that_is_written(void **state)
 static void test_a_format_lives_until_its_last_reference(void **state)
 {
     (void)state;
-    ndbuf_format *format = parse("T{i:a:}");
+    ndbuf_format *format = test_parse("T{i:a:}");
     ndbuf_format_retain(format);
     ndbuf_format_release(format);
     assert_string_equal(ndbuf_format_text(format), "T{<i:a:}");

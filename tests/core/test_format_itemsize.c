@@ -19,8 +19,7 @@ static void check_size(const size_case *c)
         fail_msg("'%s' of %lld bytes is '%s' of %lld bytes, flags %u", c->text, (long long)c->itemsize,
                  ndbuf_format_text(format), (long long)ndbuf_format_itemsize(format), ndbuf_format_flags(format));
     }
-    ndbuf_format *again = NULL;
-    ASSERT_OK(ndbuf_format_parse(c->canonical, 0, &again, err));
+    ndbuf_format *again = test_parse(c->canonical);
     assert_int_equal(ndbuf_format_equal(format, again), 1);
     ndbuf_format_release(again);
     ndbuf_format_release(format);

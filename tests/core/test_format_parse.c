@@ -10,16 +10,6 @@
 #error "the expected texts are those of a little-endian host"
 #endif
 
-static ndbuf_format *parse(const char *text)
-{
-    ndbuf_format *format = NULL;
-    ndbuf_error err = {0};
-    if (ndbuf_format_parse(text, 0, &format, &err) != NDBUF_OK) {
-        fail_msg("'%s': %s", text, err.message);
-    }
-    return format;
-}
-
 /* The leaves of a format as one line: "path~kind~offset~size~dims~order;...". */
 static const char *describe(const ndbuf_format *format)
 {
@@ -55,14 +45,14 @@ typedef struct good_case {
 /* Also checks that the canonical text gives an equal format and is its own canonical text. */
 static void check_good(const good_case *c)
 {
-    ndbuf_format *format = parse(c->text);
+    ndbuf_format *format = test_parse(c->text);
     if (ndbuf_format_itemsize(format) != c->itemsize || ndbuf_format_alignment(format) != c->alignment ||
         strcmp(describe(format), c->leaves) != 0 || strcmp(ndbuf_format_text(format), c->canonical) != 0) {
         fail_msg("'%s' gives itemsize %lld, alignment %lld, leaves %s, text %s", c->text,
                  (long long)ndbuf_format_itemsize(format), (long long)ndbuf_format_alignment(format), describe(format),
                  ndbuf_format_text(format));
     }
-    ndbuf_format *again = parse(ndbuf_format_text(format));
+    ndbuf_format *again = test_parse(ndbuf_format_text(format));
     assert_int_equal(ndbuf_format_equal(format, again), 1);
     assert_string_equal(ndbuf_format_text(again), c->canonical);
     ndbuf_format_release(again);
@@ -389,7 +379,7 @@ static void test_many_leaves_deep_down_keep_their_paths_and_dims(void **state)
 {
     (void)state;
     char *text = repeat("2T{2T{2T{2T{2T{2T{2T{2T{", "3b:x:", 8000, "}:h:}:g:}:f:}:e:}:d:}:c:}:b:}:a:");
-    ndbuf_format *format = parse(text);
+    ndbuf_format *format = test_parse(text);
     assert_int_equal(ndbuf_format_nfields(format), 8000);
     ndbuf_field field;
     ASSERT_OK(ndbuf_format_field(format, 7999, &field, err));
@@ -435,7 +425,7 @@ static void test_random_texts_are_refused_or_survive_writing_and_reading(void **
             continue;
         }
         naccepted++;
-        ndbuf_format *again = parse(ndbuf_format_text(format));
+        ndbuf_format *again = test_parse(ndbuf_format_text(format));
         if (!ndbuf_format_equal(format, again) || strcmp(ndbuf_format_text(format), ndbuf_format_text(again)) != 0 ||
             (itemsize > 0 && ndbuf_format_itemsize(format) != itemsize)) {
             fail_msg("'%s' of %lld bytes is written as '%s', read as '%s'", text, (long long)itemsize,

@@ -6,13 +6,6 @@
 
 #include "core/format_core.h"
 
-static ndbuf_format *parse(const char *text)
-{
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
-    return format;
-}
-
 typedef struct select_case {
     const char *text;
     const char *path;
@@ -23,7 +16,7 @@ typedef struct select_case {
 
 static void check_select(const select_case *c)
 {
-    ndbuf_format *format = parse(c->text);
+    ndbuf_format *format = test_parse(c->text);
     ndbuf__format_selection part;
     ASSERT_OK(ndbuf__format_select(format, c->path, &part, err));
     char dims[400] = "";
@@ -37,7 +30,7 @@ static void check_select(const select_case *c)
         fail_msg("'%s' of '%s' is '%s' at %lld, dims %s", c->path, c->text, ndbuf_format_text(part.format),
                  (long long)part.offset, dims);
     }
-    ndbuf_format *again = parse(c->part);
+    ndbuf_format *again = test_parse(c->part);
     assert_int_equal(ndbuf_format_equal(part.format, again), 1);
     ndbuf_format_release(again);
     ndbuf_format_release(format); /* the part does not need it */
@@ -98,7 +91,7 @@ static void test_paths_that_lead_nowhere_are_refused(void **state)
 {
     (void)state;
     static const char *const paths[] = {"", ".", "b", "a.", ".a", "a.x", "r", "r.x.y", "r.X", "p.q", "bit", "arg"};
-    ndbuf_format *format = parse("T{i:a:T{h:x:0s:e:}:rr:&T{i:q:}:p:4t:bit:4t:bot:X{i:arg:}:f:0i:z:}");
+    ndbuf_format *format = test_parse("T{i:a:T{h:x:0s:e:}:rr:&T{i:q:}:p:4t:bit:4t:bot:X{i:arg:}:f:0i:z:}");
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         ndbuf__format_selection part;
         ASSERT_FAILS(NDBUF_ERR_INDEX, "no field '", ndbuf__format_select(format, paths[i], &part, err));
@@ -107,14 +100,14 @@ static void test_paths_that_lead_nowhere_are_refused(void **state)
     ASSERT_FAILS(NDBUF_ERR_INDEX, "no field 'rr.e'", ndbuf__format_select(format, "rr.e", &part, err));
     ASSERT_FAILS(NDBUF_ERR_INDEX, "no field 'z'", ndbuf__format_select(format, "z", &part, err));
     ndbuf_format_release(format);
-    ASSERT_FAILS(NDBUF_ERR_INDEX, "no field 'a'", ndbuf__format_select(parse("i"), "a", &part, err));
+    ASSERT_FAILS(NDBUF_ERR_INDEX, "no field 'a'", ndbuf__format_select(test_parse("i"), "a", &part, err));
 }
 
 static void test_repeated_names_are_refused_only_where_they_are_meant(void **state)
 {
     (void)state;
     ndbuf__format_selection part;
-    ndbuf_format *format = parse("T{i:a:h:a:T{b:x:b:x:b:y:}:r:T{T{b:u:}b:u:}:s:T{b:m:}:t:T{b:n:}:t:}");
+    ndbuf_format *format = test_parse("T{i:a:h:a:T{b:x:b:x:b:y:}:r:T{T{b:u:}b:u:}:s:T{b:m:}:t:T{b:n:}:t:}");
     ASSERT_FAILS(NDBUF_ERR_INDEX, "the field 'a' is not unique", ndbuf__format_select(format, "a", &part, err));
     ASSERT_FAILS(NDBUF_ERR_INDEX, "the field 'r.x' is not unique", ndbuf__format_select(format, "r.x", &part, err));
     ASSERT_FAILS(NDBUF_ERR_INDEX, "the field 's.u' is not unique", ndbuf__format_select(format, "s.u", &part, err));
@@ -128,12 +121,12 @@ static void test_repeated_names_are_refused_only_where_they_are_meant(void **sta
 static void test_parts_keep_alignment_and_are_interned_if_plain(void **state)
 {
     (void)state;
-    ndbuf_format *format = parse("T{T{b:x:d:y:}:r:<i:s:}");
+    ndbuf_format *format = test_parse("T{T{b:x:d:y:}:r:<i:s:}");
     ndbuf__format_selection part;
     ASSERT_OK(ndbuf__format_select(format, "r.y", &part, err));
-    assert_ptr_equal(part.format, parse("d"));
+    assert_ptr_equal(part.format, test_parse("d"));
     ASSERT_OK(ndbuf__format_select(format, "s", &part, err));
-    assert_ptr_equal(part.format, parse("<i"));
+    assert_ptr_equal(part.format, test_parse("<i"));
     ASSERT_OK(ndbuf__format_select(format, "r", &part, err));
     assert_int_equal(ndbuf_format_alignment(part.format), 8);
     assert_int_equal(ndbuf_format_itemsize(part.format), 16);
@@ -144,7 +137,7 @@ static void test_parts_keep_alignment_and_are_interned_if_plain(void **state)
 static void test_flags_of_a_part_are_its_own(void **state)
 {
     (void)state;
-    ndbuf_format *format = parse("T{T{i:x:i:y:}:r:O:o:}");
+    ndbuf_format *format = test_parse("T{T{i:x:i:y:}:r:O:o:}");
     ndbuf__format_selection part;
     ASSERT_OK(ndbuf__format_select(format, "r", &part, err));
     assert_int_equal(ndbuf_format_flags(part.format), NDBUF_FORMAT_RECORD);
@@ -158,7 +151,7 @@ static void test_flags_of_a_part_are_its_own(void **state)
 static void test_every_allocation_of_a_selection_may_fail(void **state)
 {
     (void)state;
-    ndbuf_format *format = parse("T{T{b:x:d:y:}:r:5s:s:}");
+    ndbuf_format *format = test_parse("T{T{b:x:d:y:}:r:5s:s:}");
     ndbuf__format_selection part;
     ALLOC_FAIL_SWEEP(status_ = ndbuf__format_select(format, "r", &part, NULL), ndbuf_format_release(part.format));
     ALLOC_FAIL_SWEEP(status_ = ndbuf__format_select(format, "s", &part, NULL), ndbuf_format_release(part.format));

@@ -11,13 +11,6 @@
 #include "core/small_floats.h"
 #include "tests/support/reference_number.h"
 
-static ndbuf_format *parse(const char *text)
-{
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
-    return format;
-}
-
 static ndbuf_value int_value(int64_t number)
 {
     ndbuf_value value = {.kind = NDBUF_VALUE_INT};
@@ -60,7 +53,7 @@ static void check_pack(const char *text, const ndbuf_value *values, int64_t nval
 {
     unsigned char item[64];
     char hex[129] = "";
-    ndbuf_format *format = parse(text);
+    ndbuf_format *format = test_parse(text);
     int64_t itemsize = ndbuf_format_itemsize(format);
     assert_true(itemsize <= (int64_t)sizeof(item));
     memset(item, 0xA5, sizeof(item));
@@ -91,7 +84,7 @@ static void check_refused(const char *text, ndbuf_value value, ndbuf_status expe
     unsigned char before[64];
     memset(item, 0xA5, sizeof(item));
     memset(before, 0xA5, sizeof(before));
-    ndbuf_format *format = parse(text);
+    ndbuf_format *format = test_parse(text);
     ASSERT_FAILS(expected, part, ndbuf_item_pack(format, &value, 1, item, ndbuf_format_itemsize(format), err));
     assert_memory_equal(item, before, sizeof(item));
     ndbuf_format_release(format);
@@ -161,7 +154,7 @@ static void test_long_doubles_have_no_stray_bytes(void **state)
 #else
     memcpy(expected, &value, sizeof(value));
 #endif
-    ndbuf_format *format = parse("g");
+    ndbuf_format *format = test_parse("g");
     ndbuf_value given = float_value(3.0);
     ndbuf_value got;
     memset(item, 0xA5, sizeof(item));
@@ -233,7 +226,7 @@ static void test_values_come_back_as_they_were(void **state)
     enum { N = sizeof(values) / sizeof(values[0]) };
     unsigned char item[100];
     ndbuf_value got[N];
-    ndbuf_format *format = parse(text);
+    ndbuf_format *format = test_parse(text);
     int64_t itemsize = ndbuf_format_itemsize(format);
     assert_int_equal(ndbuf_item_nvalues(format), N);
     ASSERT_OK(ndbuf_item_pack(format, values, N, item, itemsize, err));
@@ -261,7 +254,7 @@ static void test_values_come_back_as_they_were(void **state)
 static void test_a_pascal_string_never_counts_beyond_its_end(void **state)
 {
     (void)state;
-    ndbuf_format *format = parse("4p");
+    ndbuf_format *format = test_parse("4p");
     ndbuf_value got;
     ASSERT_OK(ndbuf_item_unpack(format, "\377abc", 4, &got, 1, err));
     assert_int_equal(got.as.bytes.nbytes, 3);
@@ -272,7 +265,7 @@ static void test_a_pascal_string_never_counts_beyond_its_end(void **state)
 static void test_counts_and_sizes_have_to_be_those_of_the_format(void **state)
 {
     (void)state;
-    ndbuf_format *format = parse("<3h");
+    ndbuf_format *format = test_parse("<3h");
     ndbuf_value values[4] = {int_value(1), int_value(2), int_value(3), int_value(4)};
     unsigned char item[6];
     assert_int_equal(ndbuf_item_nvalues(format), 3);
@@ -287,7 +280,7 @@ static void test_counts_and_sizes_have_to_be_those_of_the_format(void **state)
 static void check_print(const char *text, const void *item, const char *expected)
 {
     char line[300];
-    ndbuf_format *format = parse(text);
+    ndbuf_format *format = test_parse(text);
     size_t length = ndbuf_item_print(format, item, line, sizeof(line));
     if (strcmp(line, expected) != 0 || length != strlen(expected)) {
         fail_msg("'%s': %s (%zu), expected %s", text, line, length, expected);
@@ -356,7 +349,7 @@ static void test_floats_are_printed_with_the_fewest_digits_that_lead_back(void *
                  {"Zf", 0.1, "0.1+0.0j"}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         unsigned char item[32];
-        ndbuf_format *format = parse(cases[i].text);
+        ndbuf_format *format = test_parse(cases[i].text);
         ndbuf_value value = float_value(cases[i].value);
         ASSERT_OK(ndbuf_item_pack(format, &value, 1, item, ndbuf_format_itemsize(format), err));
         ndbuf_format_release(format);

@@ -12,8 +12,7 @@ static const int64_t sides[NSIDES] = {4, 200};
 
 static void new_view(ndbuf_view *out_view, const char *format_text, int32_t ndim, const int64_t *shape)
 {
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(format_text, 0, &format, err));
+    ndbuf_format *format = test_parse(format_text);
     *out_view = (ndbuf_view){0};
     ASSERT_OK(ndbuf_view_create(out_view, ndbuf_device_cpu(), format, ndim, shape, err));
     ndbuf_format_release(format);

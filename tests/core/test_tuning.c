@@ -128,13 +128,12 @@ static void test_costs_of_a_link_choose_the_route(void **state)
     static const int64_t shape[2] = {64, 64};
     static const int64_t strides[2] = {128, 1};
     ndbuf_device *device = NULL;
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse("B");
     ndbuf_storage *storage = NULL;
     ndbuf_view src = {0};
     ndbuf_view dst = {0};
     fake_register();
     ASSERT_OK(ndbuf_device_open("fake:0", &device, err));
-    ASSERT_OK(ndbuf_format_parse("B", 0, &format, err));
     ASSERT_OK(ndbuf_storage_create(ndbuf_device_cpu(), 128 * 64, &storage, err));
     ndbuf_view_spec spec = {.format = format, .ndim = 2, .shape = shape, .strides = strides};
     ASSERT_OK(ndbuf_view_init(&src, storage, &spec, err));
@@ -316,11 +315,10 @@ static void test_constants_are_set_while_copies_run(void **state)
 {
     (void)state;
     static const int64_t shape[2] = {256, NBYTES / 256};
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse("B");
     ndbuf_view src = {0};
     ndbuf_view dst = {0};
     ndbuf__thread setter;
-    ASSERT_OK(ndbuf_format_parse("B", 0, &format, err));
     ASSERT_OK(ndbuf_view_create(&src, ndbuf_device_cpu(), format, 2, shape, err));
     unsigned char *from = ndbuf_view_host_address(&src);
     for (int k = 0; k < NBYTES; k++) {

@@ -174,8 +174,7 @@ static void test_each_bad_specification_has_its_own_text(void **state)
     REFUSED(NDBUF_ERR_BOUNDS, "bytes [60, 125) of the view leave the storage [0, 100)", &host.storage, .ndim = 3,
             .shape = shape, .strides = strides, .byte_offset = 60);
     REFUSED(NDBUF_ERR_BOUNDS, "bytes [-1, 0) of the view leave the storage [0, 100)", &host.storage, .byte_offset = -1);
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse("O", 0, &format, err));
+    ndbuf_format *format = test_parse("O");
     REFUSED(NDBUF_ERR_UNSUPPORTED, "mean nothing off the host", &device.storage, .format = format);
     ndbuf_format_release(format);
 #undef REFUSED

@@ -3,18 +3,11 @@
 
 #include "tests/support/sample_views.h"
 
-static ndbuf_format *parse(const char *text)
-{
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
-    return format;
-}
-
 /* A view of items of the format `text`. */
 static void view_of(ndbuf_view *out_view, sample_storage *sample, const char *text, int32_t ndim, const int64_t *shape,
                     int64_t byte_offset)
 {
-    ndbuf_format *format = parse(text);
+    ndbuf_format *format = test_parse(text);
     ndbuf_view_spec spec = {.format = format, .byte_offset = byte_offset, .ndim = ndim, .shape = shape};
     ASSERT_OK(ndbuf_view_init(out_view, &sample->storage, &spec, err));
     ndbuf_format_release(format);
@@ -22,7 +15,7 @@ static void view_of(ndbuf_view *out_view, sample_storage *sample, const char *te
 
 static void assert_format(const ndbuf_view *view, const char *text)
 {
-    ndbuf_format *expected = parse(text);
+    ndbuf_format *expected = test_parse(text);
     assert_true(ndbuf_format_equal(ndbuf_view_format(view), expected));
     assert_string_equal(view->format, ndbuf_format_text(ndbuf_view_format(view)));
     assert_int_equal(view->itemsize, ndbuf_format_itemsize(expected));
@@ -99,7 +92,7 @@ static void test_field_behind_pointers_changes_the_suboffset(void **state)
     sample_storage sample;
     char *table[2] = {0};
     sample_storage_init(&sample, NDBUF_DEVICE_CPU, table, sizeof(table));
-    ndbuf_format *format = parse(record);
+    ndbuf_format *format = test_parse(record);
     const int64_t shape[2] = {2, 3};
     const int64_t strides[2] = {sizeof(char *), 24};
     const int64_t suboffsets[2] = {100, -1};
@@ -231,7 +224,7 @@ static void test_what_cannot_be_reinterpreted_is_refused(void **state)
     char *table[2] = {0};
     sample_storage_init(&sample, NDBUF_DEVICE_CPU, table, sizeof(table));
     ndbuf_view view;
-    ndbuf_format *object = parse("O");
+    ndbuf_format *object = test_parse("O");
     ndbuf_format *opaque = NULL;
     ASSERT_OK(ndbuf_format_create(NDBUF_KIND_OPAQUE, 8, '=', &opaque, err));
     view_of(&view, &sample, "O", 0, NULL, 0);

@@ -43,10 +43,8 @@ void test_download(const ndbuf_mem *mem, int64_t offset, void *out_bytes, size_t
 ndbuf_format *test_format(int64_t itemsize)
 {
     char text[24];
-    ndbuf_format *format = NULL;
     snprintf(text, sizeof(text), "%llds", (long long)itemsize);
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
-    return format;
+    return test_parse(text);
 }
 
 /* Takes over the reference to the format. */
@@ -110,9 +108,8 @@ static test_type opaque_type(int64_t itemsize)
 static void items_view(const copy_items *items, ndbuf_storage *storage, ndbuf_view *out_view)
 {
     char text[MAX_FORMAT];
-    ndbuf_format *format = NULL;
     test_type_print(&items->type, text, sizeof(text));
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
+    ndbuf_format *format = test_parse(text);
     view_with_format(&items->layout, format, storage, out_view);
 }
 

@@ -42,6 +42,9 @@
 void test_assert_failed(const char *call, ndbuf_status status, ndbuf_status expected, const ndbuf_error *err,
                         const char *part, const char *file, int line);
 
+/* The format of a text, which must be one. The caller releases it. */
+ndbuf_format *test_parse(const char *text);
+
 /* A small random generator for tests: reproducible from its seed. */
 typedef struct test_random {
     uint64_t state;

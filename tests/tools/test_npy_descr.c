@@ -7,17 +7,10 @@
 #include "tools/npy_descr.h"
 #include "tools/npy_dtype.h"
 
-static ndbuf_format *parse(const char *text)
-{
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
-    return format;
-}
-
 /* What is written is read as the same format again, but for types that NumPy has as void. */
 static void check_descr(const char *text, const char *expected, bool is_void)
 {
-    ndbuf_format *format = parse(text);
+    ndbuf_format *format = test_parse(text);
     char *descr = NULL;
     ASSERT_OK(npy_descr_make(format, &descr, err));
     assert_string_equal(descr, expected);
@@ -26,7 +19,7 @@ static void check_descr(const char *text, const char *expected, bool is_void)
     char *again = NULL;
     ASSERT_OK(npy_dtype_read(&cursor, &dtype, err));
     ASSERT_OK(npy_dtype_format(dtype, &again, err));
-    ndbuf_format *read = parse(again);
+    ndbuf_format *read = test_parse(again);
     assert_int_equal(ndbuf_format_itemsize(read), ndbuf_format_itemsize(format));
     assert_int_equal(ndbuf_format_equal(read, format), !is_void);
     ndbuf_format_release(read);
@@ -71,7 +64,7 @@ static void test_what_numpy_has_not_is_refused(void **state)
     static const char *const texts[] = {
         "P", "O", "&i", "3u", "ii", "3i", "T{T{i:x:}:r:}", "4x", "T{i:a:i}", "T{P:p:}", "(2)T{i:a:b:b:}"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        ndbuf_format *format = parse(texts[i]);
+        ndbuf_format *format = test_parse(texts[i]);
         char *descr = NULL;
         ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "a .npy file cannot hold items of '", npy_descr_make(format, &descr, err));
         assert_null(descr);

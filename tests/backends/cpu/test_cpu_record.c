@@ -23,10 +23,8 @@
 static ndbuf_format *format_of(const test_type *type)
 {
     char text[4096];
-    ndbuf_format *format = NULL;
     test_type_print(type, text, sizeof(text));
-    ASSERT_OK(ndbuf_format_parse(text, 0, &format, err));
-    return format;
+    return test_parse(text);
 }
 
 /* Memory that ends with a page, behind which a read is a fault. */

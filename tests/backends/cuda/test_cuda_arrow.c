@@ -19,10 +19,9 @@ static const int64_t ordinals[] = {0, 1, 0, 0};
 static void make_view(ndbuf_device *device, ndbuf_queue *queue, ndbuf_view *out_view)
 {
     static const int64_t shape[] = {NROWS, NCOLUMNS};
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse("i");
     ndbuf_view host = {0};
     ndbuf_event *event = NULL;
-    ASSERT_OK(ndbuf_format_parse("i", 0, &format, err));
     ASSERT_OK(ndbuf_view_create(&host, ndbuf_device_cpu(), format, 2, shape, err));
     for (int32_t i = 0; i < NITEMS; i++) {
         ((int32_t *)ndbuf_view_host_address(&host))[i] = i;

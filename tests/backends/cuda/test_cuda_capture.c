@@ -19,8 +19,7 @@ static const int64_t shape[2] = {40, 50};
 static void fixture_init(capture_fixture *self)
 {
     *self = (capture_fixture){.device = cuda_fixture_open("cuda:0")};
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse("<i", 0, &format, err));
+    ndbuf_format *format = test_parse("<i");
     ASSERT_CUDA(sim->cudaStreamCreateWithFlags(&self->stream, cudaStreamNonBlocking));
     ASSERT_OK(ndbuf_queue_import(self->device, (void *)self->stream, &self->queue, err));
     ASSERT_OK(ndbuf_view_create(&self->first, self->device, format, 2, shape, err));
@@ -185,10 +184,9 @@ static void test_a_copy_from_pinned_memory_allocates_nothing_in_the_graph(void *
     ndbuf_view pinned = {0};
     ndbuf_view turned = {0};
     ndbuf_view back = {0};
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse("<i");
     fixture_init(&self);
     ndbuf_device *host = cuda_fixture_open("cuda_host:0");
-    ASSERT_OK(ndbuf_format_parse("<i", 0, &format, err));
     ASSERT_OK(ndbuf_view_create(&pinned, host, format, 2, square, err));
     ASSERT_OK(ndbuf_view_create(&turned, self.device, format, 2, square, err));
     ASSERT_OK(ndbuf_view_create(&back, ndbuf_device_cpu(), format, 2, square, err));

@@ -13,10 +13,9 @@ static const int64_t shape45[] = {4, 5};
  * not waited for: the view's event tells when it is ready. Number (i, k) is 100 * i + k. */
 static void make_view(ndbuf_device *device, ndbuf_queue *queue, ndbuf_view *out_view)
 {
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse("i");
     ndbuf_view host = {0};
     ndbuf_event *event = NULL;
-    ASSERT_OK(ndbuf_format_parse("i", 0, &format, err));
     ASSERT_OK(ndbuf_view_create(&host, ndbuf_device_cpu(), format, 2, shape45, err));
     int32_t *items = ndbuf_view_host_address(&host);
     for (int32_t i = 0; i < 4; i++) {

@@ -37,8 +37,7 @@ static void make_view(ndbuf_view *out_view, ndbuf_device *device, bool is_turned
     static const int64_t shape[2] = {ROWS, COLUMNS};
     static const int64_t turned_shape[2] = {COLUMNS, ROWS};
     static const int32_t axes[2] = {1, 0};
-    ndbuf_format *format = NULL;
-    ASSERT_OK(ndbuf_format_parse("<f", 0, &format, err));
+    ndbuf_format *format = test_parse("<f");
     ASSERT_OK(ndbuf_view_create(out_view, device, format, 2, is_turned ? turned_shape : shape, err));
     if (is_turned) {
         ASSERT_OK(ndbuf_view_permute(out_view, axes, out_view, err));

@@ -13,10 +13,9 @@ static const int32_t numbers[NITEMS] = {0, 1, 2, 3, 4, 5};
 /* Two rows of two numbers, behind the first row, filled on a queue; the view's event tells when. */
 static void make_view(ndbuf_device *device, ndbuf_queue *queue, ndbuf_view *out_view)
 {
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse("i");
     ndbuf_view host = {0};
     ndbuf_event *event = NULL;
-    ASSERT_OK(ndbuf_format_parse("i", 0, &format, err));
     ASSERT_OK(ndbuf_view_create(&host, ndbuf_device_cpu(), format, 2, (const int64_t[]){3, 2}, err));
     memcpy(ndbuf_view_host_address(&host), numbers, sizeof(numbers));
     ASSERT_OK(ndbuf_view_create(out_view, device, format, 2, (const int64_t[]){3, 2}, err));
@@ -119,13 +118,12 @@ static void test_an_offset_between_items_needs_a_copy(void **state)
     (void)state;
     ndbuf_device *device = NULL;
     ndbuf_storage *storage = NULL;
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse("i");
     ndbuf_view view = {0};
     struct ArrowSchema schema;
     struct ArrowDeviceArray array;
     ASSERT_OK(ndbuf_device_open("opencl:0", &device, err));
     ASSERT_OK(ndbuf_storage_create(device, 32, &storage, err));
-    ASSERT_OK(ndbuf_format_parse("i", 0, &format, err));
     const ndbuf_view_spec spec = {.format = format, .byte_offset = 6, .ndim = 1, .shape = (const int64_t[]){4}};
     ASSERT_OK(ndbuf_view_init(&view, storage, &spec, err));
     ASSERT_FAILS(NDBUF_ERR_COPY_NEEDED, "byte offset 6 is no multiple of the item size 4",

@@ -10,9 +10,8 @@ static const int64_t shape34[] = {3, 4};
 
 static void make_view(ndbuf_device *device, ndbuf_view *out_view)
 {
-    ndbuf_format *format = NULL;
+    ndbuf_format *format = test_parse("i");
     ndbuf_view host = {0};
-    ASSERT_OK(ndbuf_format_parse("i", 0, &format, err));
     ASSERT_OK(ndbuf_view_create(&host, ndbuf_device_cpu(), format, 2, shape34, err));
     for (int32_t i = 0; i < 12; i++) {
         ((int32_t *)ndbuf_view_host_address(&host))[i] = i;
