@@ -386,14 +386,16 @@ INLINE vi D_clamped_UINT32(vd2 v)
     }
 
 /* X(destination, its size, source, its size, what the source is converted from) */
-#define FROM_INTEGERS(X, dst, n)                                                                                       \
+#define FROM_SMALL_INTEGERS(X, dst, n)                                                                                 \
     X(dst, n, BOOL, 1, S)                                                                                              \
     X(dst, n, INT8, 1, S)                                                                                              \
     X(dst, n, UINT8, 1, S)                                                                                             \
     X(dst, n, INT16, 2, S)                                                                                             \
     X(dst, n, UINT16, 2, S)                                                                                            \
     X(dst, n, INT32, 4, I)                                                                                             \
-    X(dst, n, UINT32, 4, U)                                                                                            \
+    X(dst, n, UINT32, 4, U)
+#define FROM_INTEGERS(X, dst, n)                                                                                       \
+    FROM_SMALL_INTEGERS(X, dst, n)                                                                                     \
     X(dst, n, INT64, 8, L)
 #define FROM_FLOATS(X, dst, n)                                                                                         \
     X(dst, n, FLOAT16, 2, F)                                                                                           \
@@ -428,14 +430,6 @@ INLINE vi D_clamped_UINT32(vd2 v)
     FROM_INTEGERS(X, FLOAT64, 8)                                                                                       \
     FROM_FLOATS(X, FLOAT64, 8)                                                                                         \
     WIDE_PLAIN(X)
-#define FROM_SMALL_INTEGERS(X, dst, n)                                                                                 \
-    X(dst, n, BOOL, 1, S)                                                                                              \
-    X(dst, n, INT8, 1, S)                                                                                              \
-    X(dst, n, UINT8, 1, S)                                                                                             \
-    X(dst, n, INT16, 2, S)                                                                                             \
-    X(dst, n, UINT16, 2, S)                                                                                            \
-    X(dst, n, INT32, 4, I)                                                                                             \
-    X(dst, n, UINT32, 4, U)
 
 #define PLAIN(dst, n, src, m, from) DEFINE_CONVERSION(dst##_of_##src, dst, n, src, m, from##_to_##dst)
 #define CUT(dst, n, src, m, from) DEFINE_CONVERSION(dst##_of_##src, dst, n, src, m, from##_to_bits)

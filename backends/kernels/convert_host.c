@@ -36,20 +36,6 @@ _Static_assert(NDK_BOOL == NDBUF_NUMBER_BOOL && NDK_INT8 == NDBUF_NUMBER_INT8 &&
     X(dst, dst_bits, BFLOAT16, 16)                                                                                     \
     X(dst, dst_bits, FLOAT32, 32)                                                                                      \
     X(dst, dst_bits, FLOAT64, 64)
-#define HOST_ALL(X)                                                                                                    \
-    X(BOOL, 8)                                                                                                         \
-    X(INT8, 8)                                                                                                         \
-    X(UINT8, 8)                                                                                                        \
-    X(INT16, 16)                                                                                                       \
-    X(UINT16, 16)                                                                                                      \
-    X(INT32, 32)                                                                                                       \
-    X(UINT32, 32)                                                                                                      \
-    X(INT64, 64)                                                                                                       \
-    X(UINT64, 64)                                                                                                      \
-    X(FLOAT16, 16)                                                                                                     \
-    X(BFLOAT16, 16)                                                                                                    \
-    X(FLOAT32, 32)                                                                                                     \
-    X(FLOAT64, 64)
 #define HOST_INTEGERS(X)                                                                                               \
     X(INT8, 8)                                                                                                         \
     X(UINT8, 8)                                                                                                        \
@@ -59,6 +45,13 @@ _Static_assert(NDK_BOOL == NDBUF_NUMBER_BOOL && NDK_INT8 == NDBUF_NUMBER_INT8 &&
     X(UINT32, 32)                                                                                                      \
     X(INT64, 64)                                                                                                       \
     X(UINT64, 64)
+#define HOST_ALL(X)                                                                                                    \
+    X(BOOL, 8)                                                                                                         \
+    HOST_INTEGERS(X)                                                                                                   \
+    X(FLOAT16, 16)                                                                                                     \
+    X(BFLOAT16, 16)                                                                                                    \
+    X(FLOAT32, 32)                                                                                                     \
+    X(FLOAT64, 64)
 
 static inline uint8_t swap_8(uint8_t bits)
 {
