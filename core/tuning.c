@@ -120,6 +120,7 @@ static void apply_one(const ndbuf__tuning_place *place, double value)
     if (place->tunables != NULL) {
         int64_t integer = isnan(value) ? place->tunables->defaults[place->index] : (int64_t)value;
         atomic_store_explicit(&place->tunables->values[place->index], integer, memory_order_relaxed);
+        atomic_fetch_add_explicit(place->tunables->changes, 1, memory_order_release);
         return;
     }
     int32_t link = ndbuf__link_find(place->link, place->link_length);

@@ -26,7 +26,8 @@ typedef struct ndbuf__tunable {
 typedef struct ndbuf__tunables {
     int32_t count;
     const ndbuf__tunable *list;
-    _Atomic(int64_t) *values; /* read without a lock */
+    _Atomic(int64_t) *values;   /* read without a lock */
+    _Atomic(uint32_t) *changes; /* grows behind each value that is set */
     const int64_t *defaults;
     void (*prepare)(void); /* fills both, once; any number of calls, from any thread */
 } ndbuf__tunables;

@@ -8,6 +8,8 @@
 
 #include "core/block_pool.h"
 
+#include "backends/kernels/convert_host.h"
+
 struct cpu_row_converter;
 
 /* A strided copy between host addresses; axes as in ndbuf_strided, arrays of ndim entries. */
@@ -33,13 +35,14 @@ typedef struct cpu_convert_box {
     cpu_box box; /* comes first */
     ndbuf_element dst_element;
     ndbuf_element src_element;
-    uint32_t flags; /* NDBUF_CAST_... bits */
+    uint32_t flags;             /* NDBUF_CAST_... bits */
+    ndbuf__converter converter; /* of these elements */
 } cpu_convert_box;
 
 /* Moves the bytes in the calling thread. */
 void ndbuf_cpu__copy_box(const cpu_box *box);
 
-/* Converts the elements; there is a conversion between them (backends/kernels/convert_host.h). */
+/* Converts the elements in the calling thread. */
 void ndbuf_cpu__convert_box(const cpu_convert_box *convert);
 
 /* Writes src, unit_nbytes bytes, to every element of the box; its src_strides are not used. */

@@ -60,16 +60,15 @@ static cpu_conversion find_steps(const cpu_conversions *conversions, const ndbuf
     return conversions->plain[number_by_bits(dst->number, src->number)][src->number];
 }
 
-bool ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf_element *dst, const ndbuf_element *src,
-                                   uint32_t flags, const cpu_kernels *kernels)
+void ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf__converter *scalar,
+                                   const ndbuf_element *dst, const ndbuf_element *src, uint32_t flags,
+                                   const cpu_kernels *kernels)
 {
-    cpu_row_converter converter = {.dst_nbytes = dst->nbytes,
+    cpu_row_converter converter = {.scalar = *scalar,
+                                   .dst_nbytes = dst->nbytes,
                                    .src_nbytes = src->nbytes,
                                    .dst_swap = dst->is_swapped ? dst->nbytes : 1,
                                    .src_swap = src->is_swapped ? src->nbytes : 1};
-    if (!ndbuf__converter_init(&converter.scalar, dst, src, flags)) {
-        return false;
-    }
     for (const cpu_kernels *k = kernels; k != NULL && converter.by_steps == NULL; k = k->narrower) {
         if (k->conversions != NULL) {
             const cpu_conversion steps = find_steps(k->conversions, dst, src, flags);
@@ -79,7 +78,6 @@ bool ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf
         }
     }
     *out_converter = converter;
-    return true;
 }
 
 /* Fewer than a step. */

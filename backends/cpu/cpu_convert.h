@@ -29,9 +29,10 @@ typedef struct cpu_row_converter {
 /* Whether an ndbuf_number is one, and not BOOL. */
 bool ndbuf_cpu__is_integer(int32_t number);
 
-/* False: there is no such conversion. */
-bool ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf_element *dst, const ndbuf_element *src,
-                                   uint32_t flags, const cpu_kernels *kernels);
+/* Adds the vectors there are to a converter of these elements. */
+void ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf__converter *scalar,
+                                   const ndbuf_element *dst, const ndbuf_element *src, uint32_t flags,
+                                   const cpu_kernels *kernels);
 
 /* Converts so many steps of one line, for `by_steps` that is there. */
 static inline void cpu_convert_steps(const cpu_row_converter *converter, char *dst, const char *src, int64_t nsteps,

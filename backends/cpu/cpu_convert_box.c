@@ -11,12 +11,6 @@
 /* Elements that take less time one by one than a plan for them. */
 #define WALKED_ELEMENTS 192
 
-static void convert_planned(cpu_convert_plan *plan)
-{
-    ndbuf_cpu__plan_parts(plan);
-    ndbuf_cpu__run_conversion(plan, plan->box->box.dst, plan->box->box.src);
-}
-
 /* ---- what needs no blocks ---- */
 
 /* One element for all of the destination. */
@@ -99,11 +93,9 @@ static void repeat_rows(const cpu_box *box, int64_t dst_nbytes)
 /* ---- boxes of numbers ---- */
 
 typedef enum convert_way {
-    CONVERT_NOTHING = 0, /* there is no such conversion */
-    CONVERT_ONE = 1,     /* element for all */
-    CONVERT_ONCE = 2,    /* what is repeated */
-    CONVERT_AT_ONCE = 3, /* without a plan */
-    CONVERT_PLANNED = 4,
+    CONVERT_ONE,     /* element for all */
+    CONVERT_ONCE,    /* what is repeated */
+    CONVERT_PLANNED, /* or at once */
 } convert_way;
 
 /* Whether there are rows that are converted where they are, in an order that suits the source, or so few of `count`
@@ -124,7 +116,7 @@ static bool has_rows(cpu_convert_plan *plan, int64_t count)
     return plan->walks;
 }
 
-/* How a box is converted; fills the plan but for its blocks. */
+/* How a box is converted; plans what is planned. */
 static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *convert)
 {
     const cpu_box *box = &convert->box;
@@ -135,10 +127,8 @@ static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *con
     plan->walks = false;
     plan->run_axis = box->ndim - 1;
     plan->kernels = ndbuf_cpu__kernels_get();
-    if (!ndbuf_cpu__row_converter_init(&plan->converter, &convert->dst_element, &convert->src_element, convert->flags,
-                                       plan->kernels)) {
-        return CONVERT_NOTHING;
-    }
+    ndbuf_cpu__row_converter_init(&plan->converter, &convert->converter, &convert->dst_element, &convert->src_element,
+                                  convert->flags, plan->kernels);
     int64_t count = 1;
     bool is_one = true;
     for (int32_t k = 0; k < box->ndim; k++) {
@@ -146,10 +136,17 @@ static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *con
         count *= box->shape[k];
     }
     const int64_t nbytes = count * (plan->converter.dst_nbytes + plan->converter.src_nbytes);
-    return is_one                                          ? CONVERT_ONE
-           : repeats_rows(box, plan->converter.dst_nbytes) ? CONVERT_ONCE
-           : is_small(nbytes) && has_rows(plan, count)     ? CONVERT_AT_ONCE
-                                                           : CONVERT_PLANNED;
+    if (is_one) {
+        return CONVERT_ONE;
+    }
+    if (repeats_rows(box, plan->converter.dst_nbytes)) {
+        return CONVERT_ONCE;
+    }
+    plan->at_once = is_small(nbytes) && has_rows(plan, count);
+    if (!plan->at_once) {
+        ndbuf_cpu__plan_parts(plan);
+    }
+    return CONVERT_PLANNED;
 }
 
 static void convert_once(const cpu_convert_box *convert)
@@ -178,24 +175,15 @@ void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
     case CONVERT_ONCE:
         convert_once(convert);
         break;
-    case CONVERT_AT_ONCE:
-        ndbuf_cpu__convert_at_once(&plan);
-        break;
-    case CONVERT_PLANNED:
-        convert_planned(&plan);
-        break;
     default:
+        ndbuf_cpu__run_conversion(&plan, convert->box.dst, convert->box.src);
         break;
     }
 }
 
 bool ndbuf_cpu__plan_conversion(cpu_convert_plan *plan, const cpu_convert_box *convert)
 {
-    if (choose_way(plan, convert) != CONVERT_PLANNED) {
-        return false;
-    }
-    ndbuf_cpu__plan_parts(plan);
-    return true;
+    return choose_way(plan, convert) == CONVERT_PLANNED;
 }
 
 /* ---- boxes of records ---- */
@@ -234,11 +222,11 @@ ndbuf_status ndbuf__host_records_convert(const ndbuf__copy_axes *axes, const ndb
         }
         ndbuf_cpu__record_place(&record, axes, ndbuf_cpu__packs_records(&convert.box, &record) ? NULL : src,
                                 nbytes / 2 >= NDBUF_CPU__TUNING_PEEK(stream_nbytes));
-        if (last < 0 || (is_small(nbytes) && ndbuf_cpu__follows_last_axis(&convert.box))) {
-            ndbuf_cpu__convert_at_once(&plan);
-        } else {
-            convert_planned(&plan);
+        plan.at_once = last < 0 || (is_small(nbytes) && ndbuf_cpu__follows_last_axis(&convert.box));
+        if (!plan.at_once) {
+            ndbuf_cpu__plan_parts(&plan);
         }
+        ndbuf_cpu__run_conversion(&plan, convert.box.dst, convert.box.src);
     }
     return NDBUF_OK;
 }

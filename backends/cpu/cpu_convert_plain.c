@@ -49,14 +49,15 @@ static bool turns_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_
         repeats = repeats || box->src_strides[k] == 0;
         nbytes *= box->shape[k];
     }
+    if (size < 0 || kernels->block_side[size] == 1 || src_nbytes >= CPU_LINE_NBYTES || repeats || column == last ||
+        box->dst_strides[last] != box->unit_nbytes || ndbuf__stride_magnitude(box->src_strides[column]) != src_nbytes ||
+        box->shape[column] * box->unit_nbytes < CPU_LINE_NBYTES) {
+        return false;
+    }
+    ndbuf_cpu__row_converter_init(out_converter, &convert->converter, &convert->dst_element, &convert->src_element,
+                                  convert->flags, kernels);
     box->converter = out_converter;
-    return size >= 0 && kernels->block_side[size] > 1 && src_nbytes < CPU_LINE_NBYTES && !repeats && column != last &&
-           box->dst_strides[last] == box->unit_nbytes &&
-           ndbuf__stride_magnitude(box->src_strides[column]) == src_nbytes &&
-           box->shape[column] * box->unit_nbytes >= CPU_LINE_NBYTES &&
-           ndbuf_cpu__row_converter_init(out_converter, &convert->dst_element, &convert->src_element, convert->flags,
-                                         kernels) &&
-           out_converter->by_steps != NULL &&
+    return out_converter->by_steps != NULL &&
            !(has_pairs && takes_pairs(out_converter, box->src_strides[last], nbytes));
 }
 

@@ -24,6 +24,7 @@ typedef struct cpu_convert_plan {
     const cpu_kernels *kernels;
     cpu_row_converter converter;
     const cpu_record *record; /* whose sizes `converter` has then; NULL: elements are converted */
+    bool at_once;             /* rows where they are, by the calling thread: there are no blocks */
     bool streams;
     bool packs;   /* a block of the source is brought together first */
     bool spreads; /* a converted block is spread afterwards */
@@ -51,16 +52,14 @@ typedef struct cpu_convert_plan {
  * without the converter. */
 bool ndbuf_cpu__copies_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_row_converter *out_converter);
 
-/* Plans another conversion, whose box the plan keeps a pointer to. False: it goes without a plan. */
+/* Plans another conversion, whose box the plan keeps a pointer to. False: it goes by plain copies, above all. */
 bool ndbuf_cpu__plan_conversion(cpu_convert_plan *plan, const cpu_convert_box *convert);
 
 /* Fills a plan whose box, kernels, converter and record are set: blocks, and the copies within them. */
 void ndbuf_cpu__plan_parts(cpu_convert_plan *plan);
 
-/* Converts rows where they are, by a plan that has no blocks but says how: `apart`, `walks`, and where rows begin. */
-void ndbuf_cpu__convert_at_once(const cpu_convert_plan *plan);
-
-/* Runs a plan, divided between threads, at other addresses than the box's, perhaps. */
+/* Runs a plan, divided between threads, at other addresses than the box's, perhaps. One without blocks says how rows
+ * are converted (`record`, `apart`, `walks`), and where they begin. */
 void ndbuf_cpu__run_conversion(const cpu_convert_plan *plan, char *dst, const char *src);
 
 /* Whether the last axis is dense on both sides, and long enough to be converted where it is. */

@@ -30,11 +30,13 @@ static int64_t larger_nbytes(const cpu_row_converter *converter)
 static void pack_strides(const cpu_convert_plan *plan, const int64_t *extents, int64_t nbytes, int64_t *out_strides)
 {
     const cpu_box *box = &plan->box->box;
-    for (int32_t k = box->ndim - 1; k >= 0; k--) {
-        bool is_repeated = plan->repeats && box->src_strides[k] == 0;
+    int32_t k = box->ndim; /* at least 1 */
+    do {
+        k--;
+        const bool is_repeated = plan->repeats && box->src_strides[k] == 0;
         out_strides[k] = is_repeated ? 0 : nbytes;
         nbytes *= is_repeated ? 1 : extents[k];
-    }
+    } while (k > 0);
 }
 
 static void plan_copy(const cpu_convert_plan *plan, const ndbuf__copy_axes *axes, const ndbuf_cpu__tuning *tuning,
@@ -384,8 +386,20 @@ void ndbuf_cpu__plan_parts(cpu_convert_plan *plan)
     plan->nbytes = nbytes;
 }
 
+static void convert_at_once(const cpu_convert_plan *plan, char *dst, const char *src)
+{
+    const cpu_box *box = &plan->box->box;
+    const uint64_t mode = cpu_float_mode_begin();
+    convert_rows(plan, NULL, dst, src, box->src_strides, box->shape);
+    cpu_float_mode_end(mode);
+}
+
 void ndbuf_cpu__run_conversion(const cpu_convert_plan *plan, char *dst, const char *src)
 {
+    if (plan->at_once) {
+        convert_at_once(plan, dst, src);
+        return;
+    }
     const ndbuf_cpu__tuning *tuning = &plan->pack_tuning;
     divided_conversion conversion = {.plan = plan, .dst = dst, .src = src};
     conversion.nparts =
@@ -395,12 +409,4 @@ void ndbuf_cpu__run_conversion(const cpu_convert_plan *plan, char *dst, const ch
     } else {
         run_part(&conversion, 0);
     }
-}
-
-void ndbuf_cpu__convert_at_once(const cpu_convert_plan *plan)
-{
-    const cpu_box *box = &plan->box->box;
-    const uint64_t mode = cpu_float_mode_begin();
-    convert_rows(plan, NULL, box->dst, box->src, box->src_strides, box->shape);
-    cpu_float_mode_end(mode);
 }

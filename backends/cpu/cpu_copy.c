@@ -6,8 +6,6 @@
 
 #include "core/compiler.h"
 
-#include "backends/kernels/convert_host.h"
-
 /* Work for later, in one block: the box, its arrays, and for a fill the item. */
 typedef struct cpu_copy_job {
     void (*run)(const cpu_box *box);
@@ -110,12 +108,6 @@ static void convert_run(const cpu_box *box)
 
 ndbuf_status ndbuf_cpu__convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *convert, ndbuf_error *err)
 {
-    ndbuf__converter converter;
-    if (!ndbuf__converter_init(&converter, &convert->dst_element, &convert->src_element, convert->flags)) {
-        return ndbuf_fail(err, NDBUF_ERR_INVALID, "no conversion from number %d of %d bytes to number %d of %d bytes",
-                          (int)convert->src_element.number, (int)convert->src_element.nbytes,
-                          (int)convert->dst_element.number, (int)convert->dst_element.nbytes);
-    }
     cpu_convert_box box = {.box = {.dst = (char *)convert->dst.mem->host_address + convert->dst.offset,
                                    .src = (const char *)convert->src.mem->host_address + convert->src.offset,
                                    .ndim = convert->ndim,
@@ -125,6 +117,11 @@ ndbuf_status ndbuf_cpu__convert_strided(ndbuf_queue *queue, const ndbuf_convert_
                            .dst_element = convert->dst_element,
                            .src_element = convert->src_element,
                            .flags = convert->flags};
+    if (!ndbuf__converter_init(&box.converter, &box.dst_element, &box.src_element, box.flags)) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "no conversion from number %d of %d bytes to number %d of %d bytes",
+                          (int)convert->src_element.number, (int)convert->src_element.nbytes,
+                          (int)convert->dst_element.number, (int)convert->dst_element.nbytes);
+    }
     return box_submit(queue, convert_run, &box.box, sizeof(box), 0, err);
 }
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/host_plan.h"
 
-#include <string.h>
-
 #include "core/host_alloc.h"
 
 #include "backends/cpu/cpu_convert_plan.h"
@@ -16,7 +14,7 @@
 #define KEPT_UNITS_TURNED_MIN 1024
 
 struct ndbuf__host_plan {
-    ndbuf_cpu__tuning tuning; /* as it was made with */
+    uint32_t changes; /* of the tuning that it was made with */
     const cpu_kernels *kernels;
     uintptr_t alignment; /* of the destination within a cache line */
     bool converts;
@@ -38,22 +36,29 @@ static bool is_worth_it(const cpu_plan *plan)
 static bool plan_how(ndbuf__host_plan *plan, const ndbuf__copy_axes *axes)
 {
     cpu_row_converter converter;
-    cpu_box plain = plan->box.box;
-    if (ndbuf__converts(&axes->convert) && !ndbuf_cpu__copies_numbers(&plan->box, &plain, &converter)) {
-        plan->converts = true;
-        return ndbuf_cpu__plan_conversion(&plan->how.conversion, &plan->box);
+    cpu_convert_box *box = &plan->box;
+    cpu_box plain = box->box;
+    if (ndbuf__converts(&axes->convert)) {
+        if (!ndbuf__converter_init(&box->converter, &box->dst_element, &box->src_element, box->flags)) {
+            return false;
+        }
+        plan->converts = !ndbuf_cpu__copies_numbers(box, &plain, &converter);
     }
-    if (plain.ndim == 0) {
+    if (plan->converts) {
+        return ndbuf_cpu__plan_conversion(&plan->how.conversion, box);
+    }
+    if (plain.ndim == 0 || ndbuf__copy_axes_nunits(axes) <= KEPT_UNITS_MIN) {
         return false;
     }
     ndbuf_cpu__plan_copy(&plan->how.copy, &plain, plan->kernels);
-    return plan->how.copy.plan.nbytes > plan->tuning.small_nbytes || is_worth_it(&plan->how.copy.plan);
+    return plan->how.copy.plan.nbytes > plan->how.copy.tuning.small_nbytes || is_worth_it(&plan->how.copy.plan);
 }
 
 ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, char *dst, ndbuf__host_plan **out_plan,
                                      ndbuf_error *err)
 {
     const int64_t nbytes = ndbuf__copy_axes_nunits(axes) * axes->unit_nbytes;
+    const uint32_t changes = ndbuf_cpu__tuning_changes_get();
     const ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
     *out_plan = NULL;
     if (axes->ndim == 0 || nbytes > MOST_NBYTES) {
@@ -66,16 +71,15 @@ ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, char *dst, nd
                          .dst_strides = axes->dst_strides,
                          .src_strides = axes->src_strides,
                          .nruns = CPU_BOX_MANY_RUNS};
-    if (nbytes <= tuning.small_nbytes &&
-        (nbytes <= KEPT_UNITS_MIN * box.unit_nbytes ||
-         (!ndbuf__converts(&axes->convert) && !ndbuf_cpu__walks_units(&box, ndbuf_cpu__kernels_get())))) {
+    if (!ndbuf__converts(&axes->convert) && nbytes <= tuning.small_nbytes &&
+        (nbytes <= KEPT_UNITS_MIN * box.unit_nbytes || !ndbuf_cpu__walks_units(&box, ndbuf_cpu__kernels_get()))) {
         return NDBUF_OK;
     }
     ndbuf__host_plan *plan = ndbuf__malloc(sizeof(*plan));
     if (plan == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy plan");
     }
-    plan->tuning = tuning;
+    plan->changes = changes;
     plan->kernels = ndbuf_cpu__kernels_get();
     plan->alignment = (uintptr_t)dst % CPU_LINE_NBYTES;
     plan->converts = false;
@@ -96,9 +100,8 @@ void ndbuf__host_plan_destroy(ndbuf__host_plan *plan)
 
 bool ndbuf__host_plan_run(const ndbuf__host_plan *plan, char *dst, const char *src)
 {
-    const ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
     if ((uintptr_t)dst % CPU_LINE_NBYTES != plan->alignment || ndbuf_cpu__kernels_get() != plan->kernels ||
-        memcmp(&tuning, &plan->tuning, sizeof(tuning)) != 0) {
+        ndbuf_cpu__tuning_changes_get() != plan->changes) {
         return false;
     }
     if (plan->converts) {

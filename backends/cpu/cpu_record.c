@@ -53,11 +53,15 @@ static bool part_init(cpu_record_part *part, const ndbuf__conversion_part *what,
     for (int32_t k = 0; k < what->ndim; k++) {
         part->nelements *= what->shape[k];
     }
-    if (converts && !ndbuf_cpu__row_converter_init(&part->converter, &what->dst, &what->src, flags, kernels)) {
-        return false;
-    }
-    if (converts && !part->cuts) {
-        return true;
+    if (converts) {
+        ndbuf__converter scalar;
+        if (!ndbuf__converter_init(&scalar, &what->dst, &what->src, flags)) {
+            return false;
+        }
+        ndbuf_cpu__row_converter_init(&part->converter, &scalar, &what->dst, &what->src, flags, kernels);
+        if (!part->cuts) {
+            return true;
+        }
     }
     if (what->dst.is_swapped != what->src.is_swapped && nbytes > 1) {
         part->swap_nbytes = nbytes;

@@ -9,6 +9,7 @@
 #include "backends/cpu/cpu_caches.h"
 
 _Atomic(int64_t) ndbuf_cpu__tuning_values[NDBUF_CPU__TUNING_COUNT];
+_Atomic(uint32_t) ndbuf_cpu__tuning_changes;
 
 static int64_t defaults[NDBUF_CPU__TUNING_COUNT];
 static _Atomic(bool) is_prepared;
@@ -51,6 +52,7 @@ static const ndbuf__tunable list[] = {
 const ndbuf__tunables ndbuf_cpu__tunables = {.count = NDBUF_CPU__TUNING_COUNT,
                                              .list = list,
                                              .values = ndbuf_cpu__tuning_values,
+                                             .changes = &ndbuf_cpu__tuning_changes,
                                              .defaults = defaults,
                                              .prepare = prepare};
 
@@ -69,12 +71,13 @@ void ndbuf_cpu__tuning_set(const ndbuf_cpu__tuning *values)
     prepare();
     if (values == NULL) {
         values_store(defaults);
-        return;
-    }
-    const int64_t listed[] = {
+    } else {
+        const int64_t listed[] = {
 #define LISTED_VALUE(name, ...) values->name,
-        NDBUF_CPU__TUNING_LIST(LISTED_VALUE)
+            NDBUF_CPU__TUNING_LIST(LISTED_VALUE)
 #undef LISTED_VALUE
-    };
-    values_store(listed);
+        };
+        values_store(listed);
+    }
+    atomic_fetch_add_explicit(&ndbuf_cpu__tuning_changes, 1, memory_order_release);
 }

@@ -84,11 +84,20 @@ ndbuf_cpu__tuning ndbuf_cpu__tuning_get(void);
 /* Replaces them; NULL: back to those for this machine. */
 void ndbuf_cpu__tuning_set(const ndbuf_cpu__tuning *values);
 
+extern _Atomic(uint32_t) ndbuf_cpu__tuning_changes;
+
 /* One of them, in the short time that small copies have: 0 before the first ndbuf_cpu__tuning_get. */
 #define NDBUF_CPU__TUNING_PEEK(name)                                                                                   \
     atomic_load_explicit(&ndbuf_cpu__tuning_values[NDBUF_CPU__TUNING_##name], memory_order_relaxed)
 
 extern _Atomic(int64_t) ndbuf_cpu__tuning_values[NDBUF_CPU__TUNING_COUNT];
+
+/* How often any was set. What was decided by constants taken behind a look at this is as it would be decided now while
+ * it stays the same. */
+static inline uint32_t ndbuf_cpu__tuning_changes_get(void)
+{
+    return atomic_load_explicit(&ndbuf_cpu__tuning_changes, memory_order_acquire);
+}
 
 /* What core/tuning.c knows of this backend. */
 extern const ndbuf__tunables ndbuf_cpu__tunables;

@@ -161,14 +161,13 @@ static void plans_made_beforehand_are_right_until_something_changes(void **state
             }
             if (plan != NULL) {
                 assert_false(ndbuf__host_plan_run(plan, box.box.dst + 1, box.box.src));
-                tuning.thread_nbytes++;
-                ndbuf_cpu__tuning_set(&tuning);
-                assert_false(ndbuf__host_plan_run(plan, box.box.dst, box.box.src));
-                tuning.thread_nbytes--;
-                ndbuf_cpu__tuning_set(&tuning);
                 ndbuf_cpu__kernels_set(&ndbuf_cpu__kernels_portable);
                 assert_true(kernels == &ndbuf_cpu__kernels_portable ||
                             !ndbuf__host_plan_run(plan, box.box.dst, box.box.src));
+                ndbuf_cpu__kernels_set(kernels);
+                assert_true(ndbuf__host_plan_run(plan, box.box.dst, box.box.src));
+                ndbuf_cpu__tuning_set(&tuning);
+                assert_false(ndbuf__host_plan_run(plan, box.box.dst, box.box.src));
             }
             ndbuf__host_plan_destroy(plan);
         }

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What the host engine decides of a conversion beforehand. */
+
+#include <string.h>
+
+#include "backends/cpu/cpu_convert_plan.h"
+#include "backends/cpu/cpu_tuning.h"
+#include "tests/backends/cpu/all_kernels.h"
+#include "tests/support/test.h"
+
+/* A box of FLOAT64 to FLOAT32. */
+static cpu_convert_box halved(int32_t ndim, const int64_t *shape, const int64_t *dst_strides,
+                              const int64_t *src_strides)
+{
+    cpu_convert_box convert = {
+        .box = {.ndim = ndim, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides},
+        .dst_element = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4},
+        .src_element = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8}};
+    assert_true(ndbuf__converter_init(&convert.converter, &convert.dst_element, &convert.src_element, 0));
+    return convert;
+}
+
+/* Matrices of complex numbers to narrower ones, their columns as rows, are not transposed: they are converted from
+ * where they lie, unless their lines share cache sets. */
+static void pairs_of_columns_are_turned_where_they_share_sets(void **state)
+{
+    (void)state;
+    const int64_t shape[] = {96, 80, 2};
+    const int64_t dst_strides[] = {80 * 8, 8, 4};
+    const int64_t apart_strides[] = {16, 1600, 8};
+    const int64_t sharing_strides[] = {16, 2048, 8};
+    cpu_row_converter converter;
+    cpu_convert_plan plan;
+    cpu_box box;
+    const cpu_convert_box apart = halved(3, shape, dst_strides, apart_strides);
+    assert_false(ndbuf_cpu__copies_numbers(&apart, &box, &converter));
+    assert_true(ndbuf_cpu__plan_conversion(&plan, &apart));
+    const bool has_vectors = plan.converter.apart != NULL;
+    assert_false(plan.at_once);
+    assert_int_equal(plan.apart, has_vectors);
+    assert_int_equal(plan.packs, !has_vectors);
+    if (has_vectors) {
+        assert_false(plan.spreads);
+        assert_int_equal(plan.run_axis, 1);
+        assert_int_equal(plan.gap, 8);
+        assert_int_equal(plan.stride, 1600);
+    }
+    const cpu_convert_box sharing = halved(3, shape, dst_strides, sharing_strides);
+    assert_int_equal(ndbuf_cpu__copies_numbers(&sharing, &box, &converter), has_vectors);
+}
+
+/* Plans the box, which begins at the lowest bytes, and runs the plan. */
+static void check_at_once(const cpu_convert_box *convert, bool at_once)
+{
+    static double numbers[4096];
+    static float converted[4096];
+    const cpu_box *box = &convert->box;
+    int64_t index[2] = {0, 0};
+    cpu_convert_plan plan;
+    assert_true(ndbuf_cpu__plan_conversion(&plan, convert));
+    assert_int_equal(plan.at_once, at_once);
+    for (int i = 0; i < 4096; i++) {
+        numbers[i] = i + 0.25;
+    }
+    memset(converted, 0, sizeof(converted));
+    ndbuf_cpu__run_conversion(&plan, (char *)converted, (const char *)numbers);
+    for (index[0] = 0; index[0] < box->shape[0]; index[0]++) {
+        for (index[1] = 0; index[1] < (box->ndim > 1 ? box->shape[1] : 1); index[1]++) {
+            int64_t to = 0;
+            int64_t from = 0;
+            for (int32_t k = 0; k < box->ndim; k++) {
+                to += index[k] * box->dst_strides[k] / 4;
+                from += index[k] * box->src_strides[k] / 8;
+            }
+            assert_true(converted[to] == (float)from + 0.25F);
+        }
+    }
+}
+
+static void small_rows_are_converted_at_once_by_plans_that_are_kept(void **state)
+{
+    (void)state;
+    const int64_t count = 500;
+    const int64_t dense[2][1] = {{4}, {8}};
+    const int64_t spread = 12;
+    const int64_t square[] = {13, 13};
+    const int64_t larger[] = {20, 30};
+    const int64_t columns[2][2] = {{4 * 30, 4}, {8, 8 * 30}};
+    const cpu_convert_box row = halved(1, &count, dense[0], dense[1]);
+    const cpu_convert_box few_across = halved(2, square, columns[0], columns[1]);
+    const cpu_convert_box many_across = halved(2, larger, columns[0], columns[1]);
+    const cpu_convert_box scattered = halved(1, &count, &spread, dense[1]);
+    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+    check_at_once(&row, true);
+    check_at_once(&few_across, true);
+    check_at_once(&many_across, false);
+    check_at_once(&scattered, false);
+    tuning.stream_nbytes = count;
+    ndbuf_cpu__tuning_set(&tuning);
+    check_at_once(&row, false);
+}
+
+static void what_is_repeated_is_not_planned(void **state)
+{
+    (void)state;
+    const int64_t shape[] = {6, 50};
+    const int64_t dst_strides[] = {200, 4};
+    const int64_t rows[] = {0, 8};
+    const int64_t one[] = {0, 0};
+    cpu_convert_plan plan;
+    const cpu_convert_box repeated = halved(2, shape, dst_strides, rows);
+    const cpu_convert_box filled = halved(2, shape, dst_strides, one);
+    assert_false(ndbuf_cpu__plan_conversion(&plan, &repeated));
+    assert_false(ndbuf_cpu__plan_conversion(&plan, &filled));
+}
+
+/* Constants are there before the first decision. */
+static int prepare(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning_get();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(pairs_of_columns_are_turned_where_they_share_sets, all_kernels_teardown),
+        cmocka_unit_test_teardown(small_rows_are_converted_at_once_by_plans_that_are_kept, all_kernels_teardown),
+        cmocka_unit_test_teardown(what_is_repeated_is_not_planned, all_kernels_teardown),
+    };
+    return cmocka_run_group_tests_name("backends/cpu/convert_plan", tests, prepare, NULL);
+}
