@@ -25,16 +25,6 @@ void test_assert_failed(const char *call, ndbuf_status status, ndbuf_status expe
     }
 }
 
-ndbuf_format *test_parse(const char *text)
-{
-    ndbuf_format *format = NULL;
-    ndbuf_error err = {0};
-    if (ndbuf_format_parse(text, 0, &format, &err) != NDBUF_OK) {
-        fail_msg("'%s': %s", text, err.message);
-    }
-    return format;
-}
-
 test_random test_random_make(const char *test_name, uint64_t default_seed)
 {
     const char *text = getenv("NDBUF_TEST_SEED");
