@@ -9,17 +9,19 @@
 
 #include "ndbuf/status.h"
 
+#include "core/conversion.h"
 #include "core/copy_axes.h"
 
 typedef struct ndbuf__host_plan ndbuf__host_plan;
 
 /* Plans a copy of merged axes, which the plan reads as long as it lives; dst as in ndbuf__host_plan_run.
  *
- * out_plan  NULL: planning takes next to nothing of such a copy
+ * records   what becomes of items, as in core/host_records.h, which the plan reads, too; NULL: they are no records
+ * out_plan  NULL: planning takes next to nothing of such a copy, or cannot be kept
  *
  * NDBUF_ERR_NOMEM */
-ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, char *dst, ndbuf__host_plan **out_plan,
-                                     ndbuf_error *err);
+ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, const ndbuf__conversion *records, char *dst,
+                                     ndbuf__host_plan **out_plan, ndbuf_error *err);
 
 /* NULL is accepted. */
 void ndbuf__host_plan_destroy(ndbuf__host_plan *plan);

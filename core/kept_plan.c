@@ -46,15 +46,17 @@ static ndbuf_status prepare_at_once(ndbuf_copy_plan *kept, const ndbuf_view *dst
 {
     const ndbuf__plan *plan = &kept->plan;
     kept->runs_at_once =
-        kept->direct == ndbuf_device_cpu() && !plan->indirect && ndbuf__cast_parts(&plan->cast) == NULL &&
+        kept->direct == ndbuf_device_cpu() && !plan->indirect &&
         (plan->route == NDBUF_ROUTE_STRIDED || (plan->route == NDBUF_ROUTE_BYTES && plan->axes.ndim == 0));
     if (kept->runs_at_once) {
         ndbuf__copy_axes_range(&plan->axes, true, &kept->dst.lo, &kept->dst.hi);
         ndbuf__copy_axes_range(&plan->axes, false, &kept->src.lo, &kept->src.hi);
         kept->has_steps = ndbuf__host_steps_init(&kept->steps, &plan->axes);
         if (!kept->has_steps) {
+            const ndbuf__record *parts = ndbuf__cast_parts(&plan->cast);
             char *to = (char *)dst->storage->mem.host_address + dst->byte_offset + plan->axes.dst_offset;
-            return ndbuf__host_plan_create(&plan->axes, to, &kept->host, err);
+            return ndbuf__host_plan_create(&plan->axes, parts != NULL ? ndbuf__record_conversion(parts) : NULL, to,
+                                           &kept->host, err);
         }
     }
     return NDBUF_OK;
@@ -295,9 +297,11 @@ static NDBUF__NOINLINE ndbuf_status run_by_engine(const ndbuf_copy_plan *plan, c
     if (plan->host != NULL && ndbuf__host_plan_run(plan->host, to, from)) {
         return NDBUF_OK;
     }
-    return ndbuf__copy_by_engine(plan->direct, axes, dst, src, NULL) == NDBUF_OK
-               ? NDBUF_OK
-               : check_and_run(plan, dst, src, NULL, err);
+    if (ndbuf__cast_parts(&plan->plan.cast) == NULL &&
+        ndbuf__copy_by_engine(plan->direct, axes, dst, src, NULL) == NDBUF_OK) {
+        return NDBUF_OK;
+    }
+    return check_and_run(plan, dst, src, NULL, err);
 }
 
 ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,

@@ -93,6 +93,7 @@ static void repeat_rows(const cpu_box *box, int64_t dst_nbytes)
 /* ---- boxes of numbers ---- */
 
 typedef enum convert_way {
+    CONVERT_NOTHING, /* there is no such conversion */
     CONVERT_ONE,     /* element for all */
     CONVERT_ONCE,    /* what is repeated */
     CONVERT_PLANNED, /* or at once */
@@ -188,43 +189,72 @@ bool ndbuf_cpu__plan_conversion(cpu_convert_plan *plan, const cpu_convert_box *c
 
 /* ---- boxes of records ---- */
 
+/* A box of merged axes, whose arrays stay theirs. */
+static cpu_convert_box box_of_records(const ndbuf__copy_axes *axes, char *dst, const char *src)
+{
+    return (cpu_convert_box){.box = {.dst = dst,
+                                     .src = src,
+                                     .ndim = axes->ndim,
+                                     .shape = axes->shape,
+                                     .dst_strides = axes->dst_strides,
+                                     .src_strides = axes->src_strides}};
+}
+
+/* How some of the parts are converted; plans what is planned. */
+static convert_way choose_way_of_records(cpu_convert_plan *plan, cpu_record *record, const cpu_convert_box *convert,
+                                         const ndbuf__copy_axes *axes, const ndbuf__conversion *conversion,
+                                         int32_t first)
+{
+    const cpu_box *box = &convert->box;
+    const int32_t last = box->ndim - 1;
+    plan->box = convert;
+    plan->record = record;
+    plan->run_axis = last < 0 ? 0 : last;
+    plan->kernels = ndbuf_cpu__kernels_get();
+    plan->converter =
+        (cpu_row_converter){.dst_nbytes = axes->convert.dst.nbytes, .src_nbytes = axes->convert.src.nbytes};
+    if (!ndbuf_cpu__record_init(record, conversion, first, &axes->convert, plan->kernels)) {
+        return CONVERT_NOTHING;
+    }
+    if (record->fills && repeats_rows(box, record->dst_nbytes)) {
+        return CONVERT_ONCE;
+    }
+    const int64_t nbytes = ndbuf__copy_axes_nunits(axes) * (record->dst_nbytes + record->src_nbytes);
+    ndbuf_cpu__record_place(record, axes, ndbuf_cpu__packs_records(box, record),
+                            nbytes / 2 >= NDBUF_CPU__TUNING_PEEK(stream_nbytes));
+    plan->at_once = last < 0 || (is_small(nbytes) && ndbuf_cpu__follows_last_axis(box));
+    if (!plan->at_once) {
+        ndbuf_cpu__plan_parts(plan);
+    }
+    return CONVERT_PLANNED;
+}
+
+bool ndbuf_cpu__plan_records(cpu_convert_plan *plan, cpu_record *record, cpu_convert_box *convert,
+                             const ndbuf__copy_axes *axes, const ndbuf__conversion *conversion)
+{
+    *convert = box_of_records(axes, NULL, NULL);
+    return conversion->nparts <= CPU_RECORD_PARTS &&
+           choose_way_of_records(plan, record, convert, axes, conversion, 0) == CONVERT_PLANNED;
+}
+
 ndbuf_status ndbuf__host_records_convert(const ndbuf__copy_axes *axes, const ndbuf__conversion *conversion, char *dst,
                                          const char *src, ndbuf_error *err)
 {
-    const cpu_convert_box convert = {.box = {.dst = dst + axes->dst_offset,
-                                             .src = src + axes->src_offset,
-                                             .ndim = axes->ndim,
-                                             .shape = axes->shape,
-                                             .dst_strides = axes->dst_strides,
-                                             .src_strides = axes->src_strides}};
-    const int32_t last = axes->ndim - 1;
-    const int64_t nbytes =
-        ndbuf__copy_axes_nunits(axes) * ((int64_t)axes->convert.dst.nbytes + axes->convert.src.nbytes);
+    const cpu_convert_box convert = box_of_records(axes, dst + axes->dst_offset, src + axes->src_offset);
     cpu_record record;
     cpu_convert_plan plan;
-    plan.box = &convert;
-    plan.record = &record;
-    plan.run_axis = last < 0 ? 0 : last;
-    plan.kernels = ndbuf_cpu__kernels_get();
-    plan.converter =
-        (cpu_row_converter){.dst_nbytes = axes->convert.dst.nbytes, .src_nbytes = axes->convert.src.nbytes};
     for (int32_t first = 0; first < conversion->nparts; first += CPU_RECORD_PARTS) {
-        if (!ndbuf_cpu__record_init(&record, conversion, first, &axes->convert, plan.kernels)) {
+        const convert_way way = choose_way_of_records(&plan, &record, &convert, axes, conversion, first);
+        if (way == CONVERT_NOTHING) {
             return ndbuf_fail(err, NDBUF_ERR_INVALID, "parts %d and following of a record: no such conversion",
                               (int)first);
         }
-        if (record.fills && repeats_rows(&convert.box, record.dst_nbytes)) {
+        if (way == CONVERT_ONCE) {
             ndbuf__copy_axes once = *axes;
             shape_once(&convert.box, once.shape);
             const ndbuf_status status = ndbuf__host_records_convert(&once, conversion, dst, src, err);
             repeat_rows(&convert.box, record.dst_nbytes);
             return status;
-        }
-        ndbuf_cpu__record_place(&record, axes, ndbuf_cpu__packs_records(&convert.box, &record) ? NULL : src,
-                                nbytes / 2 >= NDBUF_CPU__TUNING_PEEK(stream_nbytes));
-        plan.at_once = last < 0 || (is_small(nbytes) && ndbuf_cpu__follows_last_axis(&convert.box));
-        if (!plan.at_once) {
-            ndbuf_cpu__plan_parts(&plan);
         }
         ndbuf_cpu__run_conversion(&plan, convert.box.dst, convert.box.src);
     }

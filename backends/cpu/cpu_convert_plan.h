@@ -55,6 +55,11 @@ bool ndbuf_cpu__copies_numbers(const cpu_convert_box *convert, cpu_box *out_box,
 /* Plans another conversion, whose box the plan keeps a pointer to. False: it goes by plain copies, above all. */
 bool ndbuf_cpu__plan_conversion(cpu_convert_plan *plan, const cpu_convert_box *convert);
 
+/* The same for records of up to CPU_RECORD_PARTS parts. The box that is filled in, the axes and the conversion are read
+ * by the plan. */
+bool ndbuf_cpu__plan_records(cpu_convert_plan *plan, cpu_record *record, cpu_convert_box *convert,
+                             const ndbuf__copy_axes *axes, const ndbuf__conversion *conversion);
+
 /* Fills a plan whose box, kernels, converter and record are set: blocks, and the copies within them. */
 void ndbuf_cpu__plan_parts(cpu_convert_plan *plan);
 

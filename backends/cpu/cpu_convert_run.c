@@ -114,10 +114,18 @@ typedef struct convert_buffers {
     _Alignas(CPU_LINE_NBYTES) char converted[CPU_CONVERT_BLOCK_NBYTES];
 } convert_buffers;
 
-static void convert_row(const cpu_convert_plan *plan, char *dst, const char *src, int64_t count)
+/* A run of a plan, by one thread. */
+typedef struct convert_run {
+    const cpu_convert_plan *plan;
+    cpu_writer *writer;  /* NULL: nothing goes past the caches */
+    const char *src_end; /* of records */
+} convert_run;
+
+static void convert_row(const convert_run *run, char *dst, const char *src, int64_t count)
 {
+    const cpu_convert_plan *plan = run->plan;
     if (plan->record != NULL) {
-        ndbuf_cpu__record_row(plan->record, dst, src, count);
+        ndbuf_cpu__record_row(plan->record, dst, src, count, run->src_end);
     } else if (plan->walks) {
         const cpu_box *box = &plan->box->box;
         ndbuf__convert_row(&plan->converter.scalar, dst, box->dst_strides[plan->run_axis], src,
@@ -131,8 +139,10 @@ static void convert_row(const cpu_convert_plan *plan, char *dst, const char *src
 
 /* Numbers that lie apart, upwards, are converted some at a time, so that what is prefetched with them is not too much
  * at once. */
-static void stream_apart(const cpu_convert_plan *plan, cpu_writer *writer, char *dst, const char *src, int64_t count)
+static void stream_apart(const convert_run *run, char *dst, const char *src, int64_t count)
 {
+    const cpu_convert_plan *plan = run->plan;
+    cpu_writer *writer = run->writer;
     const int64_t dst_nbytes = plan->converter.dst_nbytes;
     cpu_writer_seek(writer, plan->kernels, dst);
     while (count > 0) {
@@ -149,11 +159,13 @@ static void stream_apart(const cpu_convert_plan *plan, cpu_writer *writer, char 
 }
 
 /* A row past the caches; by way of a writer, where the converter itself cannot. */
-static void stream_row(const cpu_convert_plan *plan, cpu_writer *writer, char *dst, const char *src, int64_t count)
+static void stream_row(const convert_run *run, char *dst, const char *src, int64_t count)
 {
+    const cpu_convert_plan *plan = run->plan;
     const cpu_row_converter *converter = &plan->converter;
+    cpu_writer *writer = run->writer;
     if (plan->apart) {
-        stream_apart(plan, writer, dst, src, count);
+        stream_apart(run, dst, src, count);
         return;
     }
     if (ndbuf_cpu__streams_row(converter, dst)) {
@@ -163,7 +175,7 @@ static void stream_row(const cpu_convert_plan *plan, cpu_writer *writer, char *d
     cpu_writer_seek(writer, plan->kernels, dst);
     while (count > 0) {
         int64_t n = smaller(count, cpu_writer_room(writer) / converter->dst_nbytes);
-        convert_row(plan, cpu_writer_place(writer), src, n);
+        convert_row(run, cpu_writer_place(writer), src, n);
         cpu_writer_commit(writer, n * converter->dst_nbytes);
         cpu_writer_flush(writer, plan->kernels);
         src += n * (plan->record != NULL ? plan->record->src_stride : converter->src_nbytes);
@@ -171,32 +183,33 @@ static void stream_row(const cpu_convert_plan *plan, cpu_writer *writer, char *d
     }
 }
 
-/* The rows of a block; src_strides are those of the block as it is read. writer NULL: none goes past the caches. */
-static void convert_rows(const cpu_convert_plan *plan, cpu_writer *writer, char *dst, const char *src,
-                         const int64_t *src_strides, const int64_t *extents)
+/* The rows of a block; src_strides are those of the block as it is read. */
+static void convert_rows(const convert_run *run, char *dst, const char *src, const int64_t *src_strides,
+                         const int64_t *extents)
 {
+    const cpu_convert_plan *plan = run->plan;
     const cpu_box *box = &plan->box->box;
     int64_t index[NDBUF__MAX_AXES];
-    int64_t run = 1;
+    int64_t count = 1; /* in a row */
     int32_t naxes = plan->run_axis;
     bool is_done = false;
     for (int32_t k = naxes; k < box->ndim; k++) {
-        run *= extents[k];
+        count *= extents[k];
     }
-    const bool joins = naxes > 0 && plan->record != NULL && writer == NULL &&
-                       box->dst_strides[naxes - 1] == run * plan->record->dst_nbytes &&
-                       cpu_record_joins_rows(plan->record, run);
+    const bool joins = naxes > 0 && plan->record != NULL && run->writer == NULL &&
+                       box->dst_strides[naxes - 1] == count * plan->record->dst_nbytes &&
+                       cpu_record_joins_rows(plan->record, count);
     naxes -= joins;
     for (int32_t k = 0; k < naxes; k++) {
         index[k] = 0;
     }
     while (!is_done) {
         if (joins) {
-            ndbuf_cpu__record_rows(plan->record, dst, src, run, extents[naxes], src_strides[naxes]);
-        } else if (writer != NULL && run * plan->converter.dst_nbytes >= STREAMED_RUN_NBYTES) {
-            stream_row(plan, writer, dst, src, run);
+            ndbuf_cpu__record_rows(plan->record, dst, src, count, extents[naxes], src_strides[naxes]);
+        } else if (run->writer != NULL && count * plan->converter.dst_nbytes >= STREAMED_RUN_NBYTES) {
+            stream_row(run, dst, src, count);
         } else {
-            convert_row(plan, dst, src, run);
+            convert_row(run, dst, src, count);
         }
         is_done = true;
         for (int32_t k = naxes; k > 0 && is_done;) {
@@ -214,9 +227,10 @@ static void convert_rows(const cpu_convert_plan *plan, cpu_writer *writer, char 
 }
 
 /* A block that is one row of a GATHER, past the caches: each piece leaves while the next one is read. */
-static void convert_gathered(const cpu_convert_plan *plan, convert_buffers *buffers, char *dst, const char *src,
+static void convert_gathered(const convert_run *run, convert_buffers *buffers, char *dst, const char *src,
                              int64_t nelements, const char *next)
 {
+    const cpu_convert_plan *plan = run->plan;
     const cpu_row_converter *converter = &plan->converter;
     const cpu_plan *pack = &plan->pack;
     const int64_t nbytes = pack->unit_nbytes * pack->group_units; /* at each index of the row */
@@ -224,16 +238,16 @@ static void convert_gathered(const cpu_convert_plan *plan, convert_buffers *buff
     const bool is_sparse = ndbuf__stride_magnitude(pack->row.src_stride) > nbytes;
     const int64_t piece =
         (is_sparse ? SPARSE_PIECE_NBYTES : REVERSED_PIECE_NBYTES) / (unit_elements * larger_nbytes(converter));
-    cpu_run run;
-    run.plan = pack;
-    run.kernels = plan->kernels;
-    run.tuning = &plan->pack_tuning;
-    run.prefetch_nbytes = next != NULL ? next - src : pack->prefetch_nbytes;
+    cpu_run gather;
+    gather.plan = pack;
+    gather.kernels = plan->kernels;
+    gather.tuning = &plan->pack_tuning;
+    gather.prefetch_nbytes = next != NULL ? next - src : pack->prefetch_nbytes;
     for (int64_t left = nelements / unit_elements; left > 0;) {
         const int64_t count = smaller(left, piece);
         const cpu_piece gathered = {.dst = buffers->packed, .src = src, .count = count, .ncolumns = 1, .ahead = left};
-        ndbuf_cpu__run_gather(&run, &gathered, CPU_VECTOR_MAX);
-        stream_row(plan, &buffers->writer, dst, buffers->packed, count * unit_elements);
+        ndbuf_cpu__run_gather(&gather, &gathered, CPU_VECTOR_MAX);
+        stream_row(run, dst, buffers->packed, count * unit_elements);
         dst += count * unit_elements * converter->dst_nbytes;
         src += count * pack->row.src_stride;
         left -= count;
@@ -241,9 +255,10 @@ static void convert_gathered(const cpu_convert_plan *plan, convert_buffers *buff
 }
 
 /* `next` is where the next block is read; NULL: right behind this one, or there is none. */
-static void convert_block(const cpu_convert_plan *plan, convert_buffers *buffers, char *dst, const char *src,
+static void convert_block(const convert_run *run, convert_buffers *buffers, char *dst, const char *src,
                           const int64_t *extents, const char *next)
 {
+    const cpu_convert_plan *plan = run->plan;
     const cpu_box *box = &plan->box->box;
     const int64_t *src_strides = box->src_strides;
     int64_t packed_strides[NDBUF__MAX_AXES];
@@ -253,8 +268,8 @@ static void convert_block(const cpu_convert_plan *plan, convert_buffers *buffers
         is_whole = is_whole && extents[k] == plan->block[k];
         nelements *= plan->repeats && box->src_strides[k] == 0 ? 1 : extents[k];
     }
-    if (plan->gathers && is_whole) {
-        convert_gathered(plan, buffers, dst, src, nelements, next);
+    if (run->writer != NULL && plan->gathers && is_whole) {
+        convert_gathered(run, buffers, dst, src, nelements, next);
         return;
     }
     if (plan->packs) {
@@ -269,7 +284,7 @@ static void convert_block(const cpu_convert_plan *plan, convert_buffers *buffers
         block_copy(plan, is_whole ? &plan->spread : NULL, plan_spread, extents, dst,
                    buffers->converted - plan->src_lowest / converter->src_nbytes * converter->dst_nbytes, NULL);
     } else {
-        convert_rows(plan, plan->streams ? &buffers->writer : NULL, dst, src, src_strides, extents);
+        convert_rows(run, dst, src, src_strides, extents);
     }
 }
 
@@ -291,6 +306,11 @@ static const char *block_src(const divided_conversion *conversion, const int64_t
     return src;
 }
 
+static const char *src_end(const cpu_convert_plan *plan, const char *src)
+{
+    return plan->record != NULL ? cpu_record_end(plan->record, src) : NULL;
+}
+
 static void run_part(void *context, int64_t part)
 {
     const divided_conversion *conversion = context;
@@ -309,6 +329,8 @@ static void run_part(void *context, int64_t part)
         rest /= plan->nblocks[k];
     }
     cpu_writer_init(&buffers.writer);
+    const convert_run run = {
+        .plan = plan, .writer = plan->streams ? &buffers.writer : NULL, .src_end = src_end(plan, conversion->src)};
     for (int64_t task = first; task < last; task++) {
         char *dst = conversion->dst;
         const char *src = block_src(conversion, index);
@@ -322,7 +344,7 @@ static void run_part(void *context, int64_t part)
             index[k] = 0;
             goes_on = false;
         }
-        convert_block(plan, &buffers, dst, src, extents,
+        convert_block(&run, &buffers, dst, src, extents,
                       plan->streams && !goes_on && task + 1 < last ? block_src(conversion, index) : NULL);
     }
     if (plan->streams) {
@@ -390,7 +412,8 @@ static void convert_at_once(const cpu_convert_plan *plan, char *dst, const char 
 {
     const cpu_box *box = &plan->box->box;
     const uint64_t mode = cpu_float_mode_begin();
-    convert_rows(plan, NULL, dst, src, box->src_strides, box->shape);
+    const convert_run run = {.plan = plan, .src_end = src_end(plan, src)};
+    convert_rows(&run, dst, src, box->src_strides, box->shape);
     cpu_float_mode_end(mode);
 }
 

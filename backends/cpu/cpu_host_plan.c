@@ -23,6 +23,7 @@ struct ndbuf__host_plan {
         cpu_planned_copy copy;
         cpu_convert_plan conversion;
     } how;
+    cpu_record record[]; /* one, if there are records */
 };
 
 /* Whether the plan of a small copy is worth being run. */
@@ -33,11 +34,15 @@ static bool is_worth_it(const cpu_plan *plan)
 }
 
 /* False: such a copy goes without a plan. */
-static bool plan_how(ndbuf__host_plan *plan, const ndbuf__copy_axes *axes)
+static bool plan_how(ndbuf__host_plan *plan, const ndbuf__copy_axes *axes, const ndbuf__conversion *records)
 {
     cpu_row_converter converter;
     cpu_convert_box *box = &plan->box;
     cpu_box plain = box->box;
+    plan->converts = records != NULL;
+    if (records != NULL) {
+        return ndbuf_cpu__plan_records(&plan->how.conversion, plan->record, box, axes, records);
+    }
     if (ndbuf__converts(&axes->convert)) {
         if (!ndbuf__converter_init(&box->converter, &box->dst_element, &box->src_element, box->flags)) {
             return false;
@@ -54,8 +59,8 @@ static bool plan_how(ndbuf__host_plan *plan, const ndbuf__copy_axes *axes)
     return plan->how.copy.plan.nbytes > plan->how.copy.tuning.small_nbytes || is_worth_it(&plan->how.copy.plan);
 }
 
-ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, char *dst, ndbuf__host_plan **out_plan,
-                                     ndbuf_error *err)
+ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, const ndbuf__conversion *records, char *dst,
+                                     ndbuf__host_plan **out_plan, ndbuf_error *err)
 {
     const int64_t nbytes = ndbuf__copy_axes_nunits(axes) * axes->unit_nbytes;
     const uint32_t changes = ndbuf_cpu__tuning_changes_get();
@@ -75,17 +80,16 @@ ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, char *dst, nd
         (nbytes <= KEPT_UNITS_MIN * box.unit_nbytes || !ndbuf_cpu__walks_units(&box, ndbuf_cpu__kernels_get()))) {
         return NDBUF_OK;
     }
-    ndbuf__host_plan *plan = ndbuf__malloc(sizeof(*plan));
+    ndbuf__host_plan *plan = ndbuf__malloc(sizeof(*plan) + (records != NULL ? sizeof(cpu_record) : 0));
     if (plan == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy plan");
     }
     plan->changes = changes;
     plan->kernels = ndbuf_cpu__kernels_get();
     plan->alignment = (uintptr_t)dst % CPU_LINE_NBYTES;
-    plan->converts = false;
     plan->box = (cpu_convert_box){
         .box = box, .dst_element = axes->convert.dst, .src_element = axes->convert.src, .flags = axes->convert.flags};
-    if (plan_how(plan, axes)) {
+    if (plan_how(plan, axes, records)) {
         *out_plan = plan;
     } else {
         ndbuf__free(plan);

@@ -247,23 +247,21 @@ bool ndbuf_cpu__record_init(cpu_record *out_record, const ndbuf__conversion *con
     return true;
 }
 
-void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, const char *src, bool is_large)
+void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, bool is_packed, bool is_large)
 {
     const int32_t last = axes->ndim - 1;
     const int64_t dst_stride = last >= 0 ? axes->dst_strides[last] : record->dst_nbytes;
-    const int64_t src_stride = last >= 0 && src != NULL ? axes->src_strides[last] : record->src_nbytes;
+    const int64_t src_stride = last >= 0 && !is_packed ? axes->src_strides[last] : record->src_nbytes;
     int64_t begin;
     int64_t end;
-    record->src_end = NULL;
-    if (src != NULL) {
-        ndbuf__copy_axes_range(axes, false, &begin, &end);
-        record->src_end = src + end;
-    }
+    ndbuf__copy_axes_range(axes, false, &begin, &end);
+    record->is_packed = is_packed;
+    record->src_end = end - axes->src_offset;
     const int64_t nbytes = record->dst_nbytes + record->src_nbytes;
     record->dst_stride = dst_stride;
     record->src_stride = src_stride;
     record->nitems = nbytes < CHUNK_NBYTES ? smaller(CHUNK_NBYTES / nbytes, CHUNK_ITEMS) : 1;
-    const int64_t most = src == NULL ? record->nitems : last >= 0 ? axes->shape[last] : 1; /* in a row */
+    const int64_t most = is_packed ? record->nitems : last >= 0 ? axes->shape[last] : 1; /* in a row */
     record->prefetch_nbytes = !is_large ? 0 : src_stride < 0 ? -CPU_CONVERT_AHEAD_NBYTES : CPU_CONVERT_AHEAD_NBYTES;
     record->lane_items = 0;
     record->ngathers = 0;
@@ -281,10 +279,11 @@ void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, c
 
 /* ---- rows ---- */
 
-static void collect_items(const cpu_record *record, char *room, char *dst, const char *src, int64_t count)
+static void collect_items(const cpu_record *record, char *room, char *dst, const char *src, int64_t count,
+                          const char *src_end)
 {
     const char *highest = src + (record->src_stride > 0 ? record->src_stride * (count - 1) : 0) + record->src_nbytes;
-    const bool goes_on = record->src_end == NULL || record->src_end - highest >= CPU_VECTOR_MAX;
+    const bool goes_on = src_end == NULL || src_end - highest >= CPU_VECTOR_MAX;
     char *streams[NSTREAMS];
     streams[TO_DST] = dst;
     streams[FROM_SRC] = (char *)src; /* which is only read */
@@ -362,14 +361,14 @@ void ndbuf_cpu__record_rows(const cpu_record *record, char *dst, const char *src
     }
 }
 
-void ndbuf_cpu__record_row(const cpu_record *record, char *dst, const char *src, int64_t count)
+void ndbuf_cpu__record_row(const cpu_record *record, char *dst, const char *src, int64_t count, const char *src_end)
 {
     _Alignas(CPU_LINE_NBYTES) char room[ROOM_NBYTES];
     while (count > 0) {
         const int64_t n = smaller(count, record->nitems);
         const bool collects = record->collects.count > 0 && n >= record->collects.least;
         if (collects) {
-            collect_items(record, room, dst, src, n);
+            collect_items(record, room, dst, src, n, src_end);
         }
         const bool has_lanes = record->lane_items > 0 && n >= record->lane_items;
         if (has_lanes) {

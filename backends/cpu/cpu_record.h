@@ -47,7 +47,8 @@ typedef struct cpu_record {
     bool fills; /* all bytes of the destination's items are written */
     int32_t nparts;
     cpu_record_part parts[CPU_RECORD_PARTS];
-    const char *src_end;     /* behind which nothing is read; NULL: anywhere */
+    bool is_packed;          /* the source is, in a buffer that goes on for a vector */
+    int64_t src_end;         /* else behind which nothing is read, from the first item on */
     int64_t nitems;          /* that go together */
     int64_t prefetch_nbytes; /* how far from where it is read the source is prefetched; 0: not */
     int64_t lane_items;      /* of a block that lanes put together; 0: they do not */
@@ -96,9 +97,14 @@ static inline bool cpu_element_walk_next(cpu_element_walk *walk, const ndbuf__co
 bool ndbuf_cpu__record_init(cpu_record *out_record, const ndbuf__conversion *conversion, int32_t first,
                             const ndbuf__convert *sizes, const cpu_kernels *kernels);
 
-/* Prepares it for rows along the last axis, of a copy that is large or not. src NULL: the rows are first packed, in a
- * buffer that goes on for a vector. */
-void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, const char *src, bool is_large);
+/* Prepares it for rows along the last axis, of a copy that is large or not; whether they are packed first. */
+void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, bool is_packed, bool is_large);
+
+/* Where the source ends whose first item is at src, for ndbuf_cpu__record_row. */
+static inline const char *cpu_record_end(const cpu_record *record, const char *src)
+{
+    return record->is_packed ? NULL : src + record->src_end;
+}
 
 /* Whether lanes may put its items together of streams of numbers, whose short rows go together. */
 bool ndbuf_cpu__record_has_streams(const cpu_record *record);
@@ -116,7 +122,8 @@ static inline bool cpu_record_joins_rows(const cpu_record *record, int64_t count
 void ndbuf_cpu__record_rows(const cpu_record *record, char *dst, const char *src, int64_t count, int64_t nrows,
                             int64_t row_stride);
 
-/* Converts a row of items, in the default floating-point mode. */
-void ndbuf_cpu__record_row(const cpu_record *record, char *dst, const char *src, int64_t count);
+/* Converts a row of items, in the default floating-point mode. Nothing is read behind src_end; NULL: anything may be.
+ */
+void ndbuf_cpu__record_row(const cpu_record *record, char *dst, const char *src, int64_t count, const char *src_end);
 
 #endif

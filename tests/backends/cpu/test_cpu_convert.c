@@ -430,7 +430,7 @@ static void check_layout(test_random *random, const ndbuf_element *dst, const nd
         if (memcmp(block, expected, nbytes) != 0) {
             fail_layout(kernels->name, &convert);
         }
-        assert_int_equal(ndbuf__host_plan_create(&axes, convert.box.dst, &plan, NULL), NDBUF_OK);
+        assert_int_equal(ndbuf__host_plan_create(&axes, NULL, convert.box.dst, &plan, NULL), NDBUF_OK);
         if (plan != NULL) {
             memset(block, 0x5A, nbytes);
             assert_true(ndbuf__host_plan_run(plan, convert.box.dst, convert.box.src));

@@ -151,7 +151,7 @@ static void plans_made_beforehand_are_right_until_something_changes(void **state
             ndbuf__host_plan *plan = NULL;
             ndbuf_cpu__kernels_set(kernels);
             if (box.box.swap_nbytes == 0) {
-                assert_int_equal(ndbuf__host_plan_create(&box.axes, box.box.dst, &plan, NULL), NDBUF_OK);
+                assert_int_equal(ndbuf__host_plan_create(&box.axes, NULL, box.box.dst, &plan, NULL), NDBUF_OK);
             }
             for (int run = 0; run < 2 && plan != NULL; run++) {
                 random_box_reset(&box);

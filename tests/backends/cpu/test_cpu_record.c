@@ -11,6 +11,7 @@
 
 #include "ndbuf/cpu.h"
 
+#include "core/host_plan.h"
 #include "core/host_records.h"
 
 #include "backends/cpu/cpu_kernels.h"
@@ -46,7 +47,24 @@ static guarded guarded_make(int64_t nbytes)
     return made;
 }
 
-/* A pair of types in a random layout of up to about max_nbytes. */
+static int nplans; /* that were kept, and run */
+
+static void fail_records(const char *how, const test_type *to, const test_type *from, uint32_t flags,
+                         const ndbuf__copy_axes *axes)
+{
+    char text[2][4096];
+    char layout[400] = "";
+    test_type_print(to, text[0], sizeof(text[0]));
+    test_type_print(from, text[1], sizeof(text[1]));
+    for (int32_t k = 0; k < axes->ndim; k++) {
+        size_t used = strlen(layout);
+        snprintf(layout + used, sizeof(layout) - used, ", %lld: %lld <- %lld", (long long)axes->shape[k],
+                 (long long)axes->dst_strides[k], (long long)axes->src_strides[k]);
+    }
+    fail_msg("%s: '%s' to '%s', flags %u%s", how, text[1], text[0], flags, layout);
+}
+
+/* A pair of types in a random layout of up to about max_nbytes: at once, and by a plan that is kept. */
 static void check_types(test_random *random, const test_type *to, const test_type *from, int64_t max_nbytes)
 {
     int64_t shape[RANDOM_BOX_MAX_AXES];
@@ -92,21 +110,24 @@ static void check_types(test_random *random, const test_type *to, const test_typ
     ASSERT_OK(ndbuf__conversion_init(&conversion, dst_format, src_format, NDBUF_CASTING_UNSAFE, flags, err));
     for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
         ndbuf_cpu__kernels_set(kernels);
+        char *const to_first = dst.bytes + lead + dst_offset;
+        ndbuf__host_plan *plan = NULL;
         memset(dst.bytes, 0x5A, (size_t)(lead + dst_nbytes));
-        ASSERT_OK(ndbuf__host_records_convert(&axes, &conversion, dst.bytes + lead + dst_offset, src.bytes + src_offset,
-                                              err));
+        ASSERT_OK(ndbuf__host_records_convert(&axes, &conversion, to_first, src.bytes + src_offset, err));
         if (memcmp(dst.bytes + lead, expected, (size_t)dst_nbytes) != 0) {
-            char text[2][4096];
-            char layout[400] = "";
-            test_type_print(to, text[0], sizeof(text[0]));
-            test_type_print(from, text[1], sizeof(text[1]));
-            for (int32_t k = 0; k < axes.ndim; k++) {
-                size_t used = strlen(layout);
-                snprintf(layout + used, sizeof(layout) - used, ", %lld: %lld <- %lld", (long long)axes.shape[k],
-                         (long long)axes.dst_strides[k], (long long)axes.src_strides[k]);
-            }
-            fail_msg("%s: '%s' to '%s', flags %u%s", kernels->name, text[1], text[0], flags, layout);
+            fail_records(kernels->name, to, from, flags, &axes);
         }
+        ASSERT_OK(ndbuf__host_plan_create(&axes, &conversion, to_first + axes.dst_offset, &plan, err));
+        if (plan != NULL) {
+            memset(dst.bytes, 0x5A, (size_t)(lead + dst_nbytes));
+            assert_true(
+                ndbuf__host_plan_run(plan, to_first + axes.dst_offset, src.bytes + src_offset + axes.src_offset));
+            nplans++;
+            if (memcmp(dst.bytes + lead, expected, (size_t)dst_nbytes) != 0) {
+                fail_records("by a plan", to, from, flags, &axes);
+            }
+        }
+        ndbuf__host_plan_destroy(plan);
     }
     ndbuf__conversion_clear(&conversion);
     ndbuf_format_release(dst_format);
@@ -136,6 +157,7 @@ static void all_kernels_convert_random_records_as_the_reference_does(void **stat
     for (int i = 0; i < RANDOM_BOXES(150000); i++) {
         check_random_types(&random, (int64_t)1 << test_random_range(&random, 4, 16));
     }
+    assert_true(nplans > RANDOM_BOXES(150000) / 4);
 }
 
 static void any_constants_give_right_records(void **state)
