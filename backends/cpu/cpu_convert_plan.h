@@ -11,6 +11,8 @@
  * along a row, and are converted where they are, short rows together where that can be; unless rows across the source
  * are so short that it is better transposed. */
 
+#include <stddef.h>
+
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_convert.h"
 #include "backends/cpu/cpu_plan.h"
@@ -43,9 +45,17 @@ typedef struct cpu_convert_plan {
     int64_t nbytes;                /* that are moved, as of a plain copy */
     ndbuf_cpu__tuning pack_tuning; /* of the copies within a block: nothing is large */
     ndbuf_cpu__tuning spread_tuning;
-    cpu_plan pack; /* of whole blocks */
+    cpu_plan pack; /* of whole blocks; these two come last */
     cpu_plan spread;
 } cpu_convert_plan;
+
+/* The bytes of a plan that are used: copies within blocks may be missing. */
+static inline size_t cpu_convert_plan_nbytes(const cpu_convert_plan *plan)
+{
+    const bool packs = !plan->at_once && plan->packs;
+    const bool spreads = !plan->at_once && plan->spreads;
+    return spreads ? sizeof(*plan) : packs ? offsetof(cpu_convert_plan, spread) : offsetof(cpu_convert_plan, pack);
+}
 
 /* Whether the engine that copies takes it as it is: the bits of each number are kept, but for their order, or it is a
  * transpose to shorter numbers, whose lines are converted before they are turned. Sets the copy that this is, with or

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/host_plan.h"
 
+#include <stddef.h>
+
 #include "core/host_alloc.h"
 
 #include "backends/cpu/cpu_convert_plan.h"
@@ -19,11 +21,11 @@ struct ndbuf__host_plan {
     uintptr_t alignment; /* of the destination within a cache line */
     bool converts;
     cpu_convert_box box; /* its arrays are those of the axes */
+    cpu_record *record;  /* NULL: there are none */
     union {
         cpu_planned_copy copy;
         cpu_convert_plan conversion;
-    } how;
-    cpu_record record[]; /* one, if there are records */
+    } how; /* as much of it as is used */
 };
 
 /* Whether the plan of a small copy is worth being run. */
@@ -59,6 +61,21 @@ static bool plan_how(ndbuf__host_plan *plan, const ndbuf__copy_axes *axes, const
     return plan->how.copy.plan.nbytes > plan->how.copy.tuning.small_nbytes || is_worth_it(&plan->how.copy.plan);
 }
 
+/* Gives back what a plan does not use. */
+static ndbuf__host_plan *trim(ndbuf__host_plan *plan)
+{
+    const size_t nbytes = offsetof(ndbuf__host_plan, how) +
+                          (plan->converts ? cpu_convert_plan_nbytes(&plan->how.conversion) : sizeof(plan->how.copy));
+    ndbuf__host_plan *trimmed = ndbuf__realloc(plan, nbytes);
+    if (trimmed == NULL) {
+        return plan;
+    }
+    if (trimmed->converts) {
+        trimmed->how.conversion.box = &trimmed->box;
+    }
+    return trimmed;
+}
+
 ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, const ndbuf__conversion *records, char *dst,
                                      ndbuf__host_plan **out_plan, ndbuf_error *err)
 {
@@ -80,26 +97,32 @@ ndbuf_status ndbuf__host_plan_create(const ndbuf__copy_axes *axes, const ndbuf__
         (nbytes <= KEPT_UNITS_MIN * box.unit_nbytes || !ndbuf_cpu__walks_units(&box, ndbuf_cpu__kernels_get()))) {
         return NDBUF_OK;
     }
-    ndbuf__host_plan *plan = ndbuf__malloc(sizeof(*plan) + (records != NULL ? sizeof(cpu_record) : 0));
-    if (plan == NULL) {
+    ndbuf__host_plan *plan = ndbuf__malloc(sizeof(*plan));
+    cpu_record *record = plan != NULL && records != NULL ? ndbuf__malloc(sizeof(*record)) : NULL;
+    if (plan == NULL || (records != NULL && record == NULL)) {
+        ndbuf__free(plan);
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy plan");
     }
+    plan->record = record;
     plan->changes = changes;
     plan->kernels = ndbuf_cpu__kernels_get();
     plan->alignment = (uintptr_t)dst % CPU_LINE_NBYTES;
     plan->box = (cpu_convert_box){
         .box = box, .dst_element = axes->convert.dst, .src_element = axes->convert.src, .flags = axes->convert.flags};
     if (plan_how(plan, axes, records)) {
-        *out_plan = plan;
+        *out_plan = trim(plan);
     } else {
-        ndbuf__free(plan);
+        ndbuf__host_plan_destroy(plan);
     }
     return NDBUF_OK;
 }
 
 void ndbuf__host_plan_destroy(ndbuf__host_plan *plan)
 {
-    ndbuf__free(plan);
+    if (plan != NULL) {
+        ndbuf__free(plan->record);
+        ndbuf__free(plan);
+    }
 }
 
 bool ndbuf__host_plan_run(const ndbuf__host_plan *plan, char *dst, const char *src)
