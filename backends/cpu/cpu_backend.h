@@ -42,7 +42,7 @@ typedef struct cpu_convert_box {
 /* Moves the bytes in the calling thread. */
 void ndbuf_cpu__copy_box(const cpu_box *box);
 
-/* Converts the elements in the calling thread. */
+/* Converts the elements; returns when they are there. */
 void ndbuf_cpu__convert_box(const cpu_convert_box *convert);
 
 /* Writes src, unit_nbytes bytes, to every element of the box; its src_strides are not used. */

@@ -96,7 +96,7 @@ typedef enum convert_way {
     CONVERT_NOTHING, /* there is no such conversion */
     CONVERT_ONE,     /* element for all */
     CONVERT_ONCE,    /* what is repeated */
-    CONVERT_PLANNED, /* or at once */
+    CONVERT_PLANNED, /* all else: in blocks, or at once */
 } convert_way;
 
 /* Whether there are rows that are converted where they are, in an order that suits the source, or so few of `count`

@@ -62,7 +62,8 @@ static inline size_t cpu_convert_plan_nbytes(const cpu_convert_plan *plan)
  * without the converter. */
 bool ndbuf_cpu__copies_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_row_converter *out_converter);
 
-/* Plans another conversion, whose box the plan keeps a pointer to. False: it goes by plain copies, above all. */
+/* Plans another conversion, whose box the plan keeps a pointer to. False: it is one element, or repeats what is little,
+ * and goes by plain copies, above all. */
 bool ndbuf_cpu__plan_conversion(cpu_convert_plan *plan, const cpu_convert_box *convert);
 
 /* The same for records of up to CPU_RECORD_PARTS parts. The box that is filled in, the axes and the conversion are read

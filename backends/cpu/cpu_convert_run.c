@@ -118,7 +118,7 @@ typedef struct convert_buffers {
 typedef struct convert_run {
     const cpu_convert_plan *plan;
     cpu_writer *writer;  /* NULL: nothing goes past the caches */
-    const char *src_end; /* of records */
+    const char *src_end; /* as ndbuf_cpu__record_row takes it */
 } convert_run;
 
 static void convert_row(const convert_run *run, char *dst, const char *src, int64_t count)
@@ -306,6 +306,7 @@ static const char *block_src(const divided_conversion *conversion, const int64_t
     return src;
 }
 
+/* Behind which nothing of the source is read, which begins at src, by records. */
 static const char *src_end(const cpu_convert_plan *plan, const char *src)
 {
     return plan->record != NULL ? cpu_record_end(plan->record, src) : NULL;
