@@ -18,6 +18,8 @@
 #define PARTS_DIRECT_MIN 8
 /* How many times further ahead lines are prefetched whose blocks take a part of each. */
 #define RETURNED_AHEAD 3
+/* And how many times further they are read at once. */
+#define RETURNED_STRIPS 2
 /* Lines of fewer rows than a block has go right to the destination from here on. */
 #define DIRECT_LINE_MIN 32
 /* Shorter lines are not fetched a tile ahead. */
@@ -228,6 +230,14 @@ static int64_t sent_nbytes(const cpu_plan *plan, const cpu_kernels *kernels, con
     return larger(1, smaller(tuning->send_nbytes * longer_pieces(plan, kernels, true), CPU_PLAN_MAX_SENT_NBYTES));
 }
 
+/* The same where they may have to go by way of the stage, in which small units can wait for more. */
+static int64_t staged_nbytes(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
+{
+    const bool is_small = plan->unit_nbytes < PARTS_DIRECT_MIN && !takes_whole_lines(kernels, plan->unit_nbytes);
+    const int64_t least = is_small ? smaller(tuning->stage_send_nbytes, CPU_PLAN_MAX_SENT_NBYTES) : 0;
+    return larger(least, sent_nbytes(plan, kernels, tuning));
+}
+
 /* Past the caches: whether blocks take parts of lines, of which more than a set of the first cache holds fall into one
  * before they are wanted again. */
 static bool lines_return(const cpu_plan *plan, const axis_chain *lines, const cpu_kernels *kernels,
@@ -341,18 +351,19 @@ static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_ch
     const int64_t side = cpu_block_side(kernels, unit);
     const int64_t longer = longer_pieces(plan, kernels, true);
     int64_t most_nbytes = smaller(tuning->panel_stream_nbytes * longer, CPU_PLAN_MAX_SENT_NBYTES);
-    if (lines_return(plan, lines, kernels, tuning)) {
+    const bool returns = lines_return(plan, lines, kernels, tuning);
+    if (returns) {
         most_nbytes = smaller(most_nbytes, tuning->set_lines * unit);
     }
     plan->row_piece = chain_piece(lines, whole_blocks(most_nbytes / unit, side), side);
     int64_t panel_nbytes = plan->row_piece * transpose->lines_per_index * unit;
-    transpose->panels_sent = (sent_nbytes(plan, kernels, tuning) + panel_nbytes - 1) / panel_nbytes;
+    transpose->panels_sent = (staged_nbytes(plan, kernels, tuning) + panel_nbytes - 1) / panel_nbytes;
     transpose->stage_pitch = lines_up(transpose->panels_sent * panel_nbytes) + CPU_LINE_NBYTES;
     /* One row more than there are is for what nobody wants, see tile_turn_short. */
     int64_t nrows = smaller(CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1, CPU_PLAN_MAX_STAGED_ROWS);
     plan->column_piece = chain_piece(rows, whole_blocks(smaller(tuning->tile_stream_nbytes / unit, nrows), side), side);
-    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit
-                                                   : whole_blocks(tuning->strip_stream_nbytes * longer / unit, side);
+    const int64_t strip_nbytes = tuning->strip_stream_nbytes * longer * (returns ? RETURNED_STRIPS : 1);
+    transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(strip_nbytes / unit, side);
 }
 
 /* As usual: tiles of many rows, of which some are turned together, right into the destination or by way of the stage.
@@ -439,7 +450,7 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
         has_conflicts(&lines, &rows, tuning)) {
         plan->streams = true;
     }
-    const int64_t line_target = plan->streams ? sent_nbytes(plan, kernels, tuning) : panel_nbytes;
+    const int64_t line_target = plan->streams ? staged_nbytes(plan, kernels, tuning) : panel_nbytes;
     /* An axis that both could have goes to the destination's side while that has not even a whole cache line. */
     for (bool grew = true; grew;) {
         grew = (lines.nunits * unit < CPU_LINE_NBYTES && chain_extend(&lines, plan, true)) ||

@@ -49,6 +49,8 @@
     X(panel_nbytes, "bytes", 512, 1, NDBUF_CPU__MIB, "of the destination's rows made at once")                         \
     X(panel_stream_nbytes, "bytes", 64, 1, NDBUF_CPU__MIB, "the same when streaming")                                  \
     X(send_nbytes, "bytes", 128, 1, NDBUF_CPU__MIB, "of a row that leave together when streaming")                     \
+    X(stage_send_nbytes, "bytes", 256, 1, NDBUF_CPU__MIB,                                                              \
+      "the same by way of the stage, at least, of units below 8 bytes whose blocks take parts of lines")               \
     X(panel_lines, "lines", 256, 1, NDBUF_CPU__MIB, "at most so many lines in a panel")                                \
     X(strip_rows, "rows", 32, 1, NDBUF_CPU__MIB, "at most so many rows in a strip")                                    \
     X(tile_rows, "rows", 128, 1, NDBUF_CPU__MIB, "of the destination in one tile")                                     \

@@ -87,6 +87,7 @@ static void any_constants_give_right_copies(void **state)
             .panel_stream_nbytes = test_random_range(&random, 1, 4096),
             .panel_nbytes = test_random_range(&random, 1, 4096),
             .send_nbytes = test_random_range(&random, 0, 4096),
+            .stage_send_nbytes = test_random_range(&random, 0, 4096),
             .panel_lines = test_random_range(&random, 1, 512),
             .strip_rows = test_random_range(&random, 1, 300),
             .tile_rows = test_random_range(&random, 1, 2000),
@@ -296,6 +297,7 @@ static void transposes_to_whole_lines_that_share_cache_sets_are_right(void **sta
                 tuning.conflict_nbytes = 64;
                 tuning.tile_paced_nbytes = test_random_range(&random, 1, 600);
                 tuning.send_nbytes = test_random_range(&random, 1, 200);
+                tuning.stage_send_nbytes = test_random_range(&random, 1, 400);
                 ndbuf_cpu__tuning_set(&tuning);
                 int64_t m = nlines * 64 / item;
                 int64_t n = 256 / item + more_rows[i];

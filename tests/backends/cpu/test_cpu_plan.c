@@ -1,69 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What the host engine plans: kinds, axes and pieces. Only addresses are given, never memory. */
+/* What the host engine plans: kinds, axes and pieces. Transposes have a test of their own. */
 
-#include "backends/cpu/cpu_plan.h"
+#include "tests/backends/cpu/cpu_plan_sample.h"
 #include "tests/support/test.h"
-
-#define MIB ((int64_t)1 << 20)
-
-/* A machine that does not depend on the one that runs the test. */
-static const ndbuf_cpu__tuning tuning = {
-    .stream_nbytes = 2 * MIB,
-    .stream_conflict_nbytes = 2 * MIB,
-    .stream_direct_nbytes = 2 * MIB,
-    .stream_prefetch_nbytes = 8192,
-    .row_prefetch_nbytes = 8192,
-    .gather_prefetch_nbytes = 8192,
-    .step_prefetch_nbytes = 1024,
-    .scatter_prefetch_nbytes = 2048,
-    .stream_ways = 2,
-    .rep_movsb_nbytes = INT64_MAX,
-    .small_nbytes = 4096,
-    .thread_nbytes = 1 * MIB,
-    .thread_share_nbytes = 256 * 1024,
-    .strip_nbytes = 64,
-    .strip_stream_nbytes = 128,
-    .panel_stream_nbytes = 64,
-    .panel_nbytes = 512,
-    .send_nbytes = 128,
-    .panel_lines = 256,
-    .strip_rows = 32,
-    .tile_rows = 1024,
-    .tile_stream_nbytes = 1024,
-    .tile_direct_nbytes = 256,
-    .tile_paced_nbytes = 512,
-    .line_prefetch_nbytes = 128,
-    .strip_prefetch_nbytes = 1 * MIB,
-    .conflict_nbytes = 4096,
-    .set_lines = 12,
-};
-
-static void no_shuffle(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes)
-{
-    (void)shuffle, (void)dst, (void)src, (void)nsteps, (void)prefetch_nbytes;
-}
-
-static void no_stream(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
-                      int64_t prefetch_nbytes, cpu_twin twin, int32_t swap_nbytes)
-{
-    (void)dst, (void)dst_stride, (void)src, (void)src_stride, (void)count, (void)nbytes, (void)prefetch_nbytes,
-        (void)twin, (void)swap_nbytes;
-}
-
-static void no_transpose(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
-                         int64_t nlines, int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes)
-{
-    (void)dst, (void)dst_offsets, (void)src, (void)src_offsets, (void)nlines, (void)nrows, (void)prefetch_nbytes,
-        (void)swap_nbytes;
-}
-
-static void no_paced(char *stage, const int64_t *stage_offsets, const char *src, const int64_t *src_offsets,
-                     int64_t nlines, int64_t nrows, const cpu_pace *pace, int32_t swap_nbytes)
-{
-    (void)stage, (void)stage_offsets, (void)src, (void)src_offsets, (void)nlines, (void)nrows, (void)pace,
-        (void)swap_nbytes;
-}
 
 static void no_blocks(const ndbuf__arrangement *how, char *dst, int64_t dst_step, const char *src, int64_t src_step,
                       int64_t count, int64_t prefetch_nbytes)
@@ -76,40 +16,6 @@ static void no_lane_blocks(const cpu_lane_block *block, char *dst, int64_t dst_s
 {
     (void)block, (void)dst, (void)dst_step, (void)src, (void)src_step, (void)count, (void)prefetch_nbytes;
 }
-
-/* Of kernels that are for planning only, all but the sizes. */
-#define PLANNED                                                                                                        \
-    .name = "planned", .shuffle = no_shuffle, .scatter = no_shuffle, .stream = no_stream,                              \
-    .stream_transpose = {no_transpose, no_transpose, no_transpose, no_transpose, no_transpose},                        \
-    .paced_transpose = {no_paced, no_paced, no_paced, no_paced, no_paced}
-
-/* Vectors of 64 bytes, and of 32, whose blocks take half a cache line, with shuffles of 16. */
-static const cpu_kernels kernels = {PLANNED, .shuffle_nbytes = 64, .block_side = {64, 32, 16, 8, 4}};
-static const cpu_kernels half_kernels = {PLANNED, .shuffle_nbytes = 16, .block_side = {32, 16, 8, 4, 2}};
-
-static cpu_plan tuned_plan_of(const ndbuf_cpu__tuning *by, const cpu_kernels *with, int32_t ndim, int64_t unit_nbytes,
-                              const int64_t *shape, const int64_t *dst_strides, const int64_t *src_strides,
-                              uintptr_t dst_address)
-{
-    cpu_plan plan;
-    cpu_box box = {.dst = (char *)dst_address,
-                   .ndim = ndim,
-                   .unit_nbytes = unit_nbytes,
-                   .shape = shape,
-                   .dst_strides = dst_strides,
-                   .src_strides = src_strides};
-    ndbuf_cpu__plan_make(&plan, &box, with, by);
-    return plan;
-}
-
-static cpu_plan plan_of(const cpu_kernels *with, int32_t ndim, int64_t unit_nbytes, const int64_t *shape,
-                        const int64_t *dst_strides, const int64_t *src_strides, uintptr_t dst_address)
-{
-    return tuned_plan_of(&tuning, with, ndim, unit_nbytes, shape, dst_strides, src_strides, dst_address);
-}
-
-#define LIST(...) ((const int64_t[]){__VA_ARGS__})
-#define PLAN(ndim, unit, shape, dst, src) plan_of(&kernels, ndim, unit, LIST shape, LIST dst, LIST src, 4096)
 
 static void contiguous_bytes_are_cut_into_pieces(void **state)
 {
@@ -376,183 +282,6 @@ static void repeated_items_fill(void **state)
     assert_int_equal(PLAN(1, 4, (4096), (8), (0)).kind, CPU_PLAN_STRIDED);
 }
 
-static void a_transpose_takes_the_fast_axis_of_each_side(void **state)
-{
-    (void)state;
-    cpu_plan plan = PLAN(3, 4, (320, 192, 256), (196608, 1024, 4), (768, 4, 245760));
-    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
-    assert_int_equal(plan.nloops, 1);
-    assert_int_equal(plan.loops[0].extent, 320);
-    assert_int_equal(plan.row.extent, 256);
-    assert_int_equal(plan.column.extent, 192);
-    assert_true(plan.streams);
-    assert_int_equal(plan.transpose.stage_pitch, 0); /* all rows start with a cache line */
-    assert_int_equal(plan.row_piece * 4, 128);
-}
-
-static void rows_that_share_cache_sets_leave_in_step(void **state)
-{
-    (void)state;
-    cpu_plan plan = PLAN(2, 4, (4096, 4096), (16384, 4), (4, 16384));
-    assert_true(plan.transpose.paced);
-    assert_int_equal(plan.row_piece * 4, 128);
-    assert_int_equal(plan.column_piece * 4, 512);
-    assert_int_equal(plan.transpose.stage_pitch, 128);
-    plan = PLAN(2, 4, (4096, 4096), (16448, 4), (4, 16384));
-    assert_false(plan.transpose.paced);
-    plan = PLAN(3, 4, (4096, 48, 4096), (786432, 16384, 4), (192, 4, 786432)); /* short lines */
-    assert_false(plan.transpose.paced);
-    plan = plan_of(&kernels, 2, 4, LIST(4096, 4096), LIST(16384, 4), LIST(4, 16384), 4104); /* within a line */
-    assert_false(plan.transpose.paced);
-}
-
-static void half_lines_go_by_way_of_the_stage_unless_few_units_fill_them(void **state)
-{
-    (void)state;
-    const int64_t *shape = LIST(256, 256, 256);
-    const int64_t *dst = LIST(262144, 1024, 4);
-    const int64_t *src = LIST(1024, 4, 262144); /* one set of the first cache */
-    cpu_plan plan = plan_of(&kernels, 3, 4, shape, dst, src, 4096);
-    assert_true(plan.streams);
-    assert_int_equal(plan.transpose.stage_pitch, 0);
-    assert_int_equal(plan.transpose.prefetch_nbytes, 128);
-    plan = plan_of(&half_kernels, 3, 4, shape, dst, src, 4096);
-    assert_true(plan.streams);
-    assert_false(plan.transpose.paced);
-    assert_true(plan.transpose.stage_pitch > 0);
-    assert_int_equal(plan.row_piece, 8); /* of the 12 that a set holds */
-    plan = plan_of(&half_kernels, 3, 4, shape, dst, LIST(1024, 4, 262208), 4096);
-    assert_true(plan.transpose.stage_pitch > 0);
-    assert_int_equal(plan.row_piece, 16);
-    dst = LIST(524288, 2048, 8);
-    plan = plan_of(&half_kernels, 3, 8, shape, dst, LIST(2048, 8, 524288), 4096);
-    assert_true(plan.transpose.stage_pitch > 0);
-    plan = plan_of(&half_kernels, 3, 8, shape, dst, LIST(2048, 8, 524352), 4096); /* not one set */
-    assert_int_equal(plan.transpose.stage_pitch, 0);
-    assert_int_equal(plan.transpose.prefetch_nbytes, 0);
-    plan = plan_of(&half_kernels, 4, 8, LIST(512, 256, 32, 4), LIST(262144, 1024, 32, 8), LIST(2048, 8, 8256, 4194304),
-                   4096); /* few of it */
-    assert_int_equal(plan.transpose.stage_pitch, 0);
-    plan = plan_of(&half_kernels, 3, 16, LIST(128, 128, 128), LIST(262144, 2048, 16), LIST(2048, 16, 262144), 4096);
-    assert_int_equal(plan.transpose.stage_pitch, 0);
-    assert_int_equal(plan.transpose.prefetch_nbytes, 3 * 128);
-}
-
-static void rows_past_the_caches_that_end_within_a_line_are_chained(void **state)
-{
-    (void)state;
-    cpu_plan plan = PLAN(3, 4, (1024, 16, 40), (2560, 160, 4), (4, 4352, 69632));
-    assert_true(plan.streams);
-    assert_int_equal(plan.transpose.lines_per_index, 40);
-    assert_int_equal(plan.row.extent, 16);
-    plan = PLAN(3, 4, (1024, 16, 48), (3072, 192, 4), (4, 4352, 69632)); /* whole lines */
-    assert_int_equal(plan.transpose.lines_per_index, 1);
-    assert_int_equal(plan.row.extent, 48);
-}
-
-static void strips_are_of_whole_lines_and_rows_that_have_room_in_their_sets(void **state)
-{
-    (void)state;
-    ndbuf_cpu__tuning other = tuning;
-    other.strip_nbytes = 128;
-    other.set_lines = 8;
-    cpu_plan plan = tuned_plan_of(&other, &half_kernels, 2, 1, LIST(500, 520), LIST(520, 1), LIST(1, 500), 4096);
-    assert_int_equal(plan.transpose.strip_rows, 64);
-    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(500, 512), LIST(2048, 4), LIST(4, 2000), 4096);
-    assert_int_equal(plan.transpose.stage_pitch, 0);
-    assert_int_equal(plan.transpose.strip_rows, 16); /* 8 of them in a set */
-    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(500, 512), LIST(2112, 4), LIST(4, 2000), 4096);
-    assert_int_equal(plan.transpose.strip_rows, 32);
-}
-
-static void rows_in_the_caches_that_share_their_sets_are_staged(void **state)
-{
-    (void)state;
-    cpu_plan plan = PLAN(2, 4, (64, 1024), (4096, 4), (4, 256));
-    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
-    assert_false(plan.streams);
-    assert_int_equal(plan.transpose.stage_pitch, 512 + 128);
-    assert_int_equal(PLAN(2, 4, (64, 1024), (4096 + 8, 4), (4, 256)).transpose.stage_pitch, 0);
-    assert_int_equal(PLAN(2, 8, (64, 512), (4096, 8), (8, 512)).transpose.stage_pitch, 0); /* a strip has few */
-    assert_true(PLAN(2, 2, (128, 1024), (2048, 2), (2, 256)).transpose.stage_pitch > 0);
-}
-
-static void few_rows_go_by_narrower_blocks_unless_they_share_cache_sets(void **state)
-{
-    (void)state;
-    const cpu_kernels narrow = {.name = "narrow", .block_side = {16, 8, 4, 2, 1}};
-    cpu_kernels wide = kernels;
-    wide.narrower = &narrow;
-    cpu_plan plan = plan_of(&wide, 2, 4, LIST(12, 1000), LIST(4000, 4), LIST(4, 48), 4096);
-    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
-    assert_int_equal(plan.transpose.stage_pitch, 0);
-    /* Each third one falls near the first. */
-    assert_true(plan_of(&wide, 2, 1, LIST(48, 1365), LIST(1365, 1), LIST(1, 48), 4096).transpose.stage_pitch > 0);
-    assert_int_equal(plan_of(&wide, 2, 1, LIST(48, 1300), LIST(1300, 1), LIST(1, 48), 4096).transpose.stage_pitch, 0);
-    /* No blocks are so narrow. */
-    assert_true(plan_of(&wide, 2, 1, LIST(12, 4000), LIST(4096, 1), LIST(1, 24), 4096).transpose.stage_pitch > 0);
-    /* Channels that make whole blocks are turned, others are picked. */
-    assert_int_equal(plan_of(&wide, 2, 1, LIST(16, 4000), LIST(4000, 1), LIST(1, 16), 4096).kind, CPU_PLAN_TRANSPOSE);
-    assert_int_equal(plan_of(&wide, 2, 1, LIST(15, 4000), LIST(4000, 1), LIST(1, 15), 4096).kind, CPU_PLAN_GATHER);
-}
-
-static void lines_with_gaps_are_packed_by_shuffles(void **state)
-{
-    (void)state;
-    cpu_plan plan = PLAN(2, 4, (2048, 4096), (16384, 4), (8, 16384)); /* every second column, transposed */
-    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
-    assert_true(plan.transpose.packs_lines);
-    assert_int_equal(plan.transpose.line_stride, 8);
-    assert_int_equal(plan.transpose.strip_rows, 16);
-    plan = PLAN(2, 4, (2048, 4096), (16384, 4), (64, 131072)); /* a line each: nothing is gained */
-    assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
-}
-
-static void a_nest_of_tiny_axes_is_chained_to_long_runs(void **state)
-{
-    (void)state;
-    int64_t shape[16];
-    int64_t dst_strides[16];
-    int64_t src_strides[16];
-    for (int32_t k = 0; k < 16; k++) {
-        shape[k] = 2;
-        dst_strides[k] = (int64_t)4 << (15 - k);
-        src_strides[k] = (int64_t)4 << k;
-    }
-    cpu_plan plan = plan_of(&kernels, 16, 4, shape, dst_strides, src_strides, 4096);
-    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
-    assert_true(plan.row_piece * plan.transpose.lines_per_index >= 128);
-    assert_true(plan.column_piece * plan.transpose.rows_per_index >= 32);
-    for (int64_t a = 0; a < 128; a++) { /* line a: its bits, mirrored */
-        int64_t at = 0;
-        for (int bit = 0; bit < 7; bit++) {
-            at += (a >> bit & 1) * ((int64_t)4 << (15 - bit));
-        }
-        assert_int_equal(plan.transpose.src_offsets[a], at);
-    }
-}
-
-static void rows_that_start_anywhere_are_staged_past_the_caches(void **state)
-{
-    (void)state;
-    cpu_plan plan = PLAN(2, 4, (5003, 5000), (20000, 4), (4, 20012));
-    assert_true(plan.streams);
-    assert_true(plan.transpose.stage_pitch >= 128 + 63);
-    assert_int_equal(plan.transpose.panels_sent * plan.row_piece * 4, 128);
-    assert_true(plan.column_piece * plan.transpose.stage_pitch < CPU_PLAN_MAX_STAGE_NBYTES);
-}
-
-static void a_source_that_runs_backwards_is_turned_round(void **state)
-{
-    (void)state;
-    cpu_plan plan = PLAN(2, 4, (64, 100), (400, 4), (-4, 256));
-    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
-    assert_int_equal(plan.column.src_stride, 4);
-    assert_int_equal(plan.column.dst_stride, -400);
-    assert_int_equal(plan.src_offset, -4 * 63);
-    assert_int_equal(plan.dst_offset, 400 * 63);
-}
-
 static void without_vectors_everything_is_planned_too(void **state)
 {
     (void)state;
@@ -580,19 +309,8 @@ int main(void)
         cmocka_unit_test(channels_are_woven_both_ways),
         cmocka_unit_test(more_channels_are_picked_and_put_by_themselves),
         cmocka_unit_test(repeated_items_fill),
-        cmocka_unit_test(a_transpose_takes_the_fast_axis_of_each_side),
         cmocka_unit_test(items_picked_past_the_caches_are_prefetched_by_narrow_vectors),
         cmocka_unit_test(a_plan_that_runs_once_is_not_searched_for_long),
-        cmocka_unit_test(rows_that_share_cache_sets_leave_in_step),
-        cmocka_unit_test(half_lines_go_by_way_of_the_stage_unless_few_units_fill_them),
-        cmocka_unit_test(rows_past_the_caches_that_end_within_a_line_are_chained),
-        cmocka_unit_test(strips_are_of_whole_lines_and_rows_that_have_room_in_their_sets),
-        cmocka_unit_test(rows_in_the_caches_that_share_their_sets_are_staged),
-        cmocka_unit_test(few_rows_go_by_narrower_blocks_unless_they_share_cache_sets),
-        cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
-        cmocka_unit_test(a_nest_of_tiny_axes_is_chained_to_long_runs),
-        cmocka_unit_test(rows_that_start_anywhere_are_staged_past_the_caches),
-        cmocka_unit_test(a_source_that_runs_backwards_is_turned_round),
         cmocka_unit_test(without_vectors_everything_is_planned_too),
     };
     return cmocka_run_group_tests_name("cpu_plan", tests, NULL, NULL);
