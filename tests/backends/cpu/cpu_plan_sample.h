@@ -2,7 +2,7 @@
 #ifndef NDBUF_TESTS_BACKENDS_CPU_CPU_PLAN_SAMPLE_H
 #define NDBUF_TESTS_BACKENDS_CPU_CPU_PLAN_SAMPLE_H
 
-/* A machine to plan for. Only addresses are given, never memory. */
+/* What the tests of the planner share. Only addresses are given, never memory. */
 
 #include "backends/cpu/cpu_plan.h"
 
