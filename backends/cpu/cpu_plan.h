@@ -58,6 +58,7 @@ typedef struct cpu_transpose {
     int64_t line_stride;     /* bytes from unit to unit of a line; the unit's size unless there are gaps, or others */
     int64_t line_reach;  /* bytes of a line that are read where `shuffle` brings its units together; 0: it does not */
     int64_t strip_rows;  /* rows that are turned together */
+    int64_t pass_rows;   /* as usual: those of a strip that are written side by side */
     int64_t stage_pitch; /* bytes from row to row of the stage; 0: rows go to the destination at once */
     int64_t panels_sent; /* past the caches: row pieces after which whole lines leave the stage */
     int64_t prefetch_nbytes; /* as usual: from each line to the next strip of it; 0: not */

@@ -208,6 +208,12 @@ static bool takes_whole_lines(const cpu_kernels *kernels, int64_t unit)
     return cpu_block_side(kernels, unit) * unit >= CPU_LINE_NBYTES;
 }
 
+/* Whether rows get parts of lines, again and again: units of more than 8 bytes that have vectors fill them soon. */
+static bool writes_parts(const cpu_kernels *kernels, int64_t unit)
+{
+    return !takes_whole_lines(kernels, unit) && (unit < WIDE_UNIT_MIN || cpu_block_side(kernels, unit) == 1);
+}
+
 /* Whether so many bytes, written past the caches, leave so often a part of a line that more are worth a longer chain.
  */
 static bool ends_within_line(int64_t nbytes)
@@ -409,6 +415,10 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
             transpose->strip_rows = whole_blocks(transpose->strip_rows / 2, side);
         }
     }
+    const bool in_passes = plan->nbytes >= tuning->pass_nbytes && writes_parts(kernels, unit) &&
+                           transpose->strip_rows <= strip_rows && transpose->stage_pitch == 0 &&
+                           !transpose->packs_lines;
+    transpose->pass_rows = in_passes ? whole_blocks(tuning->pass_rows, side) : transpose->strip_rows;
     transpose->prefetch_nbytes =
         plan->nbytes >= tuning->strip_prefetch_nbytes ? transpose->strip_rows * transpose->line_stride : 0;
 }
@@ -441,7 +451,9 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
         smaller(smaller(tuning->panel_nbytes, tuning->panel_lines * unit), CPU_PLAN_MAX_PANEL_NBYTES);
     transpose->line_stride = plan->loops[column].src_stride;
     plan->streams =
-        plan->streams || (plan->nbytes >= tuning->stream_direct_nbytes && suits_direct(plan, column, kernels, tuning));
+        plan->streams ||
+        (plan->nbytes >= tuning->stream_direct_nbytes &&
+         ((kernels->stream != NULL && writes_parts(kernels, unit)) || suits_direct(plan, column, kernels, tuning)));
     axis_chain lines; /* chained in the destination: its runs count lines of the source */
     axis_chain rows;
     chain_begin(&lines, plan, plan->nloops - 1);

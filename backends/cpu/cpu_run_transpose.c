@@ -197,7 +197,11 @@ static void strip_run(const cpu_tile *tile, cpu_tile_memory *memory, char *dst, 
         return;
     }
     if (transpose->stage_pitch == 0) {
-        tile_turn(tile, dst, dst_offsets, src, transpose->src_offsets, tile->nlines, nrows, tile->prefetch_nbytes);
+        for (int64_t b = 0; b < nrows; b += transpose->pass_rows) {
+            b = b > 0 && nrows - b < tile->block_side ? nrows - tile->block_side : b;
+            tile_turn(tile, dst, dst_offsets + b, src + b * transpose->line_stride, transpose->src_offsets,
+                      tile->nlines, cpu_smaller(transpose->pass_rows, nrows - b), tile->prefetch_nbytes);
+        }
         return;
     }
     tile_turn_strip(tile, memory->packed, memory->stage, memory->places, src, nrows);

@@ -24,7 +24,8 @@
     X(stream_conflict_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 32 : caches.second_nbytes, 0,      \
       NDBUF_CPU__NEVER, "the same for transposes whose lines or rows share cache sets")                                \
     X(stream_direct_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 8 : caches.second_nbytes, 0,         \
-      NDBUF_CPU__NEVER, "the same for transposes whose rows in the destination are whole cache lines")                 \
+      NDBUF_CPU__NEVER,                                                                                                \
+      "the same for transposes whose rows are whole cache lines, or whose blocks take parts of them")                  \
     X(stream_prefetch_nbytes, "bytes", (caches.third_is_near ? 0 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,             \
       "how far ahead of a streamed copy its source is prefetched; 0: not")                                             \
     X(row_prefetch_nbytes, "bytes", (caches.third_is_near ? 2 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                \
@@ -53,6 +54,9 @@
       "the same by way of the stage, at least, of units below 8 bytes whose blocks take parts of lines")               \
     X(panel_lines, "lines", 256, 1, NDBUF_CPU__MIB, "at most so many lines in a panel")                                \
     X(strip_rows, "rows", 32, 1, NDBUF_CPU__MIB, "at most so many rows in a strip")                                    \
+    X(pass_nbytes, "bytes", caches.second_nbytes / 2, 0, NDBUF_CPU__NEVER,                                             \
+      "transposes of copies from this size on whose blocks take parts of lines write few rows at a time")              \
+    X(pass_rows, "rows", 4, 1, NDBUF_CPU__MIB, "namely so many, or a block's if it has more")                          \
     X(tile_rows, "rows", 128, 1, NDBUF_CPU__MIB, "of the destination in one tile")                                     \
     X(tile_stream_nbytes, "bytes", 1024, 1, NDBUF_CPU__MIB,                                                            \
       "of the lines in one tile, when streaming by way of the stage")                                                  \

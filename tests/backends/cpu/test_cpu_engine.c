@@ -90,6 +90,8 @@ static void any_constants_give_right_copies(void **state)
             .stage_send_nbytes = test_random_range(&random, 0, 4096),
             .panel_lines = test_random_range(&random, 1, 512),
             .strip_rows = test_random_range(&random, 1, 300),
+            .pass_nbytes = test_random_range(&random, 0, 1) == 0 ? 0 : 1 << 30,
+            .pass_rows = test_random_range(&random, 1, 40),
             .tile_rows = test_random_range(&random, 1, 2000),
             .tile_stream_nbytes = test_random_range(&random, 1, 4096),
             .tile_direct_nbytes = test_random_range(&random, 1, 4096),

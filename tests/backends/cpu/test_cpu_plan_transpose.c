@@ -102,6 +102,51 @@ static void strips_are_of_whole_lines_and_rows_that_have_room_in_their_sets(void
     assert_int_equal(plan.transpose.strip_rows, 32);
 }
 
+static void blocks_that_take_parts_of_lines_write_few_rows_of_a_large_copy_at_a_time(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning other = tuning;
+    other.strip_nbytes = 128;
+    cpu_plan plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(500, 528), LIST(2112, 4), LIST(4, 2000), 4096);
+    assert_int_equal(plan.transpose.strip_rows, 32);
+    assert_int_equal(plan.transpose.pass_rows, 8); /* a block's */
+    other.pass_rows = 20;
+    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(500, 528), LIST(2112, 4), LIST(4, 2000), 4096);
+    assert_int_equal(plan.transpose.pass_rows, 16);
+    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(200, 528), LIST(2112, 4), LIST(4, 800), 4096); /* smaller */
+    assert_int_equal(plan.transpose.pass_rows, 32);
+    plan = tuned_plan_of(&other, &kernels, 2, 4, LIST(500, 528), LIST(2112, 4), LIST(4, 2000), 4096); /* whole lines */
+    assert_int_equal(plan.transpose.pass_rows, plan.transpose.strip_rows);
+    plan = tuned_plan_of(&other, &half_kernels, 2, 16, LIST(250, 260), LIST(4160, 16), LIST(16, 4000), 4096);
+    assert_int_equal(plan.transpose.pass_rows, plan.transpose.strip_rows);
+    other.pass_rows = 4;
+    plan = tuned_plan_of(&other, &half_kernels, 2, 12, LIST(250, 260), LIST(3120, 12), LIST(12, 3000), 4096);
+    assert_int_equal(plan.transpose.pass_rows, 4); /* moved one by one */
+    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(512, 528), LIST(2112, 4), LIST(4, 2048), 4096);
+    assert_int_equal(plan.transpose.strip_rows, 512); /* along diagonals */
+    assert_int_equal(plan.transpose.pass_rows, 512);
+    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(500, 530), LIST(4096, 4), LIST(4, 2000), 4096);
+    assert_true(plan.transpose.stage_pitch > 0);
+    assert_int_equal(plan.transpose.pass_rows, plan.transpose.strip_rows);
+}
+
+static void blocks_that_take_parts_of_lines_leave_the_caches_early(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning other = tuning;
+    other.stream_nbytes = 8 * MIB;
+    cpu_plan plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(700, 750), LIST(3000, 4), LIST(4, 2800), 4096);
+    assert_true(plan.streams);
+    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(700, 748), LIST(2992, 4), LIST(4, 2800), 4096);
+    assert_false(plan.streams); /* 2 MiB less 2752 bytes */
+    plan = tuned_plan_of(&other, &kernels, 2, 4, LIST(700, 750), LIST(3000, 4), LIST(4, 2800), 4096);
+    assert_false(plan.streams);
+    plan = tuned_plan_of(&other, &half_kernels, 2, 16, LIST(350, 375), LIST(6000, 16), LIST(16, 5600), 4104);
+    assert_false(plan.streams);
+    plan = tuned_plan_of(&other, &half_kernels, 2, 12, LIST(425, 430), LIST(5160, 12), LIST(12, 5100), 4096);
+    assert_true(plan.streams);
+}
+
 static void rows_in_the_caches_that_share_their_sets_are_staged(void **state)
 {
     (void)state;
@@ -198,6 +243,8 @@ int main(void)
         cmocka_unit_test(half_lines_go_by_way_of_the_stage_unless_few_units_fill_them),
         cmocka_unit_test(rows_past_the_caches_that_end_within_a_line_are_chained),
         cmocka_unit_test(strips_are_of_whole_lines_and_rows_that_have_room_in_their_sets),
+        cmocka_unit_test(blocks_that_take_parts_of_lines_write_few_rows_of_a_large_copy_at_a_time),
+        cmocka_unit_test(blocks_that_take_parts_of_lines_leave_the_caches_early),
         cmocka_unit_test(rows_in_the_caches_that_share_their_sets_are_staged),
         cmocka_unit_test(few_rows_go_by_narrower_blocks_unless_they_share_cache_sets),
         cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
