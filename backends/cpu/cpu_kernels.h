@@ -134,14 +134,20 @@ static inline int cpu_size_index(int64_t unit_nbytes)
 }
 
 /* How units of a size that has no kernel of its own take part in those of a larger one: each gets a slot of 4, 8 or 16
- * bytes in a vector of CPU_VECTOR_MAX. */
+ * bytes in a vector. Where bytes are shuffled across all of a vector, that is for its units as they lie. Where they are
+ * not, each lane has its own, which cannot be read alone: so the first of two lanes begins with them, and the second
+ * one ends with them, and written as two halves of 8 bytes, one from their begin and one up to their end, which
+ * overlap; and a single lane is both read and written so. */
 typedef struct cpu_slots {
     int64_t unit_nbytes;
     int64_t slot_nbytes;
     int64_t nbytes;                 /* of as many units as there are slots */
-    uint8_t spread[CPU_VECTOR_MAX]; /* for each byte of the slots, which one of the units it is */
-    uint8_t close[CPU_VECTOR_MAX];  /* for each byte of the units, which one of the slots */
+    uint8_t spread[CPU_VECTOR_MAX]; /* for each byte of the slots, which one of those read it is */
+    uint8_t close[CPU_VECTOR_MAX];  /* for each byte written, which one of the slots */
 } cpu_slots;
+
+/* So many slots a vector has at least, or moving units one by one is as fast. */
+#define CPU_SLOTS_MIN 4
 
 typedef struct cpu_kernels cpu_kernels;
 struct cpu_kernels {
@@ -240,7 +246,8 @@ static inline int64_t cpu_block_side(const cpu_kernels *kernels, int64_t unit_nb
     if (size >= 0) {
         return kernels->block_side[size];
     }
-    return kernels->transpose_odd != NULL && unit_nbytes < 16 ? CPU_VECTOR_MAX / cpu_slot_nbytes(unit_nbytes) : 1;
+    const int64_t nslots = unit_nbytes < 16 ? kernels->lanes_nbytes / cpu_slot_nbytes(unit_nbytes) : 1;
+    return kernels->transpose_odd != NULL && nslots >= CPU_SLOTS_MIN ? nslots : 1;
 }
 
 extern const cpu_kernels ndbuf_cpu__kernels_portable;

@@ -14,7 +14,6 @@
 #define SCATTER NULL
 #define COLLECT NULL
 #define ARRANGE NULL
-#define TRANSPOSE_ODD NULL
 
 #define LANES 2
 typedef __m256i lanes;
@@ -51,6 +50,19 @@ static inline lanes lanes_join(const char *src, const int64_t *offsets, const in
 {
     __m256i v = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(src + offsets[0])));
     return _mm256_inserti128_si256(v, _mm_loadu_si128((const __m128i *)(src + offsets[step])), 1);
+}
+static inline lanes slots_load(const char *src, int64_t nbytes, lanes spread)
+{
+    const int64_t offsets[LANES] = {0, nbytes - 16};
+    return _mm256_shuffle_epi8(lanes_join(src, offsets, 1), spread);
+}
+static inline void slots_store(char *dst, int64_t nbytes, lanes v, lanes close)
+{
+    const __m256i closed = _mm256_shuffle_epi8(v, close);
+    const __m128i hi = _mm256_extracti128_si256(closed, 1);
+    _mm_storeu_si128((__m128i *)dst, _mm256_castsi256_si128(closed)); /* what is too much gets the next ones */
+    _mm_storel_epi64((__m128i *)(dst + nbytes / 2), hi);
+    _mm_storel_epi64((__m128i *)(dst + nbytes - 8), _mm_unpackhi_epi64(hi, hi));
 }
 static inline void lanes_exchange(lanes *v)
 {

@@ -17,7 +17,6 @@
 #define COLLECT collect_masked
 #define ARRANGE arrange_masked
 #define ARRANGE_BLOCKS arrange_blocks
-#define TRANSPOSE_ODD transpose_odd
 
 #define LANES 4
 typedef __m512i lanes;
@@ -56,6 +55,18 @@ static inline void line_stream_swapped(char *dst, const char *src, lanes order)
 static void stream_fence(void)
 {
     _mm_sfence();
+}
+static inline __mmask64 slots_mask(int64_t nbytes)
+{
+    return ~(__mmask64)0 >> (CPU_VECTOR_MAX - nbytes);
+}
+static inline lanes slots_load(const char *src, int64_t nbytes, lanes spread)
+{
+    return _mm512_permutexvar_epi8(spread, _mm512_maskz_loadu_epi8(slots_mask(nbytes), src));
+}
+static inline void slots_store(char *dst, int64_t nbytes, lanes v, lanes close)
+{
+    _mm512_mask_storeu_epi8(dst, slots_mask(nbytes), _mm512_permutexvar_epi8(close, v));
 }
 static inline lanes lanes_join(const char *src, const int64_t *offsets, const int step)
 {
@@ -156,9 +167,6 @@ static void scatter_masked(const cpu_shuffle *shuffle, char *dst, const char *sr
     }
 }
 
-static void transpose_odd(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,
-                          const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes);
-
 static void collect_masked(const cpu_collect *collect, char *const *streams, int64_t count, int64_t head, int64_t tail,
                            int64_t prefetch_nbytes);
 
@@ -168,62 +176,6 @@ static void arrange_blocks(const ndbuf__arrangement *how, char *dst, int64_t dst
                            int64_t src_step, int64_t count, int64_t prefetch_nbytes);
 
 #include "backends/cpu/cpu_simd_kernels.h"
-
-/* -- transposes of units that have slots -- */
-
-#define DEFINE_ODD(SLOT, R)                                                                                            \
-    static void odd_##SLOT(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,             \
-                           const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)         \
-    {                                                                                                                  \
-        const int64_t side = (int64_t)(R)*LANES;                                                                       \
-        const cpu_slots own = *slots; /* which no store changes */                                                     \
-        const int64_t unit = own.unit_nbytes;                                                                          \
-        const __mmask64 wanted = ~(__mmask64)0 >> (CPU_VECTOR_MAX - own.nbytes);                                       \
-        const lanes spread = wide_load((const char *)own.spread);                                                      \
-        const lanes close = wide_load((const char *)own.close);                                                        \
-        for (int64_t a = 0; a < nlines; a += side) {                                                                   \
-            a = a + side <= nlines ? a : nlines - side;                                                                \
-            if (prefetch_nbytes != 0) {                                                                                \
-                prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * unit);                            \
-            }                                                                                                          \
-            for (int64_t b = 0; b < nrows; b += side) {                                                                \
-                b = b + side <= nrows ? b : nrows - side;                                                              \
-                lanes x[LANES][R];                                                                                     \
-                UNROLL for (int i = 0; i < LANES * (R); i++)                                                           \
-                {                                                                                                      \
-                    const char *from = src + src_offsets[a + i] + b * unit;                                            \
-                    x[i / (R)][i % (R)] = _mm512_permutexvar_epi8(spread, _mm512_maskz_loadu_epi8(wanted, from));      \
-                }                                                                                                      \
-                turn_in_lanes_##SLOT(x);                                                                               \
-                UNROLL for (int i = 0; i < (R); i++)                                                                   \
-                {                                                                                                      \
-                    lanes row[LANES];                                                                                  \
-                    turned_rows_##SLOT(x, i, row);                                                                     \
-                    UNROLL for (int g = 0; g < LANES; g++)                                                             \
-                    {                                                                                                  \
-                        _mm512_mask_storeu_epi8(dst + dst_offsets[b + g * (R) + i] + a * unit, wanted,                 \
-                                                _mm512_permutexvar_epi8(close, row[g]));                               \
-                    }                                                                                                  \
-                }                                                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
-
-DEFINE_ODD(4, 4)
-DEFINE_ODD(8, 2)
-DEFINE_ODD(16, 1)
-
-static void transpose_odd(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,
-                          const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)
-{
-    if (slots->slot_nbytes == 4) {
-        odd_4(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
-    } else if (slots->slot_nbytes == 8) {
-        odd_8(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
-    } else {
-        odd_16(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
-    }
-}
 
 /* -- collects -- */
 

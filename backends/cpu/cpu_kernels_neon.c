@@ -13,7 +13,6 @@
 #define SCATTER NULL
 #define COLLECT NULL
 #define ARRANGE NULL
-#define TRANSPOSE_ODD NULL
 
 #define LANES 1
 typedef uint8x16_t lanes;
@@ -25,6 +24,16 @@ static inline lanes wide_load(const char *src)
 static inline void wide_store(char *dst, lanes v)
 {
     vst1q_u8((uint8_t *)dst, v);
+}
+static inline lanes slots_load(const char *src, int64_t nbytes, lanes spread)
+{
+    return vqtbl1q_u8(vcombine_u8(vld1_u8((const uint8_t *)src), vld1_u8((const uint8_t *)src + nbytes - 8)), spread);
+}
+static inline void slots_store(char *dst, int64_t nbytes, lanes v, lanes close)
+{
+    const uint8x16_t closed = vqtbl1q_u8(v, close);
+    vst1_u8((uint8_t *)dst, vget_low_u8(closed));
+    vst1_u8((uint8_t *)dst + nbytes - 8, vget_high_u8(closed));
 }
 #define lanes_exchange(v) ((void)(v)) /* there is one lane */
 #define lanes_pick vqtbl1q_u8

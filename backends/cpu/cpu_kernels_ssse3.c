@@ -12,7 +12,6 @@
 #define SCATTER NULL
 #define COLLECT NULL
 #define ARRANGE NULL
-#define TRANSPOSE_ODD NULL
 
 #define LANES 1
 typedef __m128i lanes;
@@ -42,6 +41,18 @@ static inline void line_stream_swapped(char *dst, const char *src, lanes order)
 static void stream_fence(void)
 {
     _mm_sfence();
+}
+static inline lanes slots_load(const char *src, int64_t nbytes, lanes spread)
+{
+    const __m128i lo = _mm_loadl_epi64((const __m128i *)src);
+    const __m128i hi = _mm_loadl_epi64((const __m128i *)(src + nbytes - 8));
+    return _mm_shuffle_epi8(_mm_unpacklo_epi64(lo, hi), spread);
+}
+static inline void slots_store(char *dst, int64_t nbytes, lanes v, lanes close)
+{
+    const __m128i closed = _mm_shuffle_epi8(v, close);
+    _mm_storel_epi64((__m128i *)dst, closed);
+    _mm_storel_epi64((__m128i *)(dst + nbytes - 8), _mm_unpackhi_epi64(closed, closed));
 }
 #define lanes_exchange(v) ((void)(v)) /* there is one lane */
 #define lanes_pick _mm_shuffle_epi8

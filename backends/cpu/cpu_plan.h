@@ -144,7 +144,7 @@ bool ndbuf_cpu__lane_block(cpu_lane_block *out_block, const uint8_t *sources, in
 void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels);
 
 /* Fills the slots of a TRANSPOSE by `transpose_odd`. */
-void ndbuf_cpu__shuffle_slots(cpu_plan *plan);
+void ndbuf_cpu__shuffle_slots(cpu_plan *plan, int32_t vector_nbytes);
 
 /* Runs tasks first .. last - 1 of a plan. A GATHER prefetches what lies from `next` on as from src; NULL: what the plan
  * says. */

@@ -475,7 +475,7 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     plan->streams = plan->streams && lines.nunits * unit >= STREAMED_ROW_MIN;
     plan_packing(plan, kernels);
     if (size < 0 && side > 1) {
-        ndbuf_cpu__shuffle_slots(plan);
+        ndbuf_cpu__shuffle_slots(plan, kernels->lanes_nbytes);
     }
     plan->row = lines.axes[lines.naxes - 1];
     plan->column = rows.axes[rows.naxes - 1];

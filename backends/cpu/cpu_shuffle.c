@@ -140,18 +140,26 @@ void ndbuf_cpu__shuffle_weave(cpu_plan *plan, int32_t vector_nbytes, const cpu_a
     }
 }
 
-void ndbuf_cpu__shuffle_slots(cpu_plan *plan)
+void ndbuf_cpu__shuffle_slots(cpu_plan *plan, int32_t vector_nbytes)
 {
     cpu_slots *slots = &plan->transpose.slots;
     const int64_t unit = plan->unit_nbytes;
     const int64_t slot = cpu_slot_nbytes(unit);
     const int64_t swap = plan->swap_nbytes != 0 ? plan->swap_nbytes - 1 : 0;
+    const int64_t lane = vector_nbytes == CPU_VECTOR_MAX ? CPU_VECTOR_MAX : CPU_LANE_NBYTES;
+    const int64_t half = lane == CPU_VECTOR_MAX ? lane : lane / 2;
+    const int64_t overlap = lane - lane / slot * unit; /* of two halves */
     slots->unit_nbytes = unit;
     slots->slot_nbytes = slot;
-    slots->nbytes = CPU_VECTOR_MAX / slot * unit;
-    for (int64_t i = 0; i < CPU_VECTOR_MAX; i++) {
-        slots->spread[i] = (uint8_t)(i / slot * unit + (i % slot ^ swap));
-        slots->close[i] = (uint8_t)(i / unit * slot + i % unit);
+    slots->nbytes = vector_nbytes / slot * unit;
+    for (int64_t i = 0; i < vector_nbytes; i++) {
+        const int64_t k = i % lane;
+        const bool is_first = i < lane && vector_nbytes > lane; /* of two lanes */
+        const bool is_last = i >= lane;
+        const int64_t read = k / slot * unit + (k % slot ^ swap);
+        const int64_t written = !is_first && k >= half ? k - overlap : k;
+        slots->spread[i] = (uint8_t)((is_last || (!is_first && read >= half) ? read + overlap : read) % lane);
+        slots->close[i] = (uint8_t)((written / unit * slot + written % unit) % lane);
     }
 }
 

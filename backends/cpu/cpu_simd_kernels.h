@@ -18,7 +18,8 @@
  *   pick, pick_load(p)    an index vector
  *   bytes_pick(v, i)      those bytes of v, zero where the table says CPU_SHUFFLE_NONE
  *   bytes_or(a, b)
- *   SCATTER, COLLECT, ARRANGE, ARRANGE_BLOCKS, TRANSPOSE_ODD   functions for the table's slots, or NULL
+ *   slots_load(src, nbytes, spread), slots_store(dst, nbytes, v, close)   a vector of slots, see cpu_slots; no other
+ * byte is read, none written SCATTER, COLLECT, ARRANGE, ARRANGE_BLOCKS   functions for the table's fields, or NULL
  *   lanes_or(a, b)        where there is no ARRANGE_BLOCKS */
 
 #include <stdbool.h>
@@ -555,7 +556,7 @@ const cpu_kernels KERNELS = {.name = KERNELS_NAME,
                              .arrange_blocks = ARRANGE_BLOCKS,
                              .lane_blocks = LANE_BLOCKS,
                              .lanes_nbytes = WIDE_NBYTES,
-                             .transpose_odd = TRANSPOSE_ODD,
+                             .transpose_odd = transpose_odd,
                              .rows = rows_any,
                              .repeat = repeat_any,
                              .conversions = KERNELS_CONVERSIONS,

@@ -206,3 +206,73 @@ DEFINE_STREAM_TRANSPOSE(16, 1)
 #else
 #define STREAM_TRANSPOSE
 #endif
+
+/* -- units that have slots -- */
+
+#define DEFINE_ODD(SLOT, R)                                                                                            \
+    static void odd_##SLOT(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,             \
+                           const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)         \
+    {                                                                                                                  \
+        const int64_t side = (int64_t)(R)*LANES;                                                                       \
+        const int64_t unit = slots->unit_nbytes;                                                                       \
+        const int64_t nbytes = slots->nbytes;                                                                          \
+        const lanes spread = wide_load((const char *)slots->spread);                                                   \
+        const lanes close = wide_load((const char *)slots->close);                                                     \
+        for (int64_t a = 0; a < nlines; a += side) {                                                                   \
+            a = a + side <= nlines ? a : nlines - side;                                                                \
+            if (prefetch_nbytes != 0) {                                                                                \
+                prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * unit);                            \
+            }                                                                                                          \
+            for (int64_t b = 0; b < nrows; b += side) {                                                                \
+                b = b + side <= nrows ? b : nrows - side;                                                              \
+                const int64_t *from = src_offsets + a;                                                                 \
+                const int64_t *to = dst_offsets + b;                                                                   \
+                ADDRESS_ANEW(from);                                                                                    \
+                ADDRESS_ANEW(to);                                                                                      \
+                lanes x[LANES][R];                                                                                     \
+                UNROLL for (int i = 0; i < LANES * (R); i++)                                                           \
+                {                                                                                                      \
+                    x[i / (R)][i % (R)] = slots_load(src + from[i] + b * unit, nbytes, spread);                        \
+                }                                                                                                      \
+                turn_in_lanes_##SLOT(x);                                                                               \
+                UNROLL for (int i = 0; i < (R); i++)                                                                   \
+                {                                                                                                      \
+                    lanes row[LANES];                                                                                  \
+                    turned_rows_##SLOT(x, i, row);                                                                     \
+                    UNROLL for (int g = 0; g < LANES; g++)                                                             \
+                    {                                                                                                  \
+                        slots_store(dst + to[g * (R) + i] + a * unit, nbytes, row[g], close);                          \
+                    }                                                                                                  \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+DEFINE_ODD(4, 4)
+#if LANES > 1
+DEFINE_ODD(8, 2)
+#endif
+#if LANES > 2
+DEFINE_ODD(16, 1)
+#endif
+
+/* Blocks of fewer than CPU_SLOTS_MIN units are none, see cpu_block_side. */
+static void transpose_odd(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,
+                          const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)
+{
+    switch (slots->slot_nbytes) {
+#if LANES > 2
+    case 16:
+        odd_16(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+        break;
+#endif
+#if LANES > 1
+    case 8:
+        odd_8(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+        break;
+#endif
+    default:
+        odd_4(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+        break;
+    }
+}
