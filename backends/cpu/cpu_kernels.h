@@ -230,6 +230,16 @@ static inline const cpu_kernels *cpu_narrowest_kernels(const cpu_kernels *kernel
     return found;
 }
 
+/* Of each of `count` lines of a source, for the second cache: they are needed soon, and the first one is busy. */
+static inline void cpu_prefetch_lines(const char *src, const int64_t *offsets, int64_t count, int64_t nbytes)
+{
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t at = 0; at < nbytes; at += CPU_LINE_NBYTES) {
+            __builtin_prefetch(src + offsets[i] + at, 0, 2);
+        }
+    }
+}
+
 /* The best kernel by vectors that turns so few lines and rows; NULL: there is none. */
 static inline cpu_transpose_fn cpu_transpose_for(const cpu_kernels *kernels, int size, int64_t nlines, int64_t nrows)
 {

@@ -58,16 +58,6 @@ static void tile_turn_few(const cpu_tile *tile, const cpu_kernels *kernels, char
     }
 }
 
-/* Into the second cache. */
-static void prefetch_lines(const char *src, const int64_t *offsets, int64_t count, int64_t nbytes)
-{
-    for (int64_t i = 0; i < count; i++) {
-        for (int64_t at = 0; at < nbytes; at += CPU_LINE_NBYTES) {
-            __builtin_prefetch(src + offsets[i] + at, 0, 2);
-        }
-    }
-}
-
 /* Units one by one; each line after what will be wanted of it. */
 static void tile_move(const cpu_tile *tile, char *dst, const int64_t *dst_offsets, const char *src,
                       const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)
@@ -75,7 +65,7 @@ static void tile_move(const cpu_tile *tile, char *dst, const int64_t *dst_offset
     const int64_t step = prefetch_nbytes != 0 ? 1 : nlines;
     for (int64_t a = 0; a < nlines; a += step) {
         if (prefetch_nbytes != 0) {
-            prefetch_lines(src + prefetch_nbytes, src_offsets + a, 1, nrows * tile->unit);
+            cpu_prefetch_lines(src + prefetch_nbytes, src_offsets + a, 1, nrows * tile->unit);
         }
         ndbuf_cpu__transpose_any(dst + a * tile->unit, dst_offsets, src, src_offsets + a, step, nrows, tile->unit,
                                  tile->swap);
@@ -175,7 +165,7 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
         int64_t count = cpu_smaller(step, tile->nlines - a);
         const int64_t *offsets = transpose->src_offsets + a;
         if (tile->prefetch_nbytes != 0) {
-            prefetch_lines(src + tile->prefetch_nbytes, offsets, count, nrows * stride);
+            cpu_prefetch_lines(src + tile->prefetch_nbytes, offsets, count, nrows * stride);
         }
         if (tile->plan->converts) {
             const cpu_row_converter *converter = &tile->plan->converter;

@@ -2,16 +2,6 @@
 
 /* Transposes. A part of cpu_simd_kernels.h, which includes it once and has the vectors. */
 
-/* For the second cache: the next lines are needed soon, and the first one is busy. */
-static inline void prefetch_lines(const char *src, const int64_t *offsets, int64_t count, int64_t nbytes)
-{
-    for (int64_t i = 0; i < count; i++) {
-        for (int64_t at = 0; at < nbytes; at += CPU_LINE_NBYTES) {
-            __builtin_prefetch(src + offsets[i] + at, 0, 2);
-        }
-    }
-}
-
 /* Keeps the compiler from making a pointer of each element in advance, for which there are not enough registers. */
 #define ADDRESS_ANEW(pointer) __asm__("" : "+r"(pointer))
 
@@ -97,7 +87,7 @@ static inline void prefetch_lines(const char *src, const int64_t *offsets, int64
             for (int64_t a = 0; a < nlines; a += side) {                                                               \
                 a = a + side <= nlines ? a : nlines - side; /* the last blocks may overlap those before */             \
                 if (first == 0 && prefetch_nbytes != 0) {                                                              \
-                    prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * (UNIT));                      \
+                    cpu_prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * (UNIT));                  \
                 }                                                                                                      \
                 for (int64_t done = 0; done < width; done += side) {                                                   \
                     const int64_t row = b + side <= nrows ? b : nrows - side;                                          \
@@ -221,7 +211,7 @@ DEFINE_STREAM_TRANSPOSE(16, 1)
         for (int64_t a = 0; a < nlines; a += side) {                                                                   \
             a = a + side <= nlines ? a : nlines - side;                                                                \
             if (prefetch_nbytes != 0) {                                                                                \
-                prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * unit);                            \
+                cpu_prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * unit);                        \
             }                                                                                                          \
             for (int64_t b = 0; b < nrows; b += side) {                                                                \
                 b = b + side <= nrows ? b : nrows - side;                                                              \
