@@ -234,7 +234,8 @@ static void plan_crossed(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf
     if (plan->loops[column].src_stride < 0) {
         ndbuf_cpu__plan_turn(plan, &plan->loops[column]);
     }
-    if (stride != unit || (!plan_weave(plan, kernels, column) && !plan_channels(plan, kernels, column))) {
+    if (plan->converts || stride != unit ||
+        (!plan_weave(plan, kernels, column) && !plan_channels(plan, kernels, column))) {
         ndbuf_cpu__plan_transpose(plan, kernels, tuning, column);
     }
 }

@@ -214,6 +214,21 @@ static bool writes_parts(const cpu_kernels *kernels, int64_t unit)
     return !takes_whole_lines(kernels, unit) && (unit < WIDE_UNIT_MIN || cpu_block_side(kernels, unit) == 1);
 }
 
+bool ndbuf_cpu__transpose_streams(int64_t unit_nbytes, int64_t nbytes, int64_t moved_nbytes, const cpu_kernels *kernels,
+                                  const ndbuf_cpu__tuning *tuning)
+{
+    return kernels->stream != NULL &&
+           (nbytes >= tuning->stream_nbytes ||
+            (writes_parts(kernels, unit_nbytes) && moved_nbytes >= tuning->stream_direct_nbytes));
+}
+
+/* What a transpose moves, for ndbuf_cpu__transpose_streams. */
+static int64_t moved_by(const cpu_plan *plan)
+{
+    const cpu_row_converter *converter = &plan->converter;
+    return plan->converts ? plan->nbytes + plan->nbytes / converter->dst_nbytes * converter->src_nbytes : plan->nbytes;
+}
+
 /* Whether so many bytes, written past the caches, leave so often a part of a line that more are worth a longer chain.
  */
 static bool ends_within_line(int64_t nbytes)
@@ -427,7 +442,7 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
 static void plan_packing(cpu_plan *plan, const cpu_kernels *kernels)
 {
     cpu_transpose *transpose = &plan->transpose;
-    transpose->packs_lines = transpose->line_stride != plan->unit_nbytes;
+    transpose->packs_lines = plan->converts || transpose->line_stride != plan->unit_nbytes;
     transpose->line_reach = 0;
     if (!transpose->packs_lines || plan->converts || kernels->gather_lines == NULL) {
         return;
@@ -450,10 +465,8 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     int64_t panel_nbytes =
         smaller(smaller(tuning->panel_nbytes, tuning->panel_lines * unit), CPU_PLAN_MAX_PANEL_NBYTES);
     transpose->line_stride = plan->loops[column].src_stride;
-    plan->streams =
-        plan->streams ||
-        (plan->nbytes >= tuning->stream_direct_nbytes &&
-         ((kernels->stream != NULL && writes_parts(kernels, unit)) || suits_direct(plan, column, kernels, tuning)));
+    plan->streams = ndbuf_cpu__transpose_streams(unit, plan->nbytes, moved_by(plan), kernels, tuning) ||
+                    (plan->nbytes >= tuning->stream_direct_nbytes && suits_direct(plan, column, kernels, tuning));
     axis_chain lines; /* chained in the destination: its runs count lines of the source */
     axis_chain rows;
     chain_begin(&lines, plan, plan->nloops - 1);

@@ -2,7 +2,7 @@
 #ifndef NDBUF_BACKENDS_CPU_CPU_PLAN_TRANSPOSE_H
 #define NDBUF_BACKENDS_CPU_CPU_PLAN_TRANSPOSE_H
 
-/* Shared by the two files of the planner. */
+/* Shared by the files of the planner. */
 
 #include "backends/cpu/cpu_plan.h"
 
@@ -12,9 +12,14 @@ cpu_axis ndbuf_cpu__plan_take(cpu_plan *plan, int32_t k);
 /* Walks an axis from its other end. */
 void ndbuf_cpu__plan_turn(cpu_plan *plan, cpu_axis *axis);
 
-/* Makes it a transpose: the last axis is dense in the destination, `column` in the source. plan->streams is what the
- * size of the copy asks for, and may be taken back. */
+/* Makes it a transpose: the last axis is dense in the destination, `column` in the source. Decides whether it goes past
+ * the caches. */
 void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning,
                                int32_t column);
+
+/* Whether a transpose of `nbytes` goes past the caches for its size, whatever its rows are. A conversion, which reads a
+ * part of each line at a time, moves both sides; other copies as many as they have. */
+bool ndbuf_cpu__transpose_streams(int64_t unit_nbytes, int64_t nbytes, int64_t moved_nbytes, const cpu_kernels *kernels,
+                                  const ndbuf_cpu__tuning *tuning);
 
 #endif
