@@ -50,6 +50,51 @@ static void pairs_of_columns_are_turned_where_they_share_sets(void **state)
     assert_int_equal(ndbuf_cpu__copies_numbers(&sharing, &box, &converter), has_vectors);
 }
 
+/* Whether the transpose of `count` x `count` numbers at that address is a copy that converts: its lines are converted,
+ * and then turned. */
+static bool is_turned(ndbuf_element dst, ndbuf_element src, int64_t count, int64_t dst_pitch, uintptr_t dst_address)
+{
+    const int64_t shape[] = {count, count};
+    const int64_t dst_strides[] = {dst_pitch, dst.nbytes};
+    const int64_t src_strides[] = {src.nbytes, count * src.nbytes};
+    cpu_row_converter converter;
+    cpu_box box;
+    cpu_convert_box convert = {.box = {.dst = (char *)dst_address,
+                                       .ndim = 2,
+                                       .shape = shape,
+                                       .dst_strides = dst_strides,
+                                       .src_strides = src_strides},
+                               .dst_element = dst,
+                               .src_element = src};
+    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
+    return ndbuf_cpu__copies_numbers(&convert, &box, &converter);
+}
+
+static void numbers_are_converted_before_they_are_turned_where_that_is_faster(void **state)
+{
+    (void)state;
+    const ndbuf_element int16 = {.number = NDBUF_NUMBER_INT16, .nbytes = 2};
+    const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
+    const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
+    const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
+    const cpu_kernels *kernels = ndbuf_cpu__kernels_get();
+    const bool has_vectors = kernels->conversions != NULL;
+    const bool takes_parts = cpu_block_side(kernels, 4) * 4 < CPU_LINE_NBYTES;
+    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+    tuning.stream_nbytes = 8000000;
+    tuning.stream_direct_nbytes = 4000000;
+    ndbuf_cpu__tuning_set(&tuning);
+    assert_int_equal(is_turned(single, twice, 200, 800, 4096), has_vectors);                 /* shorter ones: always */
+    assert_int_equal(is_turned(single, int32, 1500, 6000, 4096), has_vectors);               /* past the caches */
+    assert_int_equal(is_turned(single, int32, 800, 3200, 4096), has_vectors && takes_parts); /* 5 MB on both sides */
+    assert_false(is_turned(single, int32, 700, 2800, 4096));
+    assert_int_equal(is_turned(single, int16, 1501, 6004, 4096), has_vectors); /* rows begin within lines */
+    assert_int_equal(is_turned(single, int16, 1504, 6016, 4100), has_vectors);
+    assert_false(is_turned(single, int16, 1504, 6016, 4096));
+    assert_false(is_turned(single, int16, 1401, 5604, 4096)); /* 7.9 MB */
+    assert_false(is_turned(twice, single, 1501, 12008, 4096));
+}
+
 /* Plans the box, which begins at the lowest bytes, and runs the plan. */
 static void check_at_once(const cpu_convert_box *convert, bool at_once)
 {
@@ -127,6 +172,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(pairs_of_columns_are_turned_where_they_share_sets, all_kernels_teardown),
+        cmocka_unit_test_teardown(numbers_are_converted_before_they_are_turned_where_that_is_faster,
+                                  all_kernels_teardown),
         cmocka_unit_test_teardown(small_rows_are_converted_at_once_by_plans_that_are_kept, all_kernels_teardown),
         cmocka_unit_test_teardown(what_is_repeated_is_not_planned, all_kernels_teardown),
     };

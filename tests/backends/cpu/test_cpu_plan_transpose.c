@@ -147,6 +147,42 @@ static void blocks_that_take_parts_of_lines_leave_the_caches_early(void **state)
     assert_true(plan.streams);
 }
 
+/* FLOAT64 to FLOAT32, or to numbers of 2 bytes. */
+static cpu_plan converting_plan_of(const ndbuf_cpu__tuning *by, const cpu_kernels *with, int64_t unit_nbytes,
+                                   int64_t count)
+{
+    const int64_t shape[] = {count, count + 4};
+    const int64_t dst_strides[] = {(count + 4) * unit_nbytes, unit_nbytes};
+    const int64_t src_strides[] = {8, count * 8};
+    const cpu_row_converter converter = {.dst_nbytes = unit_nbytes, .src_nbytes = 8, .step = 8};
+    const cpu_box box = {.dst = (char *)(uintptr_t)4096,
+                         .ndim = 2,
+                         .unit_nbytes = unit_nbytes,
+                         .shape = shape,
+                         .dst_strides = dst_strides,
+                         .src_strides = src_strides,
+                         .converter = &converter};
+    cpu_plan plan;
+    ndbuf_cpu__plan_make(&plan, &box, with, by);
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+    assert_true(plan.transpose.packs_lines);
+    return plan;
+}
+
+static void conversions_leave_the_caches_by_what_both_sides_have(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning other = tuning;
+    other.stream_nbytes = 8 * MIB;
+    assert_true(converting_plan_of(&other, &half_kernels, 4, 420).streams);  /* 0.7 and 1.4 MB */
+    assert_false(converting_plan_of(&other, &half_kernels, 4, 410).streams); /* 0.68 and 1.36 MB */
+    assert_false(converting_plan_of(&other, &kernels, 4, 420).streams);      /* whole lines */
+    assert_int_equal(converting_plan_of(&other, &half_kernels, 4, 410).transpose.strip_rows, 8);
+    assert_int_equal(converting_plan_of(&other, &half_kernels, 4, 300).transpose.strip_rows, 16); /* smaller */
+    assert_int_equal(converting_plan_of(&other, &half_kernels, 2, 450).transpose.strip_rows, 32); /* as short */
+    assert_int_equal(converting_plan_of(&other, &kernels, 4, 410).transpose.strip_rows, 16);
+}
+
 static void rows_in_the_caches_that_share_their_sets_are_staged(void **state)
 {
     (void)state;
@@ -245,6 +281,7 @@ int main(void)
         cmocka_unit_test(strips_are_of_whole_lines_and_rows_that_have_room_in_their_sets),
         cmocka_unit_test(blocks_that_take_parts_of_lines_write_few_rows_of_a_large_copy_at_a_time),
         cmocka_unit_test(blocks_that_take_parts_of_lines_leave_the_caches_early),
+        cmocka_unit_test(conversions_leave_the_caches_by_what_both_sides_have),
         cmocka_unit_test(rows_in_the_caches_that_share_their_sets_are_staged),
         cmocka_unit_test(few_rows_go_by_narrower_blocks_unless_they_share_cache_sets),
         cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
