@@ -20,8 +20,9 @@
 #define RETURNED_AHEAD 3
 /* And how many times further they are read at once. */
 #define RETURNED_STRIPS 2
-/* Units from this size on are converted for a few rows at a time. */
-#define PASS_CONVERTED_MIN 4
+/* Units of this size are converted for a few rows at a time, in copies so many times as large as plain ones. */
+#define PASS_CONVERTED_UNIT 4
+#define PASS_CONVERTED_FACTOR 2
 /* Lines of fewer rows than a block has go right to the destination from here on. */
 #define DIRECT_LINE_MIN 32
 /* Shorter lines are not fetched a tile ahead. */
@@ -390,18 +391,21 @@ static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_ch
 }
 
 /* Whether a transpose that goes as usual is so large that only few of its rows are best written side by side. */
-static bool writes_few_rows(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
+static bool writes_few_rows(const cpu_plan *plan, int64_t nbytes, const cpu_kernels *kernels,
+                            const ndbuf_cpu__tuning *tuning)
 {
-    return plan->nbytes >= tuning->pass_nbytes && writes_parts(kernels, plan->unit_nbytes);
+    return nbytes >= tuning->pass_nbytes && writes_parts(kernels, plan->unit_nbytes);
 }
 
-/* Rows of a strip whose lines are packed: those of a cache line, or fewer where numbers are converted that are not so
- * short that more of each line have to be converted together. */
-static int64_t packed_rows(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
+/* Rows of a strip whose lines are packed: those of a cache line, or fewer where numbers are converted to 4 bytes. Of
+ * shorter ones more have to be converted together, and of longer ones a cache line has few. */
+static int64_t packed_rows(const cpu_plan *plan, const axis_chain *lines, const cpu_kernels *kernels,
+                           const ndbuf_cpu__tuning *tuning)
 {
     const int64_t unit = plan->unit_nbytes;
     const int64_t few = whole_blocks(tuning->pass_rows, cpu_block_side(kernels, unit));
-    const bool takes_few = plan->converts && writes_few_rows(plan, kernels, tuning) && unit >= PASS_CONVERTED_MIN;
+    const bool takes_few = plan->converts && unit == PASS_CONVERTED_UNIT && !lines_conflict(lines, tuning) &&
+                           writes_few_rows(plan, plan->nbytes / PASS_CONVERTED_FACTOR, kernels, tuning);
     return takes_few ? smaller(few, CPU_LINE_NBYTES / unit) : CPU_LINE_NBYTES / unit;
 }
 
@@ -423,7 +427,7 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     const int64_t tile_rows = plan->column_piece * transpose->rows_per_index;
     transpose->strip_rows = strip_rows;
     if (transpose->packs_lines) {
-        transpose->strip_rows = packed_rows(plan, kernels, tuning);
+        transpose->strip_rows = packed_rows(plan, lines, kernels, tuning);
     } else if (side > 1 && lines_share_sets(lines, tuning) && tile_rows * unit >= CPU_DIAGONAL_NBYTES) {
         transpose->strip_rows = whole_blocks(tile_rows, side);
     } else if (side > 1 && lines_conflict(lines, tuning)) { /* what is read of them later would have to come again */
@@ -448,8 +452,9 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
             transpose->strip_rows = whole_blocks(transpose->strip_rows / 2, side);
         }
     }
-    const bool in_passes = writes_few_rows(plan, kernels, tuning) && transpose->strip_rows <= strip_rows &&
-                           transpose->stage_pitch == 0 && !transpose->packs_lines;
+    const bool in_passes = writes_few_rows(plan, plan->nbytes, kernels, tuning) &&
+                           transpose->strip_rows <= strip_rows && transpose->stage_pitch == 0 &&
+                           !transpose->packs_lines;
     transpose->pass_rows = in_passes ? whole_blocks(tuning->pass_rows, side) : transpose->strip_rows;
     transpose->prefetch_nbytes =
         plan->nbytes >= tuning->strip_prefetch_nbytes ? transpose->strip_rows * transpose->line_stride : 0;

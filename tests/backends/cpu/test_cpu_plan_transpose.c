@@ -177,10 +177,21 @@ static void conversions_leave_the_caches_by_what_both_sides_have(void **state)
     assert_true(converting_plan_of(&other, &half_kernels, 4, 420).streams);  /* 0.7 and 1.4 MB */
     assert_false(converting_plan_of(&other, &half_kernels, 4, 410).streams); /* 0.68 and 1.36 MB */
     assert_false(converting_plan_of(&other, &kernels, 4, 420).streams);      /* whole lines */
+}
+
+static void conversions_to_4_bytes_are_made_for_few_rows_of_a_large_copy_at_a_time(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning other = tuning;
+    other.stream_nbytes = 8 * MIB;
+    other.stream_direct_nbytes = 8 * MIB;
+    other.stream_conflict_nbytes = 8 * MIB;
+    other.pass_nbytes = 256 * 1024;
     assert_int_equal(converting_plan_of(&other, &half_kernels, 4, 410).transpose.strip_rows, 8);
-    assert_int_equal(converting_plan_of(&other, &half_kernels, 4, 300).transpose.strip_rows, 16); /* smaller */
-    assert_int_equal(converting_plan_of(&other, &half_kernels, 2, 450).transpose.strip_rows, 32); /* as short */
-    assert_int_equal(converting_plan_of(&other, &kernels, 4, 410).transpose.strip_rows, 16);
+    assert_int_equal(converting_plan_of(&other, &half_kernels, 4, 300).transpose.strip_rows, 16); /* 0.36 MB */
+    assert_int_equal(converting_plan_of(&other, &half_kernels, 4, 512).transpose.strip_rows, 16); /* one cache set */
+    assert_int_equal(converting_plan_of(&other, &half_kernels, 2, 600).transpose.strip_rows, 32);
+    assert_int_equal(converting_plan_of(&other, &kernels, 4, 410).transpose.strip_rows, 16); /* whole lines */
 }
 
 static void rows_in_the_caches_that_share_their_sets_are_staged(void **state)
@@ -282,6 +293,7 @@ int main(void)
         cmocka_unit_test(blocks_that_take_parts_of_lines_write_few_rows_of_a_large_copy_at_a_time),
         cmocka_unit_test(blocks_that_take_parts_of_lines_leave_the_caches_early),
         cmocka_unit_test(conversions_leave_the_caches_by_what_both_sides_have),
+        cmocka_unit_test(conversions_to_4_bytes_are_made_for_few_rows_of_a_large_copy_at_a_time),
         cmocka_unit_test(rows_in_the_caches_that_share_their_sets_are_staged),
         cmocka_unit_test(few_rows_go_by_narrower_blocks_unless_they_share_cache_sets),
         cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
