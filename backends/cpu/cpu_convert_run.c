@@ -390,6 +390,7 @@ void ndbuf_cpu__plan_parts(cpu_convert_plan *plan)
     plan->pack_tuning.stream_nbytes = NDBUF_CPU__NEVER;
     plan->pack_tuning.stream_conflict_nbytes = NDBUF_CPU__NEVER;
     plan->pack_tuning.stream_direct_nbytes = NDBUF_CPU__NEVER;
+    plan->pack_tuning.stream_parts_nbytes = NDBUF_CPU__NEVER;
     plan->pack_tuning.strip_prefetch_nbytes = NDBUF_CPU__NEVER;
     plan->spread_tuning = plan->pack_tuning;
     if (plan->streams) { /* from memory */

@@ -20,6 +20,8 @@
 #define RETURNED_AHEAD 3
 /* And how many times further they are read at once. */
 #define RETURNED_STRIPS 2
+/* Of shorter units so many lines make a panel that they would not stay in the first cache for several passes. */
+#define PASS_UNIT_MIN 5
 /* Units of this size are converted for a few rows at a time, in copies so many times as large as plain ones. */
 #define PASS_CONVERTED_UNIT 4
 #define PASS_CONVERTED_FACTOR 2
@@ -222,7 +224,7 @@ bool ndbuf_cpu__transpose_streams(int64_t unit_nbytes, int64_t nbytes, int64_t m
 {
     return kernels->stream != NULL &&
            (nbytes >= tuning->stream_nbytes ||
-            (writes_parts(kernels, unit_nbytes) && moved_nbytes >= tuning->stream_direct_nbytes));
+            (writes_parts(kernels, unit_nbytes) && moved_nbytes >= tuning->stream_parts_nbytes));
 }
 
 /* What a transpose moves, for ndbuf_cpu__transpose_streams. */
@@ -452,7 +454,7 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
             transpose->strip_rows = whole_blocks(transpose->strip_rows / 2, side);
         }
     }
-    const bool in_passes = writes_few_rows(plan, plan->nbytes, kernels, tuning) &&
+    const bool in_passes = unit >= PASS_UNIT_MIN && writes_few_rows(plan, plan->nbytes, kernels, tuning) &&
                            transpose->strip_rows <= strip_rows && transpose->stage_pitch == 0 &&
                            !transpose->packs_lines;
     transpose->pass_rows = in_passes ? whole_blocks(tuning->pass_rows, side) : transpose->strip_rows;

@@ -24,8 +24,9 @@
     X(stream_conflict_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 32 : caches.second_nbytes, 0,      \
       NDBUF_CPU__NEVER, "the same for transposes whose lines or rows share cache sets")                                \
     X(stream_direct_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 8 : caches.second_nbytes, 0,         \
-      NDBUF_CPU__NEVER,                                                                                                \
-      "the same for transposes whose rows are whole cache lines, or whose blocks take parts of them")                  \
+      NDBUF_CPU__NEVER, "the same for transposes whose rows in the destination are whole cache lines")                 \
+    X(stream_parts_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 32 * 3 : caches.second_nbytes, 0,     \
+      NDBUF_CPU__NEVER, "the same for transposes whose blocks take parts of lines")                                    \
     X(stream_prefetch_nbytes, "bytes", (caches.third_is_near ? 0 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,             \
       "how far ahead of a streamed copy its source is prefetched; 0: not")                                             \
     X(row_prefetch_nbytes, "bytes", (caches.third_is_near ? 2 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                \

@@ -13,6 +13,7 @@ static const ndbuf_cpu__tuning tuning = {
     .stream_nbytes = 2 * MIB,
     .stream_conflict_nbytes = 2 * MIB,
     .stream_direct_nbytes = 2 * MIB,
+    .stream_parts_nbytes = 2 * MIB,
     .stream_prefetch_nbytes = 8192,
     .row_prefetch_nbytes = 8192,
     .gather_prefetch_nbytes = 8192,

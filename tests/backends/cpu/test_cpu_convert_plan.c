@@ -82,7 +82,7 @@ static void numbers_are_converted_before_they_are_turned_where_that_is_faster(vo
     const bool takes_parts = cpu_block_side(kernels, 4) * 4 < CPU_LINE_NBYTES;
     ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
     tuning.stream_nbytes = 8000000;
-    tuning.stream_direct_nbytes = 4000000;
+    tuning.stream_parts_nbytes = 4000000;
     ndbuf_cpu__tuning_set(&tuning);
     assert_int_equal(is_turned(single, twice, 200, 800, 4096), has_vectors);                 /* shorter ones: always */
     assert_int_equal(is_turned(single, int32, 1500, 6000, 4096), has_vectors);               /* past the caches */

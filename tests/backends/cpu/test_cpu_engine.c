@@ -72,6 +72,7 @@ static void any_constants_give_right_copies(void **state)
         ndbuf_cpu__tuning tuning = {
             .stream_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .stream_direct_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
+            .stream_parts_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .stream_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .row_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .gather_prefetch_nbytes = test_random_range(&random, 0, 4096),
@@ -322,6 +323,7 @@ static void transposes_in_the_caches_whose_rows_share_sets_are_right(void **stat
     tuning.small_nbytes = 0;
     tuning.stream_nbytes = INT64_MAX;
     tuning.stream_direct_nbytes = INT64_MAX;
+    tuning.stream_parts_nbytes = INT64_MAX;
     tuning.stream_conflict_nbytes = INT64_MAX;
     tuning.conflict_nbytes = 64;
     tuning.tile_rows = 1000;

@@ -107,25 +107,27 @@ static void blocks_that_take_parts_of_lines_write_few_rows_of_a_large_copy_at_a_
     (void)state;
     ndbuf_cpu__tuning other = tuning;
     other.strip_nbytes = 128;
-    cpu_plan plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(500, 528), LIST(2112, 4), LIST(4, 2000), 4096);
-    assert_int_equal(plan.transpose.strip_rows, 32);
-    assert_int_equal(plan.transpose.pass_rows, 8); /* a block's */
-    other.pass_rows = 20;
-    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(500, 528), LIST(2112, 4), LIST(4, 2000), 4096);
-    assert_int_equal(plan.transpose.pass_rows, 16);
-    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(200, 528), LIST(2112, 4), LIST(4, 800), 4096); /* smaller */
-    assert_int_equal(plan.transpose.pass_rows, 32);
-    plan = tuned_plan_of(&other, &kernels, 2, 4, LIST(500, 528), LIST(2112, 4), LIST(4, 2000), 4096); /* whole lines */
-    assert_int_equal(plan.transpose.pass_rows, plan.transpose.strip_rows);
-    plan = tuned_plan_of(&other, &half_kernels, 2, 16, LIST(250, 260), LIST(4160, 16), LIST(16, 4000), 4096);
-    assert_int_equal(plan.transpose.pass_rows, plan.transpose.strip_rows);
-    other.pass_rows = 4;
+    cpu_plan plan = tuned_plan_of(&other, &half_kernels, 2, 8, LIST(260, 264), LIST(2112, 8), LIST(8, 2080), 4096);
+    assert_int_equal(plan.transpose.strip_rows, 16);
+    assert_int_equal(plan.transpose.pass_rows, 4);
     plan = tuned_plan_of(&other, &half_kernels, 2, 12, LIST(250, 260), LIST(3120, 12), LIST(12, 3000), 4096);
     assert_int_equal(plan.transpose.pass_rows, 4); /* moved one by one */
-    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(512, 528), LIST(2112, 4), LIST(4, 2048), 4096);
-    assert_int_equal(plan.transpose.strip_rows, 512); /* along diagonals */
-    assert_int_equal(plan.transpose.pass_rows, 512);
-    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(500, 530), LIST(4096, 4), LIST(4, 2000), 4096);
+    other.pass_rows = 10;
+    plan = tuned_plan_of(&other, &half_kernels, 2, 8, LIST(260, 264), LIST(2112, 8), LIST(8, 2080), 4096);
+    assert_int_equal(plan.transpose.pass_rows, 8); /* whole blocks */
+    plan = tuned_plan_of(&other, &half_kernels, 2, 8, LIST(100, 264), LIST(2112, 8), LIST(8, 800), 4096); /* smaller */
+    assert_int_equal(plan.transpose.pass_rows, 16);
+    plan = tuned_plan_of(&other, &kernels, 2, 8, LIST(260, 264), LIST(2112, 8), LIST(8, 2080), 4096); /* whole lines */
+    assert_int_equal(plan.transpose.pass_rows, plan.transpose.strip_rows);
+    plan = tuned_plan_of(&other, &half_kernels, 2, 4, LIST(500, 528), LIST(2112, 4), LIST(4, 2000), 4096); /* short */
+    assert_int_equal(plan.transpose.pass_rows, 32);
+    other.pass_rows = 4;
+    plan = tuned_plan_of(&other, &half_kernels, 2, 16, LIST(250, 260), LIST(4160, 16), LIST(16, 4000), 4096);
+    assert_int_equal(plan.transpose.pass_rows, 8);
+    plan = tuned_plan_of(&other, &half_kernels, 2, 8, LIST(256, 264), LIST(2112, 8), LIST(8, 2048), 4096);
+    assert_int_equal(plan.transpose.strip_rows, 256); /* along diagonals */
+    assert_int_equal(plan.transpose.pass_rows, 256);
+    plan = tuned_plan_of(&other, &half_kernels, 2, 8, LIST(260, 270), LIST(4096, 8), LIST(8, 2080), 4096);
     assert_true(plan.transpose.stage_pitch > 0);
     assert_int_equal(plan.transpose.pass_rows, plan.transpose.strip_rows);
 }
@@ -184,7 +186,7 @@ static void conversions_to_4_bytes_are_made_for_few_rows_of_a_large_copy_at_a_ti
     (void)state;
     ndbuf_cpu__tuning other = tuning;
     other.stream_nbytes = 8 * MIB;
-    other.stream_direct_nbytes = 8 * MIB;
+    other.stream_parts_nbytes = 8 * MIB;
     other.stream_conflict_nbytes = 8 * MIB;
     other.pass_nbytes = 256 * 1024;
     assert_int_equal(converting_plan_of(&other, &half_kernels, 4, 410).transpose.strip_rows, 8);
