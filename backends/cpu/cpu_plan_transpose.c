@@ -445,7 +445,8 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
         /* One more line, so that the rows do not share cache sets. */
         int64_t nbytes = plan->row_piece * transpose->lines_per_index * unit;
         transpose->stage_pitch = lines_up(nbytes) + 2 * CPU_LINE_NBYTES;
-        const int64_t most = CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1; /* one is for what nobody wants */
+        const int64_t most = smaller(CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1, /* one is for nobody */
+                                     CPU_PLAN_MAX_STAGED_ROWS);
         transpose->strip_rows = smaller(transpose->strip_rows, whole_blocks(most, side));
     } else if (!takes_whole_lines(kernels, unit) && transpose->strip_rows == strip_rows) {
         /* Blocks write parts of the rows' lines, which wait in the first cache for the others. */

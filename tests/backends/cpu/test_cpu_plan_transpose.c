@@ -208,6 +208,20 @@ static void rows_in_the_caches_that_share_their_sets_are_staged(void **state)
     assert_true(PLAN(2, 2, (128, 1024), (2048, 2), (2, 256)).transpose.stage_pitch > 0);
 }
 
+static void staged_rows_have_room_whatever_the_constants_are(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning other = tuning;
+    other.panel_nbytes = 64; /* little of each row */
+    other.conflict_nbytes = 64;
+    other.set_lines = 1;
+    const cpu_plan plan =
+        tuned_plan_of(&other, &half_kernels, 2, 4, LIST(1024, 128), LIST(512, 4), LIST(4, 4096), 4096);
+    assert_true(plan.transpose.stage_pitch > 0);
+    assert_true(plan.transpose.strip_rows * plan.transpose.stage_pitch < CPU_PLAN_MAX_STAGE_NBYTES);
+    assert_int_equal(plan.transpose.strip_rows, CPU_PLAN_MAX_STAGED_ROWS);
+}
+
 static void few_rows_go_by_narrower_blocks_unless_they_share_cache_sets(void **state)
 {
     (void)state;
@@ -297,6 +311,7 @@ int main(void)
         cmocka_unit_test(conversions_leave_the_caches_by_what_both_sides_have),
         cmocka_unit_test(conversions_to_4_bytes_are_made_for_few_rows_of_a_large_copy_at_a_time),
         cmocka_unit_test(rows_in_the_caches_that_share_their_sets_are_staged),
+        cmocka_unit_test(staged_rows_have_room_whatever_the_constants_are),
         cmocka_unit_test(few_rows_go_by_narrower_blocks_unless_they_share_cache_sets),
         cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
         cmocka_unit_test(a_nest_of_tiny_axes_is_chained_to_long_runs),
