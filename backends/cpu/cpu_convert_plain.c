@@ -30,8 +30,12 @@ static bool takes_pairs(const cpu_row_converter *converter, int64_t stride, int6
  * there is more to turn afterwards, but rows begin anywhere in a line, which pieces pay for twice. */
 static bool turns_as_long(const cpu_box *box, const cpu_kernels *kernels, int64_t src_nbytes, int64_t nunits)
 {
-    const ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
     const int64_t nbytes = nunits * box->unit_nbytes;
+    if (nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
+        nbytes + nunits * src_nbytes < NDBUF_CPU__TUNING_PEEK(stream_parts_nbytes)) {
+        return false; /* in the short time that small copies have */
+    }
+    const ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
     if (box->unit_nbytes == src_nbytes) {
         return ndbuf_cpu__transpose_streams(box->unit_nbytes, nbytes, nbytes + nunits * src_nbytes, kernels, &tuning);
     }

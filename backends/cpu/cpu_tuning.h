@@ -57,7 +57,8 @@
     X(strip_rows, "rows", 32, 1, NDBUF_CPU__MIB, "at most so many rows in a strip")                                    \
     X(pass_nbytes, "bytes", caches.second_nbytes / 2, 0, NDBUF_CPU__NEVER,                                             \
       "transposes of copies from this size on whose blocks take parts of lines write few rows at a time")              \
-    X(pass_rows, "rows", 4, 1, NDBUF_CPU__MIB, "namely so many, or a block's if it has more")                          \
+    X(pass_rows, "rows", 4, 1, NDBUF_CPU__MIB,                                                                         \
+      "namely so many, or a block's if it has more; units of 5 bytes and more")                                        \
     X(tile_rows, "rows", 128, 1, NDBUF_CPU__MIB, "of the destination in one tile")                                     \
     X(tile_stream_nbytes, "bytes", 1024, 1, NDBUF_CPU__MIB,                                                            \
       "of the lines in one tile, when streaming by way of the stage")                                                  \
