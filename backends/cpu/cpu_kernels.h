@@ -178,7 +178,7 @@ struct cpu_kernels {
      * which but the named bytes are read. NULL: there is none. */
     void (*collect)(const cpu_collect *collect, char *const *streams, int64_t count, int64_t head, int64_t tail,
                     int64_t prefetch_nbytes);
-    /* Contiguous bytes of small copies: move_nbytes to four times as many; NDBUF_OK. NULL: there is none. */
+    /* Contiguous bytes of small copies: move_nbytes to eight times as many; NDBUF_OK. NULL: there is none. */
     ndbuf_status (*move)(const ndbuf__host_steps *steps, char *dst, const char *src);
     int64_t move_nbytes;
     /* Runs the arrangement of small copies; NDBUF_OK. NULL: there is none. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "backends/cpu/cpu_plan_speed.h"
 #include "backends/cpu/cpu_plan_transpose.h"
 
 /* Longer units, a cache line and more, are copied as rows even where another axis is faster in the source. */
@@ -31,6 +32,12 @@
 /* Past the caches transposes are faster where they put units from this size on between others, or pick so few that they
  * fill less than half a vector. */
 #define CHANNELS_STREAMED_UNIT 4
+
+/* The longest units of which two axes may go together; how many, of both, are worth a task, and how many stay in the
+ * first cache together. */
+#define PAIRED_UNIT_MAX 128
+#define PAIRED_UNITS_MIN 32
+#define PAIRED_UNITS_MAX 64
 
 static int64_t at_least_1(int64_t value)
 {
@@ -240,6 +247,17 @@ static void plan_crossed(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf
     }
 }
 
+/* The loops are the axes of the box. */
+static void set_loops(cpu_plan *plan, const cpu_box *box)
+{
+    plan->dst_offset = 0;
+    plan->src_offset = 0;
+    plan->nloops = box->ndim;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        plan->loops[k] = (cpu_axis){box->shape[k], box->dst_strides[k], box->src_strides[k]};
+    }
+}
+
 static void plan_choose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
     const cpu_axis *last = &plan->loops[plan->nloops - 1];
@@ -309,6 +327,60 @@ static bool has_whole_lines(const cpu_plan *plan)
         bits |= plan->loops[k].dst_stride;
     }
     return plan->kind == CPU_PLAN_ROWS && bits % CPU_LINE_NBYTES == 0;
+}
+
+/* Whether a plan that is large enough to go past the caches is of a kind that does. */
+static bool may_stream(const cpu_plan *plan)
+{
+    return plan->streams && (has_whole_lines(plan) || has_streamed_runs(plan));
+}
+
+/* The axis that is walked together with the last one: of those by which there are enough units, the one along which the
+ * source is fastest; else the longest. -1: there is no other. */
+static int32_t find_partner(const cpu_box *box)
+{
+    const int32_t last = box->ndim - 1;
+    int32_t best = last - 1;
+    for (int32_t k = last - 2; k >= 0; k--) {
+        const bool has_units = box->shape[k] * box->shape[last] >= PAIRED_UNITS_MIN;
+        const bool is_faster =
+            ndbuf__stride_magnitude(box->src_strides[k]) < ndbuf__stride_magnitude(box->src_strides[best]);
+        if (box->shape[best] * box->shape[last] < PAIRED_UNITS_MIN ? box->shape[k] > box->shape[best]
+                                                                   : has_units && is_faster) {
+            best = k;
+        }
+    }
+    return best;
+}
+
+/* Short rows take so long to begin that two axes go together, the longer one inside. */
+static void plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels)
+{
+    const int32_t last = box->ndim - 1;
+    const int32_t partner = find_partner(box);
+    if (partner < 0 || box->shape[last] >= PAIRED_UNITS_MIN || plan->unit_nbytes > PAIRED_UNIT_MAX || plan->converts ||
+        may_stream(plan)) {
+        return;
+    }
+    const int64_t unit = plan->unit_nbytes;
+    const int64_t edge = PAIRED_UNITS_MAX / box->shape[last];
+    const int64_t piece = box->shape[partner] < edge ? box->shape[partner] : edge;
+    const bool is_inner = piece > box->shape[last];
+    const bool has_rows = plan->kind == CPU_PLAN_ROWS;
+    if (!has_rows &&
+        ndbuf_cpu__walk_speed(unit, is_inner ? piece : box->shape[last], is_inner ? box->shape[last] : piece) <
+            CPU_LEAST_GAIN * ndbuf_cpu__plan_speed(plan, kernels)) {
+        return;
+    }
+    set_loops(plan, box);
+    plan->kind = has_rows ? CPU_PLAN_ROWS : CPU_PLAN_STRIDED;
+    plan->row_fn = ndbuf_cpu__row_fn(unit, plan->swap_nbytes);
+    plan->row = ndbuf_cpu__plan_take(plan, is_inner ? partner : last);
+    plan->column = ndbuf_cpu__plan_take(plan, is_inner ? last - 1 : partner);
+    plan->row_piece = is_inner ? piece : plan->row.extent;
+    plan->column_piece = is_inner ? plan->column.extent : piece;
+    plan->group_units = 1;
+    plan->streams = false;
 }
 
 /* Lets the loops of a streamed copy follow the source, upwards: its bytes come fastest in the order in which they lie,
@@ -381,12 +453,9 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
     if (plan->converts) {
         plan->converter = *box->converter;
     }
-    plan->dst_offset = 0;
-    plan->src_offset = 0;
-    plan->nloops = box->ndim;
+    set_loops(plan, box);
     plan->nbytes = box->unit_nbytes;
     for (int32_t k = 0; k < box->ndim; k++) {
-        plan->loops[k] = (cpu_axis){box->shape[k], box->dst_strides[k], box->src_strides[k]};
         plan->nbytes *= box->shape[k];
     }
     plan->column = (cpu_axis){.extent = 1};
@@ -401,12 +470,13 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
         plan_choose(plan, kernels, tuning);
         const bool waits_for_lines = plan->streams && is_sparse(plan, kernels);
         plan->streams = plan->streams && !waits_for_lines;
+        plan_pair(plan, box, kernels);
         if (!plan->converts && !waits_for_lines) {
             ndbuf_cpu__plan_arrange(plan, box, kernels);
         }
     }
     plan->whole_lines = has_whole_lines(plan);
-    plan->streams = plan->streams && (plan->whole_lines || has_streamed_runs(plan));
+    plan->streams = may_stream(plan);
     if (plan->streams && plan->kind != CPU_PLAN_TRANSPOSE) {
         follow_source(plan);
     } else if (!plan->streams) {

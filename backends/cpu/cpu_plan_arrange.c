@@ -1,27 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cpu/cpu_plan.h"
+#include "backends/cpu/cpu_plan_speed.h"
 
 /* Copies whose inner axes, on both sides, lie within few vectors: nests of short axes, in any order, with or without
- * gaps. Each block of them is one arrangement. What follows are estimates, in cycles, that say where that is faster
- * than a kernel for rows; they were measured on a Zen 5, what the search takes on a Zen 3. */
-#define UNIT_CYCLES 1.2          /* of a unit that is copied by itself */
-#define STRIDED_ROW_CYCLES 7     /* of a row of such, whatever its length */
-#define ROW_CYCLES 20            /* of a row by a kernel */
-#define STREAMED_ROW_CYCLES 250  /* past the caches */
-#define WEAVE_CYCLES 40          /* of streams that are woven */
-#define DOUBLED_CYCLES 400       /* of a row that is made of a unit by doubling it */
-#define PLANE_CYCLES 60          /* of a plane that is transposed by vectors */
-#define SCALAR_PLANE_CYCLES 200  /* of one that is too small for them */
+ * gaps. Each block of them is one arrangement. What follows are estimates as in cpu_plan_speed.h; what the search takes
+ * was measured on a Zen 3. */
 #define BLOCK_CYCLES 6           /* of a block */
 #define LANE_BLOCK_CYCLES 4      /* of one by lanes, */
 #define LANE_VECTOR_CYCLES 1     /* and of each of its vectors, beside 1 for each window */
 #define SHARED_BLOCK_CYCLES 2    /* of one whose vectors share their windows, */
 #define SHARED_WINDOW_CYCLES 0.3 /* and of each window for each vector */
-#define ROW_NBYTES 24            /* of a row in a cycle */
-#define PLANE_NBYTES 10          /* of a plane */
 #define MEMORY_NBYTES 5          /* that memory gives in a cycle: faster kernels gain nothing */
-#define LEAST_GAIN 1.25
-#define PLANNED_CYCLES 4000 /* to find out how a block is arranged */
+#define PLANNED_CYCLES 4000      /* to find out how a block is arranged */
 
 static double smaller(double a, double b)
 {
@@ -31,44 +21,6 @@ static double smaller(double a, double b)
 static double larger(double a, double b)
 {
     return a > b ? a : b;
-}
-
-static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
-{
-    const int64_t nlines = plan->row.extent * plan->transpose.lines_per_index;
-    const int64_t nrows = plan->column.extent * plan->transpose.rows_per_index;
-    const double nbytes = (double)nlines * (double)nrows * (double)plan->unit_nbytes;
-    const int size = cpu_size_index(plan->unit_nbytes);
-    const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
-    const bool has_vectors =
-        narrowest != NULL && nlines >= narrowest->block_side[size] && nrows >= narrowest->block_side[size];
-    return nbytes / ((has_vectors ? PLANE_CYCLES : SCALAR_PLANE_CYCLES) + nbytes / PLANE_NBYTES);
-}
-
-/* Bytes that a plan copies in a cycle, as long as memory gives and takes them. */
-static double plan_speed(const cpu_plan *plan, const cpu_kernels *kernels)
-{
-    const double row_cycles = plan->streams ? STREAMED_ROW_CYCLES : ROW_CYCLES;
-    const double unit = (double)plan->unit_nbytes;
-    const double row = (double)plan->row.extent * (double)plan->group_units * unit;
-    switch (plan->kind) {
-    case CPU_PLAN_STRIDED:
-        return row / (STRIDED_ROW_CYCLES + (double)plan->row.extent * UNIT_CYCLES);
-    case CPU_PLAN_GATHER:
-    case CPU_PLAN_SCATTER:
-        return row / (row_cycles + row / ROW_NBYTES);
-    case CPU_PLAN_WEAVE: {
-        const double streams = (double)(plan->row.extent * plan->column.extent) * unit;
-        return streams / (WEAVE_CYCLES + streams / ROW_NBYTES);
-    }
-    case CPU_PLAN_REPEAT:
-        return row / (cpu_size_index(plan->unit_nbytes) >= 0 ? row_cycles + row / CPU_LINE_NBYTES
-                                                             : DOUBLED_CYCLES + row / ROW_NBYTES);
-    case CPU_PLAN_TRANSPOSE:
-        return plane_speed(plan, kernels);
-    default:
-        return CPU_LINE_NBYTES;
-    }
 }
 
 /* How many indices of an axis fit into a block of `most` bytes, of which one spans so many. */
@@ -125,7 +77,7 @@ static bool choose_block(const cpu_box *box, int64_t most, bool is_dense, bool m
 static double block_speed(const block_choice *choice, const cpu_box *box, double cycles, double most)
 {
     const double nblocks = (double)box->shape[choice->axis] / (double)choice->piece; /* in a row */
-    return smaller((double)(choice->nunits * box->unit_nbytes) / (cycles + ROW_CYCLES / nblocks), most);
+    return smaller((double)(choice->nunits * box->unit_nbytes) / (cycles + CPU_ROW_CYCLES / nblocks), most);
 }
 
 static void arrange(const cpu_box *box, const block_choice *choice, ndbuf__arrangement *out_how)
@@ -201,13 +153,13 @@ static void try_lanes(cpu_plan *plan, const cpu_box *box, const cpu_kernels *ker
 void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels)
 {
     const double most = plan->streams ? MEMORY_NBYTES : CPU_LINE_NBYTES;
-    const double speed = smaller(plan_speed(plan, kernels), most);
+    const double speed = smaller(ndbuf_cpu__plan_speed(plan, kernels), most);
     const double nbytes = (double)plan->nbytes * (double)(box->nruns > 0 ? box->nruns : 1);
     const double cycles = nbytes / speed - PLANNED_CYCLES; /* that are left, not to be slower */
-    if (box->unit_nbytes > CPU_LINE_NBYTES / 2 || cycles <= 0) {
+    if (plan->kind == CPU_PLAN_ROWS || box->unit_nbytes > CPU_LINE_NBYTES / 2 || cycles <= 0) {
         return;
     }
-    block_choice choice = {.speed = larger(LEAST_GAIN * speed, nbytes / cycles)};
+    block_choice choice = {.speed = larger(CPU_LEAST_GAIN * speed, nbytes / cycles)};
     if (kernels->arrange_blocks != NULL) {
         choose_arranged(box, false, most, &choice);
         choose_arranged(box, true, most, &choice);

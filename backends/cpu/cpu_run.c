@@ -192,8 +192,11 @@ static void run_cached(const cpu_run *run, const cpu_piece *piece)
         copy_bytes(run, piece->dst, piece->src, piece->count);
         break;
     case CPU_PLAN_ROWS:
-        run->kernels->rows(piece->dst, plan->row.dst_stride, piece->src, plan->row.src_stride, piece->count,
-                           plan->unit_nbytes, plan->prefetch_nbytes, plan->swap_nbytes);
+        for (int64_t i = 0; i < piece->ncolumns; i++) {
+            run->kernels->rows(piece->dst + i * plan->column.dst_stride, plan->row.dst_stride,
+                               piece->src + i * plan->column.src_stride, plan->row.src_stride, piece->count,
+                               plan->unit_nbytes, plan->prefetch_nbytes, plan->swap_nbytes);
+        }
         break;
     case CPU_PLAN_GATHER:
         ndbuf_cpu__run_gather(run, piece, 0);

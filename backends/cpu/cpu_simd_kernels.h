@@ -354,20 +354,33 @@ static void rows_any(char *dst, int64_t dst_stride, const char *src, int64_t src
     }
 }
 
-/* All is loaded before anything is stored, twice where vectors overlap. */
+/* Bytes of `pairs` vectors from either end, which may overlap in the middle: all are loaded before one is stored. */
+static inline void move_ends(char *dst, const char *src, int64_t nbytes, const int pairs)
+{
+    const int64_t last = nbytes - WIDE_NBYTES;
+    lanes first[4];
+    lanes end[4];
+    UNROLL for (int i = 0; i < pairs; i++)
+    {
+        first[i] = wide_load(src + (ptrdiff_t)i * WIDE_NBYTES);
+        end[i] = wide_load(src + last - (ptrdiff_t)i * WIDE_NBYTES);
+    }
+    UNROLL for (int i = 0; i < pairs; i++)
+    {
+        wide_store(dst + (ptrdiff_t)i * WIDE_NBYTES, first[i]);
+        wide_store(dst + last - (ptrdiff_t)i * WIDE_NBYTES, end[i]);
+    }
+}
+
 static ndbuf_status move_any(const ndbuf__host_steps *steps, char *dst, const char *src)
 {
-    const int64_t last = steps->nbytes - WIDE_NBYTES;
-    const lanes first = wide_load(src);
-    const lanes end = wide_load(src + last);
-    if (last > WIDE_NBYTES) {
-        const lanes second = wide_load(src + WIDE_NBYTES);
-        const lanes third = wide_load(src + last - WIDE_NBYTES);
-        wide_store(dst + WIDE_NBYTES, second);
-        wide_store(dst + last - WIDE_NBYTES, third);
+    if (steps->nbytes <= 2 * WIDE_NBYTES) {
+        move_ends(dst, src, steps->nbytes, 1);
+    } else if (steps->nbytes <= 4 * WIDE_NBYTES) {
+        move_ends(dst, src, steps->nbytes, 2);
+    } else {
+        move_ends(dst, src, steps->nbytes, 4);
     }
-    wide_store(dst, first);
-    wide_store(dst + last, end);
     return NDBUF_OK;
 }
 

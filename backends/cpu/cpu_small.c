@@ -252,6 +252,20 @@ bool ndbuf_cpu__walks_units(const cpu_box *box, const cpu_kernels *kernels)
     return last == 0 || find_planes(box, kernels, &plane, &k) == NULL;
 }
 
+/* Its rows as columns. */
+static inline cpu_plane exchanged(const cpu_plane *plane)
+{
+    return (cpu_plane){.unit = plane->unit,
+                       .swap = plane->swap,
+                       .nrows = plane->ncolumns,
+                       .row_dst = plane->column_dst,
+                       .row_src = plane->column_src,
+                       .ncolumns = plane->nrows,
+                       .column_dst = plane->row_dst,
+                       .column_src = plane->row_src,
+                       .kernels = plane->kernels};
+}
+
 /* At least two axes. */
 static NDBUF__NOINLINE void copy_planes(const cpu_box *box, const cpu_kernels *kernels)
 {
@@ -269,6 +283,9 @@ static NDBUF__NOINLINE void copy_planes(const cpu_box *box, const cpu_kernels *k
     if (is_repeated(plane.unit, plane.swap, plane.column_dst, plane.column_src, plane.ncolumns)) {
         walk(box, &plane, plane_repeat, NULL);
         return;
+    }
+    if (plane.ncolumns < plane.nrows) { /* the longer axis inside */
+        plane = exchanged(&plane);
     }
     cpu_plane_fn copy = NULL;
     switch (box->swap_nbytes == 0 ? box->unit_nbytes : 0) {
@@ -422,7 +439,7 @@ bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *ax
     if (axes->ndim == 0) {
         steps->nbytes = unit;
         steps->run = unit <= 2 * whole                                           ? step_sizes[size].move
-                     : kernels->move != NULL && unit <= 4 * kernels->move_nbytes ? kernels->move
+                     : kernels->move != NULL && unit <= 8 * kernels->move_nbytes ? kernels->move
                                                                                  : steps_move;
         return true;
     }

@@ -115,6 +115,45 @@ static void a_plan_that_runs_once_is_not_searched_for_long(void **state)
     assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
 }
 
+static void short_rows_go_together_with_another_axis(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(2, 4, (1000, 2), (96, 12), (80, 90000));
+    assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
+    assert_int_equal(plan.row.extent, 1000); /* the longer one inside */
+    assert_int_equal(plan.row_piece, 32);
+    assert_int_equal(plan.column.extent, 2);
+    assert_int_equal(plan.ntasks, 32);
+    plan = PLAN(3, 64, (40, 100, 2), (38400, 384, 128), (64, 2560, 256000));
+    assert_int_equal(plan.kind, CPU_PLAN_ROWS);
+    assert_int_equal(plan.row.src_stride, 64); /* of two that are long enough, the one that is faster in the source */
+    assert_int_equal(plan.column.extent, 2);
+    assert_int_equal(plan.ntasks, 2 * 100);
+    plan = PLAN(2, 4, (20, 10), (400, 12), (90000, 80));
+    assert_int_equal(plan.row.extent, 10);
+    assert_int_equal(plan.column.extent, 20);
+    assert_int_equal(plan.column_piece, 6);
+    plan = PLAN(2, 4, (20, 32), (400, 12), (80, 90000));
+    assert_int_equal(plan.row.extent, 32);
+    assert_int_equal(plan.column.extent, 20); /* a square tile, as the source is faster along it */
+    assert_int_equal(plan.row_piece, 64);
+    plan = PLAN(2, 160, (1000, 2), (480, 160), (160, 160000));
+    assert_int_equal(plan.kind, CPU_PLAN_ROWS);
+    assert_int_equal(plan.column.extent, 1);
+}
+
+static void planes_too_small_for_vectors_are_walked(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(5, 1, (3, 3, 13, 16, 2), (29952, 3744, 144, 9, 1), (1, 22464, 9, 1404, 234));
+    assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
+    assert_int_equal(plan.row.extent, 16);
+    assert_int_equal(plan.column.extent, 2);
+    assert_int_equal(plan.ntasks, 3 * 3 * 13);
+    plan = PLAN(3, 4, (13, 16, 16), (1024, 64, 4), (1024, 4, 64)); /* these are not */
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+}
+
 static void nests_of_short_axes_are_arranged_in_blocks(void **state)
 {
     (void)state;
@@ -301,6 +340,8 @@ int main(void)
         cmocka_unit_test(rows_that_are_whole_lines_stream_whatever_is_between_them),
         cmocka_unit_test(slices_are_gathered_by_shuffles_while_they_fit_a_window),
         cmocka_unit_test(short_rows_of_shuffles_go_many_in_one_task),
+        cmocka_unit_test(short_rows_go_together_with_another_axis),
+        cmocka_unit_test(planes_too_small_for_vectors_are_walked),
         cmocka_unit_test(nests_of_short_axes_are_arranged_in_blocks),
         cmocka_unit_test(nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_bytes),
         cmocka_unit_test(a_reversed_axis_is_a_gather_that_ends_where_it_begins),

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/cpu/cpu_plan_speed.h"
+
+/* Measured on a Zen 5, but for tasks, on a Zen 3. */
+#define UNIT_CYCLES 1.2         /* of a unit that is copied by itself, */
+#define ODD_UNIT_CYCLES 2       /* of one in two moves, */
+#define UNIT_NBYTES 32          /* and of its bytes in a cycle */
+#define STRIDED_ROW_CYCLES 7    /* of a row of such, whatever its length */
+#define TASK_CYCLES 30          /* of a task of such rows */
+#define ROW_UNIT_CYCLES 2       /* of each unit of a row by a kernel, beside its bytes */
+#define STREAMED_ROW_CYCLES 250 /* of a row by a kernel, past the caches */
+#define WEAVE_CYCLES 40         /* of streams that are woven */
+#define DOUBLED_CYCLES 400      /* of a row that is made of a unit by doubling it */
+#define PLANE_CYCLES 60         /* of a plane that is transposed by vectors */
+#define SCALAR_PLANE_CYCLES 200 /* of one that is too small for them */
+#define ROW_NBYTES 24           /* of a row in a cycle */
+#define PLANE_NBYTES 10         /* of a plane */
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double unit_cycles(int64_t nbytes)
+{
+    const bool is_odd = (nbytes & (nbytes - 1)) != 0 && nbytes % 6 != 0; /* those have loops of their own */
+    return larger(is_odd ? ODD_UNIT_CYCLES : UNIT_CYCLES, (double)nbytes / UNIT_NBYTES);
+}
+
+double ndbuf_cpu__walk_speed(int64_t unit_nbytes, int64_t row_units, int64_t nrows)
+{
+    const double row_cycles = STRIDED_ROW_CYCLES + (double)row_units * unit_cycles(unit_nbytes);
+    return (double)(row_units * nrows * unit_nbytes) / (TASK_CYCLES + (double)nrows * row_cycles);
+}
+
+static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
+{
+    const int64_t nlines = plan->row.extent * plan->transpose.lines_per_index;
+    const int64_t nrows = plan->column.extent * plan->transpose.rows_per_index;
+    const double nbytes = (double)nlines * (double)nrows * (double)plan->unit_nbytes;
+    const int size = cpu_size_index(plan->unit_nbytes);
+    const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
+    const bool has_vectors =
+        narrowest != NULL && nlines >= narrowest->block_side[size] && nrows >= narrowest->block_side[size];
+    return nbytes / ((has_vectors ? PLANE_CYCLES : SCALAR_PLANE_CYCLES) + nbytes / PLANE_NBYTES);
+}
+
+double ndbuf_cpu__plan_speed(const cpu_plan *plan, const cpu_kernels *kernels)
+{
+    const double row_cycles = plan->streams ? STREAMED_ROW_CYCLES : CPU_ROW_CYCLES;
+    const double unit = (double)plan->unit_nbytes;
+    const double row = (double)plan->row.extent * (double)plan->group_units * unit;
+    switch (plan->kind) {
+    case CPU_PLAN_STRIDED:
+        return ndbuf_cpu__walk_speed(plan->unit_nbytes, smaller(plan->row.extent, plan->row_piece),
+                                     smaller(plan->column.extent, plan->column_piece));
+    case CPU_PLAN_ROWS:
+        return row / (row_cycles + (double)plan->row.extent * ROW_UNIT_CYCLES + row / ROW_NBYTES);
+    case CPU_PLAN_GATHER:
+    case CPU_PLAN_SCATTER:
+        return row / (row_cycles + row / ROW_NBYTES);
+    case CPU_PLAN_WEAVE: {
+        const double streams = (double)(plan->row.extent * plan->column.extent) * unit;
+        return streams / (WEAVE_CYCLES + streams / ROW_NBYTES);
+    }
+    case CPU_PLAN_REPEAT:
+        return row / (cpu_size_index(plan->unit_nbytes) >= 0 ? row_cycles + row / CPU_LINE_NBYTES
+                                                             : DOUBLED_CYCLES + row / ROW_NBYTES);
+    case CPU_PLAN_TRANSPOSE:
+        return plane_speed(plan, kernels);
+    default:
+        return CPU_LINE_NBYTES;
+    }
+}
