@@ -79,7 +79,7 @@ void ndbuf_cpu__copy_box(const cpu_box *box)
         ndbuf_cpu__kernels_get()->rows(box->dst, 0, box->src, 0, 1, nbytes, 0, box->swap_nbytes);
     } else if (box->ndim == 0 && box->swap_nbytes == 0 && nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
                nbytes < NDBUF_CPU__TUNING_PEEK(thread_nbytes)) {
-        memcpy(box->dst, box->src, (size_t)nbytes);
+        cpu_copy_bytes(box->dst, box->src, nbytes, ndbuf_cpu__kernels_get());
     } else if (is_small(box, nbytes)) {
         ndbuf_cpu__copy_small(box, ndbuf_cpu__kernels_get());
     } else {

@@ -39,9 +39,19 @@
 #define PAIRED_UNITS_MIN 32
 #define PAIRED_UNITS_MAX 64
 
+static int64_t at_most(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t at_least(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static int64_t at_least_1(int64_t value)
 {
-    return value > 1 ? value : 1;
+    return at_least(value, 1);
 }
 
 cpu_axis ndbuf_cpu__plan_take(cpu_plan *plan, int32_t k)
@@ -353,32 +363,34 @@ static int32_t find_partner(const cpu_box *box)
     return best;
 }
 
-/* Short rows take so long to begin that two axes go together, the longer one inside. */
+/* Short rows, and planes too narrow for vectors, take so long to begin that two axes are walked together: the shorter
+ * one whole, with a piece of the longer one. */
 static void plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels)
 {
     const int32_t last = box->ndim - 1;
     const int32_t partner = find_partner(box);
-    if (partner < 0 || box->shape[last] >= PAIRED_UNITS_MIN || plan->unit_nbytes > PAIRED_UNIT_MAX || plan->converts ||
-        may_stream(plan)) {
+    if (partner < 0 || plan->unit_nbytes > PAIRED_UNIT_MAX || plan->converts || may_stream(plan)) {
         return;
     }
-    const int64_t unit = plan->unit_nbytes;
-    const int64_t edge = PAIRED_UNITS_MAX / box->shape[last];
-    const int64_t piece = box->shape[partner] < edge ? box->shape[partner] : edge;
-    const bool is_inner = piece > box->shape[last];
+    const int64_t shorter = at_most(box->shape[partner], box->shape[last]);
+    const int64_t longer = at_least(box->shape[partner], box->shape[last]);
+    const int64_t piece = at_most(longer, PAIRED_UNITS_MAX / shorter);
     const bool has_rows = plan->kind == CPU_PLAN_ROWS;
-    if (!has_rows &&
-        ndbuf_cpu__walk_speed(unit, is_inner ? piece : box->shape[last], is_inner ? box->shape[last] : piece) <
-            CPU_LEAST_GAIN * ndbuf_cpu__plan_speed(plan, kernels)) {
+    if (shorter >= PAIRED_UNITS_MIN || (box->shape[last] >= PAIRED_UNITS_MIN && plan->kind != CPU_PLAN_TRANSPOSE) ||
+        (!has_rows && ndbuf_cpu__walk_speed(plan->unit_nbytes, at_least(piece, shorter), at_most(piece, shorter)) <
+                          CPU_LEAST_GAIN * ndbuf_cpu__plan_speed(plan, kernels))) {
         return;
     }
     set_loops(plan, box);
+    const cpu_axis fast = ndbuf_cpu__plan_take(plan, last);
+    const cpu_axis other = ndbuf_cpu__plan_take(plan, partner);
+    const bool is_fast_inner = (fast.extent == shorter) == (shorter >= piece);
     plan->kind = has_rows ? CPU_PLAN_ROWS : CPU_PLAN_STRIDED;
-    plan->row_fn = ndbuf_cpu__row_fn(unit, plan->swap_nbytes);
-    plan->row = ndbuf_cpu__plan_take(plan, is_inner ? partner : last);
-    plan->column = ndbuf_cpu__plan_take(plan, is_inner ? last - 1 : partner);
-    plan->row_piece = is_inner ? piece : plan->row.extent;
-    plan->column_piece = is_inner ? plan->column.extent : piece;
+    plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes, plan->swap_nbytes);
+    plan->row = is_fast_inner ? fast : other;
+    plan->column = is_fast_inner ? other : fast;
+    plan->row_piece = at_least(piece, shorter);
+    plan->column_piece = at_most(piece, shorter);
     plan->group_units = 1;
     plan->streams = false;
 }

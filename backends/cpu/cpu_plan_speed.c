@@ -12,9 +12,10 @@
 #define WEAVE_CYCLES 40         /* of streams that are woven */
 #define DOUBLED_CYCLES 400      /* of a row that is made of a unit by doubling it */
 #define PLANE_CYCLES 60         /* of a plane that is transposed by vectors */
-#define SCALAR_PLANE_CYCLES 200 /* of one that is too small for them */
 #define ROW_NBYTES 24           /* of a row in a cycle */
 #define PLANE_NBYTES 10         /* of a plane */
+#define SCALAR_TILE_CYCLES 200  /* of a tile of a plane that is too narrow for vectors, */
+#define LINE_CYCLES 3           /* and of each line, or strip of it */
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -38,16 +39,31 @@ double ndbuf_cpu__walk_speed(int64_t unit_nbytes, int64_t row_units, int64_t nro
     return (double)(row_units * nrows * unit_nbytes) / (TASK_CYCLES + (double)nrows * row_cycles);
 }
 
+/* Whether a plane of so many lines and rows has blocks that are turned by vectors. */
+static bool has_blocks(int64_t unit_nbytes, int64_t nlines, int64_t nrows, const cpu_kernels *kernels)
+{
+    const int size = cpu_size_index(unit_nbytes);
+    const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
+    const int64_t side = narrowest != NULL ? narrowest->block_side[size] : cpu_block_side(kernels, unit_nbytes);
+    return side > 1 && nlines >= side && nrows >= side;
+}
+
 static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
 {
-    const int64_t nlines = plan->row.extent * plan->transpose.lines_per_index;
-    const int64_t nrows = plan->column.extent * plan->transpose.rows_per_index;
+    const cpu_transpose *transpose = &plan->transpose;
+    const int64_t nlines = plan->row.extent * transpose->lines_per_index;
+    const int64_t nrows = plan->column.extent * transpose->rows_per_index;
     const double nbytes = (double)nlines * (double)nrows * (double)plan->unit_nbytes;
-    const int size = cpu_size_index(plan->unit_nbytes);
-    const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
-    const bool has_vectors =
-        narrowest != NULL && nlines >= narrowest->block_side[size] && nrows >= narrowest->block_side[size];
-    return nbytes / ((has_vectors ? PLANE_CYCLES : SCALAR_PLANE_CYCLES) + nbytes / PLANE_NBYTES);
+    if (plan->streams || has_blocks(plan->unit_nbytes, nlines, nrows, kernels)) {
+        return nbytes / (PLANE_CYCLES + nbytes / PLANE_NBYTES);
+    }
+    const int64_t ntiles = (plan->row.extent + plan->row_piece - 1) / plan->row_piece *
+                           ((plan->column.extent + plan->column_piece - 1) / plan->column_piece);
+    const int64_t strip_rows = smaller(nrows, transpose->strip_rows);
+    const double unit_cycles = larger(UNIT_CYCLES, (double)plan->unit_nbytes / PLANE_NBYTES);
+    const double line_cycles = LINE_CYCLES + (double)strip_rows * unit_cycles;
+    const double cycles = line_cycles * (double)nlines * (double)nrows / (double)strip_rows;
+    return nbytes / (SCALAR_TILE_CYCLES * (double)ntiles + cycles * (transpose->packs_lines ? 2 : 1));
 }
 
 double ndbuf_cpu__plan_speed(const cpu_plan *plan, const cpu_kernels *kernels)

@@ -75,10 +75,12 @@ static inline void copy_piece(char *dst, const char *src, int64_t nbytes)
     }
 }
 
-static void copy_near(const ndbuf__host_rows *rows, int64_t first, int64_t last)
+static void copy_near(const rows_copy *copy, int64_t first, int64_t last)
 {
+    const ndbuf__host_rows *rows = copy->rows;
     for (int64_t i = first; i < last; i++) {
-        memcpy(ndbuf__host_row_at(&rows->dst, i), ndbuf__host_row_at(&rows->src, i), (size_t)rows->nbytes);
+        cpu_copy_bytes(ndbuf__host_row_at(&rows->dst, i), ndbuf__host_row_at(&rows->src, i), rows->nbytes,
+                       copy->kernels);
     }
 }
 
@@ -135,7 +137,7 @@ static void run_part(void *context, int64_t part)
     if (copy->from_memory) {
         copy_far(copy, first, last, rows->dst.suboffset >= 0, rows->src.suboffset >= 0);
     } else {
-        copy_near(rows, first, last);
+        copy_near(copy, first, last);
     }
 }
 

@@ -173,14 +173,12 @@ static void copy_bytes(const cpu_run *run, char *dst, const char *src, int64_t n
         return;
     }
 #if defined(__x86_64__) && defined(__GNUC__)
-    if (nbytes >= run->tuning->rep_movsb_nbytes) {
+    if (nbytes >= run->tuning->rep_movsb_nbytes && !cpu_moves_slowly(dst, src, nbytes)) {
         __asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(nbytes) : : "memory");
         return;
     }
-#else
-    (void)run;
 #endif
-    memcpy(dst, src, (size_t)nbytes);
+    cpu_copy_bytes(dst, src, nbytes, run->kernels);
 }
 
 static void run_cached(const cpu_run *run, const cpu_piece *piece)

@@ -289,10 +289,11 @@ __attribute__((always_inline)) static inline void rows_wide(char *dst, int64_t d
         lanes end = wide_load(src + last);
         int64_t at = 0;
         rows_prefetch(src, nbytes, prefetch_nbytes);
-        if (swap_nbytes != 0 && nbytes >= LONG_ROW_NBYTES) {
-            wide_store(dst, lanes_pick(wide_load(src), order));
+        if (nbytes >= LONG_ROW_NBYTES) {
+            const lanes first = wide_load(src);
+            wide_store(dst, swap_nbytes != 0 ? lanes_pick(first, order) : first);
             at = (int64_t)(-(uintptr_t)dst % WIDE_NBYTES);
-            at = at % swap_nbytes == 0 ? at : 0;
+            at = swap_nbytes == 0 || at % swap_nbytes == 0 ? at : 0;
         }
         for (; at < last; at += WIDE_NBYTES) {
             lanes v = wide_load(src + at);

@@ -333,7 +333,7 @@ void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels)
 
 static ndbuf_status steps_move(const ndbuf__host_steps *steps, char *dst, const char *src)
 {
-    memcpy(dst, src, (size_t)steps->nbytes);
+    cpu_copy_bytes(dst, src, steps->nbytes, ndbuf_cpu__kernels_get());
     return NDBUF_OK;
 }
 

@@ -376,6 +376,36 @@ static void a_fill_repeats_items_of_any_size(void **state)
     }
 }
 
+static void contiguous_bytes_are_right_wherever_they_lie_in_a_page(void **state)
+{
+    (void)state;
+    static char dst[4 * CPU_PAGE_NBYTES];
+    static char src[4 * CPU_PAGE_NBYTES];
+    char *from = src + CPU_PAGE_NBYTES;
+    char *to = dst + CPU_PAGE_NBYTES + ((uintptr_t)from - (uintptr_t)dst) % CPU_PAGE_NBYTES;
+    for (size_t i = 0; i < sizeof(src); i++) {
+        src[i] = (char)(i % 251 + 1);
+    }
+    assert_false(cpu_moves_slowly(to, from, 2 * CPU_PAGE_NBYTES));
+    assert_true(cpu_moves_slowly(to + 1, from, CPU_SLOW_MOVE_MIN + 1));
+    assert_false(cpu_moves_slowly(to + 1, from, CPU_SLOW_MOVE_MIN));
+    assert_true(cpu_moves_slowly(to + 31, from, CPU_SLOW_MOVE_MIN + 1));
+    assert_false(cpu_moves_slowly(to + 32, from, CPU_SLOW_MOVE_MIN + 1));
+    for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
+        ndbuf_cpu__kernels_set(kernels);
+        for (int64_t ahead = -1; ahead <= CPU_SLOW_MOVE_AHEAD; ahead++) {
+            for (int64_t nbytes = CPU_SLOW_MOVE_MIN; nbytes < CPU_SLOW_MOVE_MIN + 140; nbytes++) {
+                const cpu_box box = {.dst = to + ahead, .src = from, .unit_nbytes = nbytes};
+                memset(dst, 0, sizeof(dst));
+                ndbuf_cpu__copy_box(&box);
+                assert_memory_equal(box.dst, from, nbytes);
+                assert_int_equal(box.dst[-1], 0);
+                assert_int_equal(box.dst[nbytes], 0);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +419,7 @@ int main(void)
         cmocka_unit_test_teardown(transposes_to_whole_lines_that_share_cache_sets_are_right, all_kernels_teardown),
         cmocka_unit_test_teardown(transposes_in_the_caches_whose_rows_share_sets_are_right, all_kernels_teardown),
         cmocka_unit_test_teardown(a_fill_repeats_items_of_any_size, all_kernels_teardown),
+        cmocka_unit_test_teardown(contiguous_bytes_are_right_wherever_they_lie_in_a_page, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("cpu_engine", tests, NULL, NULL);
 }

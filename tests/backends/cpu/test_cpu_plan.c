@@ -142,7 +142,7 @@ static void short_rows_go_together_with_another_axis(void **state)
     assert_int_equal(plan.column.extent, 1);
 }
 
-static void planes_too_small_for_vectors_are_walked(void **state)
+static void planes_too_narrow_for_vectors_are_walked(void **state)
 {
     (void)state;
     cpu_plan plan = PLAN(5, 1, (3, 3, 13, 16, 2), (29952, 3744, 144, 9, 1), (1, 22464, 9, 1404, 234));
@@ -150,7 +150,12 @@ static void planes_too_small_for_vectors_are_walked(void **state)
     assert_int_equal(plan.row.extent, 16);
     assert_int_equal(plan.column.extent, 2);
     assert_int_equal(plan.ntasks, 3 * 3 * 13);
-    plan = PLAN(3, 4, (13, 16, 16), (1024, 64, 4), (1024, 4, 64)); /* these are not */
+    plan = PLAN(2, 2, (2, 40000), (80000, 2), (6, -42)); /* nor have these enough rows */
+    assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
+    assert_int_equal(plan.row.extent, 40000);
+    assert_int_equal(plan.row_piece, 32);
+    assert_int_equal(plan.column_piece, 2);
+    plan = PLAN(3, 4, (13, 16, 16), (1024, 64, 4), (1024, 4, 64)); /* these are not too small */
     assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
 }
 
@@ -341,7 +346,7 @@ int main(void)
         cmocka_unit_test(slices_are_gathered_by_shuffles_while_they_fit_a_window),
         cmocka_unit_test(short_rows_of_shuffles_go_many_in_one_task),
         cmocka_unit_test(short_rows_go_together_with_another_axis),
-        cmocka_unit_test(planes_too_small_for_vectors_are_walked),
+        cmocka_unit_test(planes_too_narrow_for_vectors_are_walked),
         cmocka_unit_test(nests_of_short_axes_are_arranged_in_blocks),
         cmocka_unit_test(nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_bytes),
         cmocka_unit_test(a_reversed_axis_is_a_gather_that_ends_where_it_begins),
