@@ -6,6 +6,8 @@
 
 /* Numbers up to this size are turned as longer ones. */
 #define LONGER_SRC_MAX 2
+/* Fewer lines than these are woven together before they are converted. */
+#define LINES_MIN 8
 
 /* Whether the bits of each number stay the same, but for their order. */
 static bool keeps_bits(const cpu_convert_box *convert)
@@ -46,6 +48,16 @@ static bool turns_as_long(const cpu_box *box, const cpu_kernels *kernels, int64_
     return src_nbytes <= LONGER_SRC_MAX && nbytes >= tuning.stream_nbytes && bits % CPU_LINE_NBYTES != 0;
 }
 
+/* How many lines of the source, `column` being their axis, make a run of the destination. */
+static int64_t lines_of_run(const cpu_box *box, int32_t column)
+{
+    int64_t nlines = 1;
+    for (int32_t k = box->ndim - 1; k > column && box->dst_strides[k] == nlines * box->unit_nbytes; k--) {
+        nlines *= box->shape[k];
+    }
+    return nlines;
+}
+
 /* The copy of other numbers than there are, if their lines are long and run across the rows. */
 static bool turns_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_row_converter *out_converter)
 {
@@ -75,7 +87,7 @@ static bool turns_numbers(const cpu_convert_box *convert, cpu_box *out_box, cpu_
     }
     if (size < 0 || kernels->block_side[size] == 1 || src_nbytes >= CPU_LINE_NBYTES || repeats || column == last ||
         box->dst_strides[last] != box->unit_nbytes || ndbuf__stride_magnitude(box->src_strides[column]) != src_nbytes ||
-        box->shape[column] * box->unit_nbytes < CPU_LINE_NBYTES ||
+        box->shape[column] * box->unit_nbytes < CPU_LINE_NBYTES || lines_of_run(box, column) < LINES_MIN ||
         (box->unit_nbytes >= src_nbytes && !turns_as_long(box, kernels, src_nbytes, nunits))) {
         return false;
     }

@@ -50,24 +50,36 @@ static void pairs_of_columns_are_turned_where_they_share_sets(void **state)
     assert_int_equal(ndbuf_cpu__copies_numbers(&sharing, &box, &converter), has_vectors);
 }
 
-/* Whether the transpose of `count` x `count` numbers at that address is a copy that converts: its lines are converted,
- * and then turned. */
+/* Whether the conversion of a box to dst_address is a copy that converts: its lines are converted, and then turned. */
+static bool is_turned_box(ndbuf_element dst, ndbuf_element src, const cpu_box *box, uintptr_t dst_address)
+{
+    cpu_row_converter converter;
+    cpu_box copy;
+    cpu_convert_box convert = {.box = *box, .dst_element = dst, .src_element = src};
+    convert.box.dst = (char *)dst_address;
+    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
+    return ndbuf_cpu__copies_numbers(&convert, &copy, &converter);
+}
+
+/* The same of the transpose of `count` x `count` numbers. */
 static bool is_turned(ndbuf_element dst, ndbuf_element src, int64_t count, int64_t dst_pitch, uintptr_t dst_address)
 {
     const int64_t shape[] = {count, count};
     const int64_t dst_strides[] = {dst_pitch, dst.nbytes};
     const int64_t src_strides[] = {src.nbytes, count * src.nbytes};
-    cpu_row_converter converter;
-    cpu_box box;
-    cpu_convert_box convert = {.box = {.dst = (char *)dst_address,
-                                       .ndim = 2,
-                                       .shape = shape,
-                                       .dst_strides = dst_strides,
-                                       .src_strides = src_strides},
-                               .dst_element = dst,
-                               .src_element = src};
-    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
-    return ndbuf_cpu__copies_numbers(&convert, &box, &converter);
+    const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
+    return is_turned_box(dst, src, &box, dst_address);
+}
+
+/* The same of lines, in two axes, that become rows of so many numbers. */
+static bool is_turned_to_rows(ndbuf_element dst, ndbuf_element src, int64_t outer, int64_t inner)
+{
+    const int64_t count = 20000;
+    const int64_t shape[] = {count, outer, inner};
+    const int64_t dst_strides[] = {outer * inner * dst.nbytes, inner * dst.nbytes, dst.nbytes};
+    const int64_t src_strides[] = {src.nbytes, count * src.nbytes, count * outer * src.nbytes};
+    const cpu_box box = {.ndim = 3, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
+    return is_turned_box(dst, src, &box, 4096);
 }
 
 static void numbers_are_converted_before_they_are_turned_where_that_is_faster(void **state)
@@ -93,6 +105,9 @@ static void numbers_are_converted_before_they_are_turned_where_that_is_faster(vo
     assert_false(is_turned(single, int16, 1504, 6016, 4096));
     assert_false(is_turned(single, int16, 1401, 5604, 4096)); /* 7.9 MB */
     assert_false(is_turned(twice, single, 1501, 12008, 4096));
+    assert_false(is_turned_to_rows(single, twice, 1, 7)); /* few lines are woven */
+    assert_int_equal(is_turned_to_rows(single, twice, 1, 8), has_vectors);
+    assert_int_equal(is_turned_to_rows(single, twice, 4, 2), has_vectors);
 }
 
 /* Plans the box, which begins at the lowest bytes, and runs the plan. */
