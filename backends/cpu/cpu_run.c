@@ -206,8 +206,11 @@ static void run_cached(const cpu_run *run, const cpu_piece *piece)
         ndbuf_cpu__run_weave(run, &plan->shuffle, &plan->column, piece->dst, piece->src, piece->count);
         break;
     case CPU_PLAN_REPEAT:
-        run->kernels->repeat(piece->dst, ndbuf_cpu__repeated_item(plan, piece->src, item), plan->unit_nbytes,
-                             piece->count);
+        for (int64_t i = 0; i < piece->ncolumns; i++) {
+            const char *src = piece->src + i * plan->column.src_stride;
+            run->kernels->repeat(piece->dst + i * plan->column.dst_stride, ndbuf_cpu__repeated_item(plan, src, item),
+                                 plan->unit_nbytes, piece->count);
+        }
         break;
     case CPU_PLAN_BLOCKS:
         run_blocks(run, piece);

@@ -61,7 +61,7 @@ static void slices_are_gathered_by_shuffles_while_they_fit_a_window(void **state
     assert_int_equal(PLAN(1, 4, (100000), (4), (4000)).kind, CPU_PLAN_STRIDED);
 }
 
-static void short_rows_of_shuffles_go_many_in_one_task(void **state)
+static void short_rows_of_kernels_go_many_in_one_task(void **state)
 {
     (void)state;
     cpu_plan plan = PLAN(2, 4, (1000, 64), (256, 4), (256, -4));
@@ -69,6 +69,10 @@ static void short_rows_of_shuffles_go_many_in_one_task(void **state)
     assert_int_equal(plan.column.extent, 1000);
     assert_int_equal(plan.column_piece, 65536 / 256);
     assert_int_equal(plan.ntasks, 4);
+    plan = PLAN(2, 8, (20000, 9), (72, 8), (8, 0));
+    assert_int_equal(plan.kind, CPU_PLAN_REPEAT);
+    assert_int_equal(plan.column.extent, 20000);
+    assert_int_equal(plan.column_piece, 65536 / 72);
 }
 
 /* Vectors that are parts of a line go on in one place, and say what is next. */
@@ -139,7 +143,7 @@ static void short_rows_go_together_with_another_axis(void **state)
     assert_int_equal(plan.row_piece, 64);
     plan = PLAN(2, 160, (1000, 2), (480, 160), (160, 160000));
     assert_int_equal(plan.kind, CPU_PLAN_ROWS);
-    assert_int_equal(plan.column.extent, 1);
+    assert_int_equal(plan.row.extent, 2); /* of longer units none is worth another order */
 }
 
 static void planes_too_narrow_for_vectors_are_walked(void **state)
@@ -344,7 +348,7 @@ int main(void)
         cmocka_unit_test(long_units_are_bytes_and_shorter_ones_rows),
         cmocka_unit_test(rows_that_are_whole_lines_stream_whatever_is_between_them),
         cmocka_unit_test(slices_are_gathered_by_shuffles_while_they_fit_a_window),
-        cmocka_unit_test(short_rows_of_shuffles_go_many_in_one_task),
+        cmocka_unit_test(short_rows_of_kernels_go_many_in_one_task),
         cmocka_unit_test(short_rows_go_together_with_another_axis),
         cmocka_unit_test(planes_too_narrow_for_vectors_are_walked),
         cmocka_unit_test(nests_of_short_axes_are_arranged_in_blocks),
