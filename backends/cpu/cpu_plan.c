@@ -369,7 +369,9 @@ static void plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *ker
 {
     const int32_t last = box->ndim - 1;
     const int32_t partner = find_partner(box);
-    if (partner < 0 || plan->unit_nbytes > PAIRED_UNIT_MAX || plan->converts || may_stream(plan)) {
+    const bool streams = may_stream(plan);
+    if (partner < 0 || plan->unit_nbytes > PAIRED_UNIT_MAX || plan->converts ||
+        (streams && (plan->kind == CPU_PLAN_ROWS || plan->kind == CPU_PLAN_TRANSPOSE))) {
         return;
     }
     const int64_t shorter = at_most(box->shape[partner], box->shape[last]);
@@ -378,7 +380,7 @@ static void plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *ker
     const bool has_rows = plan->kind == CPU_PLAN_ROWS;
     if (shorter >= PAIRED_UNITS_MIN || (box->shape[last] >= PAIRED_UNITS_MIN && plan->kind != CPU_PLAN_TRANSPOSE) ||
         (!has_rows && ndbuf_cpu__walk_speed(plan->unit_nbytes, at_least(piece, shorter), at_most(piece, shorter)) <
-                          CPU_LEAST_GAIN * ndbuf_cpu__plan_speed(plan, kernels))) {
+                          CPU_LEAST_GAIN * ndbuf_cpu__plan_speed(plan, streams, kernels))) {
         return;
     }
     set_loops(plan, box);

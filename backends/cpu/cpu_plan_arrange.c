@@ -153,7 +153,7 @@ static void try_lanes(cpu_plan *plan, const cpu_box *box, const cpu_kernels *ker
 void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels)
 {
     const double most = plan->streams ? MEMORY_NBYTES : CPU_LINE_NBYTES;
-    const double speed = smaller(ndbuf_cpu__plan_speed(plan, kernels), most);
+    const double speed = smaller(ndbuf_cpu__plan_speed(plan, plan->streams, kernels), most);
     const double nbytes = (double)plan->nbytes * (double)(box->nruns > 0 ? box->nruns : 1);
     const double cycles = nbytes / speed - PLANNED_CYCLES; /* that are left, not to be slower */
     if (plan->kind == CPU_PLAN_ROWS || box->unit_nbytes > CPU_LINE_NBYTES / 2 || cycles <= 0) {

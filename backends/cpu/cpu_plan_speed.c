@@ -66,9 +66,9 @@ static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
     return nbytes / (SCALAR_TILE_CYCLES * (double)ntiles + cycles * (transpose->packs_lines ? 2 : 1));
 }
 
-double ndbuf_cpu__plan_speed(const cpu_plan *plan, const cpu_kernels *kernels)
+double ndbuf_cpu__plan_speed(const cpu_plan *plan, bool streams, const cpu_kernels *kernels)
 {
-    const double row_cycles = plan->streams ? STREAMED_ROW_CYCLES : CPU_ROW_CYCLES;
+    const double row_cycles = streams ? STREAMED_ROW_CYCLES : CPU_ROW_CYCLES;
     const double unit = (double)plan->unit_nbytes;
     const double row = (double)plan->row.extent * (double)plan->group_units * unit;
     switch (plan->kind) {
@@ -81,8 +81,8 @@ double ndbuf_cpu__plan_speed(const cpu_plan *plan, const cpu_kernels *kernels)
     case CPU_PLAN_SCATTER:
         return row / (row_cycles + row / ROW_NBYTES);
     case CPU_PLAN_WEAVE: {
-        const double streams = (double)(plan->row.extent * plan->column.extent) * unit;
-        return streams / (WEAVE_CYCLES + streams / ROW_NBYTES);
+        const double rows = (double)(plan->row.extent * plan->column.extent) * unit;
+        return rows / (WEAVE_CYCLES + rows / ROW_NBYTES);
     }
     case CPU_PLAN_REPEAT:
         return row / (cpu_size_index(plan->unit_nbytes) >= 0 ? row_cycles + row / CPU_LINE_NBYTES

@@ -9,8 +9,8 @@
 #define CPU_ROW_CYCLES 20   /* of a row by a kernel */
 #define CPU_LEAST_GAIN 1.25 /* for which another plan is chosen */
 
-/* Bytes that a plan copies in a cycle, as long as memory gives and takes them. */
-double ndbuf_cpu__plan_speed(const cpu_plan *plan, const cpu_kernels *kernels);
+/* Bytes that a plan copies in a cycle, past the caches or not, as long as memory gives and takes them. */
+double ndbuf_cpu__plan_speed(const cpu_plan *plan, bool streams, const cpu_kernels *kernels);
 
 /* The same of rows of units one by one, so many rows of so many units in each task. */
 double ndbuf_cpu__walk_speed(int64_t unit_nbytes, int64_t row_units, int64_t nrows);

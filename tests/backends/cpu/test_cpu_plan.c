@@ -146,6 +146,19 @@ static void short_rows_go_together_with_another_axis(void **state)
     assert_int_equal(plan.row.extent, 2); /* of longer units none is worth another order */
 }
 
+static void short_rows_go_past_the_caches_only_where_that_is_no_slower(void **state)
+{
+    (void)state;
+    cpu_plan plan = PLAN(3, 1, (1000000, 5, 5), (25, 5, 1), (10, 6000000, -1)); /* windows */
+    assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
+    assert_false(plan.streams);
+    assert_int_equal(plan.row.extent, 1000000);
+    assert_int_equal(plan.column.extent, 5);
+    plan = PLAN(2, 64, (1000000, 3), (192, 64), (64, 64000000)); /* whole lines */
+    assert_int_equal(plan.kind, CPU_PLAN_ROWS);
+    assert_true(plan.streams);
+}
+
 static void planes_too_narrow_for_vectors_are_walked(void **state)
 {
     (void)state;
@@ -350,6 +363,7 @@ int main(void)
         cmocka_unit_test(slices_are_gathered_by_shuffles_while_they_fit_a_window),
         cmocka_unit_test(short_rows_of_kernels_go_many_in_one_task),
         cmocka_unit_test(short_rows_go_together_with_another_axis),
+        cmocka_unit_test(short_rows_go_past_the_caches_only_where_that_is_no_slower),
         cmocka_unit_test(planes_too_narrow_for_vectors_are_walked),
         cmocka_unit_test(nests_of_short_axes_are_arranged_in_blocks),
         cmocka_unit_test(nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_bytes),
