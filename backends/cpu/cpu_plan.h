@@ -24,7 +24,7 @@ typedef enum cpu_plan_kind {
     CPU_PLAN_SCATTER = 4,   /* a dense source, spread over the destination by shuffles */
     CPU_PLAN_WEAVE = 5,     /* up to four dense sources to one dense destination in turn, or the reverse */
     CPU_PLAN_REPEAT = 6,    /* one unit to a dense destination */
-    CPU_PLAN_STRIDED = 7,   /* scalar; with a second axis along which the source is faster, in square tiles */
+    CPU_PLAN_STRIDED = 7,   /* scalar; with a second axis, in tiles */
     CPU_PLAN_TRANSPOSE = 8, /* both sides dense, each along axes of its own */
     CPU_PLAN_BLOCKS = 9,    /* the inner axes of both sides are held by few vectors: the row axis counts such blocks */
 } cpu_plan_kind;
@@ -87,7 +87,7 @@ typedef struct cpu_plan {
     cpu_axis loops[NDBUF__MAX_AXES]; /* outermost first */
     cpu_axis row;
     int64_t row_piece; /* indices of the row axis in one task */
-    cpu_axis column;   /* extent 1: none */
+    cpu_axis column;   /* walked with it in each task; extent 1: none */
     int64_t column_piece;
     int64_t ntasks;                 /* pieces in all loops together, row pieces fastest */
     cpu_row_fn row_fn;              /* TRANSPOSE: as they are, to bring lines with gaps together */

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cpu/cpu_plan_speed.h"
 
-/* Measured on a Zen 5, but for tasks, on a Zen 3. */
+/* Measured on a Zen 5; tasks, odd units and tiles too narrow for vectors on a Zen 3. */
 #define UNIT_CYCLES 1.2         /* of a unit that is copied by itself, */
 #define ODD_UNIT_CYCLES 2       /* of one in two moves, */
-#define UNIT_NBYTES 32          /* and of its bytes in a cycle */
+#define UNIT_NBYTES 32          /* and its bytes in a cycle, at most */
 #define STRIDED_ROW_CYCLES 7    /* of a row of such, whatever its length */
 #define TASK_CYCLES 30          /* of a task of such rows */
-#define ROW_UNIT_CYCLES 2       /* of each unit of a row by a kernel, beside its bytes */
 #define STREAMED_ROW_CYCLES 250 /* of a row by a kernel, past the caches */
 #define WEAVE_CYCLES 40         /* of streams that are woven */
 #define DOUBLED_CYCLES 400      /* of a row that is made of a unit by doubling it */
@@ -60,8 +59,8 @@ static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
     const int64_t ntiles = (plan->row.extent + plan->row_piece - 1) / plan->row_piece *
                            ((plan->column.extent + plan->column_piece - 1) / plan->column_piece);
     const int64_t strip_rows = smaller(nrows, transpose->strip_rows);
-    const double unit_cycles = larger(UNIT_CYCLES, (double)plan->unit_nbytes / PLANE_NBYTES);
-    const double line_cycles = LINE_CYCLES + (double)strip_rows * unit_cycles;
+    const double move_cycles = larger(UNIT_CYCLES, (double)plan->unit_nbytes / PLANE_NBYTES);
+    const double line_cycles = LINE_CYCLES + (double)strip_rows * move_cycles;
     const double cycles = line_cycles * (double)nlines * (double)nrows / (double)strip_rows;
     return nbytes / (SCALAR_TILE_CYCLES * (double)ntiles + cycles * (transpose->packs_lines ? 2 : 1));
 }
@@ -75,8 +74,6 @@ double ndbuf_cpu__plan_speed(const cpu_plan *plan, bool streams, const cpu_kerne
     case CPU_PLAN_STRIDED:
         return ndbuf_cpu__walk_speed(plan->unit_nbytes, smaller(plan->row.extent, plan->row_piece),
                                      smaller(plan->column.extent, plan->column_piece));
-    case CPU_PLAN_ROWS:
-        return row / (row_cycles + (double)plan->row.extent * ROW_UNIT_CYCLES + row / ROW_NBYTES);
     case CPU_PLAN_GATHER:
     case CPU_PLAN_SCATTER:
         return row / (row_cycles + row / ROW_NBYTES);
