@@ -156,7 +156,7 @@ void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kerne
     const double speed = smaller(ndbuf_cpu__plan_speed(plan, plan->streams, kernels), most);
     const double nbytes = (double)plan->nbytes * (double)(box->nruns > 0 ? box->nruns : 1);
     const double cycles = nbytes / speed - PLANNED_CYCLES; /* that are left, not to be slower */
-    if (plan->kind == CPU_PLAN_ROWS || box->unit_nbytes > CPU_LINE_NBYTES / 2 || cycles <= 0) {
+    if (box->unit_nbytes > CPU_LINE_NBYTES / 2 || cycles <= 0) {
         return;
     }
     block_choice choice = {.speed = larger(CPU_LEAST_GAIN * speed, nbytes / cycles)};

@@ -28,7 +28,7 @@ static double larger(double a, double b)
 
 static double unit_cycles(int64_t nbytes)
 {
-    const bool is_odd = (nbytes & (nbytes - 1)) != 0 && nbytes % 6 != 0; /* those have loops of their own */
+    const bool is_odd = (nbytes & (nbytes - 1)) != 0 && nbytes % 6 != 0; /* most of those have loops of their own */
     return larger(is_odd ? ODD_UNIT_CYCLES : UNIT_CYCLES, (double)nbytes / UNIT_NBYTES);
 }
 
