@@ -17,7 +17,7 @@
 
 #include "bench/bench_support.h"
 
-enum { NSIDES = 3, NSIZES = 4 };
+enum { NSIDES = 3, NSIZES = 6 };
 
 typedef struct rows_case {
     char **dst_rows;
@@ -188,7 +188,7 @@ static void measure(const char *side, bool of_dst, bool of_src, bool shuffled, c
 int main(int argc, char **argv)
 {
     static const char *const sides[NSIDES] = {"source", "destination", "both"};
-    static const size_t sizes[NSIZES] = {64, 256, 1024, 4096};
+    static const size_t sizes[NSIZES] = {48, 64, 256, 600, 1024, 4096};
     long mib = argc > 1 ? strtol(argv[1], NULL, 10) : 64;
     if (mib < 1 || mib > 4096) {
         fprintf(stderr, "usage: bench_rows [MiB [THREADS]]\n");

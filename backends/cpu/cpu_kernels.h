@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/host_rows.h"
 #include "core/host_steps.h"
 
 #define CPU_LINE_NBYTES 64
@@ -88,6 +89,18 @@ typedef void (*cpu_lane_blocks_fn)(const cpu_lane_block *block, char *dst, int64
 typedef void (*cpu_transpose_fn)(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
                                  int64_t nlines, int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes);
 
+/* What is prefetched beside a transpose past the caches. */
+typedef struct cpu_prefetch {
+    int64_t nbytes; /* from each line, before or behind it; 0: nothing is */
+    bool is_far;    /* into the second cache, not the first */
+} cpu_prefetch;
+
+/* The same to aligned lines of dst, of whole ones, and of rows that make CPU_LANE_NBYTES of each line of src, or
+ * several times as much. */
+typedef void (*cpu_stream_transpose_fn)(char *dst, const int64_t *dst_offsets, const char *src,
+                                        const int64_t *src_offsets, int64_t nlines, int64_t nrows,
+                                        cpu_prefetch prefetch, int32_t swap_nbytes);
+
 /* A second copy beside the first one, a line of each in turn: two streams come faster from memory than one. It is of
  * the same form, at these distances from the first; both 0: there is none. */
 typedef struct cpu_twin {
@@ -101,6 +114,7 @@ typedef struct cpu_pace {
     const char *ahead; /* the next tile, whose lines lie as this one's; NULL: nothing is prefetched */
     int64_t ahead_nlines;
     int64_t ahead_nbytes; /* of each */
+    bool ahead_is_far;    /* as in cpu_prefetch */
     const char *staged;   /* the first row of the tile before */
     int64_t staged_pitch;
     int64_t staged_nrows;  /* 0: nothing leaves */
@@ -200,6 +214,9 @@ struct cpu_kernels {
     /* As `rows`, past the caches: rows of whole aligned lines of dst. NULL: there is none, nor are the next ones. */
     void (*stream)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
                    int64_t prefetch_nbytes, cpu_twin twin, int32_t swap_nbytes);
+    /* Rows first .. last - 1, of whole lines, past the caches those that begin with a line of dst. What the row `ahead`
+     * rows further on reads is prefetched, for the second cache. */
+    void (*stream_pointed)(const ndbuf__host_rows *rows, int64_t first, int64_t last, int64_t ahead);
     /* A shuffle past the caches: each output goes to whole aligned lines of dst. With a twin it has one output. */
     void (*stream_shuffle)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps,
                            int64_t prefetch_nbytes, cpu_twin twin);
@@ -208,12 +225,10 @@ struct cpu_kernels {
      * counts from `stage`. What is left moves to the row's front; lines and places follow. */
     void (*stream_staged)(char *stage, int64_t pitch, int64_t *places, char **lines, int64_t first, int64_t count,
                           int64_t staged);
-    /* A transpose to aligned lines of dst, of whole ones, and of rows that make CPU_LANE_NBYTES of each line of src, or
-     * several times as much. NULL: there is none. */
-    cpu_transpose_fn stream_transpose[CPU_TRANSPOSE_SIZES];
-    cpu_paced_fn paced_transpose[CPU_TRANSPOSE_SIZES]; /* NULL: there is none */
-    const struct cpu_conversions *conversions;         /* NULL: there are none, but perhaps narrower ones */
-    void (*stream_end)(void);                          /* after the last one of a thread: other threads see it */
+    cpu_stream_transpose_fn stream_transpose[CPU_TRANSPOSE_SIZES]; /* NULL: there is none */
+    cpu_paced_fn paced_transpose[CPU_TRANSPOSE_SIZES];             /* NULL: there is none */
+    const struct cpu_conversions *conversions;                     /* NULL: there are none, but perhaps narrower ones */
+    void (*stream_end)(void); /* after the last one of a thread: other threads see it */
 };
 
 static inline int64_t cpu_slot_nbytes(int64_t unit_nbytes)

@@ -27,6 +27,8 @@
 #define PASS_CONVERTED_FACTOR 2
 /* Lines of fewer rows than a block has go right to the destination from here on. */
 #define DIRECT_LINE_MIN 32
+/* How many times larger tiles in step are where their rows lie close together. */
+#define REACHED_TILES 4
 /* Shorter lines are not fetched a tile ahead. */
 #define PACED_LINE_MIN 256
 
@@ -307,8 +309,10 @@ static bool plan_paced(cpu_plan *plan, const axis_chain *lines, const axis_chain
     plan->row_piece = row_piece;
     transpose->paced = true;
     transpose->stage_pitch = lines_up(panel_nbytes);
+    const int64_t least = tuning->tile_paced_nbytes / unit;
+    const int64_t reached = smaller(tuning->tile_reach_nbytes / rows->axes[0].dst_stride, least * REACHED_TILES);
     int64_t nrows = smaller(CPU_PLAN_MAX_STAGE_NBYTES / 2 / transpose->stage_pitch, CPU_PLAN_MAX_STAGED_ROWS);
-    plan->column_piece = chain_piece(rows, smaller(tuning->tile_paced_nbytes / unit, nrows), nrows);
+    plan->column_piece = chain_piece(rows, smaller(larger(least, reached), nrows), nrows);
     return true;
 }
 
@@ -521,6 +525,7 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     transpose->rows_per_index = rows.nunits / plan->column.extent;
     transpose->stage_pitch = 0;
     transpose->paced = false;
+    transpose->prefetches_far = tuning->prefetch_level > 1;
     if (!plan->streams) {
         plan_cached(plan, &lines, &rows, panel_nbytes, kernels, tuning);
     } else if (!plan_paced(plan, &lines, &rows, kernels, tuning) &&

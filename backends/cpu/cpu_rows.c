@@ -13,6 +13,8 @@
 
 /* How far ahead, bytes of rows. */
 #define AHEAD_NBYTES 12288
+/* The same of short rows, which are at most as long. */
+#define SHORT_ROW_MAX 8192
 /* Long rows are copied and prefetched in turn, piece by piece. */
 #define PIECE_NBYTES 512
 /* Shorter rows are not worth leaving the caches. */
@@ -28,6 +30,7 @@ typedef struct rows_copy {
     int64_t nparts;
     bool from_memory; /* too much for the caches */
     bool in_pairs;    /* rows that leave past the caches go two at a time */
+    bool prefetches_far;
 } rows_copy;
 
 /* Walks along the lines of the rows of one side, up to row `last`. */
@@ -66,21 +69,49 @@ static inline void line_walk_prefetch(line_walk *walk, int64_t nbytes, bool to_w
     }
 }
 
-static inline void copy_piece(char *dst, const char *src, int64_t nbytes)
-{
-    if (nbytes == CPU_LINE_NBYTES) {
-        memcpy(dst, src, CPU_LINE_NBYTES);
-    } else {
-        memcpy(dst, src, (size_t)nbytes);
-    }
-}
-
 static void copy_near(const rows_copy *copy, int64_t first, int64_t last)
 {
     const ndbuf__host_rows *rows = copy->rows;
     for (int64_t i = first; i < last; i++) {
         cpu_copy_bytes(ndbuf__host_row_at(&rows->dst, i), ndbuf__host_row_at(&rows->src, i), rows->nbytes,
                        copy->kernels);
+    }
+}
+
+static inline void prefetch_row(const char *row, int64_t nbytes, bool is_far)
+{
+    const char *line = row - (uintptr_t)row % CPU_LINE_NBYTES;
+    for (; line < row + nbytes; line += CPU_LINE_NBYTES) {
+        if (is_far) {
+            __builtin_prefetch(line, 0, 2);
+        } else {
+            __builtin_prefetch(line, 0, 3);
+        }
+    }
+}
+
+static inline void prefetch_row_to_write(const char *row, int64_t nbytes)
+{
+    const char *line = row - (uintptr_t)row % CPU_LINE_NBYTES;
+    for (; line < row + nbytes; line += CPU_LINE_NBYTES) {
+        __builtin_prefetch(line, 1, 3);
+    }
+}
+
+/* Short rows, written as usual: while one is copied, what lies behind a pointer some rows further on is fetched. Not
+ * inlined, as compilers that know how short rows are make instructions of memcpy that are slower than its calls. */
+static NDBUF__NOINLINE void copy_short(const rows_copy *copy, int64_t first, int64_t last, int64_t ahead)
+{
+    const ndbuf__host_rows rows = *copy->rows;
+    for (int64_t i = first; i < last; i++) {
+        const int64_t next = i < last - ahead ? i + ahead : last - 1;
+        if (rows.src.suboffset >= 0) {
+            prefetch_row(ndbuf__host_row_at(&rows.src, next), rows.nbytes, copy->prefetches_far);
+        }
+        if (rows.dst.suboffset >= 0) {
+            prefetch_row_to_write(ndbuf__host_row_at(&rows.dst, next), rows.nbytes);
+        }
+        memcpy(ndbuf__host_row_at(&rows.dst, i), ndbuf__host_row_at(&rows.src, i), (size_t)rows.nbytes);
     }
 }
 
@@ -116,7 +147,7 @@ static void copy_far(const rows_copy *copy, int64_t first, int64_t last, bool fe
             if (streams) {
                 kernels->stream(dst + at, 0, src + at, 0, 1, nbytes, 0, twin, 0);
             } else {
-                copy_piece(dst + at, src + at, nbytes);
+                kernels->rows(dst + at, 0, src + at, 0, 1, nbytes, 0, 0);
             }
         }
     }
@@ -134,10 +165,18 @@ static void run_part(void *context, int64_t part)
     ndbuf_cpu__part_range(rows->count - copy->first, copy->nparts, part, &first, &last);
     first += copy->first;
     last += copy->first;
-    if (copy->from_memory) {
-        copy_far(copy, first, last, rows->dst.suboffset >= 0, rows->src.suboffset >= 0);
-    } else {
+    const bool has_lines = rows->nbytes % CPU_LINE_NBYTES == 0;
+    if (!copy->from_memory) {
         copy_near(copy, first, last);
+    } else if (rows->nbytes > SHORT_ROW_MAX || (copy->in_pairs && has_lines && rows->nbytes >= STREAMED_ROW_MIN)) {
+        copy_far(copy, first, last, rows->dst.suboffset >= 0, rows->src.suboffset >= 0);
+    } else if (!copy->in_pairs && (has_lines || rows->nbytes >= STREAMED_ROW_MIN) &&
+               copy->kernels->stream_pointed != NULL) {
+        copy->kernels->stream_pointed(rows, first, last, SHORT_ROW_MAX / rows->nbytes);
+        copy->kernels->stream_end();
+    } else {
+        copy_short(copy, first, last,
+                   SHORT_ROW_MAX / (rows->nbytes > CPU_LINE_NBYTES ? rows->nbytes : CPU_LINE_NBYTES));
     }
 }
 
@@ -198,7 +237,8 @@ void ndbuf__host_rows_copy(const ndbuf__host_rows *rows)
                       .kernels = ndbuf_cpu__kernels_get(),
                       .nparts = 1,
                       .from_memory = nbytes >= tuning.stream_nbytes,
-                      .in_pairs = tuning.stream_ways > 1};
+                      .in_pairs = tuning.stream_ways > 1,
+                      .prefetches_far = tuning.prefetch_level > 1};
     copy.nparts = ndbuf_cpu__parts(rows->count - first, nbytes, tuning.thread_nbytes, tuning.thread_share_nbytes);
     if (copy.nparts > 1) {
         ndbuf_cpu__pool_run(run_part, &copy, copy.nparts);

@@ -349,7 +349,7 @@ static void run_direct(cpu_tile *tile, const cpu_tile_run *tiles, int64_t nrows)
 {
     const cpu_plan *plan = tile->plan;
     const cpu_transpose *transpose = &plan->transpose;
-    const cpu_transpose_fn stream = tile->kernels->stream_transpose[tile->size];
+    const cpu_stream_transpose_fn stream = tile->kernels->stream_transpose[tile->size];
     const int64_t whole_rows = nrows - nrows % (CPU_LANE_NBYTES / tile->unit);
     const int64_t left = last_rows(tile, nrows, nrows - whole_rows);
     for (int64_t at = 0; at < tiles->nrow; at += plan->row_piece) {
@@ -361,8 +361,9 @@ static void run_direct(cpu_tile *tile, const cpu_tile_run *tiles, int64_t nrows)
         int64_t ahead = at + nrow < tiles->nrow ? nrow * plan->row.src_stride
                         : tiles->next != NULL   ? tiles->next - src
                                                 : 0;
-        stream(dst, transpose->dst_offsets, src, transpose->src_offsets, whole_lines, whole_rows,
-               transpose->prefetch_nbytes != 0 ? transpose->prefetch_nbytes : ahead, tile->swap);
+        const cpu_prefetch prefetch = {transpose->prefetch_nbytes != 0 ? transpose->prefetch_nbytes : ahead,
+                                       transpose->prefetches_far};
+        stream(dst, transpose->dst_offsets, src, transpose->src_offsets, whole_lines, whole_rows, prefetch, tile->swap);
         if (whole_lines < nlines) {
             tile_turn(tile, dst + whole_lines * tile->unit, transpose->dst_offsets, src,
                       transpose->src_offsets + whole_lines, nlines - whole_lines, nrows, 0);
@@ -398,6 +399,7 @@ static void run_paced(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_ru
             pace.ahead = at + nrow < tiles->nrow ? src + nrow * plan->row.src_stride : tiles->next;
             pace.ahead_nlines = whole_lines;
             pace.ahead_nbytes = whole_rows * tile->unit;
+            pace.ahead_is_far = transpose->prefetches_far;
             char *stage = memory->stage + (memory->pace.staged == memory->stage ? CPU_PLAN_MAX_STAGE_NBYTES / 2 : 0);
             turn(stage, memory->places, src, transpose->src_offsets, whole_lines, whole_rows, &pace, tile->swap);
             memory->pace = (cpu_pace){.staged = stage,

@@ -25,7 +25,7 @@ static inline void pace_fetch(const cpu_pace *pace, const int64_t *offsets, pace
         place->fetch = line - (uintptr_t)line % CPU_LINE_NBYTES;
         place->fetch_end = line + pace->ahead_nbytes;
     }
-    __builtin_prefetch(place->fetch, 0, 3);
+    prefetch_one(place->fetch, pace->ahead_is_far);
     place->fetch += CPU_LINE_NBYTES;
 }
 
@@ -74,8 +74,8 @@ static inline bool pace_send(const cpu_pace *pace, pace_place *place)
     {                                                                                                                  \
         const int64_t whole = nrows - nrows % (LANES * 16 / (UNIT));                                                   \
         if (whole < nrows) {                                                                                           \
-            few_rows_##UNIT(stage, stage_offsets + whole, src + whole * (UNIT), src_offsets, nlines, nrows - whole, 0, \
-                            swap_nbytes, false);                                                                       \
+            few_rows_##UNIT(stage, stage_offsets + whole, src + whole * (UNIT), src_offsets, nlines, nrows - whole,    \
+                            (cpu_prefetch){0, false}, swap_nbytes, false);                                             \
         }                                                                                                              \
         if ((UNIT) > 1 && swap_nbytes != 0) {                                                                          \
             paced_turn_##UNIT(stage, stage_offsets, src, src_offsets, nlines, whole, pace, swap_order(swap_nbytes),    \

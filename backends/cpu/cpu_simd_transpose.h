@@ -116,12 +116,21 @@ DEFINE_TRANSPOSE(8, 2)
 DEFINE_TRANSPOSE(16, 1)
 
 #if LANES > 1
+static inline void prefetch_one(const char *line, bool is_far)
+{
+    if (is_far) {
+        __builtin_prefetch(line, 0, 2);
+    } else {
+        __builtin_prefetch(line, 0, 3);
+    }
+}
+
 /* Neighbouring lines of a row leave one after the other. Rows that are less than a block are taken R at a time: 16
  * bytes of each line are loaded into the lanes where they belong. */
 #define DEFINE_STREAM_TRANSPOSE(UNIT, R)                                                                               \
     static NDBUF__NOINLINE void few_rows_##UNIT(char *dst, const int64_t *dst_offsets, const char *src,                \
                                                 const int64_t *src_offsets, int64_t nlines, int64_t nrows,             \
-                                                int64_t prefetch_nbytes, int32_t swap_nbytes, bool streams)            \
+                                                cpu_prefetch prefetch, int32_t swap_nbytes, bool streams)              \
     {                                                                                                                  \
         const bool swaps = (UNIT) > 1 && swap_nbytes != 0;                                                             \
         const lanes order = swap_order(swap_nbytes);                                                                   \
@@ -130,8 +139,8 @@ DEFINE_TRANSPOSE(16, 1)
             for (int64_t a = 0; a < nlines; a += side) {                                                               \
                 const int64_t *offsets = src_offsets + a;                                                              \
                 lanes x[R];                                                                                            \
-                for (int64_t i = 0; prefetch_nbytes != 0 && i < side; i++) {                                           \
-                    __builtin_prefetch(src + b * (UNIT) + offsets[i] + prefetch_nbytes, 0, 3);                         \
+                for (int64_t i = 0; prefetch.nbytes != 0 && i < side; i++) {                                           \
+                    prefetch_one(src + b * (UNIT) + offsets[i] + prefetch.nbytes, prefetch.is_far);                    \
                 }                                                                                                      \
                 UNROLL for (int i = 0; i < (R); i++)                                                                   \
                 {                                                                                                      \
@@ -153,14 +162,14 @@ DEFINE_TRANSPOSE(16, 1)
     }                                                                                                                  \
     __attribute__((always_inline)) static inline void stream_turn_##UNIT(                                              \
         char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, int64_t nlines,            \
-        int64_t nrows, int64_t prefetch_nbytes, lanes order, const int swaps)                                          \
+        int64_t nrows, cpu_prefetch prefetch, lanes order, const int swaps)                                            \
     {                                                                                                                  \
         const int64_t side = LANES * (R);                                                                              \
         for (int64_t b = 0; b < nrows; b += side) {                                                                    \
             const char *column = src + b * (UNIT);                                                                     \
             for (int64_t a = 0; a < nlines; a += side) {                                                               \
-                for (int64_t i = a; prefetch_nbytes != 0 && i < a + side; i++) {                                       \
-                    __builtin_prefetch(column + src_offsets[i] + prefetch_nbytes, 0, 3);                               \
+                for (int64_t i = a; prefetch.nbytes != 0 && i < a + side; i++) {                                       \
+                    prefetch_one(column + src_offsets[i] + prefetch.nbytes, prefetch.is_far);                          \
                 }                                                                                                      \
                 block_##UNIT(dst + a * (UNIT), dst_offsets + b, column, src_offsets + a, order, swaps, 1);             \
             }                                                                                                          \
@@ -168,19 +177,19 @@ DEFINE_TRANSPOSE(16, 1)
     }                                                                                                                  \
     static void stream_transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src,                        \
                                         const int64_t *src_offsets, int64_t nlines, int64_t nrows,                     \
-                                        int64_t prefetch_nbytes, int32_t swap_nbytes)                                  \
+                                        cpu_prefetch prefetch, int32_t swap_nbytes)                                    \
     {                                                                                                                  \
         const int64_t whole = nrows - nrows % (LANES * (R));                                                           \
         const bool swaps = (UNIT) > 1 && swap_nbytes != 0;                                                             \
         if (swaps) {                                                                                                   \
-            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, whole, prefetch_nbytes,                     \
-                               swap_order(swap_nbytes), 1);                                                            \
+            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, whole, prefetch, swap_order(swap_nbytes),   \
+                               1);                                                                                     \
         } else {                                                                                                       \
-            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, whole, prefetch_nbytes, swap_order(0), 0);  \
+            stream_turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, whole, prefetch, swap_order(0), 0);         \
         }                                                                                                              \
         if (whole < nrows) {                                                                                           \
             few_rows_##UNIT(dst, dst_offsets + whole, src + whole * (UNIT), src_offsets, nlines, nrows - whole,        \
-                            prefetch_nbytes, swap_nbytes, true);                                                       \
+                            prefetch, swap_nbytes, true);                                                              \
         }                                                                                                              \
     }
 

@@ -64,6 +64,10 @@
       "of the lines in one tile, when streaming by way of the stage")                                                  \
     X(tile_direct_nbytes, "bytes", 256, 1, NDBUF_CPU__MIB, "the same right to the destination")                        \
     X(tile_paced_nbytes, "bytes", 512, 1, NDBUF_CPU__MIB, "the same where rows share cache sets")                      \
+    X(tile_reach_nbytes, "bytes", (caches.third_is_near ? 0 : 32) * NDBUF_CPU__MIB, 0, NDBUF_CPU__NEVER,               \
+      "up to 4 times as much there, as long as a tile's rows in the destination reach no further")                     \
+    X(prefetch_level, "caches", caches.third_is_near ? 1 : 2, 1, 2,                                                    \
+      "away from the processor is the one into which transposes past them, and rows at pointers, prefetch")            \
     X(line_prefetch_nbytes, "bytes", 128, 0, NDBUF_CPU__MIB,                                                           \
       "how far ahead lines that share cache sets are prefetched")                                                      \
     X(strip_prefetch_nbytes, "bytes", caches.third_is_near ? NDBUF_CPU__NEVER : NDBUF_CPU__MIB, 0, NDBUF_CPU__NEVER,   \

@@ -38,6 +38,8 @@ static const ndbuf_cpu__tuning tuning = {
     .tile_stream_nbytes = 1024,
     .tile_direct_nbytes = 256,
     .tile_paced_nbytes = 512,
+    .tile_reach_nbytes = 0,
+    .prefetch_level = 1,
     .line_prefetch_nbytes = 128,
     .strip_prefetch_nbytes = 1 * MIB,
     .conflict_nbytes = 4096,
@@ -57,9 +59,9 @@ static void no_stream(char *dst, int64_t dst_stride, const char *src, int64_t sr
 }
 
 static void no_transpose(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
-                         int64_t nlines, int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes)
+                         int64_t nlines, int64_t nrows, cpu_prefetch prefetch, int32_t swap_nbytes)
 {
-    (void)dst, (void)dst_offsets, (void)src, (void)src_offsets, (void)nlines, (void)nrows, (void)prefetch_nbytes,
+    (void)dst, (void)dst_offsets, (void)src, (void)src_offsets, (void)nlines, (void)nrows, (void)prefetch,
         (void)swap_nbytes;
 }
 

@@ -35,6 +35,26 @@ static void rows_that_share_cache_sets_leave_in_step(void **state)
     assert_false(plan.transpose.paced);
 }
 
+static void tiles_in_step_are_larger_where_their_rows_lie_close_together(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning reaching = tuning;
+    reaching.prefetch_level = 2;
+    reaching.tile_reach_nbytes = 4 * MIB;
+    cpu_plan plan = tuned_plan_of(&reaching, &kernels, 2, 8, LIST(4096, 4096), LIST(32768, 8), LIST(8, 32768), 4096);
+    assert_true(plan.transpose.paced);
+    assert_true(plan.transpose.prefetches_far);
+    assert_int_equal(plan.column_piece, 128);
+    reaching.tile_reach_nbytes = 64 * MIB;
+    plan = tuned_plan_of(&reaching, &kernels, 2, 8, LIST(4096, 4096), LIST(32768, 8), LIST(8, 32768), 4096);
+    assert_int_equal(plan.column_piece * 8, 4 * 512);
+    reaching.tile_reach_nbytes = 1 * MIB;
+    reaching.prefetch_level = 1;
+    plan = tuned_plan_of(&reaching, &kernels, 2, 8, LIST(4096, 4096), LIST(32768, 8), LIST(8, 32768), 4096);
+    assert_int_equal(plan.column_piece * 8, 512);
+    assert_false(plan.transpose.prefetches_far);
+}
+
 static void half_lines_go_by_way_of_the_stage_unless_few_units_fill_them(void **state)
 {
     (void)state;
@@ -303,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_transpose_takes_the_fast_axis_of_each_side),
         cmocka_unit_test(rows_that_share_cache_sets_leave_in_step),
+        cmocka_unit_test(tiles_in_step_are_larger_where_their_rows_lie_close_together),
         cmocka_unit_test(half_lines_go_by_way_of_the_stage_unless_few_units_fill_them),
         cmocka_unit_test(rows_past_the_caches_that_end_within_a_line_are_chained),
         cmocka_unit_test(strips_are_of_whole_lines_and_rows_that_have_room_in_their_sets),

@@ -20,7 +20,7 @@ static ndbuf__host_row_side make_side(test_random *random, char *block, char **p
 {
     ndbuf__host_row_side side = {.suboffset = -1, .offset = test_random_range(random, 0, 3) * 8};
     int64_t gap = test_random_range(random, 0, 2) == 0 ? 0 : test_random_range(random, 0, 70);
-    char *first = block + test_random_range(random, 0, 2) * 32;
+    char *first = block + test_random_range(random, 0, 2) * 32 + (test_random_range(random, 0, 3) == 0 ? 5 : 0);
     if (test_random_range(random, 0, 3) == 0) {
         side.first = first;
         side.stride = nbytes + gap;
@@ -48,8 +48,8 @@ static ndbuf__host_row_side make_side(test_random *random, char *block, char **p
 static void check_rows(test_random *random, char *const blocks[3])
 {
     static char *pointers[2][MAX_ROWS];
-    static const int64_t sizes[] = {64, 128, 256, 512, 1024, 4096};
-    int64_t nbytes = test_random_range(random, 0, 1) == 0 ? sizes[test_random_range(random, 0, 5)]
+    static const int64_t sizes[] = {64, 128, 256, 512, 1024, 4096, 8256};
+    int64_t nbytes = test_random_range(random, 0, 1) == 0 ? sizes[test_random_range(random, 0, 6)]
                                                           : test_random_range(random, 1, 3000);
     int64_t most = (BLOCK_NBYTES - 256) / (nbytes + 70);
     int64_t count = test_random_range(random, 1, most < MAX_ROWS ? most : MAX_ROWS);
@@ -83,6 +83,8 @@ static void check_many(const char *name, uint64_t seed, const cpu_kernels *kerne
     for (int i = 0; i < 300; i++) {
         ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
         tuning.stream_nbytes = test_random_range(&random, 0, 3) > 0 ? 1 : INT64_MAX;
+        tuning.stream_ways = test_random_range(&random, 1, 2);
+        tuning.prefetch_level = test_random_range(&random, 1, 2);
         tuning.thread_nbytes = 1;
         tuning.thread_share_nbytes = test_random_range(&random, 1, 65536);
         ndbuf_cpu__tuning_set(&tuning);
