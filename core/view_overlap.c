@@ -155,70 +155,89 @@ static bool ranges_meet(int64_t a_lo, int64_t a_hi, int64_t b_lo, int64_t b_hi)
     return a_lo < b_hi && b_lo < a_hi;
 }
 
-/* Whether a view with suboffsets, its pointers and what they lead to, keeps clear of the bytes lo .. hi - 1: the common
- * case, found in one walk along the pointers. False: it may not. */
-static bool keeps_clear(const ndbuf__layout *layout, char *base, int64_t lo, int64_t hi)
+/* Where a view with suboffsets has bytes, all within lo .. hi - 1: its first pointers, and what the last ones lead to.
+ */
+typedef struct reach {
+    int64_t table_lo;
+    int64_t table_hi;
+    int64_t pieces_lo;
+    int64_t pieces_hi;
+} reach;
+
+/* In one walk along the last pointers. False: it cannot be told. */
+static bool reach_of(const ndbuf__layout *layout, char *base, reach *out_reach)
 {
-    ndbuf__layout tail = ndbuf__layout_tail(layout);
-    int32_t last = layout->ndim - tail.ndim - 1; /* its pointers are the last ones */
+    const ndbuf__layout tail = ndbuf__layout_tail(layout);
+    const int32_t last = layout->ndim - tail.ndim - 1; /* its pointers are the last ones */
+    const int64_t count = layout->shape[last];
+    const int64_t stride = layout->strides[last];
     int64_t index[NDBUF_MAX_NDIM] = {0};
-    int64_t tail_lo, tail_hi, table_lo, table_hi;
+    int64_t least = INT64_MAX;
+    int64_t largest = INT64_MIN;
+    int64_t lo, hi;
     bool overflow = false;
-    ndbuf__layout_range(&tail, &tail_lo, &tail_hi, &overflow);
-    ndbuf__layout_range(layout, &table_lo, &table_hi, &overflow);
-    int64_t address = (int64_t)(uintptr_t)base;
-    table_lo = ndbuf__add_i64(address, table_lo, &overflow);
-    table_hi = ndbuf__add_i64(address, table_hi, &overflow);
-    tail_lo = ndbuf__add_i64(tail_lo, layout->suboffsets[last], &overflow);
-    tail_hi = ndbuf__add_i64(tail_hi, layout->suboffsets[last], &overflow);
-    if (overflow || base == NULL || ranges_meet(table_lo, table_hi, lo, hi)) {
+    if (base == NULL) {
         return false;
     }
     do {
-        char *row = ndbuf__address_at(layout, base, index, last);
-        for (int64_t i = 0; i < layout->shape[last]; i++) {
-            int64_t pointer = (int64_t)(uintptr_t)ndbuf__load_pointer(row);
-            int64_t piece_end = ndbuf__add_i64(pointer, tail_hi, &overflow);
-            if (overflow || ranges_meet(ndbuf__add_i64(pointer, tail_lo, &overflow), piece_end, lo, hi)) {
+        const char *place = ndbuf__address_at(layout, base, index, last);
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t pointer = (int64_t)(uintptr_t)ndbuf__load_pointer(place + i * stride);
+            least = pointer < least ? pointer : least;
+            largest = pointer > largest ? pointer : largest;
+        }
+    } while (ndbuf__layout_advance(layout, index, last));
+    ndbuf__layout_range(layout, &lo, &hi, &overflow);
+    out_reach->table_lo = ndbuf__add_i64((int64_t)(uintptr_t)base, lo, &overflow);
+    out_reach->table_hi = ndbuf__add_i64((int64_t)(uintptr_t)base, hi, &overflow);
+    ndbuf__layout_range(&tail, &lo, &hi, &overflow);
+    lo = ndbuf__add_i64(lo, layout->suboffsets[last], &overflow);
+    hi = ndbuf__add_i64(hi, layout->suboffsets[last], &overflow);
+    out_reach->pieces_lo = ndbuf__add_i64(least, lo, &overflow);
+    out_reach->pieces_hi = ndbuf__add_i64(largest, hi, &overflow);
+    return !overflow;
+}
+
+/* Whether none of what the last pointers lead to meets the bytes lo .. hi - 1, although those lie among it. */
+static bool pieces_avoid(const ndbuf__layout *layout, char *base, int64_t lo, int64_t hi)
+{
+    const ndbuf__layout tail = ndbuf__layout_tail(layout);
+    const int32_t last = layout->ndim - tail.ndim - 1;
+    const int64_t count = layout->shape[last];
+    const int64_t stride = layout->strides[last];
+    int64_t index[NDBUF_MAX_NDIM] = {0};
+    int64_t tail_lo, tail_hi;
+    bool overflow = false;
+    ndbuf__layout_range(&tail, &tail_lo, &tail_hi, &overflow);
+    do {
+        const char *place = ndbuf__address_at(layout, base, index, last);
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t pointer = (int64_t)(uintptr_t)ndbuf__load_pointer(place + i * stride);
+            const int64_t piece = pointer + layout->suboffsets[last];
+            if (ranges_meet(piece + tail_lo, piece + tail_hi, lo, hi)) {
                 return false;
             }
-            row += i + 1 < layout->shape[last] ? layout->strides[last] : 0;
         }
     } while (ndbuf__layout_advance(layout, index, last));
     return true;
 }
 
-/* The bytes that the last pointers of a view lead to, all within lo .. hi - 1. False: they cannot be told. */
-static bool pieces_range(const ndbuf__layout *layout, char *base, int64_t *out_lo, int64_t *out_hi)
+/* Whether a view that reaches so far, its pointers and what they lead to, keeps clear of the bytes lo .. hi - 1: the
+ * common case. False: it may not. */
+static bool keeps_clear(const ndbuf__layout *layout, char *base, const reach *all, int64_t lo, int64_t hi)
 {
-    ndbuf__layout tail = ndbuf__layout_tail(layout);
-    int32_t outer_ndim = layout->ndim - tail.ndim;
-    int64_t index[NDBUF_MAX_NDIM] = {0};
-    int64_t lo = INT64_MAX;
-    int64_t hi = INT64_MIN;
-    int64_t tail_lo, tail_hi;
-    bool overflow = false;
-    ndbuf__layout_range(&tail, &tail_lo, &tail_hi, &overflow);
-    if (overflow || base == NULL) {
-        return false;
-    }
-    do {
-        int64_t address = (int64_t)(uintptr_t)ndbuf__address_at(layout, base, index, outer_ndim);
-        lo = address < lo ? address : lo;
-        hi = address > hi ? address : hi;
-    } while (ndbuf__layout_advance(layout, index, outer_ndim));
-    *out_lo = ndbuf__add_i64(lo, tail_lo, &overflow);
-    *out_hi = ndbuf__add_i64(hi, tail_hi, &overflow);
-    return !overflow;
+    return !ranges_meet(all->table_lo, all->table_hi, lo, hi) &&
+           (!ranges_meet(all->pieces_lo, all->pieces_hi, lo, hi) || pieces_avoid(layout, base, lo, hi));
 }
 
 /* Whether two views with suboffsets are wholly apart, seen from the outside: the pieces of b lie together somewhere,
  * and neither there nor at b's first pointers has a anything. False: they may not be. */
-static bool are_wholly_apart(const ndbuf__layout *a, char *a_base, const ndbuf__layout *b, char *b_base, int64_t b_lo,
-                             int64_t b_hi)
+static bool are_wholly_apart(const ndbuf__layout *a, char *a_base, const ndbuf__layout *b, char *b_base)
 {
-    int64_t lo, hi;
-    return keeps_clear(a, a_base, b_lo, b_hi) && pieces_range(b, b_base, &lo, &hi) && keeps_clear(a, a_base, lo, hi);
+    reach of_a, of_b;
+    return reach_of(a, a_base, &of_a) && reach_of(b, b_base, &of_b) &&
+           keeps_clear(a, a_base, &of_a, of_b.table_lo, of_b.table_hi) &&
+           keeps_clear(a, a_base, &of_a, of_b.pieces_lo, of_b.pieces_hi);
 }
 
 /* The address of item 0..0 where handles are addresses. */
@@ -240,13 +259,15 @@ static ndbuf_answer host_overlap(const ndbuf_view *a, const ndbuf__layout *a_lay
         single_piece(&all[i], layouts[i], view_address(views[i]), &overflow);
     }
     for (int i = 0; i < 2 && !overflow; i++) {
+        reach far;
         if (layouts[i]->suboffsets != NULL && layouts[1 - i]->suboffsets == NULL &&
-            keeps_clear(layouts[i], bases[i], piece_lo(&all[1 - i], 0), piece_hi(&all[1 - i], 0))) {
+            reach_of(layouts[i], bases[i], &far) &&
+            keeps_clear(layouts[i], bases[i], &far, piece_lo(&all[1 - i], 0), piece_hi(&all[1 - i], 0))) {
             return NDBUF_NO;
         }
     }
     if (!overflow && layouts[0]->suboffsets != NULL && layouts[1]->suboffsets != NULL &&
-        are_wholly_apart(layouts[0], bases[0], layouts[1], bases[1], piece_lo(&all[1], 0), piece_hi(&all[1], 0))) {
+        are_wholly_apart(layouts[0], bases[0], layouts[1], bases[1])) {
         return NDBUF_NO;
     }
     ndbuf_answer answer = NDBUF_UNDECIDED;

@@ -225,6 +225,39 @@ static void test_rows_of_two_views_that_lie_apart_are_told_from_their_ranges(voi
     assert_int_equal(overlap_and_release(&a, &b), NDBUF_YES);
 }
 
+static void test_rows_over_the_pointers_of_other_rows_are_not_denied(void **state)
+{
+    (void)state;
+    char data[2 * NROWS * 8];
+    char *b_table[NROWS] = {data + 32, data + 40, data + 48, data + 56};
+    char *a_table[NROWS] = {data, data + 8, data + 16, data + 24};
+    sample_storage samples[2];
+    ndbuf_view a, b;
+    for (int side = 0; side < 2; side++) {
+        rows_init(&a, &samples[0], a_table, 8, 1, 0);
+        rows_init(&b, &samples[1], b_table, 8, 1, 0);
+        assert_int_equal(ndbuf_view_overlap(&a, &b), NDBUF_NO);
+        a_table[2] = (char *)&b_table[1];
+        assert_int_equal(side == 0 ? overlap_and_release(&a, &b) : overlap_and_release(&b, &a), NDBUF_UNDECIDED);
+        a_table[2] = data + 16;
+    }
+}
+
+static void test_rows_that_suboffsets_lead_into_others_are_found(void **state)
+{
+    (void)state;
+    char data[2 * NROWS * 8];
+    char *table[NROWS] = {data + 24, data, data + 8, data + 16};
+    sample_storage samples[2];
+    ndbuf_view a, b;
+    for (int64_t suboffset = 0; suboffset <= 8; suboffset += 4) {
+        rows_init(&a, &samples[0], table, 4, 1, suboffset);
+        sample_storage_init(&samples[1], NDBUF_DEVICE_CPU, data + 32, NROWS * 8);
+        bytes_at(&b, &samples[1], 0, 8);
+        assert_int_equal(overlap_and_release(&a, &b), suboffset == 8 ? NDBUF_YES : NDBUF_NO);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +270,8 @@ int main(void)
         cmocka_unit_test(test_self_overlap_without_pointers_is_that_of_the_layout),
         cmocka_unit_test(test_without_memory_for_the_pointers_nothing_is_decided),
         cmocka_unit_test(test_rows_of_two_views_that_lie_apart_are_told_from_their_ranges),
+        cmocka_unit_test(test_rows_over_the_pointers_of_other_rows_are_not_denied),
+        cmocka_unit_test(test_rows_that_suboffsets_lead_into_others_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
