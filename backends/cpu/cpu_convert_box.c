@@ -7,6 +7,7 @@
 
 #include "backends/cpu/cpu_convert_plan.h"
 #include "backends/cpu/cpu_float_mode.h"
+#include "backends/cpu/cpu_repeat.h"
 
 /* Elements that take less time one by one than a plan for them. */
 #define WALKED_ELEMENTS 192
@@ -30,64 +31,6 @@ static void fill_converted(const cpu_convert_box *convert, const cpu_row_convert
 static bool is_small(int64_t nbytes)
 {
     return nbytes / 2 < NDBUF_CPU__TUNING_PEEK(stream_nbytes) && nbytes / 2 < NDBUF_CPU__TUNING_PEEK(thread_nbytes);
-}
-
-/* ---- rows that are repeated: converted once, and repeated by plain copies ---- */
-
-static bool is_repeated(const cpu_box *box, int32_t k)
-{
-    return k < box->ndim - 1 && box->src_strides[k] == 0 && box->shape[k] > 1;
-}
-
-/* Whether there are such axes, and all that is not repetition stays in a cache. */
-static bool repeats_rows(const cpu_box *box, int64_t dst_nbytes)
-{
-    int64_t nbytes = dst_nbytes; /* without repetitions */
-    int64_t span = dst_nbytes;   /* of the axes so far, none of which overlaps itself */
-    bool repeats = false;
-    for (int32_t k = box->ndim - 1; k >= 0; k--) {
-        if (box->dst_strides[k] < span) {
-            return false;
-        }
-        span += box->dst_strides[k] * (box->shape[k] - 1);
-        nbytes *= is_repeated(box, k) ? 1 : box->shape[k];
-        repeats = repeats || is_repeated(box, k);
-    }
-    return repeats && nbytes <= CPU_CONVERT_BLOCK_NBYTES;
-}
-
-/* Extents without repetitions. */
-static void shape_once(const cpu_box *box, int64_t *out_shape)
-{
-    for (int32_t k = 0; k < box->ndim; k++) {
-        out_shape[k] = is_repeated(box, k) ? 1 : box->shape[k];
-    }
-}
-
-/* Repeats what was converted once: along the innermost axis first. */
-static void repeat_rows(const cpu_box *box, int64_t dst_nbytes)
-{
-    int64_t shape[NDBUF__MAX_AXES];
-    shape_once(box, shape);
-    for (int32_t k = box->ndim - 1; k >= 0; k--) {
-        if (!is_repeated(box, k)) {
-            continue;
-        }
-        shape[k] = box->shape[k] - 1;
-        ndbuf__copy_axes axes;
-        ndbuf__copy_axes_init(&axes, dst_nbytes, box->ndim, shape, box->dst_strides, box->dst_strides);
-        axes.src_strides[k] = 0;
-        ndbuf__copy_axes_merge(&axes);
-        const cpu_box copy = {.dst = box->dst + box->dst_strides[k],
-                              .src = box->dst,
-                              .ndim = axes.ndim,
-                              .unit_nbytes = axes.unit_nbytes,
-                              .shape = axes.shape,
-                              .dst_strides = axes.dst_strides,
-                              .src_strides = axes.src_strides};
-        ndbuf_cpu__copy_box(&copy);
-        shape[k] = box->shape[k];
-    }
 }
 
 /* ---- boxes of numbers ---- */
@@ -140,7 +83,7 @@ static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *con
     if (is_one) {
         return CONVERT_ONE;
     }
-    if (repeats_rows(box, plan->converter.dst_nbytes)) {
+    if (ndbuf_cpu__repeats_rows(box, plan->converter.dst_nbytes, CPU_CONVERT_BLOCK_NBYTES)) {
         return CONVERT_ONCE;
     }
     plan->at_once = is_small(nbytes) && has_rows(plan, count);
@@ -154,10 +97,10 @@ static void convert_once(const cpu_convert_box *convert)
 {
     cpu_convert_box once = *convert;
     int64_t shape[NDBUF__MAX_AXES];
-    shape_once(&convert->box, shape);
+    ndbuf_cpu__shape_once(&convert->box, shape);
     once.box.shape = shape;
     ndbuf_cpu__convert_box(&once);
-    repeat_rows(&convert->box, convert->dst_element.nbytes);
+    ndbuf_cpu__repeat_rows(&convert->box, convert->dst_element.nbytes);
 }
 
 void ndbuf_cpu__convert_box(const cpu_convert_box *convert)
@@ -216,7 +159,7 @@ static convert_way choose_way_of_records(cpu_convert_plan *plan, cpu_record *rec
     if (!ndbuf_cpu__record_init(record, conversion, first, &axes->convert, plan->kernels)) {
         return CONVERT_NOTHING;
     }
-    if (record->fills && repeats_rows(box, record->dst_nbytes)) {
+    if (record->fills && ndbuf_cpu__repeats_rows(box, record->dst_nbytes, CPU_CONVERT_BLOCK_NBYTES)) {
         return CONVERT_ONCE;
     }
     const int64_t nbytes = ndbuf__copy_axes_nunits(axes) * (record->dst_nbytes + record->src_nbytes);
@@ -251,9 +194,9 @@ ndbuf_status ndbuf__host_records_convert(const ndbuf__copy_axes *axes, const ndb
         }
         if (way == CONVERT_ONCE) {
             ndbuf__copy_axes once = *axes;
-            shape_once(&convert.box, once.shape);
+            ndbuf_cpu__shape_once(&convert.box, once.shape);
             const ndbuf_status status = ndbuf__host_records_convert(&once, conversion, dst, src, err);
-            repeat_rows(&convert.box, record.dst_nbytes);
+            ndbuf_cpu__repeat_rows(&convert.box, record.dst_nbytes);
             return status;
         }
         ndbuf_cpu__run_conversion(&plan, convert.box.dst, convert.box.src);

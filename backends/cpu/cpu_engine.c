@@ -6,7 +6,9 @@
 #include "core/compiler.h"
 
 #include "backends/cpu/cpu_plan.h"
+#include "backends/cpu/cpu_plan_speed.h"
 #include "backends/cpu/cpu_pool.h"
+#include "backends/cpu/cpu_repeat.h"
 
 /* Transposes are divided from so many times the size on that others are: threads share what they read. */
 #define TRANSPOSE_THREAD_FACTOR 2
@@ -14,6 +16,11 @@
 #define SWAPPED_AT_ONCE_NBYTES 16384
 /* To copy more units one after the other takes longer than to plan vectors for them. */
 #define WALKED_UNITS 1024
+/* What is repeated is copied once where that makes longer runs of it, so many bytes of which are copied in a cycle, and
+ * where it is worth so many more cycles to plan it. */
+#define REPEATED_RUN_UNITS 2
+#define REPEATED_NBYTES 24
+#define ONCE_CYCLES 3000
 
 typedef struct divided_copy {
     const cpu_planned_copy *planned;
@@ -56,11 +63,55 @@ void ndbuf_cpu__run_copy(const cpu_planned_copy *planned, char *dst, const char 
     }
 }
 
+/* Bytes of the destination without repetitions that lie one behind the other. */
+static int64_t run_once(const cpu_box *box)
+{
+    int64_t run = box->unit_nbytes;
+    for (int32_t k = box->ndim - 1; k >= 0 && box->dst_strides[k] == run && box->src_strides[k] != 0; k--) {
+        run *= box->shape[k];
+    }
+    return run;
+}
+
+bool ndbuf_cpu__copies_once(const cpu_planned_copy *planned, const cpu_box *box)
+{
+    const cpu_plan *plan = &planned->plan;
+    if (plan->kind == CPU_PLAN_BLOCKS || plan->kind == CPU_PLAN_ROWS || plan->converts ||
+        !ndbuf_cpu__repeats_rows(box, box->unit_nbytes, planned->tuning.stream_nbytes)) {
+        return false;
+    }
+    int64_t shape[NDBUF__MAX_AXES];
+    double once = (double)box->unit_nbytes;
+    ndbuf_cpu__shape_once(box, shape);
+    for (int32_t k = 0; k < box->ndim; k++) {
+        once *= (double)shape[k];
+    }
+    const double all = (double)plan->nbytes;
+    const double speed = ndbuf_cpu__plan_speed(plan, plan->streams, planned->kernels);
+    const double again = (all - once) / REPEATED_NBYTES;
+    return run_once(box) >= REPEATED_RUN_UNITS * box->unit_nbytes &&
+           all > CPU_LEAST_GAIN * (once + speed * (again + ONCE_CYCLES));
+}
+
+static void copy_once(const cpu_box *box)
+{
+    int64_t shape[NDBUF__MAX_AXES];
+    cpu_box once = *box;
+    ndbuf_cpu__shape_once(box, shape);
+    once.shape = shape;
+    ndbuf_cpu__copy_box(&once);
+    ndbuf_cpu__repeat_rows(box, box->unit_nbytes);
+}
+
 static NDBUF__NOINLINE void copy_planned(const cpu_box *box, const cpu_kernels *kernels)
 {
     cpu_planned_copy planned;
     ndbuf_cpu__plan_copy(&planned, box, kernels);
-    ndbuf_cpu__run_copy(&planned, box->dst, box->src);
+    if (ndbuf_cpu__copies_once(&planned, box)) {
+        copy_once(box);
+    } else {
+        ndbuf_cpu__run_copy(&planned, box->dst, box->src);
+    }
 }
 
 static bool is_small(const cpu_box *box, int64_t nbytes)

@@ -5,6 +5,7 @@
 /* Shared by the files of the host engine, from the call of a copy to its kernels:
  *
  *   cpu_engine.c      the way in: what is small goes at once, the rest is planned and divided between threads
+ *   cpu_repeat.c      what is repeated, after it was copied once
  *   cpu_host_plan.c   plans that are kept (core/host_plan.h)
  *   cpu_small.c       copies that are done before a plan would be made; all steps of one beforehand (core/host_steps.h)
  *   cpu_plan*.c       which kernel, along which axes, in what pieces; cpu_shuffle.c: its tables
@@ -30,6 +31,9 @@ typedef struct cpu_planned_copy {
 /* Plans the copy of a box, whose arrays are not read later, and runs it, divided between threads. */
 void ndbuf_cpu__plan_copy(cpu_planned_copy *out_planned, const cpu_box *box, const cpu_kernels *kernels);
 void ndbuf_cpu__run_copy(const cpu_planned_copy *planned, char *dst, const char *src);
+
+/* Whether a planned copy, with this box, is rather made of what is repeated once, and then repeated (cpu_repeat.h). */
+bool ndbuf_cpu__copies_once(const cpu_planned_copy *planned, const cpu_box *box);
 
 /* Copies a box of a few kilobytes with ndim > 0. */
 void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels);

@@ -58,7 +58,8 @@ static bool plan_how(ndbuf__host_plan *plan, const ndbuf__copy_axes *axes, const
         return false;
     }
     ndbuf_cpu__plan_copy(&plan->how.copy, &plain, plan->kernels);
-    return plan->how.copy.plan.nbytes > plan->how.copy.tuning.small_nbytes || is_worth_it(&plan->how.copy.plan);
+    return !ndbuf_cpu__copies_once(&plan->how.copy, &plain) &&
+           (plan->how.copy.plan.nbytes > plan->how.copy.tuning.small_nbytes || is_worth_it(&plan->how.copy.plan));
 }
 
 /* Gives back what a plan does not use. */
