@@ -21,11 +21,10 @@
 /* Bytes of either side along an edge of a square tile. */
 #define TILE_EDGE_NBYTES 256
 
-/* Streams that are picked from one, or put into one, by themselves: how many there are, and how many bytes of all of
- * them lie side by side, at most (more, where units have no transposes by vectors); how long each is, at least; and
- * how many bytes of all of them go together. */
+/* Streams that are picked from one, or put into one, by themselves: how many there are, and, where units have no
+ * transposes by vectors, how many bytes of all of them lie side by side, at most; how long each is, at least; and how
+ * many bytes of all of them go together. */
 #define CHANNELS_MAX 16
-#define CHANNELS_NBYTES 20
 #define CHANNELS_ODD_NBYTES 40
 #define CHANNELS_ROW_MIN 256
 #define CHANNELS_PIECE_NBYTES ((int64_t)16 << 10)
@@ -199,7 +198,7 @@ static bool plan_weave(cpu_plan *plan, const cpu_kernels *kernels, int32_t colum
 
 /* Some more streams: each is picked from, or put between, the others by itself, piece by piece, so that all of them
  * find a piece in the first cache. */
-static bool plan_channels(cpu_plan *plan, const cpu_kernels *kernels, int32_t column)
+static bool plan_channels(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning, int32_t column)
 {
     const int32_t last = plan->nloops - 1;
     const int64_t unit = plan->unit_nbytes;
@@ -207,7 +206,7 @@ static bool plan_channels(cpu_plan *plan, const cpu_kernels *kernels, int32_t co
     const cpu_axis channels = plan->loops[to_one ? last : column];
     const cpu_axis row = plan->loops[to_one ? column : last];
     const int size = cpu_size_index(unit);
-    const int64_t widest = size >= 0 ? CHANNELS_NBYTES : CHANNELS_ODD_NBYTES;
+    const int64_t widest = size >= 0 ? tuning->channels_nbytes : CHANNELS_ODD_NBYTES;
     const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
     if (kernels->shuffle == NULL || (to_one && kernels->scatter == NULL) || channels.extent > CHANNELS_MAX ||
         channels.extent * unit > widest || row.extent * unit < CHANNELS_ROW_MIN) {
@@ -252,7 +251,7 @@ static void plan_crossed(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf
         ndbuf_cpu__plan_turn(plan, &plan->loops[column]);
     }
     if (plan->converts || stride != unit ||
-        (!plan_weave(plan, kernels, column) && !plan_channels(plan, kernels, column))) {
+        (!plan_weave(plan, kernels, column) && !plan_channels(plan, kernels, tuning, column))) {
         ndbuf_cpu__plan_transpose(plan, kernels, tuning, column);
     }
 }

@@ -46,6 +46,8 @@
     X(thread_nbytes, "bytes", 1 * NDBUF_CPU__MIB, 1, NDBUF_CPU__NEVER,                                                 \
       "copies from this size on are split over threads")                                                               \
     X(thread_share_nbytes, "bytes", 256 * NDBUF_CPU__KIB, 1, NDBUF_CPU__NEVER, "which get at least so much each")      \
+    X(channels_nbytes, "bytes", caches.third_is_near ? 20 : 28, 1, NDBUF_CPU__KIB,                                     \
+      "of streams that lie side by side in one, at most, which are picked from it, or put into it, by themselves")     \
     X(strip_nbytes, "bytes", 128, 1, NDBUF_CPU__MIB, "transposes: of the source's lines read at once")                 \
     X(strip_stream_nbytes, "bytes", 128, 1, NDBUF_CPU__MIB, "the same when streaming")                                 \
     X(panel_nbytes, "bytes", 512, 1, NDBUF_CPU__MIB, "of the destination's rows made at once")                         \

@@ -38,6 +38,7 @@ static const ndbuf_cpu__tuning tuning = {
     .tile_stream_nbytes = 1024,
     .tile_direct_nbytes = 256,
     .tile_paced_nbytes = 512,
+    .channels_nbytes = 20,
     .tile_reach_nbytes = 0,
     .prefetch_level = 1,
     .line_prefetch_nbytes = 128,

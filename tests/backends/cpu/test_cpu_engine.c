@@ -97,6 +97,7 @@ static void any_constants_give_right_copies(void **state)
             .tile_stream_nbytes = test_random_range(&random, 1, 4096),
             .tile_direct_nbytes = test_random_range(&random, 1, 4096),
             .tile_paced_nbytes = test_random_range(&random, 1, 4096),
+            .channels_nbytes = test_random_range(&random, 1, 64),
             .tile_reach_nbytes = test_random_range(&random, 0, 1 << 16),
             .prefetch_level = test_random_range(&random, 1, 2),
             .line_prefetch_nbytes = test_random_range(&random, 0, 512),

@@ -219,6 +219,23 @@ static void nests_of_short_axes_are_arranged_in_blocks(void **state)
     assert_int_equal(plan.block.arrangement.index[0][9], 1);
 }
 
+static void few_planes_are_arranged_in_records_with_gaps(void **state)
+{
+    (void)state;
+    cpu_kernels with = kernels;
+    with.arrange_blocks = no_blocks;
+    cpu_plan plan = plan_of(&with, 2, 8, LIST(10000, 3), LIST(32, 8), LIST(8, 80000), 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS); /* not planes three lines wide */
+    assert_int_equal(plan.block_nbytes, 8 * 24);
+    assert_int_equal(plan.block.arrangement.nin, 3);
+    assert_int_equal(plan.block.arrangement.nout, 4);
+    plan = plan_of(&with, 2, 4, LIST(10000, 3), LIST(16, 4), LIST(4, 40000), 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS); /* nor three times a part of each line */
+    assert_int_equal(plan_of(&with, 1, 4, LIST(10000), LIST(8), LIST(4), 4096).kind, CPU_PLAN_SCATTER);
+    plan = plan_of(&with, 2, 8, LIST(10000, 8), LIST(72, 8), LIST(8, 80000), 4096); /* whole blocks of transposes */
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+}
+
 static void nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_bytes(void **state)
 {
     (void)state;
@@ -321,6 +338,10 @@ static void more_channels_are_picked_and_put_by_themselves(void **state)
     assert_int_equal(plan.row.dst_stride, 5);
     assert_int_equal(plan.column_piece, 5);
     assert_int_equal(PLAN(2, 4, (10, 10000), (40000, 4), (4, 40)).kind, CPU_PLAN_TRANSPOSE);
+    ndbuf_cpu__tuning wide = tuning;
+    wide.channels_nbytes = 40;
+    plan = tuned_plan_of(&wide, &kernels, 2, 4, LIST(10, 10000), LIST(40000, 4), LIST(4, 40), 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_GATHER);
     cpu_kernels without = kernels;
     without.scatter = NULL;
     assert_int_equal(plan_of(&without, 2, 1, LIST(5, 10000), LIST(10000, 1), LIST(1, 5), 4096).kind, CPU_PLAN_GATHER);
@@ -366,6 +387,7 @@ int main(void)
         cmocka_unit_test(short_rows_go_past_the_caches_only_where_that_is_no_slower),
         cmocka_unit_test(planes_too_narrow_for_vectors_are_walked),
         cmocka_unit_test(nests_of_short_axes_are_arranged_in_blocks),
+        cmocka_unit_test(few_planes_are_arranged_in_records_with_gaps),
         cmocka_unit_test(nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_bytes),
         cmocka_unit_test(a_reversed_axis_is_a_gather_that_ends_where_it_begins),
         cmocka_unit_test(small_dense_groups_are_gathered_together),
