@@ -66,7 +66,10 @@ bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes, int32_t sw
         }
     }
     const int64_t taken = ngroups * plan->group_units * unit;
-    if (ngroups < 1 || taken * 4 < vector_nbytes || (taken == unit && unit < CPU_LANE_NBYTES)) {
+    /* Each from a vector of its own: to load and store it takes less. */
+    const bool is_far = plan->group_units == 1 && ngroups > 1 &&
+                        ndbuf__stride_magnitude(stride) > vector_nbytes * (vector_nbytes == CPU_LANE_NBYTES ? 2 : 1);
+    if (ngroups < 1 || is_far || taken * 4 < vector_nbytes || (taken == unit && unit < CPU_LANE_NBYTES)) {
         return false;
     }
     int32_t nin = (int32_t)((span + vector_nbytes - 1) / vector_nbytes);

@@ -324,6 +324,17 @@ static void channels_are_woven_both_ways(void **state)
     assert_int_equal(plan.shuffle.in_step, 4 * 64);
 }
 
+static void units_from_vectors_of_their_own_are_copied_one_by_one(void **state)
+{
+    (void)state;
+    assert_int_equal(PLAN(1, 8, (10000), (8), (64)).kind, CPU_PLAN_GATHER);
+    assert_int_equal(PLAN(1, 8, (10000), (8), (72)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(PLAN(1, 8, (10000), (8), (-72)).kind, CPU_PLAN_STRIDED);
+    const int64_t *shape = LIST(10000);
+    assert_int_equal(plan_of(&half_kernels, 1, 4, shape, LIST(4), LIST(28), 4096).kind, CPU_PLAN_GATHER);
+    assert_int_equal(plan_of(&half_kernels, 1, 4, shape, LIST(4), LIST(36), 4096).kind, CPU_PLAN_STRIDED);
+}
+
 static void more_channels_are_picked_and_put_by_themselves(void **state)
 {
     (void)state;
@@ -393,6 +404,7 @@ int main(void)
         cmocka_unit_test(small_dense_groups_are_gathered_together),
         cmocka_unit_test(scatters_go_by_masks_where_there_are_any),
         cmocka_unit_test(channels_are_woven_both_ways),
+        cmocka_unit_test(units_from_vectors_of_their_own_are_copied_one_by_one),
         cmocka_unit_test(more_channels_are_picked_and_put_by_themselves),
         cmocka_unit_test(repeated_items_fill),
         cmocka_unit_test(items_picked_past_the_caches_are_prefetched_by_narrow_vectors),
