@@ -214,8 +214,8 @@ struct cpu_kernels {
     /* As `rows`, past the caches: rows of whole aligned lines of dst. NULL: there is none, nor are the next ones. */
     void (*stream)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count, int64_t nbytes,
                    int64_t prefetch_nbytes, cpu_twin twin, int32_t swap_nbytes);
-    /* Rows first .. last - 1, of whole lines, past the caches those that begin with a line of dst. What the row `ahead`
-     * rows further on reads is prefetched, for the second cache. */
+    /* Rows first .. last - 1, one by one: what makes whole lines of dst past the caches. What the row `ahead` rows
+     * further on reads is prefetched, for the second cache. */
     void (*stream_pointed)(const ndbuf__host_rows *rows, int64_t first, int64_t last, int64_t ahead);
     /* A shuffle past the caches: each output goes to whole aligned lines of dst. With a twin it has one output. */
     void (*stream_shuffle)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps,

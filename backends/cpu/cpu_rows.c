@@ -111,7 +111,7 @@ static NDBUF__NOINLINE void copy_short(const rows_copy *copy, int64_t first, int
         if (rows.dst.suboffset >= 0) {
             prefetch_row_to_write(ndbuf__host_row_at(&rows.dst, next), rows.nbytes);
         }
-        memcpy(ndbuf__host_row_at(&rows.dst, i), ndbuf__host_row_at(&rows.src, i), (size_t)rows.nbytes);
+        cpu_copy_bytes(ndbuf__host_row_at(&rows.dst, i), ndbuf__host_row_at(&rows.src, i), rows.nbytes, copy->kernels);
     }
 }
 
