@@ -8,8 +8,8 @@
 
 #include "backends/cpu/cpu_backend.h"
 
-/* Whether there are such axes, and all that is not repetition, units of so many bytes in the destination, is no more
- * than `most_nbytes`. */
+/* Whether there are such axes, no axis of the destination reaches into another one, and all that is not repetition,
+ * units of so many bytes there, is no more than `most_nbytes`. */
 bool ndbuf_cpu__repeats_rows(const cpu_box *box, int64_t unit_nbytes, int64_t most_nbytes);
 
 /* Extents without repetitions. */

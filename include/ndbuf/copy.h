@@ -87,7 +87,8 @@ typedef struct ndbuf_copy_plan ndbuf_copy_plan;
 
 /* Plans the copy of a view laid out as `src` to one laid out as `dst`, on their devices, by a casting rule. Touches no
  * device. A plan takes some kilobytes, up to 70 where the host's engine copies up to 4 MiB by it; views that lie as
- * these do within a cache line of 64 bytes are copied without planning anew. Statuses of ndbuf_copy_cast. */
+ * these do within a cache line of 64 bytes are copied without planning anew, unless the copy repeats what it has made
+ * once. Statuses of ndbuf_copy_cast. */
 NDBUF_API ndbuf_status ndbuf_copy_plan_create(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting,
                                               uint32_t flags, ndbuf_copy_plan **out_plan, ndbuf_error *err);
 NDBUF_API void ndbuf_copy_plan_destroy(ndbuf_copy_plan *plan); /* NULL is accepted */
