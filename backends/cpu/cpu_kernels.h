@@ -246,6 +246,16 @@ static inline const cpu_kernels *cpu_narrowest_kernels(const cpu_kernels *kernel
     return found;
 }
 
+/* For reading, into the first cache or, far from the processor, the second. */
+static inline void cpu_prefetch_line(const char *line, bool is_far)
+{
+    if (is_far) {
+        __builtin_prefetch(line, 0, 2);
+    } else {
+        __builtin_prefetch(line, 0, 3);
+    }
+}
+
 /* Of each of `count` lines of a source, for the second cache: they are needed soon, and the first one is busy. */
 static inline void cpu_prefetch_lines(const char *src, const int64_t *offsets, int64_t count, int64_t nbytes)
 {

@@ -82,11 +82,7 @@ static inline void prefetch_row(const char *row, int64_t nbytes, bool is_far)
 {
     const char *line = row - (uintptr_t)row % CPU_LINE_NBYTES;
     for (; line < row + nbytes; line += CPU_LINE_NBYTES) {
-        if (is_far) {
-            __builtin_prefetch(line, 0, 2);
-        } else {
-            __builtin_prefetch(line, 0, 3);
-        }
+        cpu_prefetch_line(line, is_far);
     }
 }
 

@@ -25,7 +25,7 @@ static inline void pace_fetch(const cpu_pace *pace, const int64_t *offsets, pace
         place->fetch = line - (uintptr_t)line % CPU_LINE_NBYTES;
         place->fetch_end = line + pace->ahead_nbytes;
     }
-    prefetch_one(place->fetch, pace->ahead_is_far);
+    cpu_prefetch_line(place->fetch, pace->ahead_is_far);
     place->fetch += CPU_LINE_NBYTES;
 }
 

@@ -116,15 +116,6 @@ DEFINE_TRANSPOSE(8, 2)
 DEFINE_TRANSPOSE(16, 1)
 
 #if LANES > 1
-static inline void prefetch_one(const char *line, bool is_far)
-{
-    if (is_far) {
-        __builtin_prefetch(line, 0, 2);
-    } else {
-        __builtin_prefetch(line, 0, 3);
-    }
-}
-
 /* Neighbouring lines of a row leave one after the other. Rows that are less than a block are taken R at a time: 16
  * bytes of each line are loaded into the lanes where they belong. */
 #define DEFINE_STREAM_TRANSPOSE(UNIT, R)                                                                               \
@@ -140,7 +131,7 @@ static inline void prefetch_one(const char *line, bool is_far)
                 const int64_t *offsets = src_offsets + a;                                                              \
                 lanes x[R];                                                                                            \
                 for (int64_t i = 0; prefetch.nbytes != 0 && i < side; i++) {                                           \
-                    prefetch_one(src + b * (UNIT) + offsets[i] + prefetch.nbytes, prefetch.is_far);                    \
+                    cpu_prefetch_line(src + b * (UNIT) + offsets[i] + prefetch.nbytes, prefetch.is_far);               \
                 }                                                                                                      \
                 UNROLL for (int i = 0; i < (R); i++)                                                                   \
                 {                                                                                                      \
@@ -169,7 +160,7 @@ static inline void prefetch_one(const char *line, bool is_far)
             const char *column = src + b * (UNIT);                                                                     \
             for (int64_t a = 0; a < nlines; a += side) {                                                               \
                 for (int64_t i = a; prefetch.nbytes != 0 && i < a + side; i++) {                                       \
-                    prefetch_one(column + src_offsets[i] + prefetch.nbytes, prefetch.is_far);                          \
+                    cpu_prefetch_line(column + src_offsets[i] + prefetch.nbytes, prefetch.is_far);                     \
                 }                                                                                                      \
                 block_##UNIT(dst + a * (UNIT), dst_offsets + b, column, src_offsets + a, order, swaps, 1);             \
             }                                                                                                          \
