@@ -170,13 +170,9 @@ static magnitude magnitude_of_pattern(float_type type, wide pattern)
 /* With the highest bit of the mantissa set, which must not be 0. */
 static magnitude normalized(magnitude x)
 {
-    for (int32_t step = 64; step > 0; step /= 2) {
-        if (x.mantissa >> (128 - step) == 0) {
-            x.mantissa <<= step;
-            x.exponent -= step;
-        }
-    }
-    return x;
+    const uint64_t high = (uint64_t)(x.mantissa >> 64);
+    const int32_t nzeros = high != 0 ? __builtin_clzll(high) : 64 + __builtin_clzll((uint64_t)x.mantissa);
+    return (magnitude){x.mantissa << nzeros, x.exponent - nzeros};
 }
 
 /* -1, 0, 1 */
@@ -193,26 +189,34 @@ static int compare(magnitude a, magnitude b)
     return (a.mantissa > b.mantissa) - (a.mantissa < b.mantissa);
 }
 
+/* The largest pattern that is not greater than x, which is less than infinity. */
+static wide pattern_below(float_type type, magnitude x)
+{
+    if (x.mantissa == 0) {
+        return 0;
+    }
+    const int32_t bias = (1 << (type.exponent_nbits - 1)) - 1;
+    x = normalized(x);
+    int32_t exponent = x.exponent + 127 + bias;
+    exponent = exponent < 0 ? 0 : exponent;
+    const int32_t last_bit = (exponent == 0 ? 1 : exponent) - bias - type.fraction_nbits;
+    const int32_t shift = last_bit - x.exponent;
+    const wide digits = shift < 128 ? x.mantissa >> shift : 0;
+    return (wide)exponent << type.fraction_nbits | (digits & fraction_mask(type));
+}
+
 /* The pattern of the nearest value; of two as near, the even one. */
 static wide nearest_pattern(float_type type, magnitude x)
 {
-    wide below = 0; /* the largest pattern that is known not to be greater than x */
-    wide above = infinity_of(type);
-    if (compare(x, magnitude_of_pattern(type, above)) >= 0) {
-        return above;
+    if (compare(x, magnitude_of_pattern(type, infinity_of(type))) >= 0) {
+        return infinity_of(type);
     }
-    while (above - below > 1) {
-        wide middle = below + (above - below) / 2;
-        if (compare(magnitude_of_pattern(type, middle), x) <= 0) {
-            below = middle;
-        } else {
-            above = middle;
-        }
-    }
+    const wide below = pattern_below(type, x);
     magnitude halfway = magnitude_of_pattern(type, below);
+    assert_true(compare(halfway, x) <= 0 && compare(x, magnitude_of_pattern(type, below + 1)) < 0);
     halfway = (magnitude){2 * halfway.mantissa + 1, halfway.exponent - 1};
     int side = compare(x, halfway);
-    return side < 0 ? below : side > 0 ? above : below % 2 == 0 ? below : above;
+    return side < 0 ? below : side > 0 ? below + 1 : below + below % 2;
 }
 
 /* -- values -- */
