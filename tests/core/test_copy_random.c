@@ -74,6 +74,13 @@ static int close_devices(void **state)
 /* Where the queue of a copy comes from. */
 typedef enum queue_choice { QUEUE_NONE, QUEUE_OF_DST, QUEUE_OF_SRC } queue_choice;
 
+/* How often: less under the thread sanitizer, which makes each byte take its time. */
+#if defined(__SANITIZE_THREAD__)
+#define ROUNDS(count) (((count) + 3) / 4)
+#else
+#define ROUNDS(count) (count)
+#endif
+
 /* Copies between all pairs of devices under all configurations, `rounds` times each. */
 static void try_pairs(const char *name, queue_choice choice, test_copy_case copy_case, int rounds)
 {
@@ -96,7 +103,7 @@ static void try_pairs(const char *name, queue_choice choice, test_copy_case copy
             copy_case.queue = queue;
             copy_case.dst = devices[to];
             copy_case.src = devices[from];
-            for (int i = 0; i < rounds; i++) {
+            for (int i = 0; i < ROUNDS(rounds); i++) {
                 char what[160];
                 snprintf(what, sizeof(what), "%s, fake copies %s, %s to %s, round %d", name, configs[c].name,
                          device_names[from], device_names[to], i);

@@ -18,12 +18,25 @@ if [ -z "$clang_tidy" ]; then
     echo "clang-tidy is missing" >&2
     exit 1
 fi
+# Each file once: without it, clang-tidy analyses a file anew for each target that compiles it.
+database=$build/tidy
+mkdir -p "$database"
+python3 - "$build/compile_commands.json" "$database/compile_commands.json" <<'END'
+import json
+import sys
+
+with open(sys.argv[1]) as commands:
+    once = {command["file"]: command for command in reversed(json.load(commands))}
+with open(sys.argv[2], "w") as commands:
+    json.dump(list(once.values()), commands, indent=2)
+END
+
 list_files() {
     if [ $# -gt 0 ]; then
         printf '%s\n' "$@"
     else
         # What the build made itself is not ours to tidy.
-        sed -n 's/^ *"file": "\(.*\.c\)",*$/\1/p' "$build/compile_commands.json" |
+        sed -n 's/^ *"file": "\(.*\.c\)",*$/\1/p' "$database/compile_commands.json" |
             grep -v "^$(realpath "$build")/" | sort -u
     fi
 }
@@ -33,7 +46,7 @@ list_files() {
 chatter='^[0-9]+ warnings? (generated|treated as error)|^Suppressed [0-9]+ warnings|^Use -header-filter'
 tidy() {
     xargs -r -P "$(nproc)" -n 1 sh -c 'chatter=$1; shift; "$@" 2>&1 | grep -vE "$chatter" || true' sh "$chatter" \
-        "$clang_tidy" -p "$build" --quiet --warnings-as-errors='*' "$@" |
+        "$clang_tidy" -p "$database" --quiet --warnings-as-errors='*' "$@" |
         { ! grep .; }
 }
 

@@ -189,6 +189,9 @@ static void check_dense(test_random *random, const ndbuf_element *dst, const ndb
         ndbuf_cpu__kernels_set(kernels);
         memset(block, 0x5A, sizeof(block));
         convert_in_mode(&convert);
+        if (memcmp(block, expected, sizeof(block)) == 0) {
+            continue;
+        }
         for (int64_t at = 0; at < (int64_t)sizeof(block); at++) {
             if (block[at] != expected[at]) {
                 int64_t k = (at - 64 - lead) / dst->nbytes;
