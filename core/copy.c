@@ -307,14 +307,15 @@ static ndbuf_status copy_at_once(const ndbuf_view *dst, const ndbuf_view *src, c
     ndbuf__tuning_start();
     ndbuf__copy_axes axes;
     if (!ndbuf__casts(cast)) {
-        ndbuf__copy_axes_init(&axes, dst->itemsize, dst->ndim, dst->dims, dst->dims + dst->ndim, src->dims + src->ndim);
+        ndbuf__copy_axes_of_items(&axes, dst->itemsize, dst->ndim, dst->dims, dst->dims + dst->ndim,
+                                  src->dims + src->ndim);
     } else if (cast->moves_nothing || (cast->part != NULL && dst->ndim + cast->part->ndim > NDBUF__MAX_AXES)) {
         return NDBUF_ERR_UNSUPPORTED;
     } else {
         ndbuf__cast_axes(cast, dst->itemsize, dst->ndim, dst->dims, dst->dims + dst->ndim, src->dims + src->ndim,
                          &axes);
+        ndbuf__copy_axes_merge(&axes);
     }
-    ndbuf__copy_axes_merge(&axes);
     if (!ndbuf__copy_axes_keep_apart(&axes)) {
         return NDBUF_ERR_UNSUPPORTED;
     }

@@ -69,41 +69,35 @@ static bool comes_before(int64_t a_dst, int64_t a_src, int64_t b_dst, int64_t b_
     return a_dst != b_dst ? a_dst > b_dst : ndbuf__stride_magnitude(a_src) > ndbuf__stride_magnitude(b_src);
 }
 
-/* Drops, flips and sorts. The sort is by insertion: most views come sorted. */
-static void axes_sort(ndbuf__copy_axes *axes)
+/* Puts an axis among those before it, which are sorted, with its destination's stride positive; drops one of extent 1.
+ * By insertion: most views come sorted. */
+static inline void axes_insert(ndbuf__copy_axes *axes, int64_t extent, int64_t dst_stride, int64_t src_stride)
 {
-    int32_t count = 0;
-    for (int32_t k = 0; k < axes->ndim; k++) {
-        int64_t extent = axes->shape[k];
-        int64_t dst_stride = axes->dst_strides[k];
-        int64_t src_stride = axes->src_strides[k];
-        if (extent == 1) {
-            continue;
-        }
-        if (dst_stride < 0) {
-            axes->dst_offset += dst_stride * (extent - 1);
-            axes->src_offset += src_stride * (extent - 1);
-            dst_stride = -dst_stride;
-            src_stride = -src_stride;
-        }
-        int32_t place = count++;
-        while (place > 0 &&
-               comes_before(dst_stride, src_stride, axes->dst_strides[place - 1], axes->src_strides[place - 1])) {
-            axes->shape[place] = axes->shape[place - 1];
-            axes->dst_strides[place] = axes->dst_strides[place - 1];
-            axes->src_strides[place] = axes->src_strides[place - 1];
-            place--;
-        }
-        axes->shape[place] = extent;
-        axes->dst_strides[place] = dst_stride;
-        axes->src_strides[place] = src_stride;
+    if (extent == 1) {
+        return;
     }
-    axes->ndim = count;
+    if (dst_stride < 0) {
+        axes->dst_offset += dst_stride * (extent - 1);
+        axes->src_offset += src_stride * (extent - 1);
+        dst_stride = -dst_stride;
+        src_stride = -src_stride;
+    }
+    int32_t place = axes->ndim++;
+    while (place > 0 &&
+           comes_before(dst_stride, src_stride, axes->dst_strides[place - 1], axes->src_strides[place - 1])) {
+        axes->shape[place] = axes->shape[place - 1];
+        axes->dst_strides[place] = axes->dst_strides[place - 1];
+        axes->src_strides[place] = axes->src_strides[place - 1];
+        place--;
+    }
+    axes->shape[place] = extent;
+    axes->dst_strides[place] = dst_stride;
+    axes->src_strides[place] = src_stride;
 }
 
-void ndbuf__copy_axes_merge(ndbuf__copy_axes *axes)
+/* Merges neighbours of sorted axes, and the unit with what is contiguous. */
+static inline void axes_join(ndbuf__copy_axes *axes)
 {
-    axes_sort(axes);
     if (axes->ndim == 0) {
         return;
     }
@@ -126,6 +120,26 @@ void ndbuf__copy_axes_merge(ndbuf__copy_axes *axes)
         axes->unit_nbytes *= axes->shape[place];
         axes->ndim = place;
     }
+}
+
+void ndbuf__copy_axes_merge(ndbuf__copy_axes *axes)
+{
+    const int32_t ndim = axes->ndim;
+    axes->ndim = 0;
+    for (int32_t k = 0; k < ndim; k++) {
+        axes_insert(axes, axes->shape[k], axes->dst_strides[k], axes->src_strides[k]);
+    }
+    axes_join(axes);
+}
+
+void ndbuf__copy_axes_of_items(ndbuf__copy_axes *out_axes, int64_t itemsize, int32_t ndim, const int64_t *shape,
+                               const int64_t *dst_strides, const int64_t *src_strides)
+{
+    ndbuf__copy_axes_init(out_axes, itemsize, 0, NULL, NULL, NULL);
+    for (int32_t k = 0; k < ndim; k++) {
+        axes_insert(out_axes, shape[k], dst_strides[k], src_strides[k]);
+    }
+    axes_join(out_axes);
 }
 
 /* Whether an axis of stride `a` is packed inside one of stride `b`. */

@@ -81,6 +81,10 @@ static inline void ndbuf__copy_axes_init(ndbuf__copy_axes *out_axes, int64_t ite
     }
 }
 
+/* The same, merged: ndbuf__copy_axes_init and ndbuf__copy_axes_merge in one pass. */
+void ndbuf__copy_axes_of_items(ndbuf__copy_axes *out_axes, int64_t itemsize, int32_t ndim, const int64_t *shape,
+                               const int64_t *dst_strides, const int64_t *src_strides);
+
 /* Product of the shape. */
 int64_t ndbuf__copy_axes_nunits(const ndbuf__copy_axes *axes);
 

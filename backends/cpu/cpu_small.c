@@ -33,14 +33,16 @@ typedef void (*cpu_plane_fn)(const cpu_plane *plane, const void *context, char *
     {                                                                                                                  \
         (void)context;                                                                                                 \
         const cpu_plane p = *plane;                                                                                    \
-        for (int64_t i = 0; i < p.nrows; i++) {                                                                        \
-            char *to = dst + i * p.row_dst;                                                                            \
-            const char *from = src + i * p.row_src;                                                                    \
-            for (int64_t j = 0; j < p.ncolumns; j++) {                                                                 \
+        for (int64_t rows = p.nrows; rows > 0; rows--) {                                                               \
+            char *to = dst;                                                                                            \
+            const char *from = src;                                                                                    \
+            for (int64_t columns = p.ncolumns; columns > 0; columns--) {                                               \
                 memcpy(to, from, nbytes);                                                                              \
                 to += p.column_dst;                                                                                    \
                 from += p.column_src;                                                                                  \
             }                                                                                                          \
+            dst += p.row_dst;                                                                                          \
+            src += p.row_src;                                                                                          \
         }                                                                                                              \
     }
 
@@ -117,19 +119,25 @@ static inline void walk(const cpu_box *box, const cpu_plane *plane, cpu_plane_fn
 {
     char *dst = box->dst;
     const char *src = box->src;
-    int32_t nouter = box->ndim - 2;
-    if (nouter <= 0) {
+    const int32_t last = box->ndim - 3;
+    if (last < 0) {
         copy(plane, context, dst, src);
         return;
     }
     int64_t index[NDBUF__MAX_AXES];
-    for (int32_t k = 0; k < nouter; k++) {
+    for (int32_t k = 0; k < last; k++) {
         index[k] = 0;
         NDBUF__KEEP_AS_LOOP(k);
     }
     for (;;) {
-        copy(plane, context, dst, src);
-        int32_t k = nouter - 1;
+        char *to = dst;
+        const char *from = src;
+        for (int64_t n = box->shape[last]; n > 0; n--) {
+            copy(plane, context, to, from);
+            to += box->dst_strides[last];
+            from += box->src_strides[last];
+        }
+        int32_t k = last - 1;
         for (; k >= 0; k--) {
             dst += box->dst_strides[k];
             src += box->src_strides[k];
