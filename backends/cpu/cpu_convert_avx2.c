@@ -68,7 +68,20 @@ typedef struct vd2 {
 #define vf_hi(v) _mm256_extractf128_ps(v, 1)
 #define vf_to_vd2(v) ((vd2){_mm256_cvtps_pd(vf_lo(v)), _mm256_cvtps_pd(vf_hi(v))})
 
-#define vi_pairs two_pairs_at
+static inline __m256i vi_apart(const char *src, int64_t gap, int64_t stride, apart_order order)
+{
+    switch (order) {
+    case APART_PAIRS:
+        return two_pairs_at(src, stride);
+    case APART_REVERSED:
+        return _mm256_permute4x64_epi64(_mm256_loadu_si256((const __m256i *)(src - 3 * CPU_APART_NBYTES)), 0x1B);
+    case APART_PAIRS_REVERSED:
+        return _mm256_permute4x64_epi64(_mm256_loadu_si256((const __m256i *)(src - 2 * CPU_APART_NBYTES)), 0x4E);
+    default:
+        return _mm256_set_m128i(_mm_unpacklo_epi64(number_at(src + stride), number_at(src + stride + gap)),
+                                _mm_unpacklo_epi64(number_at(src), number_at(src + gap)));
+    }
+}
 
 /* The bounds are in order, and 0 between them. */
 #define vf_clamp(v, least, greatest)                                                                                   \

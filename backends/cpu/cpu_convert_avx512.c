@@ -97,14 +97,44 @@ static inline __m512 vf_join(__m256 lo, __m256 hi)
     return _mm512_insertf32x8(_mm512_castps256_ps512(lo), hi, 1);
 }
 
-static inline __m512i vi_pairs(const char *src, int64_t gap, int64_t stride)
+/* A number into one place of a vector: loads that repeat it under a mask need no shuffles. */
+static inline __m512i put_number(__m512i v, int32_t place, const char *src)
 {
-    return vi_join(two_pairs_at(src, gap, stride), two_pairs_at(src + 2 * stride, gap, stride));
+    return _mm512_mask_broadcastq_epi64(v, (__mmask8)(1u << place), number_at(src));
+}
+
+static inline __m512i numbers_at(const char *src, int64_t gap, int64_t stride)
+{
+    __m512i v = _mm512_castsi128_si512(number_at(src));
+    v = put_number(v, 1, src + gap);
+    v = put_number(v, 2, src + stride);
+    v = put_number(v, 3, src + stride + gap);
+    v = put_number(v, 4, src + 2 * stride);
+    v = put_number(v, 5, src + 2 * stride + gap);
+    v = put_number(v, 6, src + 3 * stride);
+    return put_number(v, 7, src + 3 * stride + gap);
+}
+
+static inline __m512i vi_apart(const char *src, int64_t gap, int64_t stride, apart_order order)
+{
+    switch (order) {
+    case APART_PAIRS:
+        return vi_join(two_pairs_at(src, stride), two_pairs_at(src + 2 * stride, stride));
+    case APART_REVERSED:
+        return _mm512_permutexvar_epi64(_mm512_set_epi64(0, 1, 2, 3, 4, 5, 6, 7),
+                                        _mm512_loadu_si512(src - 7 * CPU_APART_NBYTES));
+    case APART_PAIRS_REVERSED:
+        return _mm512_permutexvar_epi64(_mm512_set_epi64(1, 0, 3, 2, 5, 4, 7, 6),
+                                        _mm512_loadu_si512(src - 6 * CPU_APART_NBYTES));
+    default:
+        return numbers_at(src, gap, stride);
+    }
 }
 
 static inline __m512i vi2_to_vi(vi2 v)
 {
-    return vi_join(_mm512_cvtepi64_epi32(v.lo), _mm512_cvtepi64_epi32(v.hi));
+    const __m512i low_halves = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    return _mm512_permutex2var_epi32(v.lo, low_halves, v.hi);
 }
 #define vi2_is_nonzero(v) nonzero_of((v).lo, (v).hi)
 #define vd2_is_nonzero(v) nonzero_halves((v).lo, (v).hi)

@@ -175,10 +175,9 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan)
 
 bool ndbuf_cpu__packs_records(const cpu_box *box, const cpu_record *record)
 {
-    const bool go_together = record->kernels->collect == NULL && ndbuf_cpu__record_has_streams(record);
     return box->ndim > 0 && !ndbuf_cpu__follows_last_axis(box) &&
            (cpu_size_index(record->src_nbytes) >= 0 || box->src_strides[box->ndim - 1] % SHARED_SETS_NBYTES == 0 ||
-            (has_short_rows(box) && !go_together));
+            (has_short_rows(box) && !ndbuf_cpu__record_has_streams(record)));
 }
 
 /* Whether the source is one dense piece, in any order of its axes, and of any signs. */

@@ -8,16 +8,30 @@
 
 #include "backends/cpu/cpu_conversions.h"
 
-static inline __m128i pair_at(const char *src, int64_t gap)
+/* How the numbers of a vector lie. Those backwards have a stride of two numbers. */
+typedef enum apart_order {
+    APART_ANYHOW,
+    APART_PAIRS,          /* the two of each pair are neighbours */
+    APART_REVERSED,       /* each lies before the last one */
+    APART_PAIRS_REVERSED, /* the pairs do */
+} apart_order;
+
+static inline apart_order apart_order_of(int64_t gap, int64_t stride)
 {
-    return gap == CPU_APART_NBYTES ? _mm_loadu_si128((const __m128i *)src)
-                                   : _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)src),
-                                                        _mm_loadl_epi64((const __m128i *)(src + gap)));
+    const bool is_reversed = stride == -2 * CPU_APART_NBYTES;
+    return gap == CPU_APART_NBYTES                   ? (is_reversed ? APART_PAIRS_REVERSED : APART_PAIRS)
+           : is_reversed && gap == -CPU_APART_NBYTES ? APART_REVERSED
+                                                     : APART_ANYHOW;
 }
 
-static inline __m256i two_pairs_at(const char *src, int64_t gap, int64_t stride)
+static inline __m128i number_at(const char *src)
 {
-    return _mm256_set_m128i(pair_at(src + stride, gap), pair_at(src, gap));
+    return _mm_loadl_epi64((const __m128i *)src);
+}
+
+static inline __m256i two_pairs_at(const char *src, int64_t stride)
+{
+    return _mm256_set_m128i(_mm_loadu_si128((const __m128i *)(src + stride)), _mm_loadu_si128((const __m128i *)src));
 }
 
 #endif

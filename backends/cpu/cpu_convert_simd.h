@@ -10,7 +10,7 @@
  *   q, h, vi, vf       vectors of STEP numbers of 1, 2 and 4 bytes, and of FLOAT32
  *   vd                 half as many FLOAT64
  *   vi2, vd2           two vectors of 8-byte numbers: {lo, hi}, the first half of a step and the second one
- *   vi_pairs(src, gap, stride)   a vector of 8-byte numbers that lie apart
+ *   vi_apart(src, gap, stride, order)   a vector of 8-byte numbers that lie apart
  *   q_load ... vi_store, h_shuffle ...    see there */
 
 #include <stddef.h>
@@ -94,15 +94,16 @@ INLINE vd2 load_FLOAT64(const char *src, byte_order order)
 #define load_UINT32 load_INT32
 #define load_UINT64 load_INT64
 
-/* A step of numbers of 8 bytes that lie apart, as a cpu_convert_apart_fn takes them. */
-INLINE vi2 apart_INT64(const char *src, int64_t gap, int64_t stride, byte_order order)
+/* A step of numbers of 8 bytes that lie apart, as a cpu_convert_apart_fn takes them; for constant `how` only. */
+INLINE vi2 apart_INT64(const char *src, int64_t gap, int64_t stride, apart_order how, byte_order order)
 {
     const int64_t half = STEP / 4 * stride;
-    return (vi2){vi_pick(vi_pairs(src, gap, stride), order), vi_pick(vi_pairs(src + half, gap, stride), order)};
+    return (vi2){vi_pick(vi_apart(src, gap, stride, how), order),
+                 vi_pick(vi_apart(src + half, gap, stride, how), order)};
 }
-INLINE vd2 apart_FLOAT64(const char *src, int64_t gap, int64_t stride, byte_order order)
+INLINE vd2 apart_FLOAT64(const char *src, int64_t gap, int64_t stride, apart_order how, byte_order order)
 {
-    vi2 bits = apart_INT64(src, gap, stride, order);
+    vi2 bits = apart_INT64(src, gap, stride, how, order);
     return (vd2){vi_as_vd(bits.lo), vi_as_vd(bits.hi)};
 }
 #define apart_UINT64 apart_INT64
@@ -356,16 +357,16 @@ INLINE vi D_clamped_UINT32(vd2 v)
     }                                                                                                                  \
     DEFINE_APART_##src_nbytes(name, dst_name, dst_nbytes, src_name, how)
 
-/* The same for numbers that lie apart, where there is one; whether the two of a pair do is known as well. */
+/* The same for numbers that lie apart, where there is one. */
 #define DEFINE_APART_1(...)
 #define DEFINE_APART_2(...)
 #define DEFINE_APART_4(...)
 #define DEFINE_APART_8(name, dst_name, dst_nbytes, src_name, how)                                                      \
     INLINE void name##_apart_in(char *dst, const char *src, int64_t gap, int64_t stride, int64_t nsteps,               \
-                                byte_order dst_order, byte_order src_order)                                            \
+                                apart_order order, byte_order dst_order, byte_order src_order)                         \
     {                                                                                                                  \
         for (int64_t i = 0; i < nsteps; i++) {                                                                         \
-            store_##dst_name(dst, how(apart_##src_name(src, gap, stride, src_order)), dst_order, false);               \
+            store_##dst_name(dst, how(apart_##src_name(src, gap, stride, order, src_order)), dst_order, false);        \
             dst += STEP * (ptrdiff_t)(dst_nbytes);                                                                     \
             src += STEP / 2 * stride;                                                                                  \
         }                                                                                                              \
@@ -377,11 +378,22 @@ INLINE vi D_clamped_UINT32(vd2 v)
         if (dst_swap != 1 || src_swap != 1) {                                                                          \
             const byte_order dst_order = {.places = vi_swap_order(dst_swap)};                                          \
             const byte_order src_order = {.places = vi_swap_order(src_swap)};                                          \
-            name##_apart_in(dst, src, gap, stride, nsteps, dst_order, src_order);                                      \
-        } else if (gap == CPU_APART_NBYTES) {                                                                          \
-            name##_apart_in(dst, src, CPU_APART_NBYTES, stride, nsteps, native, native);                               \
-        } else {                                                                                                       \
-            name##_apart_in(dst, src, gap, stride, nsteps, native, native);                                            \
+            name##_apart_in(dst, src, gap, stride, nsteps, APART_ANYHOW, dst_order, src_order);                        \
+            return;                                                                                                    \
+        }                                                                                                              \
+        switch (apart_order_of(gap, stride)) {                                                                         \
+        case APART_PAIRS:                                                                                              \
+            name##_apart_in(dst, src, gap, stride, nsteps, APART_PAIRS, native, native);                               \
+            break;                                                                                                     \
+        case APART_REVERSED:                                                                                           \
+            name##_apart_in(dst, src, gap, -2 * CPU_APART_NBYTES, nsteps, APART_REVERSED, native, native);             \
+            break;                                                                                                     \
+        case APART_PAIRS_REVERSED:                                                                                     \
+            name##_apart_in(dst, src, gap, -2 * CPU_APART_NBYTES, nsteps, APART_PAIRS_REVERSED, native, native);       \
+            break;                                                                                                     \
+        default:                                                                                                       \
+            name##_apart_in(dst, src, gap, stride, nsteps, APART_ANYHOW, native, native);                              \
+            break;                                                                                                     \
         }                                                                                                              \
     }
 

@@ -198,9 +198,13 @@ static void gather_numbers(cpu_record *record, cpu_record_part *part, cpu_item_s
     *io_room = part->to_at + record->nitems * nelements * dst_nbytes + CPU_RECORD_SLACK_NBYTES;
 }
 
-/* `most` items lie in a row. False: that takes too many steps. */
+/* `most` items lie in a row. False: there is no kernel for it, or that takes too many steps. */
 static bool collect_parts(cpu_record *record, int64_t most)
 {
+    if (record->kernels->collect == NULL || record->dst_nbytes > CPU_COLLECT_MAX_NBYTES ||
+        record->src_nbytes > CPU_COLLECT_MAX_NBYTES) {
+        return false;
+    }
     int64_t steps[NSTREAMS] = {[TO_DST] = record->dst_stride, [FROM_SRC] = record->src_stride};
     const cpu_collect_streams streams = {steps, FROM_SRC, record->src_nbytes};
     cpu_item_sources dst;
@@ -225,6 +229,14 @@ static bool collect_parts(cpu_record *record, int64_t most)
     }
     record->ngathers = record->collects.count;
     return ndbuf_cpu__collects_add(&record->collects, &dst, TO_DST, most, &streams);
+}
+
+/* Whether numbers are rather brought together stream by stream: of items that lie so far apart that a vector holds but
+ * one of them. */
+static bool takes_streams(const cpu_record *record)
+{
+    const int64_t stride = ndbuf__stride_magnitude(record->src_stride);
+    return ndbuf_cpu__record_has_streams(record) && stride + record->src_nbytes > CPU_VECTOR_MAX;
 }
 
 bool ndbuf_cpu__record_init(cpu_record *out_record, const ndbuf__conversion *conversion, int32_t first,
@@ -262,18 +274,21 @@ void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, b
     record->src_stride = src_stride;
     record->nitems = nbytes < CHUNK_NBYTES ? smaller(CHUNK_NBYTES / nbytes, CHUNK_ITEMS) : 1;
     const int64_t most = is_packed ? record->nitems : last >= 0 ? axes->shape[last] : 1; /* in a row */
+    const int64_t nitems = ndbuf__copy_axes_nunits(axes);
     record->prefetch_nbytes = !is_large ? 0 : src_stride < 0 ? -CPU_CONVERT_AHEAD_NBYTES : CPU_CONVERT_AHEAD_NBYTES;
-    record->lane_items = 0;
     record->ngathers = 0;
     record->collects.count = 0;
     record->collects.least = 1;
-    if (record->kernels->collect == NULL || record->dst_nbytes > CPU_COLLECT_MAX_NBYTES ||
-        record->src_nbytes > CPU_COLLECT_MAX_NBYTES || !collect_parts(record, smaller(most, record->nitems))) {
+    record->lane_items = 0;
+    if (takes_streams(record)) {
+        ndbuf_cpu__record_find_lanes(record, most, nitems);
+    }
+    if (record->lane_items == 0 && !collect_parts(record, smaller(most, record->nitems))) {
         record->collects.count = 0;
         for (int32_t i = 0; i < record->nparts; i++) {
             record->parts[i].collected = CPU_RECORD_NOTHING;
         }
-        ndbuf_cpu__record_find_lanes(record, most, ndbuf__copy_axes_nunits(axes));
+        ndbuf_cpu__record_find_lanes(record, most, nitems);
     }
 }
 

@@ -4,9 +4,9 @@
 
 /* Rows of records on the host. Where the processor has the kernel for it, bytes of several items are brought to their
  * places at once: those that stay as they are go right to the destination, while numbers that change are first brought
- * together, converted as a dense row in the first cache, and spread from there. Other processors have lanes for dense
- * items: of bytes that stay as they are, or of a few numbers of one size, which are converted before. What is left goes
- * part by part. */
+ * together, converted as a dense row in the first cache, and spread from there. Other processors, and numbers of items
+ * that lie far apart, have lanes for dense items: of bytes that stay as they are, or of a few numbers of one size that
+ * are converted before. What is left goes part by part. */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -291,10 +291,13 @@ static int check_apart(test_random *random, const ndbuf_element *dst, const ndbu
     char block[(APART_MAX + 2) * 16];
     char expected[sizeof(block)];
     const int64_t count = test_random_range(random, 1, APART_MAX);
-    const int64_t stride = test_random_range(random, -APART_STRIDE_MAX, APART_STRIDE_MAX);
-    const int64_t gap = test_random_range(random, 0, 2) == 0   ? CPU_APART_NBYTES
-                        : test_random_range(random, 0, 1) == 0 ? stride / 2
-                                                               : test_random_range(random, -80, 80);
+    const bool is_dense = test_random_range(random, 0, 2) == 0; /* forwards or backwards, perhaps by pairs */
+    const int64_t stride = !is_dense ? test_random_range(random, -APART_STRIDE_MAX, APART_STRIDE_MAX)
+                           : test_random_range(random, 0, 2) == 0 ? 2 * CPU_APART_NBYTES
+                                                                  : -2 * CPU_APART_NBYTES;
+    const int64_t gap = test_random_range(random, 0, 2) == 0               ? CPU_APART_NBYTES
+                        : is_dense || test_random_range(random, 0, 1) == 0 ? stride / 2
+                                                                           : test_random_range(random, -80, 80);
     const char *from = numbers + APART_REACH;
     ndbuf__converter scalar;
     int ndone = 0;
