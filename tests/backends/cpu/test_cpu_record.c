@@ -15,6 +15,7 @@
 #include "core/host_records.h"
 
 #include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu/cpu_record.h"
 #include "backends/cpu/cpu_tuning.h"
 #include "tests/backends/cpu/all_kernels.h"
 #include "tests/backends/cpu/random_box.h"
@@ -208,12 +209,46 @@ static void records_of_many_kinds_of_fields_are_converted(void **state)
     }
 }
 
+/* Three FLOAT64 of each item to FLOAT32: items that lie far apart have their numbers brought together stream by stream;
+ * others by whole vectors, where there is a kernel for it. */
+static void numbers_of_far_items_are_brought_together_stream_by_stream(void **state)
+{
+    (void)state;
+    static const int64_t distances[] = {24, -24, 432, -432};
+    ndbuf_format *dst_format = test_parse("T{f:a:f:b:f:c:}");
+    ndbuf_format *src_format = test_parse("T{d:a:d:b:d:c:}");
+    ndbuf__conversion conversion;
+    ASSERT_OK(ndbuf__conversion_init(&conversion, dst_format, src_format, NDBUF_CASTING_UNSAFE, 0, err));
+    for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
+        for (size_t i = 0; i < sizeof(distances) / sizeof(distances[0]); i++) {
+            cpu_record record;
+            ndbuf__copy_axes axes = {.unit_nbytes = 12};
+            axes.convert.dst.nbytes = 12;
+            axes.convert.src.nbytes = 24;
+            ndbuf__copy_axes_append(&axes, 100, 12, distances[i]);
+            assert_true(ndbuf_cpu__record_init(&record, &conversion, 0, &axes.convert, kernels));
+            ndbuf_cpu__record_place(&record, &axes, false, false);
+            const bool collects = kernels->collect != NULL && i < 2;
+            const cpu_kernels *with_lanes = kernels;
+            while (with_lanes != NULL && with_lanes->lane_blocks == NULL) {
+                with_lanes = with_lanes->narrower;
+            }
+            assert_int_equal(record.collects.count > 0, collects);
+            assert_int_equal(record.lane_items > 0, !collects && with_lanes != NULL);
+        }
+    }
+    ndbuf__conversion_clear(&conversion);
+    ndbuf_format_release(dst_format);
+    ndbuf_format_release(src_format);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(all_kernels_convert_random_records_as_the_reference_does, all_kernels_teardown),
         cmocka_unit_test_teardown(any_constants_give_right_records, all_kernels_teardown),
         cmocka_unit_test_teardown(records_of_many_kinds_of_fields_are_converted, all_kernels_teardown),
+        cmocka_unit_test_teardown(numbers_of_far_items_are_brought_together_stream_by_stream, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("backends/cpu/record", tests, NULL, NULL);
 }
