@@ -9,8 +9,8 @@
 #include "backends/cpu/cpu_float_mode.h"
 #include "backends/cpu/cpu_repeat.h"
 
-/* Elements that take less time one by one than a plan for them. */
-#define WALKED_ELEMENTS 192
+/* Floating-point numbers, which take long one by one, that are worth being brought together. */
+#define TOGETHER_MIN 12
 
 /* ---- what needs no blocks ---- */
 
@@ -55,7 +55,9 @@ static bool has_rows(cpu_convert_plan *plan, int64_t count)
     if (are_apart && ndbuf_cpu__follows_last_axis(&rows)) {
         return true;
     }
-    plan->walks = count <= WALKED_ELEMENTS;
+    plan->walks = count <= CPU_CONVERT_WALKED;
+    plan->walks_together = plan->walks && count >= TOGETHER_MIN && plan->converter.by_steps != NULL &&
+                           plan->box->src_element.number >= NDBUF_NUMBER_FLOAT16;
     plan->run_axis = plan->box->box.ndim - 1;
     return plan->walks;
 }
@@ -69,6 +71,8 @@ static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *con
     plan->streams = false;
     plan->apart = false;
     plan->walks = false;
+    plan->walks_together = false;
+    plan->repeats = false;
     plan->run_axis = box->ndim - 1;
     plan->kernels = ndbuf_cpu__kernels_get();
     ndbuf_cpu__row_converter_init(&plan->converter, &convert->converter, &convert->dst_element, &convert->src_element,
@@ -152,6 +156,7 @@ static convert_way choose_way_of_records(cpu_convert_plan *plan, cpu_record *rec
     const int32_t last = box->ndim - 1;
     plan->box = convert;
     plan->record = record;
+    plan->walks_together = false;
     plan->run_axis = last < 0 ? 0 : last;
     plan->kernels = ndbuf_cpu__kernels_get();
     plan->converter =

@@ -21,6 +21,9 @@
 /* Of the buffers for a block, which stay in the caches of a core. */
 #define CPU_CONVERT_BLOCK_NBYTES ((int64_t)64 << 10)
 
+/* Elements that take less time one by one than a plan for them. */
+#define CPU_CONVERT_WALKED 192
+
 typedef struct cpu_convert_plan {
     const cpu_convert_box *box;
     const cpu_kernels *kernels;
@@ -35,10 +38,11 @@ typedef struct cpu_convert_plan {
     bool apart;   /* rows are converted from where their elements lie, */
     int64_t gap;  /* in pairs: as for a cpu_convert_apart_fn */
     int64_t stride;
-    bool walks;         /* rows are converted element by element, wherever they lie */
-    int32_t run_axis;   /* from here on axes are dense in the destination, and in the source as it is read */
-    int64_t src_lowest; /* of a box that is converted as it lies: its first byte, from where it is read */
-    int64_t nelements;  /* in a whole block */
+    bool walks;          /* up to CPU_CONVERT_WALKED elements are taken one by one, wherever they lie, */
+    bool walks_together; /* and are converted by vectors */
+    int32_t run_axis;    /* from here on axes are dense in the destination, and in the source as it is read */
+    int64_t src_lowest;  /* of a box that is converted as it lies: its first byte, from where it is read */
+    int64_t nelements;   /* in a whole block */
     int64_t block[NDBUF__MAX_AXES];
     int64_t nblocks[NDBUF__MAX_AXES];
     int64_t ntasks;                /* blocks in all */

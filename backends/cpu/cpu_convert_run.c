@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cpu/cpu_convert_plan.h"
 
+#include "backends/cpu/cpu_engine.h"
 #include "backends/cpu/cpu_float_mode.h"
 #include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_run.h"
@@ -410,12 +411,62 @@ void ndbuf_cpu__plan_parts(cpu_convert_plan *plan)
     plan->nbytes = nbytes;
 }
 
+static bool are_equal(const int64_t *a, const int64_t *b, int32_t count)
+{
+    int32_t k = 0;
+    while (k < count && a[k] == b[k]) {
+        k++;
+    }
+    return k == count;
+}
+
+/* A few elements, brought together and spread one by one where they are not dense. */
+static void convert_together(const cpu_convert_plan *plan, char *dst, const char *src)
+{
+    _Alignas(CPU_LINE_NBYTES) char before[CPU_CONVERT_WALKED * sizeof(int64_t)];
+    _Alignas(CPU_LINE_NBYTES) char after[CPU_CONVERT_WALKED * sizeof(int64_t)];
+    const cpu_box *box = &plan->box->box;
+    const cpu_row_converter *converter = &plan->converter;
+    int64_t src_strides[NDBUF__MAX_AXES];
+    int64_t dst_strides[NDBUF__MAX_AXES];
+    int64_t count = 1;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        count *= box->shape[k];
+    }
+    pack_strides(plan, box->shape, converter->src_nbytes, src_strides);
+    pack_strides(plan, box->shape, converter->dst_nbytes, dst_strides);
+    if (!are_equal(box->src_strides, src_strides, box->ndim)) {
+        cpu_box together = *box;
+        together.unit_nbytes = converter->src_nbytes;
+        together.dst = before;
+        together.src = src;
+        together.dst_strides = src_strides;
+        ndbuf_cpu__copy_small(&together, plan->kernels);
+        src = before;
+    }
+    if (are_equal(box->dst_strides, dst_strides, box->ndim)) {
+        ndbuf_cpu__convert_row(converter, dst, src, count);
+        return;
+    }
+    cpu_box spread = *box;
+    ndbuf_cpu__convert_row(converter, after, src, count);
+    spread.unit_nbytes = converter->dst_nbytes;
+    spread.dst = dst;
+    spread.src = after;
+    spread.src_strides = dst_strides;
+    ndbuf_cpu__copy_small(&spread, plan->kernels);
+}
+
 static void convert_at_once(const cpu_convert_plan *plan, char *dst, const char *src)
 {
     const cpu_box *box = &plan->box->box;
     const uint64_t mode = cpu_float_mode_begin();
     const convert_run run = {.plan = plan, .src_end = src_end(plan, src)};
-    convert_rows(&run, dst, src, box->src_strides, box->shape);
+    if (plan->walks_together) {
+        convert_together(plan, dst, src);
+    } else {
+        convert_rows(&run, dst, src, box->src_strides, box->shape);
+    }
     cpu_float_mode_end(mode);
 }
 

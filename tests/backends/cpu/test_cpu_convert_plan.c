@@ -161,6 +161,37 @@ static void small_rows_are_converted_at_once_by_plans_that_are_kept(void **state
     check_at_once(&row, false);
 }
 
+/* Whether so many numbers that lie apart on both sides are walked, and converted by vectors. */
+static bool are_walked_together(ndbuf_element dst, ndbuf_element src, int64_t count)
+{
+    const int64_t dst_stride = 2 * dst.nbytes;
+    const int64_t src_stride = 3 * src.nbytes;
+    const cpu_box box = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
+    cpu_convert_box convert = {.box = box, .dst_element = dst, .src_element = src};
+    cpu_convert_plan plan;
+    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
+    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    assert_int_equal(plan.walks, count <= CPU_CONVERT_WALKED);
+    return plan.walks_together;
+}
+
+static void a_few_floats_are_converted_together_by_vectors(void **state)
+{
+    (void)state;
+    const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
+    const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
+    const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
+    const ndbuf_element longest = {.number = NDBUF_NUMBER_LONG_DOUBLE, .nbytes = (int32_t)sizeof(long double)};
+    const bool has_vectors = ndbuf_cpu__kernels_get()->conversions != NULL;
+    assert_int_equal(are_walked_together(single, twice, 100), has_vectors);
+    assert_int_equal(are_walked_together(int32, single, 100), has_vectors);
+    assert_int_equal(are_walked_together(twice, single, CPU_CONVERT_WALKED), has_vectors);
+    assert_false(are_walked_together(twice, single, CPU_CONVERT_WALKED + 1));
+    assert_false(are_walked_together(single, twice, 8));
+    assert_false(are_walked_together(single, int32, 100)); /* which takes no longer one by one */
+    assert_false(are_walked_together(single, longest, 100));
+}
+
 static void what_is_repeated_is_not_planned(void **state)
 {
     (void)state;
@@ -190,6 +221,7 @@ int main(void)
         cmocka_unit_test_teardown(numbers_are_converted_before_they_are_turned_where_that_is_faster,
                                   all_kernels_teardown),
         cmocka_unit_test_teardown(small_rows_are_converted_at_once_by_plans_that_are_kept, all_kernels_teardown),
+        cmocka_unit_test_teardown(a_few_floats_are_converted_together_by_vectors, all_kernels_teardown),
         cmocka_unit_test_teardown(what_is_repeated_is_not_planned, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("backends/cpu/convert_plan", tests, prepare, NULL);
