@@ -8,8 +8,14 @@
 #define ROWS_BLOCK_NBYTES ((int64_t)64 << 10)
 /* Dense runs worth being converted where they are. */
 #define DIRECT_RUN_NBYTES 512
-/* Dense runs of the destination worth being written by the conversion itself. */
-#define CONVERTED_RUN_NBYTES 64
+/* Elements of a row that are worth being converted by itself: of one whose numbers lie apart, of one backwards, and of
+ * a dense run of the destination. */
+#define APART_ROW_MIN 128
+#define REVERSED_ROW_MIN 48
+#define CONVERTED_RUN_MIN 256
+/* Rows worth being written past the caches: whole lines, and others. */
+#define STREAMED_LINES_NBYTES 256
+#define STREAMED_ROW_NBYTES 2048
 /* Dense runs of either side that a block has, if the box has them. */
 #define DST_RUN_NBYTES 512
 #define SRC_RUN_NBYTES 256
@@ -152,8 +158,17 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
            (last == 0 || box->shape[last] * smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
+bool ndbuf_cpu__pays_to_stream(const cpu_box *box, const char *dst, int32_t naxes, int64_t nbytes)
+{
+    uint64_t bits = (uintptr_t)dst | (uint64_t)nbytes;
+    for (int32_t k = 0; k < naxes; k++) {
+        bits |= (uint64_t)box->dst_strides[k];
+    }
+    return nbytes >= (bits % CPU_LINE_NBYTES == 0 ? STREAMED_LINES_NBYTES : STREAMED_ROW_NBYTES);
+}
+
 /* Past the caches, rows that are read backwards come faster if they are packed first. */
-bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan)
+bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short)
 {
     const cpu_box *box = &plan->box->box;
     const int64_t dst_nbytes = plan->converter.dst_nbytes;
@@ -164,12 +179,12 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan)
     plan->run_axis = has_pairs ? last - 1 : last;
     const int64_t count = has_pairs ? 2 : 1;
     const int64_t stride = box->src_strides[plan->run_axis];
+    const int64_t least = takes_short ? plan->converter.step : stride == -src_nbytes ? REVERSED_ROW_MIN : APART_ROW_MIN;
     plan->gap = has_pairs ? src_nbytes : stride;
     plan->stride = has_pairs ? stride : 2 * stride;
     plan->apart = plan->record == NULL && plan->converter.apart != NULL && stride != 0 &&
                   (!plan->streams || (stride > 0 && cpu_pays_to_prefetch_apart(stride, box->shape[plan->run_axis]))) &&
-                  box->dst_strides[plan->run_axis] == count * dst_nbytes &&
-                  box->shape[plan->run_axis] * count >= plan->converter.step;
+                  box->dst_strides[plan->run_axis] == count * dst_nbytes && box->shape[plan->run_axis] * count >= least;
     return plan->apart;
 }
 
@@ -262,7 +277,7 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         plan->run_axis = last;
     } else if (ndbuf_cpu__converts_whole(box, dst_nbytes, src_nbytes)) {
         block_whole(plan);
-    } else if (ndbuf_cpu__find_apart_rows(plan)) {
+    } else if (ndbuf_cpu__find_apart_rows(plan, false)) {
         const int64_t most = PLAIN_BLOCK_NBYTES / larger_nbytes;
         block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);
         block_grow_src(plan, SRC_RUN_NBYTES / src_nbytes, most);
@@ -278,7 +293,9 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         int64_t src_run = dense_run(box->shape, plan->block, box->src_strides, box->ndim, src_nbytes, &src_axis);
         int64_t dst_run = dense_run(box->shape, plan->block, box->dst_strides, box->ndim, dst_nbytes, &plan->run_axis);
         plan->packs = src_run < plan->nelements;
-        plan->spreads = dst_run < plan->nelements && dst_run * dst_nbytes < CONVERTED_RUN_NBYTES;
+        plan->spreads =
+            dst_run < plan->nelements && dst_run < CONVERTED_RUN_MIN &&
+            !(plan->streams && ndbuf_cpu__pays_to_stream(box, box->dst, plan->run_axis, dst_run * dst_nbytes));
     }
     plan->ntasks = 1;
     for (int32_t k = 0; k < box->ndim; k++) {

@@ -11,6 +11,8 @@
 
 /* Floating-point numbers, which take long one by one, that are worth being brought together. */
 #define TOGETHER_MIN 12
+/* More elements in short rows are worth a plan. */
+#define SHORT_ROWS_ELEMENTS 1024
 
 /* ---- what needs no blocks ---- */
 
@@ -50,7 +52,7 @@ static bool has_rows(cpu_convert_plan *plan, int64_t count)
         return true;
     }
     cpu_box rows = plan->box->box;
-    const bool are_apart = ndbuf_cpu__find_apart_rows(plan);
+    const bool are_apart = ndbuf_cpu__find_apart_rows(plan, rows.nruns == 0 && count <= SHORT_ROWS_ELEMENTS);
     rows.ndim = plan->run_axis + 1;
     if (are_apart && ndbuf_cpu__follows_last_axis(&rows)) {
         return true;

@@ -85,8 +85,13 @@ void ndbuf_cpu__run_conversion(const cpu_convert_plan *plan, char *dst, const ch
 /* Whether the last axis is dense on both sides, and long enough to be converted where it is. */
 bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan);
 
-/* Whether there are rows of the destination whose elements can be taken from where they lie apart; says where. */
-bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan);
+/* Whether there are rows of the destination whose elements can be taken from where they lie apart; says where.
+ * `takes_short`: also rows that take longer than a plan's copies, but less than to make one. */
+bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short);
+
+/* Whether rows of so many bytes, which lie along the first `naxes` axes from dst on, are worth being written past the
+ * caches. */
+bool ndbuf_cpu__pays_to_stream(const cpu_box *box, const char *dst, int32_t naxes, int64_t nbytes);
 
 /* Whether a box becomes shorter numbers, and its source is one dense piece, in any order of its axes, that fits a
  * block: it is converted as it lies, and what is left of it is turned. Not so pairs of numbers, unless their lines

@@ -7,8 +7,7 @@
 #include "backends/cpu/cpu_run.h"
 #include "backends/cpu/cpu_writer.h"
 
-/* Rows worth being written past the caches, by records of which a writer holds some. */
-#define STREAMED_RUN_NBYTES 256
+/* Records of which a writer that goes past the caches holds some. */
 #define STREAMED_RECORD_NBYTES (CPU_WRITER_NBYTES / 4)
 /* Of a gathered row that are converted together: where elements are left out, and where they are reversed. */
 #define SPARSE_PIECE_NBYTES 4096
@@ -201,13 +200,15 @@ static void convert_rows(const convert_run *run, char *dst, const char *src, con
                        box->dst_strides[naxes - 1] == count * plan->record->dst_nbytes &&
                        cpu_record_joins_rows(plan->record, count);
     naxes -= joins;
+    const bool streams =
+        run->writer != NULL && !joins && ndbuf_cpu__pays_to_stream(box, dst, naxes, count * plan->converter.dst_nbytes);
     for (int32_t k = 0; k < naxes; k++) {
         index[k] = 0;
     }
     while (!is_done) {
         if (joins) {
             ndbuf_cpu__record_rows(plan->record, dst, src, count, extents[naxes], src_strides[naxes]);
-        } else if (run->writer != NULL && count * plan->converter.dst_nbytes >= STREAMED_RUN_NBYTES) {
+        } else if (streams) {
             stream_row(run, dst, src, count);
         } else {
             convert_row(run, dst, src, count);

@@ -161,6 +161,62 @@ static void small_rows_are_converted_at_once_by_plans_that_are_kept(void **state
     check_at_once(&row, false);
 }
 
+/* Plans 1000 rows of `count` FLOAT64 that become FLOAT32, for a plan that is kept; `dst` is where they go. */
+static void plan_rows(cpu_convert_plan *plan, int64_t count, int64_t dst_pitch, int64_t src_pitch, int64_t src_stride,
+                      uintptr_t dst)
+{
+    static int64_t shape[2];
+    static int64_t dst_strides[2];
+    static int64_t src_strides[2];
+    static cpu_convert_box convert;
+    shape[0] = 1000;
+    shape[1] = count;
+    dst_strides[0] = dst_pitch;
+    dst_strides[1] = 4;
+    src_strides[0] = src_pitch;
+    src_strides[1] = src_stride;
+    convert = halved(2, shape, dst_strides, src_strides);
+    convert.box.dst = (char *)dst;
+    convert.box.nruns = CPU_BOX_MANY_RUNS;
+    assert_true(ndbuf_cpu__plan_conversion(plan, &convert));
+    assert_false(plan->at_once && !plan->apart);
+}
+
+static void short_rows_are_brought_together_and_spread(void **state)
+{
+    (void)state;
+    cpu_convert_plan plan;
+    const bool has_vectors = ndbuf_cpu__kernels_get()->conversions != NULL;
+    plan_rows(&plan, 20, 88, 176, 8, 0);
+    assert_true(plan.packs && plan.spreads && !plan.apart);
+    plan_rows(&plan, 20, 80, 176, 8, 0); /* without gaps */
+    assert_true(plan.packs && !plan.spreads && !plan.apart);
+    plan_rows(&plan, 100, 408, 2400, 24, 0);
+    assert_true(plan.packs && plan.spreads && !plan.apart);
+    plan_rows(&plan, 150, 608, 3600, 24, 0);
+    assert_int_equal(plan.apart, has_vectors);
+    plan_rows(&plan, 50, 208, 416, -8, 0); /* backwards, they are taken by whole vectors */
+    assert_int_equal(plan.apart, has_vectors);
+}
+
+/* Past the caches, rows that are whole lines are written by the conversion itself. */
+static void whole_lines_are_written_past_the_caches_without_being_spread(void **state)
+{
+    (void)state;
+    cpu_convert_plan plan;
+    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+    tuning.stream_nbytes = 1;
+    ndbuf_cpu__tuning_set(&tuning);
+    const bool streams = ndbuf_cpu__kernels_get()->stream != NULL;
+    plan_rows(&plan, 96, 448, 2304, 24, 4096);
+    assert_int_equal(plan.streams, streams);
+    assert_int_equal(plan.spreads, !streams);
+    plan_rows(&plan, 96, 448, 2304, 24, 4100);
+    assert_true(plan.spreads);
+    plan_rows(&plan, 96, 400, 2304, 24, 4096);
+    assert_true(plan.spreads);
+}
+
 /* Whether so many numbers that lie apart on both sides are walked, and converted by vectors. */
 static bool are_walked_together(ndbuf_element dst, ndbuf_element src, int64_t count)
 {
@@ -221,6 +277,8 @@ int main(void)
         cmocka_unit_test_teardown(numbers_are_converted_before_they_are_turned_where_that_is_faster,
                                   all_kernels_teardown),
         cmocka_unit_test_teardown(small_rows_are_converted_at_once_by_plans_that_are_kept, all_kernels_teardown),
+        cmocka_unit_test_teardown(short_rows_are_brought_together_and_spread, all_kernels_teardown),
+        cmocka_unit_test_teardown(whole_lines_are_written_past_the_caches_without_being_spread, all_kernels_teardown),
         cmocka_unit_test_teardown(a_few_floats_are_converted_together_by_vectors, all_kernels_teardown),
         cmocka_unit_test_teardown(what_is_repeated_is_not_planned, all_kernels_teardown),
     };
