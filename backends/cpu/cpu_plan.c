@@ -31,6 +31,9 @@
 /* Past the caches transposes are faster where they put units from this size on between others, or pick so few that they
  * fill less than half a vector. */
 #define CHANNELS_STREAMED_UNIT 4
+/* Within the caches they are where there are more lines than a block has and a vector puts fewer units between others.
+ */
+#define CHANNELS_UNITS_MIN 4
 
 /* The longest units of which two axes may go together; how many, of both, are worth a task, and how many stay in the
  * first cache together. */
@@ -212,8 +215,12 @@ static bool plan_channels(cpu_plan *plan, const cpu_kernels *kernels, const ndbu
         channels.extent * unit > widest || row.extent * unit < CHANNELS_ROW_MIN) {
         return false;
     }
-    if (!plan->streams && narrowest != NULL && channels.extent == narrowest->block_side[size]) {
-        return false; /* they make whole blocks of transposes */
+    if (!plan->streams && narrowest != NULL) {
+        const int64_t side = narrowest->block_side[size];
+        const bool is_sparse = to_one && kernels->shuffle_nbytes < CHANNELS_UNITS_MIN * row.dst_stride;
+        if (channels.extent == side || (channels.extent > side && is_sparse)) {
+            return false; /* blocks of transposes are faster */
+        }
     }
     plan->row = row;
     if (to_one ? !ndbuf_cpu__shuffle_scatter(plan, kernels->shuffle_nbytes, row.dst_stride)

@@ -15,6 +15,7 @@
 #define PLANE_NBYTES 10         /* of a plane */
 #define SCALAR_TILE_CYCLES 200  /* of a tile of a plane that is too narrow for vectors, */
 #define LINE_CYCLES 3           /* and of each line, or strip of it */
+#define FEW_LINES_ROW_CYCLES 9  /* of a row of fewer lines than a block has, however many (on a Xeon) */
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -38,13 +39,12 @@ double ndbuf_cpu__walk_speed(int64_t unit_nbytes, int64_t row_units, int64_t nro
     return (double)(row_units * nrows * unit_nbytes) / (TASK_CYCLES + (double)nrows * row_cycles);
 }
 
-/* Whether a plane of so many lines and rows has blocks that are turned by vectors. */
-static bool has_blocks(int64_t unit_nbytes, int64_t nlines, int64_t nrows, const cpu_kernels *kernels)
+/* The least lines and rows that are turned by vectors; 1: there are none. */
+static int64_t least_side(int64_t unit_nbytes, const cpu_kernels *kernels)
 {
     const int size = cpu_size_index(unit_nbytes);
     const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
-    const int64_t side = narrowest != NULL ? narrowest->block_side[size] : cpu_block_side(kernels, unit_nbytes);
-    return side > 1 && nlines >= side && nrows >= side;
+    return narrowest != NULL ? narrowest->block_side[size] : cpu_block_side(kernels, unit_nbytes);
 }
 
 static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
@@ -53,12 +53,16 @@ static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
     const int64_t nlines = plan->row.extent * transpose->lines_per_index;
     const int64_t nrows = plan->column.extent * transpose->rows_per_index;
     const double nbytes = (double)nlines * (double)nrows * (double)plan->unit_nbytes;
-    if (plan->streams || has_blocks(plan->unit_nbytes, nlines, nrows, kernels)) {
+    const int64_t side = least_side(plan->unit_nbytes, kernels);
+    if (plan->streams || (side > 1 && nlines >= side && nrows >= side)) {
         return nbytes / (PLANE_CYCLES + nbytes / PLANE_NBYTES);
     }
     const int64_t ntiles = (plan->row.extent + plan->row_piece - 1) / plan->row_piece *
                            ((plan->column.extent + plan->column_piece - 1) / plan->column_piece);
     const int64_t strip_rows = smaller(nrows, transpose->strip_rows);
+    if (nlines < side && nrows >= side) {
+        return nbytes / (SCALAR_TILE_CYCLES * (double)ntiles + FEW_LINES_ROW_CYCLES * (double)nrows);
+    }
     const double move_cycles = larger(UNIT_CYCLES, (double)plan->unit_nbytes / PLANE_NBYTES);
     const double line_cycles = LINE_CYCLES + (double)strip_rows * move_cycles;
     const double cycles = line_cycles * (double)nlines * (double)nrows / (double)strip_rows;

@@ -25,34 +25,38 @@ typedef struct cpu_tile {
     int64_t prefetch_nbytes; /* from each line to what is wanted next; 0: nothing */
 } cpu_tile;
 
-/* The largest side of the smallest blocks. */
+/* The largest side of the smallest blocks, and rows that are turned together where lines are fewer. */
 #define FEW_MAX_SIDE 16
+#define FEW_ROWS 32
 
 /* Fewer lines than any block has: the first one stands in for those that are missing, and rows are cut to their length.
  */
 static void tile_turn_few(const cpu_tile *tile, const cpu_kernels *kernels, char *dst, const int64_t *dst_offsets,
                           const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nrows)
 {
-    _Alignas(CPU_LINE_NBYTES) char block[FEW_MAX_SIDE * CPU_LINE_NBYTES];
-    int64_t block_offsets[FEW_MAX_SIDE];
+    _Alignas(CPU_LINE_NBYTES) char block[FEW_ROWS * CPU_LINE_NBYTES];
+    int64_t block_offsets[FEW_ROWS];
     int64_t line_offsets[FEW_MAX_SIDE];
     const int64_t side = kernels->block_side[tile->size];
+    const int64_t count = cpu_smaller(nrows, FEW_ROWS);
     const int64_t pitch = side * tile->unit;
     const int64_t nbytes = nlines * tile->unit;
     const cpu_row_fn copy_rows = ndbuf_cpu__row_fn(nbytes, 0);
-    for (int64_t i = 0; i < side; i++) {
+    for (int64_t i = 0; i < count; i++) {
         block_offsets[i] = i * pitch;
+    }
+    for (int64_t i = 0; i < side; i++) {
         line_offsets[i] = src_offsets[i < nlines ? i : 0];
     }
-    for (int64_t b = 0; b < nrows; b += side) {
-        b = cpu_smaller(b, nrows - side);
-        kernels->transpose[tile->size](block, block_offsets, src + b * tile->unit, line_offsets, side, side, 0,
+    for (int64_t b = 0; b < nrows; b += count) {
+        b = cpu_smaller(b, nrows - count);
+        kernels->transpose[tile->size](block, block_offsets, src + b * tile->unit, line_offsets, side, count, 0,
                                        tile->swap);
         if (tile->plan->transpose.rows_per_index == 1 && tile->plan->transpose.stage_pitch == 0) {
-            copy_rows(dst + dst_offsets[b], tile->plan->column.dst_stride, block, pitch, side, nbytes);
+            copy_rows(dst + dst_offsets[b], tile->plan->column.dst_stride, block, pitch, count, nbytes);
             continue;
         }
-        for (int64_t i = 0; i < side; i++) {
+        for (int64_t i = 0; i < count; i++) {
             memcpy(dst + dst_offsets[b + i], block + i * pitch, (size_t)nbytes);
         }
     }

@@ -368,6 +368,20 @@ static void more_channels_are_picked_and_put_by_themselves(void **state)
     assert_int_equal(PLAN(2, 4, (2621440, 5), (20, 4), (4, 10485760)).kind, CPU_PLAN_TRANSPOSE);
 }
 
+/* Lines that become parts of long records. */
+static void a_few_lines_are_put_into_records_one_by_one(void **state)
+{
+    (void)state;
+    assert_int_equal(PLAN(2, 4, (2000, 2), (80, 4), (4, 8000)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(PLAN(2, 4, (2000, 3), (80, 4), (4, 8000)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(PLAN(2, 1, (2000, 3), (80, 1), (1, 2000)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(PLAN(2, 4, (2000, 3), (12, 4), (4, 8000)).kind, CPU_PLAN_WEAVE);
+    assert_int_equal(PLAN(2, 4, (2000, 4), (80, 4), (4, 8000)).kind, CPU_PLAN_TRANSPOSE);
+    /* By masks only where a vector puts several units between others. */
+    assert_int_equal(PLAN(2, 4, (2000, 6), (28, 4), (4, 8000)).kind, CPU_PLAN_TRANSPOSE);
+    assert_int_equal(PLAN(2, 2, (2000, 6), (14, 2), (2, 4000)).kind, CPU_PLAN_SCATTER);
+}
+
 static void repeated_items_fill(void **state)
 {
     (void)state;
@@ -406,6 +420,7 @@ int main(void)
         cmocka_unit_test(channels_are_woven_both_ways),
         cmocka_unit_test(units_from_vectors_of_their_own_are_copied_one_by_one),
         cmocka_unit_test(more_channels_are_picked_and_put_by_themselves),
+        cmocka_unit_test(a_few_lines_are_put_into_records_one_by_one),
         cmocka_unit_test(repeated_items_fill),
         cmocka_unit_test(items_picked_past_the_caches_are_prefetched_by_narrow_vectors),
         cmocka_unit_test(a_plan_that_runs_once_is_not_searched_for_long),
