@@ -33,7 +33,7 @@
 #define CHANNELS_STREAMED_UNIT 4
 /* Within the caches they are where there are more lines than a block has and a vector puts fewer units between others.
  */
-#define CHANNELS_UNITS_MIN 4
+#define CHANNELS_UNITS_MIN 3
 
 /* The longest units of which two axes may go together; how many, of both, are worth a task, and how many stay in the
  * first cache together. */
