@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cpu/cpu_convert_plan.h"
 
+#include <string.h>
+
 #include "backends/cpu/cpu_engine.h"
 #include "backends/cpu/cpu_float_mode.h"
 #include "backends/cpu/cpu_pool.h"
@@ -412,15 +414,6 @@ void ndbuf_cpu__plan_parts(cpu_convert_plan *plan)
     plan->nbytes = nbytes;
 }
 
-static bool are_equal(const int64_t *a, const int64_t *b, int32_t count)
-{
-    int32_t k = 0;
-    while (k < count && a[k] == b[k]) {
-        k++;
-    }
-    return k == count;
-}
-
 /* A few elements, brought together and spread one by one where they are not dense. */
 static void convert_together(const cpu_convert_plan *plan, char *dst, const char *src)
 {
@@ -434,9 +427,10 @@ static void convert_together(const cpu_convert_plan *plan, char *dst, const char
     for (int32_t k = 0; k < box->ndim; k++) {
         count *= box->shape[k];
     }
+    const size_t strides_nbytes = (size_t)box->ndim * sizeof(int64_t);
     pack_strides(plan, box->shape, converter->src_nbytes, src_strides);
     pack_strides(plan, box->shape, converter->dst_nbytes, dst_strides);
-    if (!are_equal(box->src_strides, src_strides, box->ndim)) {
+    if (memcmp(box->src_strides, src_strides, strides_nbytes) != 0) {
         cpu_box together = *box;
         together.unit_nbytes = converter->src_nbytes;
         together.dst = before;
@@ -445,7 +439,7 @@ static void convert_together(const cpu_convert_plan *plan, char *dst, const char
         ndbuf_cpu__copy_small(&together, plan->kernels);
         src = before;
     }
-    if (are_equal(box->dst_strides, dst_strides, box->ndim)) {
+    if (memcmp(box->dst_strides, dst_strides, strides_nbytes) == 0) {
         ndbuf_cpu__convert_row(converter, dst, src, count);
         return;
     }
