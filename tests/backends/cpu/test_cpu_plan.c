@@ -376,9 +376,15 @@ static void a_few_lines_are_put_into_records_one_by_one(void **state)
     assert_int_equal(PLAN(2, 4, (2000, 3), (80, 4), (4, 8000)).kind, CPU_PLAN_STRIDED);
     assert_int_equal(PLAN(2, 1, (2000, 3), (80, 1), (1, 2000)).kind, CPU_PLAN_STRIDED);
     assert_int_equal(PLAN(2, 4, (2000, 3), (12, 4), (4, 8000)).kind, CPU_PLAN_WEAVE);
-    assert_int_equal(PLAN(2, 4, (2000, 4), (80, 4), (4, 8000)).kind, CPU_PLAN_TRANSPOSE);
-    /* By masks only where a vector puts several units between others. */
-    assert_int_equal(PLAN(2, 4, (2000, 6), (28, 4), (4, 8000)).kind, CPU_PLAN_TRANSPOSE);
+    /* By masks, unless there are blocks for them and a vector puts few units between others. */
+    const cpu_kernels narrow = {.name = "narrow", .block_side = {16, 8, 4, 2, 1}};
+    cpu_kernels wide = kernels;
+    wide.narrower = &narrow;
+    const int64_t *five = LIST(2000, 5);
+    const int64_t *lines = LIST(4, 8000);
+    assert_int_equal(plan_of(&wide, 2, 4, five, LIST(28, 4), lines, 4096).kind, CPU_PLAN_TRANSPOSE);
+    assert_int_equal(plan_of(&wide, 2, 4, five, LIST(20, 4), lines, 4096).kind, CPU_PLAN_SCATTER);
+    assert_int_equal(PLAN(2, 4, (2000, 5), (28, 4), (4, 8000)).kind, CPU_PLAN_SCATTER);
     assert_int_equal(PLAN(2, 2, (2000, 6), (14, 2), (2, 4000)).kind, CPU_PLAN_SCATTER);
 }
 
