@@ -8,11 +8,13 @@
 #define ROWS_BLOCK_NBYTES ((int64_t)64 << 10)
 /* Dense runs worth being converted where they are. */
 #define DIRECT_RUN_NBYTES 512
-/* Elements of a row that are worth being converted by itself: of one whose numbers lie apart, of one backwards, and of
- * a dense run of the destination. */
-#define APART_ROW_MIN 128
+/* Elements of a row that are worth being converted by itself: of one whose numbers lie near each other, of which
+ * vectors bring several together, and of one backwards; others are from a step on. */
+#define NEAR_ROW_MIN 128
 #define REVERSED_ROW_MIN 48
-#define CONVERTED_RUN_MIN 256
+/* Dense runs of the destination worth being written by the conversion itself; past the caches, elements of one. */
+#define CONVERTED_RUN_NBYTES 384
+#define STREAMED_RUN_MIN 256
 /* Rows worth being written past the caches: whole lines, and others. */
 #define STREAMED_LINES_NBYTES 256
 #define STREAMED_ROW_NBYTES 2048
@@ -167,6 +169,15 @@ bool ndbuf_cpu__pays_to_stream(const cpu_box *box, const char *dst, int32_t naxe
     return nbytes >= (bits % CPU_LINE_NBYTES == 0 ? STREAMED_LINES_NBYTES : STREAMED_ROW_NBYTES);
 }
 
+/* How many elements a row has at least that is converted from where it lies, `stride` being from one index to the next
+ * one, at each of which there are src_nbytes. */
+static int64_t least_apart(const cpu_row_converter *converter, int64_t stride, int64_t src_nbytes)
+{
+    return ndbuf__stride_magnitude(stride) > CPU_LINE_NBYTES ? converter->step
+           : stride == -src_nbytes                           ? REVERSED_ROW_MIN
+                                                             : NEAR_ROW_MIN;
+}
+
 /* Past the caches, rows that are read backwards come faster if they are packed first. */
 bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short)
 {
@@ -179,7 +190,8 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short)
     plan->run_axis = has_pairs ? last - 1 : last;
     const int64_t count = has_pairs ? 2 : 1;
     const int64_t stride = box->src_strides[plan->run_axis];
-    const int64_t least = takes_short ? plan->converter.step : stride == -src_nbytes ? REVERSED_ROW_MIN : APART_ROW_MIN;
+    const int64_t least =
+        takes_short ? plan->converter.step : least_apart(&plan->converter, stride, count * src_nbytes);
     plan->gap = has_pairs ? src_nbytes : stride;
     plan->stride = has_pairs ? stride : 2 * stride;
     plan->apart = plan->record == NULL && plan->converter.apart != NULL && stride != 0 &&
@@ -293,9 +305,11 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         int64_t src_run = dense_run(box->shape, plan->block, box->src_strides, box->ndim, src_nbytes, &src_axis);
         int64_t dst_run = dense_run(box->shape, plan->block, box->dst_strides, box->ndim, dst_nbytes, &plan->run_axis);
         plan->packs = src_run < plan->nelements;
-        plan->spreads =
-            dst_run < plan->nelements && dst_run < CONVERTED_RUN_MIN &&
-            !(plan->streams && ndbuf_cpu__pays_to_stream(box, box->dst, plan->run_axis, dst_run * dst_nbytes));
+        const bool is_short = plan->streams
+                                  ? dst_run < STREAMED_RUN_MIN &&
+                                        !ndbuf_cpu__pays_to_stream(box, box->dst, plan->run_axis, dst_run * dst_nbytes)
+                                  : dst_run * dst_nbytes < CONVERTED_RUN_NBYTES;
+        plan->spreads = dst_run < plan->nelements && is_short;
     }
     plan->ntasks = 1;
     for (int32_t k = 0; k < box->ndim; k++) {

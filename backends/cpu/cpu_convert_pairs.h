@@ -2,7 +2,7 @@
 #ifndef NDBUF_BACKENDS_CPU_CPU_CONVERT_PAIRS_H
 #define NDBUF_BACKENDS_CPU_CPU_CONVERT_PAIRS_H
 
-/* Pairs of numbers of 8 bytes, as a cpu_convert_apart_fn takes them, for the files of x86's instruction sets. */
+/* Numbers of 8 bytes that lie apart, as a cpu_convert_apart_fn takes them, for the files of x86's instruction sets. */
 
 #include <immintrin.h>
 

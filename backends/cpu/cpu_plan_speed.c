@@ -59,10 +59,10 @@ static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
     }
     const int64_t ntiles = (plan->row.extent + plan->row_piece - 1) / plan->row_piece *
                            ((plan->column.extent + plan->column_piece - 1) / plan->column_piece);
-    const int64_t strip_rows = smaller(nrows, transpose->strip_rows);
     if (nlines < side && nrows >= side) {
         return nbytes / (SCALAR_TILE_CYCLES * (double)ntiles + FEW_LINES_ROW_CYCLES * (double)nrows);
     }
+    const int64_t strip_rows = smaller(nrows, transpose->strip_rows);
     const double move_cycles = larger(UNIT_CYCLES, (double)plan->unit_nbytes / PLANE_NBYTES);
     const double line_cycles = LINE_CYCLES + (double)strip_rows * move_cycles;
     const double cycles = line_cycles * (double)nlines * (double)nrows / (double)strip_rows;

@@ -191,8 +191,12 @@ static void short_rows_are_brought_together_and_spread(void **state)
     assert_true(plan.packs && plan.spreads && !plan.apart);
     plan_rows(&plan, 20, 80, 176, 8, 0); /* without gaps */
     assert_true(plan.packs && !plan.spreads && !plan.apart);
-    plan_rows(&plan, 100, 408, 2400, 24, 0);
+    plan_rows(&plan, 90, 368, 2160, 24, 0);
     assert_true(plan.packs && plan.spreads && !plan.apart);
+    plan_rows(&plan, 100, 408, 2400, 24, 0); /* which is long for the destination */
+    assert_true(plan.packs && !plan.spreads && !plan.apart);
+    plan_rows(&plan, 20, 88, 1680, 80, 0); /* each in a cache line of its own */
+    assert_int_equal(plan.apart, has_vectors);
     plan_rows(&plan, 150, 608, 3600, 24, 0);
     assert_int_equal(plan.apart, has_vectors);
     plan_rows(&plan, 50, 208, 416, -8, 0); /* backwards, they are taken by whole vectors */
@@ -208,12 +212,12 @@ static void whole_lines_are_written_past_the_caches_without_being_spread(void **
     tuning.stream_nbytes = 1;
     ndbuf_cpu__tuning_set(&tuning);
     const bool streams = ndbuf_cpu__kernels_get()->stream != NULL;
-    plan_rows(&plan, 96, 448, 2304, 24, 4096);
+    plan_rows(&plan, 80, 448, 2304, 24, 4096);
     assert_int_equal(plan.streams, streams);
     assert_int_equal(plan.spreads, !streams);
-    plan_rows(&plan, 96, 448, 2304, 24, 4100);
+    plan_rows(&plan, 80, 448, 2304, 24, 4100);
     assert_true(plan.spreads);
-    plan_rows(&plan, 96, 400, 2304, 24, 4096);
+    plan_rows(&plan, 80, 400, 2304, 24, 4096);
     assert_true(plan.spreads);
 }
 
