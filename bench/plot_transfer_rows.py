@@ -2,19 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plots what `bench_transfer --rows` printed: rate over row width, a line for each way, a panel for each direction.
 
-    bench_transfer --rows > rows.json && bench/plot_transfer_rows.py rows.json rows.svg
+    bench_transfer --rows > rows.jsonl && bench/plot_transfer_rows.py rows.jsonl rows.svg
 """
-
+import argparse
 import json
-import math
 import sys
-from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT = 560, 380  # of a panel
-LEFT, RIGHT, TOP, BOTTOM = 60, 110, 40, 50
-COLOURS = {"memcpy": "#000000", "chosen": "#d62728", "packed": "#1f77b4", "rect": "#2ca02c", "mapped": "#ff7f0e",
-           "kernel": "#9467bd", "packing": "#8c8c8c", "transfer": "#17becf"}
-DASHED = ("memcpy", "packing", "transfer")  # the limits, and the parts of "packed"
+# Okabe and Ito's colours, with a form each, so that they are told apart without them.
+MARKS = {"memcpy": ("#000000", ""), "chosen": ("#d55e00", "o"), "packed": ("#0072b2", "s"), "rect": ("#009e73", "^"),
+         "mapped": ("#e69f00", "v"), "kernel": ("#cc79a7", "D"), "packing": ("#888888", "x"),
+         "transfer": ("#56b4e9", "+")}
+DASHED = ("memcpy", "packing", "transfer")  # the limit, and the parts of "packed"
 
 
 def read_lines(path):
@@ -35,64 +33,53 @@ def size_text(nbytes):
     return "%d K" % (nbytes >> 10) if nbytes >= 1024 else "%d" % nbytes
 
 
-def panel(direction, cases, left, highest):
-    """The elements of one direction, from x = left on."""
+def draw_panel(axes, direction, cases):
+    for name, (colour, mark) in MARKS.items():
+        points = [(case["row_nbytes"], case["ways"][name]["bytes_per_ns"]) for case in cases if name in case["ways"]]
+        if points:
+            axes.plot(*zip(*points), color=colour, marker=mark, markersize=5, label=name,
+                      linestyle="--" if name in DASHED else "-", zorder=4 if name == "chosen" else 3)
     widths = [case["row_nbytes"] for case in cases]
-    first, last = math.log2(widths[0]), math.log2(widths[-1])
-    inner_width, inner_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-
-    def x_of(width):
-        return left + LEFT + (math.log2(width) - first) / max(last - first, 1) * inner_width
-
-    def y_of(rate):
-        return TOP + inner_height * (1 - rate / highest)
-
-    out = ['<text x="%.0f" y="20" font-weight="bold">%s to %s, %d MiB</text>'
-           % (left + LEFT, escape(direction[0]), escape(direction[1]), cases[0]["nbytes"] >> 20)]
-    for tick in range(0, int(highest) + 1, max(1, int(highest) // 6)):
-        out.append('<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke="#dddddd"/>'
-                   % (left + LEFT, left + WIDTH - RIGHT, y_of(tick), y_of(tick)))
-        out.append('<text x="%.1f" y="%.1f" text-anchor="end">%d</text>' % (left + LEFT - 6, y_of(tick) + 4, tick))
-    for width in widths:
-        out.append('<text x="%.1f" y="%.1f" text-anchor="middle">%s</text>'
-                   % (x_of(width), HEIGHT - BOTTOM + 18, size_text(width)))
-    out.append('<text x="%.1f" y="%d" text-anchor="middle">bytes in a row</text>'
-               % (left + LEFT + inner_width / 2, HEIGHT - 12))
-    out.append('<text transform="translate(%.1f %.1f) rotate(-90)" text-anchor="middle">bytes per ns</text>'
-               % (left + 16, TOP + inner_height / 2))
-    names = [name for name in COLOURS if any(name in case["ways"] for case in cases)]
-    for place, name in enumerate(names):
-        points = " ".join("%.1f,%.1f" % (x_of(case["row_nbytes"]), y_of(case["ways"][name]["bytes_per_ns"]))
-                          for case in cases if name in case["ways"])
-        style = 'stroke="%s" fill="none" stroke-width="2"%s' % (
-            COLOURS[name], ' stroke-dasharray="5 4"' if name in DASHED else "")
-        y = TOP + 16 * place + 8
-        out.append('<polyline points="%s" %s/>' % (points, style))
-        out.append('<line x1="%d" x2="%d" y1="%d" y2="%d" %s/>'
-                   % (left + WIDTH - RIGHT + 8, left + WIDTH - RIGHT + 32, y, y, style))
-        out.append('<text x="%d" y="%d">%s</text>' % (left + WIDTH - RIGHT + 38, y + 4, escape(name)))
-    return out
+    axes.set_title("%s to %s, %d MiB" % (*direction, cases[0]["nbytes"] >> 20), fontsize=10, fontweight="bold")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(widths, [size_text(width) for width in widths], fontsize=8)
+    axes.set_xlabel("bytes in a row", fontsize=9)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes.tick_params(labelsize=8, length=0)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
 
 
-def main(arguments):
-    if len(arguments) != 2:
-        sys.stderr.write(__doc__)
-        return 2
-    panels = read_lines(arguments[0])
+def plot(panels, path):
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    matplotlib.rcParams["svg.hashsalt"] = "ndbuf"
+    figure, axes = plt.subplots(1, len(panels), figsize=(5.2 * len(panels), 4.2), sharey=True, squeeze=False,
+                                layout="constrained")
+    figure.patch.set_facecolor("white")  # a card of its own, on a dark page as on a light one
+    for place, (direction, cases) in zip(axes[0], panels.items()):
+        draw_panel(place, direction, cases)
+    axes[0][0].set_ylabel("bytes per ns", fontsize=9)
+    axes[0][0].set_ylim(bottom=0)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(MARKS), frameon=False,
+                  fontsize=8.5)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lines", help="what bench_transfer printed")
+    parser.add_argument("svg", help="the file to write")
+    options = parser.parse_args()
+    panels = read_lines(options.lines)
     if not panels:
-        sys.stderr.write("plot_transfer_rows: no line of bench_transfer --rows in %s\n" % arguments[0])
-        return 1
-    highest = 1.05 * max(way["bytes_per_ns"] for cases in panels.values() for case in cases
-                         for way in case["ways"].values())
-    out = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">'
-           % (WIDTH * len(panels), HEIGHT), '<rect width="100%" height="100%" fill="white"/>']
-    for place, (direction, cases) in enumerate(panels.items()):
-        out += panel(direction, cases, WIDTH * place, highest)
-    out.append("</svg>")
-    with open(arguments[1], "w", encoding="utf-8") as svg:
-        svg.write("\n".join(out) + "\n")
-    return 0
+        sys.exit("plot_transfer_rows: no line of bench_transfer --rows in %s" % options.lines)
+    try:
+        plot(panels, options.svg)
+    except ImportError as error:
+        print("plot_transfer_rows: no plot: %s" % error, file=sys.stderr)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

@@ -8,6 +8,7 @@ The columns are ndbuf in a queue and by a caller who waits, the plain contiguous
 would write by hand: one rectangle call, one call for each run, packing followed by a copy. The best of each row among
 those who do the whole work is bold.
 """
+import argparse
 import json
 import sys
 
@@ -37,13 +38,14 @@ def row(case):
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    with open(sys.argv[1], encoding="utf-8") as lines:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", help="what bench_transfer printed")
+    options = parser.parse_args()
+    with open(options.results, encoding="utf-8") as lines:
         cases = [json.loads(line) for line in lines if line.strip() and not line.startswith("#")]
     cases = [case for case in cases if case.get("bench") == "transfer" and not case["simulated"]]
     if not cases:
-        sys.exit("no times in %s" % sys.argv[1])
+        sys.exit("report_transfer: no times in %s" % options.results)
     print("# Strided transfers: %s\n" % cases[0]["description"])
     print("Microseconds, medians, %s, %s. The contiguous copy moves the same bytes between two runs of memory."
           % (cases[0]["timer"], cases[0]["driver"]))

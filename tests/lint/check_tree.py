@@ -176,6 +176,8 @@ def check_names(files):
     seen = {}
     for path in files:
         name = os.path.basename(path)
+        if name.startswith("-"):
+            breach(path, 1, "a program took an option for the name of its output")
         if name not in REPEATED_NAMES and not name.startswith(".") and not path.startswith("bench/results/"):
             if name in seen:
                 breach(path, 1, "%s is called so, too" % seen[name])
