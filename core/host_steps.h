@@ -31,13 +31,16 @@ typedef struct ndbuf__arrangement {
     uint8_t index[NDBUF__ARRANGED_VECTORS][NDBUF__ARRANGED_NBYTES];
 } ndbuf__arrangement;
 
+struct cpu_prefetch;
+
 typedef struct ndbuf__host_steps ndbuf__host_steps;
 struct ndbuf__host_steps {
     /* Copies from the first unit at src to the first one at dst, both with the axes' own offset. Returns NDBUF_OK: so a
      * call of it can be the last of its caller's, who returns as much. */
     ndbuf_status (*run)(const ndbuf__host_steps *steps, char *dst, const char *src);
     void (*turn)(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, int64_t nlines,
-                 int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes); /* of a transpose: the kernel */
+                 int64_t nrows, const struct cpu_prefetch *prefetch,
+                 int32_t swap_nbytes); /* of a transpose: the kernel */
     int32_t ndst;   /* how many offsets are set: of a transpose, rows; else as many as there are units */
     int32_t nsrc;   /* of a transpose, lines; else the same */
     int64_t tail;   /* of units: where the second of two moves begins that make one up */

@@ -15,6 +15,7 @@
 
 #include <stddef.h>
 
+#include "backends/cpu/cpu_kernels.h"
 #include "core/compiler.h"
 
 #define INLINE __attribute__((always_inline)) static inline
@@ -115,6 +116,7 @@ INLINE void put_4(char *dst, vi v, bool streams)
     if (streams) {
         vi_stream(dst, v);
     } else {
+        cpu_prefetch_next(dst);
         vi_store(dst, v);
     }
 }
@@ -123,6 +125,9 @@ INLINE void put_2(char *dst, h v, bool streams)
     if (streams) {
         h_stream(dst, v);
     } else {
+        if (sizeof(v) > CPU_LANE_NBYTES) {
+            cpu_prefetch_next(dst);
+        }
         h_store(dst, v);
     }
 }

@@ -83,17 +83,18 @@ typedef struct cpu_lane_block {
 typedef void (*cpu_lane_blocks_fn)(const cpu_lane_block *block, char *dst, int64_t dst_step, const char *src,
                                    int64_t src_step, int64_t count, int64_t prefetch_nbytes);
 
-/* Turns lines of the source into columns of the destination: unit b of line a goes to place a of row b, that is from
- * src + src_offsets[a] + b * unit to dst + dst_offsets[b] + a * unit, for all a < nlines, b < nrows. Both counts are at
- * least a block's side. What lies `prefetch_nbytes` from each line, before or behind it, is prefetched; 0: not. */
-typedef void (*cpu_transpose_fn)(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
-                                 int64_t nlines, int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes);
-
-/* What is prefetched beside a transpose past the caches. */
+/* What is prefetched beside a transpose. */
 typedef struct cpu_prefetch {
     int64_t nbytes; /* from each line, before or behind it; 0: nothing is */
     bool is_far;    /* into the second cache, not the first */
+    bool rows;      /* what each row is written on into, which is not in the first cache */
 } cpu_prefetch;
+
+/* Turns lines of the source into columns of the destination: unit b of line a goes to place a of row b, that is from
+ * src + src_offsets[a] + b * unit to dst + dst_offsets[b] + a * unit, for all a < nlines, b < nrows. Both counts are at
+ * least a block's side. prefetch NULL: nothing is. */
+typedef void (*cpu_transpose_fn)(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
+                                 int64_t nlines, int64_t nrows, const cpu_prefetch *prefetch, int32_t swap_nbytes);
 
 /* The same to aligned lines of dst, of whole ones, and of rows that make CPU_LANE_NBYTES of each line of src, or
  * several times as much. */
@@ -174,7 +175,7 @@ struct cpu_kernels {
     /* The same for units of up to 15 bytes that are none of these sizes, in blocks of cpu_block_side. NULL: there is
      * none. */
     void (*transpose_odd)(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,
-                          const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes);
+                          const int64_t *src_offsets, int64_t nlines, int64_t nrows, const cpu_prefetch *prefetch);
     /* Each input is prefetched `prefetch_nbytes` ahead; 0: not. */
     void (*shuffle)(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps, int64_t prefetch_nbytes);
     /* A shuffle with one output in each of `count` rows: `nsteps` steps, and one more so many bytes before the next;
@@ -264,6 +265,14 @@ static inline void cpu_prefetch_lines(const char *src, const int64_t *offsets, i
             __builtin_prefetch(src + offsets[i] + at, 0, 2);
         }
     }
+}
+
+/* A store waits for a line that the first cache lacks, one that reaches into two lines for one after the other, and all
+ * behind it wait, too. So where bytes are written on and on, the line that the next vector reaches into, which is as
+ * long as a line at most, is fetched before this one is stored at `dst`. */
+static inline void cpu_prefetch_next(const char *dst)
+{
+    __builtin_prefetch(dst + 2 * CPU_LINE_NBYTES - 1, 1, 3);
 }
 
 /* The best kernel by vectors that turns so few lines and rows; NULL: there is none. */

@@ -140,6 +140,8 @@ __attribute__((always_inline)) static inline void scatter_steps(const cpu_shuffl
             char *to = dst + (ptrdiff_t)j * BYTES_NBYTES;
             if (prefetch_nbytes != 0) {
                 __builtin_prefetch(to + prefetch_nbytes, 1, 3);
+            } else {
+                cpu_prefetch_next(to);
             }
             _mm512_mask_storeu_epi8(to, picks[j].wanted, _mm512_permutexvar_epi8(picks[j].at, v));
         }
@@ -205,6 +207,7 @@ __attribute__((always_inline)) static inline void collect_steps(collect_at *at, 
             v = bytes_or(v, bytes_pick(in, at->picks[i]));
             at->from[i] += at->steps[i];
         }
+        cpu_prefetch_next(at->to);
         _mm512_mask_storeu_epi8(at->to, at->writes, v);
         at->to += at->to_step;
     }
@@ -274,6 +277,7 @@ __attribute__((always_inline)) static inline bytes arranged(const bytes in[NDBUF
 /* Bytes that are all written go by a plain store: past the caches those that leave bytes out take longer. */
 __attribute__((always_inline)) static inline void store_arranged(char *dst, __mmask64 writes, bytes v)
 {
+    cpu_prefetch_next(dst);
     if (writes == ~(__mmask64)0) {
         bytes_store(dst, v);
     } else {

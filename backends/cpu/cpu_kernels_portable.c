@@ -16,9 +16,9 @@ static void rows_any(char *dst, int64_t dst_stride, const char *src, int64_t src
 
 #define DEFINE_TRANSPOSE(nbytes)                                                                                       \
     static void transpose_##nbytes(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, \
-                                   int64_t nlines, int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes)        \
+                                   int64_t nlines, int64_t nrows, const cpu_prefetch *prefetch, int32_t swap_nbytes)   \
     {                                                                                                                  \
-        (void)prefetch_nbytes;                                                                                         \
+        (void)prefetch;                                                                                                \
         ndbuf_cpu__transpose_any(dst, dst_offsets, src, src_offsets, nlines, nrows, nbytes, swap_nbytes);              \
     }
 

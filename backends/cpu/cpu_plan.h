@@ -56,17 +56,16 @@ typedef struct cpu_transpose {
     int64_t lines_per_index; /* lines at each index of the row axis: the other axes of the chain */
     int64_t rows_per_index;  /* rows at each index of the column axis */
     int64_t line_stride;     /* bytes from unit to unit of a line; the unit's size unless there are gaps, or others */
-    int64_t line_reach;  /* bytes of a line that are read where `shuffle` brings its units together; 0: it does not */
-    int64_t strip_rows;  /* rows that are turned together */
-    int64_t pass_rows;   /* as usual: those of a strip that are written side by side */
-    int64_t stage_pitch; /* bytes from row to row of the stage; 0: rows go to the destination at once */
-    int64_t panels_sent; /* past the caches: row pieces after which whole lines leave the stage */
-    int64_t prefetch_nbytes; /* as usual: from each line to the next strip of it; 0: not */
-    bool prefetches_far;     /* past the caches: into the second one */
-    int64_t dst_alignment;   /* of the box's address within a cache line */
-    bool paced;              /* past the caches: tiles leave while the next ones are made; `stage_pitch` is of each */
-    bool packs_lines;        /* units of lines with gaps are first brought together, those of others converted */
-    cpu_slots slots;         /* of units that `transpose_odd` takes */
+    int64_t line_reach;    /* bytes of a line that are read where `shuffle` brings its units together; 0: it does not */
+    int64_t strip_rows;    /* rows that are turned together */
+    int64_t pass_rows;     /* as usual: those of a strip that are written side by side */
+    int64_t stage_pitch;   /* bytes from row to row of the stage; 0: rows go to the destination at once */
+    int64_t panels_sent;   /* past the caches: row pieces after which whole lines leave the stage */
+    cpu_prefetch prefetch; /* its nbytes: from each line to the next strip of it; 0: not, or to the next tile */
+    int64_t dst_alignment; /* of the box's address within a cache line */
+    bool paced;            /* past the caches: tiles leave while the next ones are made; `stage_pitch` is of each */
+    bool packs_lines;      /* units of lines with gaps are first brought together, those of others converted */
+    cpu_slots slots;       /* of units that `transpose_odd` takes */
     int64_t src_offsets[CPU_PLAN_MAX_LINES];
     int64_t dst_offsets[CPU_PLAN_MAX_ROWS];
 } cpu_transpose;

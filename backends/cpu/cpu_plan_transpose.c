@@ -364,10 +364,10 @@ static bool plan_direct(cpu_plan *plan, const axis_chain *lines, const axis_chai
     }
     if (lines_conflict(lines, tuning)) { /* few lines at a time, each as far as it goes */
         plan->column_piece = chain_piece(rows, CPU_PLAN_MAX_ROWS, side);
-        transpose->prefetch_nbytes = tuning->line_prefetch_nbytes * (returns ? RETURNED_AHEAD : 1);
+        transpose->prefetch.nbytes = tuning->line_prefetch_nbytes * (returns ? RETURNED_AHEAD : 1);
     } else {
         plan->column_piece = chain_piece(rows, tuning->tile_direct_nbytes / unit, side);
-        transpose->prefetch_nbytes = 0;
+        transpose->prefetch.nbytes = 0;
     }
     return true;
 }
@@ -463,7 +463,10 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
                            transpose->strip_rows <= strip_rows && transpose->stage_pitch == 0 &&
                            !transpose->packs_lines;
     transpose->pass_rows = in_passes ? whole_blocks(tuning->pass_rows, side) : transpose->strip_rows;
-    transpose->prefetch_nbytes =
+    /* Both sides together have no room in the first cache, and rows go on beyond a block. */
+    transpose->prefetch.rows = transpose->stage_pitch == 0 && lines->nunits > side &&
+                               2 * plan->nbytes > tuning->conflict_nbytes * tuning->set_lines;
+    transpose->prefetch.nbytes =
         plan->nbytes >= tuning->strip_prefetch_nbytes ? transpose->strip_rows * transpose->line_stride : 0;
 }
 
@@ -525,7 +528,8 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     transpose->rows_per_index = rows.nunits / plan->column.extent;
     transpose->stage_pitch = 0;
     transpose->paced = false;
-    transpose->prefetches_far = tuning->prefetch_level > 1;
+    transpose->prefetch.is_far = tuning->prefetch_level > 1;
+    transpose->prefetch.rows = false;
     if (!plan->streams) {
         plan_cached(plan, &lines, &rows, panel_nbytes, kernels, tuning);
     } else if (!plan_paced(plan, &lines, &rows, kernels, tuning) &&

@@ -312,8 +312,8 @@ static void run_planes(const cpu_plan *plan, cpu_transpose_fn turn, cursor *at, 
     const int64_t nlines = plan->row.extent * transpose->lines_per_index;
     const int64_t nrows = plan->column.extent * transpose->rows_per_index;
     for (; count > 0; count--) {
-        turn(at->dst, transpose->dst_offsets, at->src, transpose->src_offsets, nlines, nrows,
-             transpose->prefetch_nbytes, plan->swap_nbytes);
+        turn(at->dst, transpose->dst_offsets, at->src, transpose->src_offsets, nlines, nrows, &transpose->prefetch,
+             plan->swap_nbytes);
         cursor_advance(at, plan, 1);
     }
 }

@@ -21,8 +21,8 @@ typedef struct cpu_tile {
     int64_t unit;
     int32_t swap; /* numbers of so many bytes are reversed; 0: not */
     int64_t nlines;
-    int64_t nahead;          /* units of each line from the strip on, also in tiles that follow */
-    int64_t prefetch_nbytes; /* from each line to what is wanted next; 0: nothing */
+    int64_t nahead;        /* units of each line from the strip on, also in tiles that follow */
+    cpu_prefetch prefetch; /* of what is wanted next */
 } cpu_tile;
 
 /* The largest side of the smallest blocks, and rows that are turned together where lines are fewer. */
@@ -50,7 +50,7 @@ static void tile_turn_few(const cpu_tile *tile, const cpu_kernels *kernels, char
     }
     for (int64_t b = 0; b < nrows; b += count) {
         b = cpu_smaller(b, nrows - count);
-        kernels->transpose[tile->size](block, block_offsets, src + b * tile->unit, line_offsets, side, count, 0,
+        kernels->transpose[tile->size](block, block_offsets, src + b * tile->unit, line_offsets, side, count, NULL,
                                        tile->swap);
         if (tile->plan->transpose.rows_per_index == 1 && tile->plan->transpose.stage_pitch == 0) {
             copy_rows(dst + dst_offsets[b], tile->plan->column.dst_stride, block, pitch, count, nbytes);
@@ -64,12 +64,13 @@ static void tile_turn_few(const cpu_tile *tile, const cpu_kernels *kernels, char
 
 /* Units one by one; each line after what will be wanted of it. */
 static void tile_move(const cpu_tile *tile, char *dst, const int64_t *dst_offsets, const char *src,
-                      const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)
+                      const int64_t *src_offsets, int64_t nlines, int64_t nrows, const cpu_prefetch *prefetch)
 {
-    const int64_t step = prefetch_nbytes != 0 ? 1 : nlines;
+    const int64_t ahead = prefetch != NULL ? prefetch->nbytes : 0;
+    const int64_t step = ahead != 0 ? 1 : nlines;
     for (int64_t a = 0; a < nlines; a += step) {
-        if (prefetch_nbytes != 0) {
-            cpu_prefetch_lines(src + prefetch_nbytes, src_offsets + a, 1, nrows * tile->unit);
+        if (ahead != 0) {
+            cpu_prefetch_lines(src + ahead, src_offsets + a, 1, nrows * tile->unit);
         }
         ndbuf_cpu__transpose_any(dst + a * tile->unit, dst_offsets, src, src_offsets + a, step, nrows, tile->unit,
                                  tile->swap);
@@ -78,16 +79,16 @@ static void tile_move(const cpu_tile *tile, char *dst, const int64_t *dst_offset
 
 /* Turns nlines x nrows units by the best kernel that takes so few. */
 static void tile_turn(const cpu_tile *tile, char *dst, const int64_t *dst_offsets, const char *src,
-                      const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)
+                      const int64_t *src_offsets, int64_t nlines, int64_t nrows, const cpu_prefetch *prefetch)
 {
     if (tile->size < 0 && tile->block_side > 1 && nlines >= tile->block_side && nrows >= tile->block_side) {
         tile->kernels->transpose_odd(&tile->plan->transpose.slots, dst, dst_offsets, src, src_offsets, nlines, nrows,
-                                     prefetch_nbytes);
+                                     prefetch);
         return;
     }
     const cpu_transpose_fn turn = cpu_transpose_for(tile->kernels, tile->size, nlines, nrows);
     if (turn != NULL) {
-        turn(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, tile->swap);
+        turn(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch, tile->swap);
         return;
     }
     const cpu_kernels *kernels = cpu_narrowest_kernels(tile->kernels, tile->size);
@@ -95,7 +96,7 @@ static void tile_turn(const cpu_tile *tile, char *dst, const int64_t *dst_offset
         nrows >= kernels->block_side[tile->size]) {
         tile_turn_few(tile, kernels, dst, dst_offsets, src, src_offsets, nlines, nrows);
     } else {
-        tile_move(tile, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+        tile_move(tile, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch);
     }
 }
 
@@ -124,7 +125,7 @@ static void tile_turn_short(const cpu_tile *tile, const cpu_kernels *kernels, ch
                 memcpy(packed + i * slot, src + transpose->src_offsets[a + i], (size_t)nbytes);
             }
         }
-        kernels->transpose[tile->size](dst + a * tile->unit, row_offsets, packed, packed_offsets, side, side, 0,
+        kernels->transpose[tile->size](dst + a * tile->unit, row_offsets, packed, packed_offsets, side, side, NULL,
                                        tile->swap);
     }
 }
@@ -158,6 +159,7 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
                                                        : NULL;
     const int64_t pitch = tile->plan->converts ? nrows * tile->unit : CPU_LINE_NBYTES;
     int64_t packed_offsets[CPU_VECTOR_MAX];
+    const cpu_prefetch beside = {.rows = tile->prefetch.rows};
     int64_t step = tile->block_side;
     for (int64_t i = 0; i < step; i++) {
         packed_offsets[i] = i * pitch;
@@ -168,8 +170,8 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
         }
         int64_t count = cpu_smaller(step, tile->nlines - a);
         const int64_t *offsets = transpose->src_offsets + a;
-        if (tile->prefetch_nbytes != 0) {
-            cpu_prefetch_lines(src + tile->prefetch_nbytes, offsets, count, nrows * stride);
+        if (tile->prefetch.nbytes != 0) {
+            cpu_prefetch_lines(src + tile->prefetch.nbytes, offsets, count, nrows * stride);
         }
         if (tile->plan->converts) {
             const cpu_row_converter *converter = &tile->plan->converter;
@@ -182,7 +184,7 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
                 tile->plan->row_fn(packed + i * pitch, tile->unit, src + offsets[i], stride, nrows, tile->unit);
             }
         }
-        tile_turn(tile, dst + a * tile->unit, dst_offsets, packed, packed_offsets, count, nrows, 0);
+        tile_turn(tile, dst + a * tile->unit, dst_offsets, packed, packed_offsets, count, nrows, &beside);
     }
 }
 
@@ -197,7 +199,7 @@ static void tile_turn_strip(const cpu_tile *tile, char *packed, char *dst, const
     } else if (kernels != NULL) {
         tile_turn_short(tile, kernels, packed, dst, places, src, nrows);
     } else {
-        tile_turn(tile, dst, places, src, transpose->src_offsets, tile->nlines, nrows, tile->prefetch_nbytes);
+        tile_turn(tile, dst, places, src, transpose->src_offsets, tile->nlines, nrows, &tile->prefetch);
     }
 }
 
@@ -216,7 +218,7 @@ static void strip_run(const cpu_tile *tile, cpu_tile_memory *memory, char *dst, 
         for (int64_t b = 0; b < nrows; b += transpose->pass_rows) {
             b = b > 0 && nrows - b < tile->block_side ? nrows - tile->block_side : b;
             tile_turn(tile, dst, dst_offsets + b, src + b * transpose->line_stride, transpose->src_offsets,
-                      tile->nlines, cpu_smaller(transpose->pass_rows, nrows - b), tile->prefetch_nbytes);
+                      tile->nlines, cpu_smaller(transpose->pass_rows, nrows - b), &tile->prefetch);
         }
         return;
     }
@@ -231,7 +233,7 @@ static void run_cached(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_r
 {
     const cpu_plan *plan = tile->plan;
     const cpu_transpose *transpose = &plan->transpose;
-    tile->prefetch_nbytes = transpose->prefetch_nbytes;
+    tile->prefetch = transpose->prefetch;
     for (int64_t b = 0; transpose->stage_pitch > 0 && b < transpose->strip_rows; b++) {
         memory->places[b] = b * transpose->stage_pitch;
     }
@@ -317,7 +319,7 @@ static void run_streamed(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile
         bool is_end = at + nrow == tiles->nrow;
         bool sends = ++npanels == transpose->panels_sent || is_end;
         tile->nlines = nrow * transpose->lines_per_index;
-        tile->prefetch_nbytes = !is_end ? nrow * plan->row.src_stride : tiles->next != NULL ? tiles->next - panel : 0;
+        tile->prefetch.nbytes = !is_end ? nrow * plan->row.src_stride : tiles->next != NULL ? tiles->next - panel : 0;
         int64_t sent = staged + tile->nlines * tile->unit;
         for (int64_t first = 0; first < nrows; first += transpose->strip_rows) {
             int64_t count = cpu_smaller(transpose->strip_rows, nrows - first);
@@ -365,16 +367,16 @@ static void run_direct(cpu_tile *tile, const cpu_tile_run *tiles, int64_t nrows)
         int64_t ahead = at + nrow < tiles->nrow ? nrow * plan->row.src_stride
                         : tiles->next != NULL   ? tiles->next - src
                                                 : 0;
-        const cpu_prefetch prefetch = {transpose->prefetch_nbytes != 0 ? transpose->prefetch_nbytes : ahead,
-                                       transpose->prefetches_far};
+        cpu_prefetch prefetch = transpose->prefetch;
+        prefetch.nbytes = prefetch.nbytes != 0 ? prefetch.nbytes : ahead;
         stream(dst, transpose->dst_offsets, src, transpose->src_offsets, whole_lines, whole_rows, prefetch, tile->swap);
         if (whole_lines < nlines) {
             tile_turn(tile, dst + whole_lines * tile->unit, transpose->dst_offsets, src,
-                      transpose->src_offsets + whole_lines, nlines - whole_lines, nrows, 0);
+                      transpose->src_offsets + whole_lines, nlines - whole_lines, nrows, NULL);
         }
         if (left > 0) {
             tile_turn(tile, dst, transpose->dst_offsets + nrows - left, src + (nrows - left) * tile->unit,
-                      transpose->src_offsets, whole_lines, left, 0);
+                      transpose->src_offsets, whole_lines, left, NULL);
         }
     }
 }
@@ -403,7 +405,7 @@ static void run_paced(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_ru
             pace.ahead = at + nrow < tiles->nrow ? src + nrow * plan->row.src_stride : tiles->next;
             pace.ahead_nlines = whole_lines;
             pace.ahead_nbytes = whole_rows * tile->unit;
-            pace.ahead_is_far = transpose->prefetches_far;
+            pace.ahead_is_far = transpose->prefetch.is_far;
             char *stage = memory->stage + (memory->pace.staged == memory->stage ? CPU_PLAN_MAX_STAGE_NBYTES / 2 : 0);
             turn(stage, memory->places, src, transpose->src_offsets, whole_lines, whole_rows, &pace, tile->swap);
             memory->pace = (cpu_pace){.staged = stage,
@@ -415,11 +417,11 @@ static void run_paced(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_ru
         }
         if (whole_lines < nlines) {
             tile_turn(tile, dst + whole_lines * tile->unit, transpose->dst_offsets, src,
-                      transpose->src_offsets + whole_lines, nlines - whole_lines, nrows, 0);
+                      transpose->src_offsets + whole_lines, nlines - whole_lines, nrows, NULL);
         }
         if (left > 0) {
             tile_turn(tile, dst, transpose->dst_offsets + nrows - left, src + (nrows - left) * tile->unit,
-                      transpose->src_offsets, whole_lines, left, 0);
+                      transpose->src_offsets, whole_lines, left, NULL);
         }
     }
 }

@@ -58,6 +58,22 @@ static inline lanes swap_order(int32_t swap_nbytes)
 
 #include "backends/cpu/cpu_simd_paced.h"
 
+/* Of what is written on and on. Vectors of a lane seldom reach into two lines. */
+static inline void wide_store_on(char *dst, lanes v)
+{
+    if (LANES > 1) {
+        cpu_prefetch_next(dst);
+    }
+    wide_store(dst, v);
+}
+static inline void bytes_store_on(char *dst, bytes v)
+{
+    if (BYTES_NBYTES > CPU_LANE_NBYTES) {
+        cpu_prefetch_next(dst);
+    }
+    bytes_store(dst, v);
+}
+
 /* -- shuffles -- */
 
 /* For constant counts only. With `streams`, the first output goes past the caches. */
@@ -106,7 +122,7 @@ __attribute__((always_inline)) static inline void shuffle_steps(const cpu_shuffl
                 if (streams) {
                     bytes_stream(dst + way * twin.dst + out_offsets[j], out);
                 } else {
-                    bytes_store(dst + out_offsets[j], out);
+                    bytes_store_on(dst + out_offsets[j], out);
                 }
             }
         }
@@ -189,7 +205,7 @@ __attribute__((always_inline)) static inline void gather_rows_from(const cpu_shu
                 from -= src_back;
                 to -= dst_back;
             }
-            bytes_store(to, gather_step_take(&how, from, nin));
+            bytes_store_on(to, gather_step_take(&how, from, nin));
             from += in_step;
             to += out_step;
         }
@@ -297,7 +313,7 @@ __attribute__((always_inline)) static inline void rows_wide(char *dst, int64_t d
         }
         for (; at < last; at += WIDE_NBYTES) {
             lanes v = wide_load(src + at);
-            wide_store(dst + at, swap_nbytes != 0 ? lanes_pick(v, order) : v);
+            wide_store_on(dst + at, swap_nbytes != 0 ? lanes_pick(v, order) : v);
         }
         wide_store(dst + last, swap_nbytes != 0 ? lanes_pick(end, order) : end);
         dst += dst_stride;
@@ -316,7 +332,7 @@ static void rows_swapped(char *dst, int64_t dst_stride, const char *src, int64_t
         const lanes order = swap_order(swap_nbytes);
         for (int64_t i = 0; i < count; i++) {
             rows_prefetch(src, WIDE_NBYTES, prefetch_nbytes);
-            wide_store(dst, lanes_pick(wide_load(src), order));
+            wide_store_on(dst, lanes_pick(wide_load(src), order));
             dst += dst_stride;
             src += src_stride;
         }
@@ -424,7 +440,7 @@ static void repeat_any(char *dst, const char *item, int64_t item_nbytes, int64_t
     const lanes v = lanes_repeat(lane + head % item_nbytes);
     wide_store(dst, first);
     for (int64_t at = head; at <= nbytes - WIDE_NBYTES; at += WIDE_NBYTES) {
-        wide_store(dst + at, v);
+        wide_store_on(dst + at, v);
     }
     wide_store(dst + nbytes - WIDE_NBYTES, first); /* whole items before it, so of the same phase */
 }

@@ -62,7 +62,7 @@ static inline bool pace_send(const cpu_pace *pace, pace_place *place)
                     pace_send(&pace, &place);                                                                          \
                 }                                                                                                      \
                 block_##UNIT(stage + a * (UNIT), stage_offsets + b, src + b * (UNIT), src_offsets + a, order, swaps,   \
-                             0);                                                                                       \
+                             0, false);                                                                                \
             }                                                                                                          \
         }                                                                                                              \
         while (pace_send(&pace, &place)) {                                                                             \
@@ -75,7 +75,7 @@ static inline bool pace_send(const cpu_pace *pace, pace_place *place)
         const int64_t whole = nrows - nrows % (LANES * 16 / (UNIT));                                                   \
         if (whole < nrows) {                                                                                           \
             few_rows_##UNIT(stage, stage_offsets + whole, src + whole * (UNIT), src_offsets, nlines, nrows - whole,    \
-                            (cpu_prefetch){0, false}, swap_nbytes, false);                                             \
+                            (cpu_prefetch){.nbytes = 0}, swap_nbytes, false);                                          \
         }                                                                                                              \
         if ((UNIT) > 1 && swap_nbytes != 0) {                                                                          \
             paced_turn_##UNIT(stage, stage_offsets, src, src_offsets, nlines, whole, pace, swap_order(swap_nbytes),    \

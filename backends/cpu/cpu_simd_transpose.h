@@ -5,6 +5,12 @@
 /* Keeps the compiler from making a pointer of each element in advance, for which there are not enough registers. */
 #define ADDRESS_ANEW(pointer) __asm__("" : "+r"(pointer))
 
+/* Whether a block, counted along its rows, fetches what the next ones write: one in each line's length does. */
+static inline bool is_with_line(int64_t block)
+{
+    return block % (CPU_LINE_NBYTES / CPU_LANE_NBYTES / LANES) == 0;
+}
+
 /* A block is a square with sides of a vector of units. R of its lines have R units in each lane, and log2(R) rounds of
  * the same perfect shuffle transpose them there; vectors of LANES such groups then exchange their lanes.
  *
@@ -43,9 +49,9 @@
         }                                                                                                              \
         lanes_exchange(row);                                                                                           \
     }                                                                                                                  \
-    __attribute__((always_inline)) static inline void block_##UNIT(char *dst, const int64_t *dst_offsets,              \
-                                                                   const char *src, const int64_t *src_offsets,        \
-                                                                   lanes order, const int swaps, const int streams)    \
+    __attribute__((always_inline)) static inline void block_##UNIT(                                                    \
+        char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, lanes order,               \
+        const int swaps, const int streams, bool fetches)                                                              \
     {                                                                                                                  \
         ADDRESS_ANEW(src_offsets);                                                                                     \
         ADDRESS_ANEW(dst_offsets);                                                                                     \
@@ -65,6 +71,12 @@
         {                                                                                                              \
             lanes row[LANES];                                                                                          \
             turned_rows_##UNIT(x, i, row);                                                                             \
+            if (fetches) {                                                                                             \
+                UNROLL for (int g = 0; g < LANES; g++)                                                                 \
+                {                                                                                                      \
+                    cpu_prefetch_next(dst + dst_offsets[g * (R) + i]);                                                 \
+                }                                                                                                      \
+            }                                                                                                          \
             UNROLL for (int g = 0; g < LANES; g++)                                                                     \
             {                                                                                                          \
                 if (streams) {                                                                                         \
@@ -77,7 +89,7 @@
     }                                                                                                                  \
     __attribute__((always_inline)) static inline void turn_##UNIT(                                                     \
         char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets, int64_t nlines,            \
-        int64_t nrows, int64_t prefetch_nbytes, lanes order, const int swaps)                                          \
+        int64_t nrows, cpu_prefetch prefetch, lanes order, const int swaps)                                            \
     {                                                                                                                  \
         const int64_t side = (int64_t)(R)*LANES;                                                                       \
         const int64_t width =                                                                                          \
@@ -86,26 +98,26 @@
             int64_t b = first;                                                                                         \
             for (int64_t a = 0; a < nlines; a += side) {                                                               \
                 a = a + side <= nlines ? a : nlines - side; /* the last blocks may overlap those before */             \
-                if (first == 0 && prefetch_nbytes != 0) {                                                              \
-                    cpu_prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * (UNIT));                  \
+                if (first == 0 && prefetch.nbytes != 0) {                                                              \
+                    cpu_prefetch_lines(src + prefetch.nbytes, src_offsets + a, side, nrows * (UNIT));                  \
                 }                                                                                                      \
                 for (int64_t done = 0; done < width; done += side) {                                                   \
                     const int64_t row = b + side <= nrows ? b : nrows - side;                                          \
                     block_##UNIT(dst + a * (UNIT), dst_offsets + row, src + row * (UNIT), src_offsets + a, order,      \
-                                 swaps, 0);                                                                            \
+                                 swaps, 0, prefetch.rows && is_with_line(a / side));                                   \
                     b = b + side < nrows ? b + side : 0;                                                               \
                 }                                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
     static void transpose_##UNIT(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,   \
-                                 int64_t nlines, int64_t nrows, int64_t prefetch_nbytes, int32_t swap_nbytes)          \
+                                 int64_t nlines, int64_t nrows, const cpu_prefetch *prefetch, int32_t swap_nbytes)     \
     {                                                                                                                  \
+        const cpu_prefetch beside = prefetch != NULL ? *prefetch : (cpu_prefetch){.nbytes = 0};                        \
         if ((UNIT) > 1 && swap_nbytes != 0) {                                                                          \
-            turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, swap_order(swap_nbytes),   \
-                        1);                                                                                            \
+            turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, beside, swap_order(swap_nbytes), 1);        \
         } else {                                                                                                       \
-            turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes, swap_order(0), 0);         \
+            turn_##UNIT(dst, dst_offsets, src, src_offsets, nlines, nrows, beside, swap_order(0), 0);                  \
         }                                                                                                              \
     }
 
@@ -162,7 +174,7 @@ DEFINE_TRANSPOSE(16, 1)
                 for (int64_t i = a; prefetch.nbytes != 0 && i < a + side; i++) {                                       \
                     cpu_prefetch_line(column + src_offsets[i] + prefetch.nbytes, prefetch.is_far);                     \
                 }                                                                                                      \
-                block_##UNIT(dst + a * (UNIT), dst_offsets + b, column, src_offsets + a, order, swaps, 1);             \
+                block_##UNIT(dst + a * (UNIT), dst_offsets + b, column, src_offsets + a, order, swaps, 1, false);      \
             }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
@@ -201,7 +213,7 @@ DEFINE_STREAM_TRANSPOSE(16, 1)
 
 #define DEFINE_ODD(SLOT, R)                                                                                            \
     static void odd_##SLOT(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,             \
-                           const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)         \
+                           const int64_t *src_offsets, int64_t nlines, int64_t nrows, cpu_prefetch prefetch)           \
     {                                                                                                                  \
         const int64_t side = (int64_t)(R)*LANES;                                                                       \
         const int64_t unit = slots->unit_nbytes;                                                                       \
@@ -210,8 +222,8 @@ DEFINE_STREAM_TRANSPOSE(16, 1)
         const lanes close = wide_load((const char *)slots->close);                                                     \
         for (int64_t a = 0; a < nlines; a += side) {                                                                   \
             a = a + side <= nlines ? a : nlines - side;                                                                \
-            if (prefetch_nbytes != 0) {                                                                                \
-                cpu_prefetch_lines(src + prefetch_nbytes, src_offsets + a, side, nrows * unit);                        \
+            if (prefetch.nbytes != 0) {                                                                                \
+                cpu_prefetch_lines(src + prefetch.nbytes, src_offsets + a, side, nrows * unit);                        \
             }                                                                                                          \
             for (int64_t b = 0; b < nrows; b += side) {                                                                \
                 b = b + side <= nrows ? b : nrows - side;                                                              \
@@ -231,6 +243,9 @@ DEFINE_STREAM_TRANSPOSE(16, 1)
                     turned_rows_##SLOT(x, i, row);                                                                     \
                     UNROLL for (int g = 0; g < LANES; g++)                                                             \
                     {                                                                                                  \
+                        if (prefetch.rows) {                                                                           \
+                            cpu_prefetch_next(dst + to[g * (R) + i] + a * unit);                                       \
+                        }                                                                                              \
                         slots_store(dst + to[g * (R) + i] + a * unit, nbytes, row[g], close);                          \
                     }                                                                                                  \
                 }                                                                                                      \
@@ -248,21 +263,22 @@ DEFINE_ODD(16, 1)
 
 /* Blocks of fewer than CPU_SLOTS_MIN units are none, see cpu_block_side. */
 static void transpose_odd(const cpu_slots *slots, char *dst, const int64_t *dst_offsets, const char *src,
-                          const int64_t *src_offsets, int64_t nlines, int64_t nrows, int64_t prefetch_nbytes)
+                          const int64_t *src_offsets, int64_t nlines, int64_t nrows, const cpu_prefetch *prefetch)
 {
+    const cpu_prefetch beside = prefetch != NULL ? *prefetch : (cpu_prefetch){.nbytes = 0};
     switch (slots->slot_nbytes) {
 #if LANES > 2
     case 16:
-        odd_16(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+        odd_16(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, beside);
         break;
 #endif
 #if LANES > 1
     case 8:
-        odd_8(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+        odd_8(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, beside);
         break;
 #endif
     default:
-        odd_4(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, prefetch_nbytes);
+        odd_4(slots, dst, dst_offsets, src, src_offsets, nlines, nrows, beside);
         break;
     }
 }

@@ -101,7 +101,7 @@ typedef struct cpu_turn {
 static void plane_turn(const cpu_plane *plane, const void *context, char *dst, const char *src)
 {
     const cpu_turn *turn = context;
-    turn->fn(dst, turn->dst_offsets, src, turn->src_offsets, plane->ncolumns, plane->nrows, 0, plane->swap);
+    turn->fn(dst, turn->dst_offsets, src, turn->src_offsets, plane->ncolumns, plane->nrows, NULL, plane->swap);
 }
 
 /* The kernel that turns the plane, where it is dense on both sides and not too small for its blocks. */
@@ -368,7 +368,7 @@ DEFINE_MOVE(32)
 
 static ndbuf_status steps_turn(const ndbuf__host_steps *steps, char *dst, const char *src)
 {
-    steps->turn(dst, steps->dst_offsets, src, steps->src_offsets, steps->nsrc, steps->ndst, 0, 0);
+    steps->turn(dst, steps->dst_offsets, src, steps->src_offsets, steps->nsrc, steps->ndst, NULL, 0);
     return NDBUF_OK;
 }
 

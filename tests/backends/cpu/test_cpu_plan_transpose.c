@@ -43,7 +43,7 @@ static void tiles_in_step_are_larger_where_their_rows_lie_close_together(void **
     reaching.tile_reach_nbytes = 4 * MIB;
     cpu_plan plan = tuned_plan_of(&reaching, &kernels, 2, 8, LIST(4096, 4096), LIST(32768, 8), LIST(8, 32768), 4096);
     assert_true(plan.transpose.paced);
-    assert_true(plan.transpose.prefetches_far);
+    assert_true(plan.transpose.prefetch.is_far);
     assert_int_equal(plan.column_piece, 128);
     reaching.tile_reach_nbytes = 64 * MIB;
     plan = tuned_plan_of(&reaching, &kernels, 2, 8, LIST(4096, 4096), LIST(32768, 8), LIST(8, 32768), 4096);
@@ -52,7 +52,7 @@ static void tiles_in_step_are_larger_where_their_rows_lie_close_together(void **
     reaching.prefetch_level = 1;
     plan = tuned_plan_of(&reaching, &kernels, 2, 8, LIST(4096, 4096), LIST(32768, 8), LIST(8, 32768), 4096);
     assert_int_equal(plan.column_piece * 8, 512);
-    assert_false(plan.transpose.prefetches_far);
+    assert_false(plan.transpose.prefetch.is_far);
 }
 
 static void half_lines_go_by_way_of_the_stage_unless_few_units_fill_them(void **state)
@@ -64,7 +64,7 @@ static void half_lines_go_by_way_of_the_stage_unless_few_units_fill_them(void **
     cpu_plan plan = plan_of(&kernels, 3, 4, shape, dst, src, 4096);
     assert_true(plan.streams);
     assert_int_equal(plan.transpose.stage_pitch, 0);
-    assert_int_equal(plan.transpose.prefetch_nbytes, 128);
+    assert_int_equal(plan.transpose.prefetch.nbytes, 128);
     plan = plan_of(&half_kernels, 3, 4, shape, dst, src, 4096);
     assert_true(plan.streams);
     assert_false(plan.transpose.paced);
@@ -86,13 +86,13 @@ static void half_lines_go_by_way_of_the_stage_unless_few_units_fill_them(void **
     assert_int_equal(plan.transpose.panels_sent * plan.row_piece * 8, 128);
     plan = plan_of(&half_kernels, 3, 8, shape, dst, LIST(2048, 8, 524352), 4096); /* not one set */
     assert_int_equal(plan.transpose.stage_pitch, 0);
-    assert_int_equal(plan.transpose.prefetch_nbytes, 0);
+    assert_int_equal(plan.transpose.prefetch.nbytes, 0);
     plan = plan_of(&half_kernels, 4, 8, LIST(512, 256, 32, 4), LIST(262144, 1024, 32, 8), LIST(2048, 8, 8256, 4194304),
                    4096); /* few of it */
     assert_int_equal(plan.transpose.stage_pitch, 0);
     plan = plan_of(&half_kernels, 3, 16, LIST(128, 128, 128), LIST(262144, 2048, 16), LIST(2048, 16, 262144), 4096);
     assert_int_equal(plan.transpose.stage_pitch, 0);
-    assert_int_equal(plan.transpose.prefetch_nbytes, 3 * 128);
+    assert_int_equal(plan.transpose.prefetch.nbytes, 3 * 128);
 }
 
 static void rows_past_the_caches_that_end_within_a_line_are_chained(void **state)
@@ -307,6 +307,18 @@ static void rows_that_start_anywhere_are_staged_past_the_caches(void **state)
     assert_true(plan.column_piece * plan.transpose.stage_pitch < CPU_PLAN_MAX_STAGE_NBYTES);
 }
 
+static void what_rows_are_written_on_into_is_fetched_where_the_first_cache_lacks_it(void **state)
+{
+    (void)state;
+    assert_true(PLAN(2, 4, (100, 100), (400, 4), (4, 400)).transpose.prefetch.rows);
+    assert_false(PLAN(2, 4, (64, 64), (256, 4), (4, 256)).transpose.prefetch.rows);
+    assert_false(PLAN(2, 4, (4000, 16), (64, 4), (4, 16000)).transpose.prefetch.rows); /* of a block each */
+    assert_true(PLAN(2, 4, (4000, 17), (68, 4), (4, 16000)).transpose.prefetch.rows);
+    const cpu_plan staged = PLAN(2, 4, (256, 256), (4096, 4), (4, 4096));
+    assert_true(staged.transpose.stage_pitch > 0);
+    assert_false(staged.transpose.prefetch.rows);
+}
+
 static void a_source_that_runs_backwards_is_turned_round(void **state)
 {
     (void)state;
@@ -337,6 +349,7 @@ int main(void)
         cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
         cmocka_unit_test(a_nest_of_tiny_axes_is_chained_to_long_runs),
         cmocka_unit_test(rows_that_start_anywhere_are_staged_past_the_caches),
+        cmocka_unit_test(what_rows_are_written_on_into_is_fetched_where_the_first_cache_lacks_it),
         cmocka_unit_test(a_source_that_runs_backwards_is_turned_round),
     };
     return cmocka_run_group_tests_name("cpu_plan_transpose", tests, NULL, NULL);
