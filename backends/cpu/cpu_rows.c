@@ -15,6 +15,9 @@
 #define AHEAD_NBYTES 12288
 /* The same of short rows, which are at most as long. */
 #define SHORT_ROW_MAX 8192
+/* Rows that are moved without a call for each, where those to come are fetched. */
+#define TINY_ROW_MIN 4
+#define TINY_ROW_MAX 64
 /* Long rows are copied and prefetched in turn, piece by piece. */
 #define PIECE_NBYTES 512
 /* Shorter rows are not worth leaving the caches. */
@@ -66,6 +69,58 @@ static inline void line_walk_prefetch(line_walk *walk, int64_t nbytes, bool to_w
             __builtin_prefetch(walk->line, 0, 3);
         }
         walk->line += CPU_LINE_NBYTES;
+    }
+}
+
+/* What lies behind a pointer, all of it, in one line or two. */
+static inline void tiny_prefetch(const ndbuf__host_row_side *side, int64_t index, int64_t nbytes, bool to_write)
+{
+    if (side->suboffset < 0) {
+        return;
+    }
+    const char *row = ndbuf__host_row_at(side, index);
+    if (to_write) {
+        __builtin_prefetch(row, 1, 3);
+        __builtin_prefetch(row + nbytes - 1, 1, 3);
+    } else {
+        __builtin_prefetch(row, 0, 3);
+        __builtin_prefetch(row + nbytes - 1, 0, 3);
+    }
+}
+
+/* For constant sizes only: rows of up to two moves of `half` bytes, which may overlap, and of one at least. */
+__attribute__((always_inline)) static inline void copy_tiny_by(const rows_copy *copy, int64_t first, int64_t last,
+                                                               int64_t ahead, const int half)
+{
+    const ndbuf__host_rows rows = *copy->rows;
+    const int64_t end = rows.nbytes - half;
+    for (int64_t i = first; i < last; i++) {
+        char *dst = ndbuf__host_row_at(&rows.dst, i);
+        const char *src = ndbuf__host_row_at(&rows.src, i);
+        char head[TINY_ROW_MAX / 2];
+        char tail[TINY_ROW_MAX / 2];
+        const int64_t next = i < last - ahead ? i + ahead : last - 1;
+        tiny_prefetch(&rows.src, next, rows.nbytes, false);
+        tiny_prefetch(&rows.dst, next, rows.nbytes, true);
+        memcpy(head, src, (size_t)half);
+        memcpy(tail, src + end, (size_t)half);
+        memcpy(dst, head, (size_t)half);
+        memcpy(dst + end, tail, (size_t)half);
+    }
+}
+
+/* As copy_short, for rows of TINY_ROW_MIN to TINY_ROW_MAX bytes, without a call for each. */
+static void copy_tiny(const rows_copy *copy, int64_t first, int64_t last, int64_t ahead)
+{
+    const int64_t nbytes = copy->rows->nbytes;
+    if (nbytes > 32) {
+        copy_tiny_by(copy, first, last, ahead, 32);
+    } else if (nbytes > 16) {
+        copy_tiny_by(copy, first, last, ahead, 16);
+    } else if (nbytes > 8) {
+        copy_tiny_by(copy, first, last, ahead, 8);
+    } else {
+        copy_tiny_by(copy, first, last, ahead, 4);
     }
 }
 
@@ -170,6 +225,8 @@ static void run_part(void *context, int64_t part)
                copy->kernels->stream_pointed != NULL) {
         copy->kernels->stream_pointed(rows, first, last, SHORT_ROW_MAX / rows->nbytes);
         copy->kernels->stream_end();
+    } else if (rows->nbytes >= TINY_ROW_MIN && rows->nbytes <= TINY_ROW_MAX) {
+        copy_tiny(copy, first, last, SHORT_ROW_MAX / CPU_LINE_NBYTES);
     } else {
         copy_short(copy, first, last,
                    SHORT_ROW_MAX / (rows->nbytes > CPU_LINE_NBYTES ? rows->nbytes : CPU_LINE_NBYTES));

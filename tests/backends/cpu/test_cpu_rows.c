@@ -49,8 +49,10 @@ static void check_rows(test_random *random, char *const blocks[3])
 {
     static char *pointers[2][MAX_ROWS];
     static const int64_t sizes[] = {64, 128, 256, 512, 1024, 4096, 8256};
-    int64_t nbytes = test_random_range(random, 0, 1) == 0 ? sizes[test_random_range(random, 0, 6)]
-                                                          : test_random_range(random, 1, 3000);
+    const int64_t kind = test_random_range(random, 0, 2);
+    int64_t nbytes = kind == 0   ? sizes[test_random_range(random, 0, 6)]
+                     : kind == 1 ? test_random_range(random, 1, 70)
+                                 : test_random_range(random, 1, 3000);
     int64_t most = (BLOCK_NBYTES - 256) / (nbytes + 70);
     int64_t count = test_random_range(random, 1, most < MAX_ROWS ? most : MAX_ROWS);
     ndbuf__host_rows rows = {.count = count, .nbytes = nbytes};
