@@ -225,19 +225,21 @@ PyObject *ndpy_dlpack_device(PyObject *object, PyObject *ignored)
 
 /* -- import -- */
 
-/* Calls an object's __dlpack__. `stream` may be NULL. */
-static PyObject *call_dlpack(PyObject *method, PyObject *stream)
+/* Calls an object's __dlpack__. `stream` may be NULL. out_is_old: whether the producer is from before version 1. */
+static PyObject *call_dlpack(PyObject *method, PyObject *stream, int *out_is_old)
 {
     PyObject *nothing = PyTuple_New(0);
     PyObject *keywords = PyDict_New();
     PyObject *version = Py_BuildValue("(ii)", DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION);
     PyObject *capsule = NULL;
+    *out_is_old = 0;
     if (nothing != NULL && keywords != NULL && version != NULL &&
         (stream == NULL || PyDict_SetItemString(keywords, "stream", stream) == 0) &&
         PyDict_SetItemString(keywords, "max_version", version) == 0) {
         capsule = PyObject_Call(method, nothing, keywords);
         if (capsule == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) { /* from before max_version */
             PyErr_Clear();
+            *out_is_old = 1;
             if (PyDict_DelItemString(keywords, "max_version") == 0) {
                 capsule = PyObject_Call(method, nothing, keywords);
             }
@@ -250,8 +252,12 @@ static PyObject *call_dlpack(PyObject *method, PyObject *stream)
 }
 
 /* Consumes a capsule, whose name says so from then on. What is in it must be on the device that its producer said,
- * since its work was put in order there. `ready` may be NULL. */
-static PyObject *consume_capsule(ndpy_state *state, PyObject *capsule, ndbuf_device *device, ndbuf_event *ready)
+ * since its work was put in order there. `ready` may be NULL.
+ *
+ * A legacy tensor cannot say that it must not be written to. Where the producer knows of version 1 and gives one all
+ * the same, as JAX does, it may be of immutable memory; those from before, as PyTorch's and CuPy's, are written to. */
+static PyObject *consume_capsule(ndpy_state *state, PyObject *capsule, int is_old, ndbuf_device *device,
+                                 ndbuf_event *ready)
 {
     ndbuf_error err = {0};
     ndbuf_view view = {0};
@@ -268,11 +274,15 @@ static PyObject *consume_capsule(ndpy_state *state, PyObject *capsule, ndbuf_dev
             return NULL;
         }
         status = ndbuf_dlpack_import_legacy(&tensor, NULL, &view, NULL, &err);
+        if (status == NDBUF_OK && !is_old) {
+            status = ndbuf_view_readonly(&view, &view, &err);
+        }
     } else {
         PyErr_SetString(PyExc_BufferError, "__dlpack__ gave no DLPack capsule, or one that is consumed already");
         return NULL;
     }
     if (status != NDBUF_OK) { /* ValueError where the tensor cannot be true, BufferError where it is not for us */
+        ndpy_view_clear(&view);
         return status == NDBUF_ERR_INVALID ? ndpy_raise(&err) : ndpy_raise_buffer_error(&err);
     }
     ndbuf_device_tag tag = ndbuf_device_tag_get(device);
@@ -296,6 +306,7 @@ static PyObject *consume_in_order(ndpy_state *state, PyObject *method, ndbuf_dev
     ndbuf_queue *queue = NULL;
     ndbuf_event *ready = NULL;
     PyObject *view = NULL;
+    int is_old = 0;
     Py_BEGIN_ALLOW_THREADS
     status = ndbuf_queue_create(device, &queue, &err);
     Py_END_ALLOW_THREADS
@@ -303,10 +314,10 @@ static PyObject *consume_in_order(ndpy_state *state, PyObject *method, ndbuf_dev
         return ndpy_raise(&err);
     }
     PyObject *stream = PyLong_FromVoidPtr(ndbuf_queue_native(queue));
-    PyObject *capsule = stream == NULL ? NULL : call_dlpack(method, stream);
+    PyObject *capsule = stream == NULL ? NULL : call_dlpack(method, stream, &is_old);
     if (capsule != NULL) {
         if (ndbuf_queue_record(queue, &ready, &err) == NDBUF_OK) {
-            view = consume_capsule(state, capsule, device, ready);
+            view = consume_capsule(state, capsule, is_old, device, ready);
         } else {
             ndpy_raise(&err);
         }
@@ -341,8 +352,9 @@ PyObject *ndpy_from_dlpack(ndpy_state *state, PyObject *object, PyObject *method
     if (ndbuf_device_tag_get(device).type == NDBUF_DEVICE_CUDA) {
         return consume_in_order(state, method, device);
     }
-    PyObject *capsule = call_dlpack(method, NULL);
-    PyObject *view = capsule == NULL ? NULL : consume_capsule(state, capsule, device, NULL);
+    int is_old = 0;
+    PyObject *capsule = call_dlpack(method, NULL, &is_old);
+    PyObject *view = capsule == NULL ? NULL : consume_capsule(state, capsule, is_old, device, NULL);
     Py_XDECREF(capsule);
     return view;
 }

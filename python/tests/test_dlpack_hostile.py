@@ -130,6 +130,19 @@ def test_misaligned_data_is_read_and_written_right():
     assert view.copy().tolist() == view.tolist()
 
 
+def test_a_legacy_tensor_of_a_producer_that_knows_version_1_cannot_be_written_to():
+    memory = bytearray(MEMORY)
+    view = ndbuf.view(Producer(memory, (3,), (1,), code=dlpack_peer.UINT, bits=8, versioned=False))
+    assert view.readonly
+    with pytest.raises(TypeError, match="read-only"):
+        view[0] = 9
+    with pytest.raises(TypeError, match="read-only"):
+        ndbuf.copy(view, bytes(3))
+    assert memory == MEMORY
+    del view
+    assert not NOTHING
+
+
 def test_a_read_only_tensor_cannot_be_written_to():
     view = ndbuf.view(Producer(MEMORY, (3,), (1,), flags=dlpack_peer.READ_ONLY))
     assert view.readonly
@@ -238,8 +251,10 @@ def test_a_producer_from_before_max_version_is_called_without_it():
             return super().__dlpack__(stream=stream)
 
     old = Old(MEMORY, (2,), (1,), code=dlpack_peer.UINT, bits=8, versioned=False)
-    assert ndbuf.view(old).tolist() == [0, 1]
+    view = ndbuf.view(old)
+    assert view.tolist() == [0, 1] and not view.readonly
     assert list(old.calls) == [{"stream": None}]
+    del view
     assert not NOTHING
 
 

@@ -42,7 +42,7 @@ def test_read_only_memory_goes_to_jax_where_it_can_know():
 def test_bfloat16_goes_there_and_back():
     array = sample("bfloat16")
     view = ndbuf.view(array)
-    assert view.format == "T{<2x:bfloat16:}"
+    assert view.format == "T{<2x:bfloat16:}" and view.readonly
     assert (jax.dlpack.from_dlpack(view.copy()) == array).all()
 
 
