@@ -173,6 +173,9 @@ int ndpy_get_buffer(PyObject *object, Py_buffer *buffer, int flags)
     const ndbuf_view *view = &export->view;
     static char nothing;
     fill_common(buffer, object, view);
+    if ((flags & PyBUF_ND) != PyBUF_ND) {
+        buffer->ndim = 1; /* so many bytes, as memoryview says it: hashlib and others refuse more axes */
+    }
     buffer->buf = (char *)view->handle + view->byte_offset;
     if (view->handle == NULL) {
         buffer->buf = &nothing; /* no items; consumers dislike NULL */
