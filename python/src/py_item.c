@@ -126,25 +126,6 @@ static int pack_text(packer *p, const ndbuf_field *field, PyObject *text, ndbuf_
     return is_good;
 }
 
-static int pack_integer(PyObject *number, ndbuf_value *value)
-{
-    PyObject *index = PyNumber_Index(number);
-    int overflow = 0;
-    if (index == NULL) {
-        return 0;
-    }
-    value->kind = NDBUF_VALUE_INT;
-    value->as.int64 = PyLong_AsLongLongAndOverflow(index, &overflow);
-    if (overflow > 0) {
-        value->kind = NDBUF_VALUE_UINT;
-        value->as.uint64 = PyLong_AsUnsignedLongLong(index);
-    } else if (overflow < 0) {
-        PyErr_SetString(PyExc_OverflowError, "an integer below -2^63");
-    }
-    Py_DECREF(index);
-    return PyErr_Occurred() == NULL;
-}
-
 static int pack_complex(PyObject *number, ndbuf_value *value)
 {
     PyObject *complex = PyObject_CallFunctionObjArgs((PyObject *)&PyComplex_Type, number, NULL);
@@ -170,6 +151,46 @@ static int pack_float(PyObject *number, ndbuf_value *value)
     return 1;
 }
 
+/* An integer beyond 64 bits: as the number that it is to floats, and as true. */
+static int pack_long(const ndbuf_field *field, PyObject *integer, ndbuf_value *value)
+{
+    switch (field->kind) {
+    case NDBUF_KIND_BOOL:
+        value->kind = NDBUF_VALUE_UINT;
+        value->as.uint64 = 1;
+        return 1;
+    case NDBUF_KIND_FLOAT:
+    case NDBUF_KIND_BFLOAT:
+    case NDBUF_KIND_COMPLEX:
+        return pack_float(integer, value);
+    default:
+        PyErr_SetString(PyExc_OverflowError, "an integer beyond 64 bits");
+        return 0;
+    }
+}
+
+static int pack_integer(const ndbuf_field *field, PyObject *number, ndbuf_value *value)
+{
+    PyObject *index = PyNumber_Index(number);
+    int overflow = 0;
+    if (index == NULL) {
+        return 0;
+    }
+    value->kind = NDBUF_VALUE_INT;
+    value->as.int64 = PyLong_AsLongLongAndOverflow(index, &overflow);
+    if (overflow > 0) {
+        value->kind = NDBUF_VALUE_UINT;
+        value->as.uint64 = PyLong_AsUnsignedLongLong(index);
+    }
+    int is_good = PyErr_Occurred() == NULL;
+    if (overflow < 0 || (!is_good && PyErr_ExceptionMatches(PyExc_OverflowError))) {
+        PyErr_Clear();
+        is_good = pack_long(field, index, value);
+    }
+    Py_DECREF(index);
+    return is_good;
+}
+
 static int pack_value(packer *p, const ndbuf_field *field, PyObject *object)
 {
     ndbuf_value *value = &p->leaves.values[p->count++];
@@ -180,7 +201,7 @@ static int pack_value(packer *p, const ndbuf_field *field, PyObject *object)
         return pack_text(p, field, object, value);
     }
     if (PyIndex_Check(object)) {
-        return pack_integer(object, value);
+        return pack_integer(field, object, value);
     }
     if (!PyNumber_Check(object)) { /* PyNumber_Float would read the text of a bytearray */
         PyErr_Format(PyExc_TypeError, "an item takes numbers, bytes and str, not %R", (PyObject *)Py_TYPE(object));

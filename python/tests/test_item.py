@@ -39,6 +39,23 @@ def test_floats_are_structs(code, order):
     assert view[0] == 3.0
 
 
+@pytest.mark.parametrize("value", [2 ** 63, 2 ** 64, 2 ** 70 + 1, -2 ** 63 - 1, -2 ** 100])
+def test_integers_beyond_64_bits_are_numbers_to_floats_and_true(value):
+    assert ndbuf.full((), value, "d")[()] == float(value)
+    assert ndbuf.full((), value, ">f")[()] == ndbuf.full((), float(value), "f")[()]
+    assert ndbuf.full((), value, "g")[()] == float(value)
+    assert ndbuf.full((), value, "Zd")[()] == complex(value)
+    assert ndbuf.full((), value, "T{2x:bfloat16:}")[()] == ndbuf.full((), float(value), "T{2x:bfloat16:}")[()]
+    assert ndbuf.full((), value, "?")[()] is True
+
+
+@pytest.mark.parametrize("value, format", [(2 ** 70, "e"), (2 ** 200, "f"), (10 ** 400, "d"), (10 ** 400, "Zd"),
+                                           (-10 ** 400, "g"), (2 ** 64, "Q"), (-2 ** 70, "q")])
+def test_integers_that_an_item_cannot_hold_overflow(value, format):
+    with pytest.raises(OverflowError):
+        ndbuf.full((), value, format)
+
+
 def test_a_float_takes_what_has_float_and_no_text():
     class Half:
         def __float__(self):
