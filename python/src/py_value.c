@@ -144,7 +144,12 @@ PyObject *ndpy_list_of(const ndbuf_view *view)
     for (int32_t i = 0; i < nfields && has_names; i++) {
         has_names = name_of(format, i) != NULL;
     }
-    return has_names ? list_of_records(view) : list_of_items(view);
+    PyObject *list = has_names ? list_of_records(view) : list_of_items(view);
+    if (list == NULL && has_names && PyErr_ExceptionMatches(PyExc_IndexError)) { /* a name of several fields */
+        PyErr_Clear();
+        list = list_of_items(view);
+    }
+    return list;
 }
 
 PyObject *ndpy_tolist(PyObject *object, PyObject *ignored)

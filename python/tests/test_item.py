@@ -131,6 +131,18 @@ def test_nested_items_come_back_as_they_went_in(format, value):
     assert view.tolist() == [value, value]
 
 
+@pytest.mark.parametrize("format, value", [
+    ("T{<i:a:<i:a:}", (1, 2)),
+    ("T{<i:a:<h:b:<i:a:}", (1, 2, 3)),
+    ("T{T{<i:x:<h:y:}:r:T{<i:x:}:r:}", (1, 2, 3)),
+    ("T{<b:c:T{<i:a:<i:a:}:r:}", (1, (2, 3))),
+    ("T{(2)T{<i:a:<i:a:}:r:<b:c:}", ([(1, 2), (3, 4)], 5)),
+])
+def test_records_with_repeated_names_are_read(format, value):
+    view = ndbuf.full((2, 1), value, format)
+    assert view[1, 0] == value and view.tolist() == [[value], [value]]
+
+
 def test_values_of_records_lie_in_memory_as_struct_packs_them():
     view = ndbuf.full((), [(1, 2), (3, 4), (5, 6)], "<(3)T{hb}")
     assert view.tobytes() == struct.pack("<hbhbhb", 1, 2, 3, 4, 5, 6)
