@@ -184,6 +184,21 @@ Py_ssize_t ndpy_length(PyObject *object)
     return length;
 }
 
+PyObject *ndpy_iterate(PyObject *object)
+{
+    ndpy_view *self = (ndpy_view *)object;
+    if (!ndpy_view_enter(self)) {
+        return NULL;
+    }
+    int32_t ndim = self->view.ndim;
+    ndpy_view_leave(self);
+    if (ndim == 0) {
+        PyErr_SetString(PyExc_TypeError, "a 0-d View cannot be iterated over");
+        return NULL;
+    }
+    return PySeqIter_New(object);
+}
+
 PyObject *ndpy_item(PyObject *object, Py_ssize_t index)
 {
     PyObject *key = PyLong_FromSsize_t(index);

@@ -200,6 +200,7 @@ PyObject *ndpy_from_arrow(ndpy_state *state, PyObject *object, PyObject *method)
 PyObject *ndpy_subscript(PyObject *object, PyObject *key);
 int ndpy_assign_subscript(PyObject *object, PyObject *key, PyObject *value);
 Py_ssize_t ndpy_length(PyObject *object);
+PyObject *ndpy_iterate(PyObject *object);
 PyObject *ndpy_item(PyObject *object, Py_ssize_t index);
 
 /* -- py_shape.c: other views of the same memory -- */

@@ -461,6 +461,7 @@ static const char view_text[] =
 static PyType_Slot view_slots[] = {{Py_tp_doc, (void *)view_text},
                                    {Py_tp_dealloc, NDPY_SLOT(view_dealloc)},
                                    {Py_tp_repr, NDPY_SLOT(view_repr)},
+                                   {Py_tp_iter, NDPY_SLOT(ndpy_iterate)},
                                    {Py_tp_methods, view_methods},
                                    {Py_tp_getset, view_getters},
                                    {Py_tp_members, view_members},

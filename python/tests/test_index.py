@@ -111,6 +111,24 @@ def test_an_exception_of_an_index_goes_through():
             view_of_items()[key]
 
 
+def test_views_are_iterated_over_along_their_first_axis():
+    view = view_of_items()
+    assert [part.tolist() for part in view] == ITEMS
+    assert [part.tolist() for part in reversed(view)] == ITEMS[::-1]
+    assert list(view[0, 0]) == ITEMS[0][0] and 3 in view[0, 0]
+    assert list(view[:0]) == []
+
+
+def test_a_view_without_axes_cannot_be_iterated_over():
+    view = ndbuf.full((), 5, "d")
+    for use in (iter, list):
+        with pytest.raises(TypeError, match="0-d"):
+            use(view)
+    view.release()
+    with pytest.raises(ValueError, match="released"):
+        iter(view)
+
+
 # -- fields --
 
 
