@@ -209,15 +209,59 @@ PyObject *ndpy_item(PyObject *object, Py_ssize_t index)
 
 /* -- assignment -- */
 
+/* Whether a value is an integer that its library keeps as an array without axes, as NumPy's scalars: its value counts,
+ * not its type. */
+static int find_integer(PyObject *value, int *out_is_integer)
+{
+    PyObject *shape = NULL;
+    *out_is_integer = 0;
+    if (!PyIndex_Check(value)) {
+        return 1;
+    }
+    if (!ndpy_find_attribute(value, "shape", &shape)) {
+        return 0;
+    }
+    int is_good = 1;
+    if (shape != NULL && PyTuple_Check(shape) && PyTuple_Size(shape) == 0) {
+        PyObject *index = PyNumber_Index(value);
+        *out_is_integer = index != NULL;
+        Py_XDECREF(index);
+        if (index == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) { /* of other numbers */
+            PyErr_Clear();
+        }
+        is_good = PyErr_Occurred() == NULL;
+    }
+    Py_XDECREF(shape);
+    return is_good;
+}
+
+/* Whether items are what bytes are made of: plain "B". */
+static int are_bytes(const ndbuf_view *view)
+{
+    const ndbuf_format *format = ndbuf_view_format(view);
+    ndbuf_field field;
+    ndbuf_error err = {0};
+    return ndbuf_format_itemsize(format) == 1 && ndbuf_format_nfields(format) == 1 &&
+           ndbuf_format_field(format, 0, &field, &err) == NDBUF_OK && field.kind == NDBUF_KIND_UINT &&
+           field.nnames == 0;
+}
+
 /* Whether a value stands for one item. Some do though they have a buffer (bytes); and some that could be taken for
  * numbers are arrays (tensors of PyTorch, which have no buffer). */
-static int find_single(PyObject *value, int is_item, int *out_is_single)
+static int find_single(const ndbuf_view *dst, PyObject *value, int is_item, int *out_is_single)
 {
     int has_memory = 0;
-    *out_is_single = PyBytes_Check(value) || PyUnicode_Check(value) || PyLong_Check(value) || PyFloat_Check(value) ||
-                     PyComplex_Check(value) || PyTuple_Check(value);
+    if (PyBytes_Check(value)) { /* as a bytearray to several bytes, one value to other items */
+        *out_is_single = is_item || !are_bytes(dst);
+        return 1;
+    }
+    *out_is_single = PyUnicode_Check(value) || PyLong_Check(value) || PyFloat_Check(value) || PyComplex_Check(value) ||
+                     PyTuple_Check(value);
     if (*out_is_single) {
         return 1;
+    }
+    if (!find_integer(value, out_is_single) || *out_is_single) {
+        return PyErr_Occurred() == NULL;
     }
     if (!ndpy_find_memory(value, &has_memory)) {
         return 0;
@@ -260,7 +304,7 @@ int ndpy_assign_subscript(PyObject *object, PyObject *key, PyObject *value)
     int is_single = 0;
     int is_good = select_view(self, key, &dst, &is_item);
     if (is_good) {
-        is_good = find_single(value, is_item, &is_single) &&
+        is_good = find_single(&dst, value, is_item, &is_single) &&
                   (is_single ? ndpy_fill(&dst, value) : copy_from(ndpy_state_of(self), &dst, value));
         ndpy_view_clear(&dst);
     }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """v[...] and v[...] = x, beside nested lists that are sliced the slow way."""
+import ctypes
 import itertools
 import random
 import sys
@@ -209,6 +210,39 @@ def test_overlapping_assignment_reads_first():
     assert view.tolist() == [0, 0, 1, 2, 3, 4, 5, 6]
     view[...] = view[::-1]
     assert view.tolist() == [6, 5, 4, 3, 2, 1, 0, 0]
+
+
+def test_bytes_are_assigned_to_bytes_as_a_bytearray_is():
+    view = ndbuf.view(bytearray(5))
+    view[0:3] = b"abc"
+    view[:2:-1] = b"de"
+    assert view.tobytes() == b"abced"
+    view[...] = b"x"
+    assert view.tobytes() == b"xxxxx"
+    with pytest.raises(ValueError):
+        view[0:3] = b"abcd"
+    with pytest.raises(TypeError):
+        view[0] = b"a"
+    strings = ndbuf.zeros(2, "3s")
+    strings[:] = b"abc"
+    assert strings.tolist() == [b"abc", b"abc"]
+
+
+def test_an_integer_is_assigned_by_its_value_also_if_it_is_an_array_without_axes():
+    class Scalar(ctypes.c_int64):
+        shape = ()
+
+        def __index__(self):
+            return self.value
+
+    view = ndbuf.zeros(4, "B")
+    view[0], view[1:3] = Scalar(5), Scalar(6)
+    assert view.tolist() == [5, 6, 6, 0]
+    with pytest.raises(OverflowError):
+        view[0] = Scalar(256)
+    Scalar.shape = (1,)
+    with pytest.raises(TypeError, match="same_kind"):
+        view[:] = Scalar(5)
 
 
 @pytest.mark.parametrize("value, error", [

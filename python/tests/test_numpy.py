@@ -287,6 +287,17 @@ def test_numpy_reduces_a_view_without_being_told_what_it_is():
     assert numpy.add.reduce(ndbuf.view(array), axis=1).tobytes() == array.sum(axis=1).tobytes()
 
 
+def test_scalars_are_assigned_by_their_value_as_full_takes_them():
+    view = ndbuf.zeros(6, "B")
+    view[0], view[1:3], view[3], view[4] = numpy.int64(5), numpy.uint16(6), numpy.array(7), numpy.bool_(True)
+    assert view.tolist() == [5, 6, 6, 7, 1, 0]
+    for value, error in ((numpy.int64(256), OverflowError), (numpy.float32(1.5), TypeError),
+                         (numpy.float64(1.5), TypeError), (numpy.array([5]), TypeError)):
+        with pytest.raises(error):
+            view[5:] = value
+    assert view[5] == 0
+
+
 def test_objects_are_seen_but_not_copied_since_nobody_would_count_their_references():
     array = numpy.array([object(), None, "text"], dtype=object)
     view = ndbuf.view(array)
