@@ -222,8 +222,8 @@ static PyMethodDef module_methods[] = {
      "view($module, object, /)\n--\n\n"
      "A View of an object's memory, without a copy.\n\n"
      "Taken by the first of these protocols that the object has and that can say what its memory is: the buffer\n"
-     "protocol, __dlpack__, __cuda_array_interface__, __array_interface__, __array_struct__,\n"
-     "__arrow_c_device_array__, __arrow_c_array__. Of a View: another one of the same memory."},
+     "protocol, __arrow_c_device_array__, __arrow_c_array__, __dlpack__, __cuda_array_interface__,\n"
+     "__array_interface__, __array_struct__. Of a View: another one of the same memory."},
     {"empty", FUNCTION(ndpy_empty), KEYWORDS,
      "empty($module, /, shape, format='B', device=None)\n--\n\n"
      "A View of new memory, with unspecified contents.\n\n"
