@@ -193,9 +193,6 @@ static ndbuf_status check_import(const struct ArrowSchema *schema, const struct 
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "the %s is released already",
                           schema->release == NULL ? "schema" : "array");
     }
-    if (array->reserved[0] != 0 || array->reserved[1] != 0 || array->reserved[2] != 0) {
-        return ndbuf_fail(err, NDBUF_ERR_INVALID, "the reserved bytes of the array are not zero");
-    }
     if (array->device_type == ARROW_DEVICE_CPU && array->sync_event != NULL) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "an array on the host with a sync_event");
     }

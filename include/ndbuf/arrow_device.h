@@ -79,8 +79,8 @@ struct ArrowDeviceArray {
     struct ArrowArray array;
     int64_t device_id;
     ArrowDeviceType device_type;
-    void *sync_event; /* cudaEvent_t *, cl_event *; NULL: the contents are valid now */
-    int64_t reserved[3];
+    void *sync_event;    /* cudaEvent_t *, cl_event *; NULL: the contents are valid now */
+    int64_t reserved[3]; /* written as zeros, and not looked at: PyArrow leaves them as they were */
 };
 
 #endif
@@ -139,7 +139,7 @@ NDBUF_API ndbuf_status ndbuf_arrow_export(const ndbuf_view *view, const ndbuf_ar
  * out_loss       written also where the loss is the reason of the failure; may be NULL.
  *
  * NDBUF_ERR_INVALID      already released; lengths or offsets < 0, children or buffers missing, a sync_event on the
- *                        host, reserved bytes that are not zero, unknown flags of the caller's
+ *                        host, unknown flags of the caller's
  * NDBUF_ERR_UNSUPPORTED  another type, a dictionary, or items that may be null and NDBUF_LOSS_NULLS is not accepted
  * NDBUF_ERR_BOUNDS       a child is shorter than its lists, or the memory than the array
  * NDBUF_ERR_OVERFLOW     sizes beyond 63 bits, more than 64 dimensions
