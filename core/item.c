@@ -239,7 +239,8 @@ static ndbuf_status fail_value(const packer *p, ndbuf_status status, const ndbuf
 
 static ndbuf_status fail_kind(const packer *p, const ndbuf_field *field)
 {
-    return fail_value(p, NDBUF_ERR_INVALID, field, "is nothing for");
+    const char *what = p->next->kind == NDBUF_VALUE_FLOAT ? "is a float, which is nothing for" : "is nothing for";
+    return fail_value(p, NDBUF_ERR_INVALID, field, what);
 }
 
 static ndbuf_status pack_integer(const packer *p, const ndbuf_field *field, unsigned char *out)

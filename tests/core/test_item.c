@@ -104,7 +104,7 @@ static void test_integers_are_packed_in_either_byte_order_if_they_fit(void **sta
     check_refused("<H:n:", int_value(-1), NDBUF_ERR_OVERFLOW, "value 0 for field n: -1 does not fit in 'H'");
     check_refused("<q", uint_value((uint64_t)INT64_MAX + 1), NDBUF_ERR_OVERFLOW, "9223372036854775808 does not fit");
     check_refused("<Q", int_value(-1), NDBUF_ERR_OVERFLOW, "-1 does not fit");
-    check_refused("<i", float_value(1.0), NDBUF_ERR_INVALID, "value 0: 1 is nothing for 'i'");
+    check_refused("<i", float_value(1.0), NDBUF_ERR_INVALID, "value 0: 1 is a float, which is nothing for 'i'");
     check_refused("<i", bytes_value("a", 1), NDBUF_ERR_INVALID, "1 bytes is nothing for 'i'");
     check_refused("<i", (ndbuf_value){0}, NDBUF_ERR_INVALID, "kind 0 is nothing for 'i'");
 }
