@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """NumPy's array interface and its relative for CUDA, in both directions. Called by the extension module."""
 import math
+import re
 import sys
 
 from . import _ndbuf
@@ -12,56 +13,85 @@ _CODES = {
     "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
     "f2": "e", "f4": "f", "f8": "d", "c8": "Zf", "c16": "Zd",
 }
-# Long double, whose size differs between machines, exists in the host's byte order alone.
-_LONG = {"f12": "g", "f16": "g", "c24": "Zg", "c32": "Zg"}
+# Long double exists in the host's size and byte order alone.
+_LONG_NBYTES = _ndbuf.empty(0, "g").itemsize
+_LONG = {"f%d" % _LONG_NBYTES: "^g", "c%d" % (2 * _LONG_NBYTES): "^Zg"}
+_OPAQUE = {*_LONG, "f16", "c32", "M8", "m8"}  # other long doubles, dates and times
+_UNSUPPORTED = {"O": "Python objects", "T": "texts of any length", "t": "bit fields"}
+_TYPESTR = re.compile(r"([<>|=])([A-Za-z])([0-9]*)(\[[^]]*\])?")
+
+
+class UnsupportedItems(TypeError):
+    """Items of NumPy's that its interfaces and files cannot share with a view."""
+
 
 # -- import --
 
 
 def _format_of_typestr(typestr):
     """(format, bytes of an item)"""
-    order, kind, count = typestr[:1], typestr[1:2], typestr[2:]
-    if order not in ("<", ">", "|", "=") or not kind or not (count.isascii() and count.isdecimal()):
+    match = _TYPESTR.fullmatch(typestr)
+    order, kind, count, unit = match.groups() if match else ("", "", "", None)
+    if kind in _UNSUPPORTED:
+        raise UnsupportedItems("typestr %r: %s are unsupported" % (typestr, _UNSUPPORTED[kind]))
+    if not count or (unit and kind not in "Mm"):
         raise ValueError("typestr %r is malformed" % (typestr,))
     order, size = _NATIVE if order in "|=" else order, int(count)
     code = kind + str(size)
     if code in _CODES:
         return order + _CODES[code], size
     if code in _LONG and order == _NATIVE:
-        return "^" + _LONG[code], size
+        return _LONG[code], size
     if kind == "S":
         return "%ds" % size, size
     if kind == "U":
         return "%s%dw" % (order, size), 4 * size
-    if kind == "V":
+    if kind == "V" or code in _OPAQUE:
         return "%dx" % size, size
     raise TypeError("typestr %r has no format in PEP 3118" % (typestr,))
 
 
-def format_of_descr(descr):
-    """(format, bytes of an item) of a list of (name, typestr or list, [shape]); names without text are padding."""
-    parts, total = [], 0
+def _format_of_type(what):
+    """(format, bytes of an item) of a typestr, a descr, or a pair of one of these and a shape."""
+    if isinstance(what, tuple):
+        inner, shape = what
+        text, size = _format_of_type(inner)
+        shape = shape if isinstance(shape, tuple) else (shape,)
+        return ("(%s)%s" % (",".join("%d" % extent for extent in shape), text) if shape else text,
+                size * math.prod(shape))
+    return _format_of_descr(what) if isinstance(what, list) else _format_of_typestr(what)
+
+
+def _format_of_descr(descr):
+    """The same of a list of (name, type, [shape]); names without text are padding."""
+    parts, total, names = [], 0, set()
     for name, what, *rest in descr:
         name = name[1] if isinstance(name, tuple) else name  # of a title and a name
-        text, size = format_of_descr(what) if isinstance(what, list) else _format_of_typestr(what)
+        text, size = _format_of_type((what, *rest) if rest else what)
         if ":" in name:
             raise ValueError("the field name %r contains a colon, which PEP 3118 has no way to write" % (name,))
-        if rest and rest[0] != ():
-            shape = rest[0] if isinstance(rest[0], tuple) else (rest[0],)
-            text = "(%s)%s" % (",".join("%d" % extent for extent in shape), text)
-            size *= math.prod(shape)
-        is_padding = not name and not isinstance(what, list) and what[1:2] == "V"
+        if name and name in names:
+            raise ValueError("the field name %r occurs twice" % (name,))
+        names.add(name)
+        is_padding = not name and isinstance(what, str) and what[1:2] == "V"
         parts.append(text if is_padding else "%s:%s:" % (text, name))
         total += size
     return "T{%s}" % "".join(parts), total
 
 
-def format_of(typestr, descr=None):
-    """The format of an item. `descr` counts for records alone."""
+def format_of(what):
+    """The format of an item from its typestr or descr."""
+    text, _ = _format_of_type(what)
+    return text + "::" if text.endswith("x") else text  # a value, no padding
+
+
+def _format_of_item(interface):
+    """The format of an interface's items. `descr` counts for records alone."""
+    typestr, descr = interface["typestr"], interface.get("descr")
     text, size = _format_of_typestr(typestr)
     if typestr[1:2] != "V" or not descr or (len(descr) == 1 and descr[0][0] == ""):
-        return text
-    text, total = format_of_descr(descr)
+        return format_of(typestr)
+    text, total = _format_of_descr(descr)
     if total != size:
         raise ValueError("descr describes %d bytes, but an item has %d" % (total, size))
     return text
@@ -79,7 +109,7 @@ def _check(interface, names):
 def from_array_interface(owner, interface):
     _check(interface, ("typestr", "shape"))
     data, shape, strides = interface.get("data"), interface["shape"], interface.get("strides")
-    text = format_of(interface["typestr"], interface.get("descr"))
+    text = _format_of_item(interface)
     if isinstance(data, tuple):
         address, readonly = data
         return _ndbuf._from_pointer(owner, address, False, text, shape, strides, readonly, None)
@@ -114,8 +144,8 @@ def from_cuda_interface(owner, interface):
         raise ValueError("stream 0 is ambiguous, and not allowed in __cuda_array_interface__")
     # CUDA finds the device of an address; an array without items may have none.
     is_cuda = bool(address) or 0 not in shape
-    return _ndbuf._from_pointer(owner, address, is_cuda, format_of(interface["typestr"], interface.get("descr")), shape,
-                                interface.get("strides"), readonly, stream if is_cuda else None)
+    return _ndbuf._from_pointer(owner, address, is_cuda, _format_of_item(interface), shape, interface.get("strides"),
+                                readonly, stream if is_cuda else None)
 
 
 # -- export --

@@ -2,37 +2,66 @@
 """Views of mapped files."""
 import ast
 import math
-import operator
 import os
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 from . import _ndbuf
-from ._array_interface import format_of, format_of_descr
+from ._array_interface import UnsupportedItems, format_of
 from ._ndbuf import View
 
 _MAGIC = b"\x93NUMPY"
+_KEYS = {"descr", "fortran_order", "shape"}
+_STRING_OR_LONG = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?<=[0-9])L\b""")
+
+
+def _literal(text, major):
+    """The header as an object. Python 2 wrote long integers with an L."""
+    text = text.strip()
+    try:
+        return ast.literal_eval(text)
+    except SyntaxError:
+        if major > 2:
+            raise
+        return ast.literal_eval(_STRING_OR_LONG.sub(lambda match: match[1] or "", text))
+
+
+def _with_order(descr):
+    """A descr with a byte order everywhere: NumPy takes typestrs without one for the host's."""
+    if isinstance(descr, str):
+        return descr if descr[:1] in ("<", ">", "|", "=") else "=" + descr
+    if isinstance(descr, tuple):
+        inner, shape = descr
+        return _with_order(inner), shape
+    return [(name, _with_order(what), *rest) for name, what, *rest in descr]
 
 
 def _read_npy_header(raw):
-    """(format, shape, order, offset of the data) of a .npy file."""
-    major = raw[6]
+    """(format, shape, order, offset of the data) of a .npy file. What NumPy takes and refuses is taken and refused."""
+    major, minor = raw[6], raw[7]
     width = 2 if major == 1 else 4
-    if major not in (1, 2, 3):
-        raise ValueError("version %d of .npy is not known" % major)
+    if major not in (1, 2, 3) or minor != 0:
+        raise ValueError("version %d.%d of .npy is not known" % (major, minor))
     start = 8 + width
     length = int.from_bytes(raw[8:start].tobytes(), "little") if raw.nbytes >= start else raw.nbytes
     if start + length > raw.nbytes:
         raise ValueError("the .npy file ends within its header")
-    text = raw[start:start + length].tobytes().decode("latin-1" if major < 3 else "utf-8")
     try:
-        header = ast.literal_eval(text.strip())
+        header = _literal(raw[start:start + length].tobytes().decode("latin-1" if major < 3 else "utf-8"), major)
+        if not isinstance(header, dict) or header.keys() != _KEYS:
+            raise ValueError("it has not the keys %s" % ", ".join(sorted(_KEYS)))
         descr, is_fortran, shape = header["descr"], header["fortran_order"], header["shape"]
-        format = format_of_descr(descr)[0] if isinstance(descr, list) else format_of(descr)
-        shape = tuple(map(operator.index, shape))
         if not isinstance(is_fortran, bool):
             raise ValueError("fortran_order is %r" % (is_fortran,))
-    except (KeyError, SyntaxError, TypeError, ValueError, RecursionError) as error:
+        if not isinstance(shape, tuple) or not all(type(extent) is int for extent in shape):
+            raise ValueError("shape is %r" % (shape,))
+        if isinstance(descr, tuple):
+            raise UnsupportedItems("descr %r: subarrays outside records are unsupported" % (descr,))
+        format = format_of(_with_order(descr))
+    except UnsupportedItems as error:
+        raise ValueError("the .npy file cannot be viewed: %s" % error) from None
+    except (SyntaxError, TypeError, ValueError, RecursionError) as error:
         raise ValueError("the header of the .npy file is malformed: %s" % error) from None
     return format, shape, "F" if is_fortran else "C", start + length
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "py_ndbuf.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "ndbuf/cuda.h"
@@ -160,6 +161,20 @@ int ndpy_view_of_memory(PyObject *object, ndbuf_device *device, void *address, c
 
 /* -- Python's buffer protocol -- */
 
+/* The format of a buffer's items. Where those are padding alone, as NumPy writes its "V", they are opaque values. */
+static ndbuf_status parse_items(const char *text, Py_ssize_t itemsize, ndbuf_format **out_format, ndbuf_error *err)
+{
+    char opaque[32];
+    ndbuf_status status = ndbuf_format_parse(text, itemsize, out_format, err);
+    if (status != NDBUF_OK || itemsize == 0 || ndbuf_format_nfields(*out_format) > 0) {
+        return status;
+    }
+    ndbuf_format_release(*out_format);
+    *out_format = NULL;
+    snprintf(opaque, sizeof(opaque), "%lldx::", (long long)itemsize);
+    return ndbuf_format_parse(opaque, itemsize, out_format, err);
+}
+
 /* Describes what a buffer says about itself. `bytes_alone` is the shape of one that gives none. spec.format is the
  * caller's. */
 static ndbuf_status describe_buffer(const Py_buffer *buffer, int64_t *bytes_alone, ndbuf_view_spec *spec,
@@ -184,7 +199,7 @@ static ndbuf_status describe_buffer(const Py_buffer *buffer, int64_t *bytes_alon
             spec->suboffsets = (const int64_t *)(void *)buffer->suboffsets;
         }
     }
-    return ndbuf_format_parse(buffer->format, buffer->itemsize, &spec->format, err);
+    return parse_items(buffer->format, buffer->itemsize, &spec->format, err);
 }
 
 PyObject *ndpy_from_buffer(ndpy_state *state, PyObject *object)

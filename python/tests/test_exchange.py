@@ -75,7 +75,8 @@ def test_an_array_interface_that_leaves_its_buffer_is_refused(entries):
 
 @pytest.mark.parametrize("typestr, format", [
     ("|b1", NATIVE + "?"), ("<i2", "<h"), (">i4", ">i"), ("<u8", "<Q"), ("<f2", "<e"), (">f8", ">d"), ("<c8", "<Zf"),
-    (">c16", ">Zd"), ("|S5", "5s"), ("<U3", "<3w"), (">U2", ">2w"), ("|V6", "6x"), ("=i4", NATIVE + "i"),
+    (">c16", ">Zd"), ("|S5", "5s"), ("<U3", "<3w"), (">U2", ">2w"), ("|V6", "6x::"), ("=i4", NATIVE + "i"),
+    ("<M8[ns]", "8x::"), (">m8[25us]", "8x::"), ("<M8", "8x::"), (SWAPPED + "f16", "16x::"), (SWAPPED + "c32", "32x::"),
 ])
 def test_every_kind_of_typestr(typestr, format):
     view = ndbuf.view(array_of(bytearray(64), typestr=typestr, shape=(2,)))
@@ -94,7 +95,9 @@ def test_a_descr_becomes_a_record():
 
 @pytest.mark.parametrize("entries, error", [
     (dict(typestr="<i"), ValueError), (dict(typestr="i4"), ValueError), (dict(typestr=""), ValueError),
-    (dict(typestr="<i3"), TypeError), (dict(typestr="<M8"), TypeError), (dict(typestr="|O8"), TypeError),
+    (dict(typestr="<i3"), TypeError), (dict(typestr="<M4"), TypeError), (dict(typestr="|O8"), TypeError),
+    (dict(typestr="<M8[ns"), ValueError), (dict(typestr="<i4[ns]"), ValueError), (dict(typestr="|O"), TypeError),
+    (dict(typestr="|V4", descr=[("a", "<i2"), ("a", "<i2")]), ValueError),
     (dict(typestr="<i-4"), ValueError), (dict(typestr="<i\u0664"), ValueError), (dict(shape=(-1,)), ValueError),
     (dict(shape=(2 ** 62, 4)), ValueError), (dict(shape=(3,), strides=(2 ** 62,)), ValueError),
     (dict(shape=(2,), strides=(2, 2)), ValueError), (dict(shape=("2",)), TypeError),
@@ -108,7 +111,7 @@ def test_array_interfaces_that_cannot_be_are_refused(entries, error):
 
 
 @pytest.mark.parametrize("format", [
-    NATIVE + "i", SWAPPED + "d", "?", "3s", ">4w", "Zd", "T{<i:a:>d:b:}", "T{<h:a:2x(2,3)<f:m:3s:s:x}", "5x", "g",
+    NATIVE + "i", SWAPPED + "d", "?", "3s", ">4w", "Zd", "T{<i:a:>d:b:}", "T{<h:a:2x(2,3)<f:m:3s:s:x}", "5x::", "g",
 ])
 def test_exported_interfaces_are_read_back_the_same(format):
     view = ndbuf.zeros((2, 3), format)[:, ::2]
@@ -166,6 +169,7 @@ def test_an_array_struct_is_taken_without_a_copy():
     assert ndbuf.view(struct_of(memory, flags=0x200)).readonly
     assert ndbuf.view(struct_of(memory, flags=0x400)).format == SWAPPED + "h"
     assert ndbuf.view(struct_of(bytearray(48), kind=b"U", itemsize=8, steps=(24, 8))).format == NATIVE + "2w"
+    assert ndbuf.view(struct_of(bytearray(48), kind=b"M", itemsize=8, steps=(24, 8))).format == "<8x::"
 
 
 @pytest.mark.parametrize("arguments", [dict(two=3), dict(kind=b"i", itemsize=-1), dict(kind=b"?"), dict(name=b"other")])

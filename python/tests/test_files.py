@@ -10,9 +10,9 @@ import pytest
 import ndbuf
 
 
-def npy(descr, shape, data, fortran=False, version=(1, 0)):
+def npy(descr, shape, data, fortran=False, version=(1, 0), more=""):
     """The bytes of a .npy file."""
-    header = ("{'descr': %s, 'fortran_order': %s, 'shape': %r, }" % (descr, fortran, shape)).encode("utf-8")
+    header = ("{'descr': %s, 'fortran_order': %s, 'shape': %s, %s}" % (descr, fortran, shape, more)).encode("utf-8")
     width = "<H" if version[0] == 1 else "<I"
     header += b" " * (-(8 + struct.calcsize(width) + len(header) + 1) % 64) + b"\n"
     return b"\x93NUMPY" + bytes(version) + struct.pack(width, len(header)) + header + data
@@ -52,12 +52,43 @@ def test_shapes_of_every_kind(file, shape, data):
     assert view.shape == shape and view.nbytes == 2 * (6 if shape == (2, 3) else shape == ())
 
 
+@pytest.mark.parametrize("descr, format", [
+    ("'<M8[ns]'", "8x::"), ("'>m8[25s]'", "8x::"), ("'<M8'", "8x::"), ("'>f16'", "16x::"), ("'|V6'", "6x::"),
+    ("'i2'", "=h"), ("u'<i2'", "<h"), ("[('a', ('<i2', (2,)))]", "T{(2)<h:a:}"),
+    ("[('a', ('>i2', 2), 3)]", "T{(3,2)>h:a:}"), ("[('a', 'i2', ())]", "T{=h:a:}"),
+    ("[('t', '<m8[s]'), ('x', '<f4')]", "T{8x:t:<f:x:}"), ("[(('a title', 'a'), '<i2')]", "T{<h:a:}"),
+])
+def test_descrs_of_every_kind(file, descr, format):
+    expected = ndbuf.view(bytes(range(32))).cast("B")[:ndbuf.empty(0, format).itemsize].cast(format)
+    view = ndbuf.open(file(npy(descr, (1,), bytes(range(32)))))
+    assert view.format == expected.format and view.tolist() == expected.tolist()
+
+
+def test_python_2_wrote_long_integers(file):
+    assert ndbuf.open(file(npy("[('3L', '<i2', (3L,))]", "(2L,)", SHORTS))).format == "T{<3h:3L:}"
+    with pytest.raises(ValueError, match="malformed"):
+        ndbuf.open(file(npy("'<i2'", "(6L,)", SHORTS, version=(3, 0))))
+
+
+@pytest.mark.parametrize("descr", ["'|O'", "'|O8'", "'|T16'", "[('a', '<i2'), ('b', '|O')]", "('<i2', (2,))"])
+def test_what_is_known_but_cannot_be_viewed_is_not_called_malformed(file, descr):
+    with pytest.raises(ValueError, match="cannot be viewed: .*unsupported"):
+        ndbuf.open(file(npy(descr, (1,), SHORTS)))
+
+
 @pytest.mark.parametrize("content, text", [
     (npy("'<i2'", (2, 4), SHORTS), "needs 16 bytes"),
     (npy("'<i2'", (2 ** 40, 2 ** 40), SHORTS), "needs"),
     (npy("'<i2'", (-1,), SHORTS), "negative"),
     (npy("'<i3'", (1,), SHORTS), "malformed.*typestr"),
     (npy("'<i2'", (2, 3), SHORTS, version=(9, 0)), "version 9"),
+    (npy("'<i2'", (2, 3), SHORTS, version=(1, 1)), "version 1.1"),
+    (npy("'<i2'", (2, 3), SHORTS, more="'x': 1"), "malformed.*keys"),
+    (npy("'<i2'", [2, 3], SHORTS), "malformed.*shape"),
+    (npy("'<i2'", 6, SHORTS), "malformed.*shape"),
+    (npy("'<i2'", (True, 6), SHORTS), "malformed.*shape"),
+    (npy("[('a', '<i2'), ('a', '<i2')]", (3,), SHORTS), "malformed.*twice"),
+    (npy("'<M8[ns'", (1,), SHORTS), "malformed.*typestr"),
     (npy("__import__('os')", (2, 3), SHORTS), "malformed"),
     (npy("'<i2'", ("2",), SHORTS), "malformed"),
     (npy("7", (2,), SHORTS), "malformed"),

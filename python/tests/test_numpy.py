@@ -14,6 +14,7 @@ from sample_arrays import LAYOUTS, NOT_IN_DLPACK, PLAIN, RECORDS, items_of, samp
 IS_NUMPY_2 = numpy.lib.NumpyVersion(numpy.__version__) >= "2.0.0"  # before, 32 axes with those of sub-arrays
 KNOWS_READ_ONLY_DLPACK = numpy.lib.NumpyVersion(numpy.__version__) >= "2.1.0"
 READ_ONLY = {"read-only", "zero strides", "one item everywhere"}
+SWAPPED_LONG = numpy.dtype("g").newbyteorder()
 TYPES = PLAIN + sample_arrays.SWAPPED + sample_arrays.TEXTS + sample_arrays.LONG_DOUBLES
 
 
@@ -160,9 +161,14 @@ def test_records_of_array_struct_are_bytes_since_numpy_clears_their_flags():
 
 def test_items_of_nothing_but_bytes_are_read():
     array = numpy.arange(24, dtype="u1").view("V4")[::-2]
+    before = array.copy()
     for view in (ndbuf.view(array), ndbuf.view(Only(array, "__array_interface__", "base")),
                  ndbuf.view(Only(array, "__array_struct__", "base"))):
-        assert (view.itemsize, view.tobytes()) == (4, array.tobytes())
+        assert (view.format, view.tobytes()) == ("<4x::", array.tobytes())
+        assert view.copy().tolist() == view.tolist() == [item.tobytes() for item in array]
+        view[0], view[2] = b"abcd", view[1]
+        assert [item.tobytes() for item in array] == [b"abcd", bytes(range(12, 16)), bytes(range(12, 16))]
+        array[...] = before
         assert numpy.asarray(Only(view, "__array_interface__")).dtype == array.dtype
 
 
@@ -312,6 +318,19 @@ def test_objects_are_seen_but_not_copied_since_nobody_would_count_their_referenc
             copy()
 
 
-def test_dates_have_no_buffer_and_are_refused():
-    with pytest.raises((BufferError, ValueError, TypeError)):
-        ndbuf.view(numpy.zeros(3, "M8[s]"))
+@pytest.mark.parametrize("dtype", ["M8[s]", ">M8[ns]", "m8[D]", "m8"])
+def test_dates_have_no_buffer_and_are_opaque(dtype):
+    array = numpy.arange(24).reshape(4, 6).astype("i8").astype(dtype)
+    view = ndbuf.view(array)
+    assert (view.format, view.readonly, view.tobytes()) == ("<8x::", False, array.tobytes())
+    ndbuf.copy(array[::-1, :3], array[:, 3:])
+    assert array[:, :3].tolist() == array[::-1, 3:].tolist()
+
+
+def test_records_with_dates_keep_their_fields():
+    array = numpy.zeros(3, [("when", "M8[us]"), ("what", "<i4"), ("long", SWAPPED_LONG)])
+    view = ndbuf.view(array)
+    assert view["when"].format == "<8x::" and not view.readonly
+    view["what"] = 7
+    assert array["what"].tolist() == [7] * 3
+    assert view["long"].itemsize == array["long"].itemsize
