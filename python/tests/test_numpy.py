@@ -334,3 +334,9 @@ def test_records_with_dates_keep_their_fields():
     view["what"] = 7
     assert array["what"].tolist() == [7] * 3
     assert view["long"].itemsize == array["long"].itemsize
+
+
+def test_objects_have_no_array_interface():
+    for array in (numpy.array([None, "text"], dtype=object), numpy.zeros(2, [("a", "O"), ("b", "i4")])):
+        view = ndbuf.view(array)
+        assert not hasattr(view, "__array_interface__") and numpy.asarray(view).dtype == array.dtype
