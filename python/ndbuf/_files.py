@@ -98,4 +98,7 @@ def open(path: str | bytes | os.PathLike, mode: Literal["r", "r+"] = "r", format
     if nbytes > raw.nbytes - offset:
         raise ValueError("shape %r needs %d bytes, but the file has %d from offset %d on"
                          % (shape, nbytes, raw.nbytes - offset, offset))
+    if itemsize == 0:  # which bytes are no multiple of
+        nothing = _ndbuf.empty(shape, format)
+        return nothing.toreadonly() if mode == "r" else nothing
     return raw[offset:offset + nbytes].cast(format).reshape(shape, order=order)

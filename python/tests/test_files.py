@@ -64,6 +64,13 @@ def test_descrs_of_every_kind(file, descr, format):
     assert view.format == expected.format and view.tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("descr", ["'|S0'", "'<U0'", "'|V0'", "[]", "[('a', '|V0')]"])
+@pytest.mark.parametrize("mode", ["r", "r+"])
+def test_items_of_no_bytes(file, descr, mode):
+    view = ndbuf.open(file(npy(descr, (2, 3), b"")), mode)
+    assert (view.shape, view.itemsize, view.nbytes, view.readonly) == ((2, 3), 0, 0, mode == "r")
+
+
 def test_python_2_wrote_long_integers(file):
     assert ndbuf.open(file(npy("[('3L', '<i2', (3L,))]", "(2L,)", SHORTS))).format == "T{<3h:3L:}"
     with pytest.raises(ValueError, match="malformed"):
