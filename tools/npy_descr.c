@@ -104,62 +104,152 @@ static void put_padding(text_sink *sink, int64_t nbytes, int is_first)
     }
 }
 
-/* The bytes of all elements of a field if they lie side by side, else -1. */
-static int64_t packed_nbytes(const ndbuf_field *field)
+/* The bytes of elements of `nbytes` over the axes begin .. end - 1 of a leaf if they lie side by side, else -1. */
+static int64_t packed_nbytes(const ndbuf_field *leaf, int32_t begin, int32_t end, int64_t nbytes)
 {
-    int64_t nbytes = field->size;
-    for (int32_t k = field->ndim - 1; k >= 0; k--) {
-        if (field->strides[k] != nbytes) {
+    for (int32_t k = end - 1; k >= begin; k--) {
+        if (leaf->strides[k] != nbytes) {
             return -1;
         }
-        nbytes *= field->extents[k];
+        nbytes *= leaf->extents[k];
     }
     return nbytes;
 }
 
-/* "[('a', '<f4'), ('b', '|u1', (3,))]" */
-static int put_record(text_sink *sink, const ndbuf_format *format)
+/* Neighbouring leaves that make up a record. */
+typedef struct record {
+    const ndbuf_field *leaves;
+    int32_t nleaves;
+    int32_t depth; /* of their names, those around the record's members */
+    int32_t axis;  /* of theirs, the first that is not an axis around the record */
+    int64_t begin; /* bytes, in the item, of its first element */
+    int64_t end;
+} record;
+
+/* A field of a record: a leaf, or a record in turn. */
+typedef struct member {
+    record inner;   /* its leaves, and an element of it */
+    int64_t nbytes; /* of all elements */
+    int is_leaf;
+} member;
+
+/* The leaves from `first` on that have one name in a record; returns 0 if there is none, or an earlier one has it. */
+static int find_member_leaves(const record *around, int32_t first, member *out_member)
 {
-    int64_t end = 0;
+    const ndbuf_field *leaves = around->leaves + first;
+    const int32_t depth = around->depth;
+    int32_t count = 1;
+    if (leaves->nnames <= depth) {
+        return 0;
+    }
+    for (int32_t i = 0; i < first; i++) {
+        if (strcmp(around->leaves[i].names[depth], leaves->names[depth]) == 0) {
+            return 0;
+        }
+    }
+    int is_leaf = leaves->nnames == depth + 1;
+    while (!is_leaf && first + count < around->nleaves && leaves[count].nnames > depth + 1 &&
+           strcmp(leaves[count].names[depth], leaves->names[depth]) == 0) {
+        count++;
+    }
+    *out_member = (member){.inner = {.leaves = leaves, .nleaves = count, .depth = depth + 1}, .is_leaf = is_leaf};
+    return 1;
+}
+
+/* Whether `axis` is one of all leaves of a record together: its second element begins behind all of them. */
+static int is_shared_axis(const record *inner, int32_t axis)
+{
+    const ndbuf_field *first = inner->leaves;
+    for (int32_t i = 0; i < inner->nleaves; i++) {
+        const ndbuf_field *leaf = &inner->leaves[i];
+        if (axis >= leaf->ndim || leaf->extents[axis] != first->extents[axis] ||
+            leaf->strides[axis] != first->strides[axis] || leaf->offset >= first->offset + first->strides[axis]) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Finds where the elements of a member lie, from `at` on. Returns 0 if they are not side by side. */
+static int place_member(const record *around, int64_t at, member *m)
+{
+    record *inner = &m->inner;
+    const ndbuf_field *first = inner->leaves;
+    inner->axis = m->is_leaf ? first->ndim : around->axis;
+    while (!m->is_leaf && is_shared_axis(inner, inner->axis)) {
+        inner->axis++;
+    }
+    inner->begin = first->offset;
+    for (int32_t i = 0; i < inner->nleaves; i++) {
+        const ndbuf_field *leaf = &inner->leaves[i];
+        int64_t nbytes = packed_nbytes(leaf, inner->axis, leaf->ndim, leaf->size);
+        if (nbytes < 0) {
+            return 0;
+        }
+        inner->end = leaf->offset + nbytes;
+    }
+    if (!m->is_leaf && inner->axis > around->axis) { /* its padding may lie at both ends: as little at this one */
+        int64_t stride = first->strides[inner->axis - 1];
+        inner->begin = inner->end - stride > at ? inner->end - stride : at;
+        inner->end = inner->begin + stride;
+    }
+    m->nbytes = packed_nbytes(first, around->axis, inner->axis, inner->end - inner->begin);
+    return m->nbytes >= 0;
+}
+
+/* "[('a', '<f4'), ('b', '|u1', (3,)), ('c', [('d', '<i2')])]" */
+static int put_record(text_sink *sink, const record *self)
+{
+    int64_t at = self->begin;
     put(sink, "[");
-    for (int32_t i = 0; i < ndbuf_format_nfields(format); i++) {
-        ndbuf_field field;
-        if (ndbuf_format_field(format, i, &field, NULL) != NDBUF_OK || field.nnames != 1 || packed_nbytes(&field) < 0) {
+    for (int32_t i = 0; i < self->nleaves;) {
+        member m;
+        if (!find_member_leaves(self, i, &m) || !place_member(self, at, &m)) {
             return 0;
         }
-        put_padding(sink, field.offset - end, end == 0 && i == 0);
-        put(sink, field.offset > 0 ? ", (" : "(");
-        put_name(sink, field.names[0]);
+        const ndbuf_field *first = m.inner.leaves;
+        put_padding(sink, m.inner.begin - at, i == 0);
+        put(sink, i > 0 || m.inner.begin > at ? ", (" : "(");
+        put_name(sink, first->names[self->depth]);
         put(sink, ", ");
-        if (!put_type(sink, &field)) {
+        if (!(m.is_leaf ? put_type(sink, first) : put_record(sink, &m.inner))) {
             return 0;
         }
-        for (int32_t k = 0; k < field.ndim; k++) {
+        int32_t ndim = m.inner.axis - self->axis;
+        for (int32_t k = 0; k < ndim; k++) {
             put(sink, k == 0 ? ", (" : ", ");
-            put_number(sink, field.extents[k]);
+            put_number(sink, first->extents[self->axis + k]);
         }
-        put(sink, field.ndim == 0 ? ")" : field.ndim == 1 ? ",))" : "))");
-        end = field.offset + packed_nbytes(&field);
+        put(sink, ndim == 0 ? ")" : ndim == 1 ? ",))" : "))");
+        at = m.inner.begin + m.nbytes;
+        i += m.inner.nleaves;
     }
-    put_padding(sink, ndbuf_format_itemsize(format) - end, end == 0);
+    put_padding(sink, self->end - at, 0);
     put(sink, "]");
-    return end > 0;
+    return 1;
 }
 
-static int put_descr(text_sink *sink, const ndbuf_format *format)
+static int put_descr(text_sink *sink, const record *item)
 {
-    ndbuf_field field;
-    if (ndbuf_format_nfields(format) == 1 && ndbuf_format_field(format, 0, &field, NULL) == NDBUF_OK &&
-        field.nnames == 0 && field.ndim == 0 && field.size == ndbuf_format_itemsize(format)) {
-        return put_type(sink, &field);
+    const ndbuf_field *first = item->leaves;
+    if (item->nleaves == 1 && first->nnames == 0 && first->ndim == 0 && first->size == item->end) {
+        return put_type(sink, first);
     }
-    return put_record(sink, format);
+    return item->nleaves > 0 && put_record(sink, item);
 }
 
-ndbuf_status npy_descr_make(const ndbuf_format *format, char **out_descr, ndbuf_error *err)
+/* The descr of an item, whose leaves there is room for. */
+static ndbuf_status make_descr(const ndbuf_format *format, ndbuf_field *leaves, char **out_descr, ndbuf_error *err)
 {
+    record item = {.leaves = leaves, .nleaves = ndbuf_format_nfields(format), .end = ndbuf_format_itemsize(format)};
     text_sink counted = {NULL, 0, 0};
-    if (!put_descr(&counted, format)) {
+    for (int32_t i = 0; i < item.nleaves; i++) {
+        ndbuf_status status = ndbuf_format_field(format, i, &leaves[i], err);
+        if (status != NDBUF_OK) {
+            return status;
+        }
+    }
+    if (!put_descr(&counted, &item)) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "a .npy file cannot hold items of '%.120s'",
                           ndbuf_format_text(format));
     }
@@ -168,7 +258,19 @@ ndbuf_status npy_descr_make(const ndbuf_format *format, char **out_descr, ndbuf_
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "a descr of %zu bytes", counted.length);
     }
     text_sink sink = {text, counted.length + 1, 0};
-    (void)put_descr(&sink, format);
+    (void)put_descr(&sink, &item);
     *out_descr = text;
     return NDBUF_OK;
+}
+
+ndbuf_status npy_descr_make(const ndbuf_format *format, char **out_descr, ndbuf_error *err)
+{
+    size_t nleaves = (size_t)ndbuf_format_nfields(format);
+    ndbuf_field *leaves = malloc((nleaves + 1) * sizeof(*leaves));
+    if (leaves == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "the leaves of an item");
+    }
+    ndbuf_status status = make_descr(format, leaves, out_descr, err);
+    free(leaves);
+    return status;
 }

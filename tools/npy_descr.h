@@ -7,7 +7,7 @@
 #include "ndbuf/ndbuf.h"
 
 /* The `descr` of a .npy file, a Python literal from malloc, for items of a format: an element, or a record whose fields
- * all have one name. A bfloat16 is '<V2', as ml_dtypes writes it.
+ * have names, each its own. A bfloat16 is '<V2', as ml_dtypes writes it.
  *
  * NDBUF_ERR_UNSUPPORTED  other records, pointers and objects, text in units of 2 bytes
  * NDBUF_ERR_NOMEM */
