@@ -18,22 +18,35 @@ static ndbuf_status fail_errno(ndbuf_error *err, const char *what, const char *p
 ndbuf_status npy_output_open(const char *path, npy_output *out_output, ndbuf_error *err)
 {
     struct stat info;
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
+    int is_there = stat(path, &info) == 0;
+    if (is_there && !S_ISREG(info.st_mode)) {
         return ndbuf_fail(err, NDBUF_ERR_IO, "cannot replace '%.128s': it is not a regular file", path);
     }
-    size_t size = strlen(path) + 32;
-    char *temporary = malloc(size);
-    if (temporary == NULL) {
+    npy_output output = {.path = is_there ? realpath(path, NULL) : strdup(path), .descriptor = -1};
+    if (output.path == NULL) {
+        return fail_errno(err, "replace", path);
+    }
+    size_t size = strlen(output.path) + 32;
+    output.temporary = malloc(size);
+    if (output.temporary == NULL) {
+        npy_output_close(&output);
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "a path of %zu bytes", size);
     }
-    snprintf(temporary, size, "%s.tmp-%ld", path, (long)getpid());
-    int descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor < 0) {
-        ndbuf_status status = fail_errno(err, "create", temporary);
-        free(temporary);
+    snprintf(output.temporary, size, "%s.tmp-%ld", output.path, (long)getpid());
+    output.descriptor = open(output.temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, is_there ? 0600 : 0666);
+    if (output.descriptor < 0) {
+        ndbuf_status status = fail_errno(err, "create", output.temporary);
+        free(output.temporary); /* what has that name is not ours */
+        output.temporary = NULL;
+        npy_output_close(&output);
         return status;
     }
-    *out_output = (npy_output){path, temporary, descriptor};
+    if (is_there && fchmod(output.descriptor, info.st_mode & 07777) != 0) {
+        ndbuf_status status = fail_errno(err, "set the mode of", output.temporary);
+        npy_output_close(&output);
+        return status;
+    }
+    *out_output = output;
     return NDBUF_OK;
 }
 
@@ -71,13 +84,14 @@ ndbuf_status npy_output_commit(npy_output *output, ndbuf_error *err)
 
 void npy_output_close(npy_output *output)
 {
-    if (output->temporary == NULL) {
-        return;
+    if (output->temporary != NULL) {
+        if (output->descriptor >= 0) {
+            close(output->descriptor);
+        }
+        unlink(output->temporary);
     }
-    if (output->descriptor >= 0) {
-        close(output->descriptor);
-    }
-    unlink(output->temporary);
     free(output->temporary);
+    free(output->path);
     output->temporary = NULL;
+    output->path = NULL;
 }

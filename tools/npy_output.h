@@ -6,10 +6,10 @@
 
 #include "ndbuf/ndbuf.h"
 
-/* A file that appears under its name only when it is complete: until then it is a temporary file beside it.
- * Zero-initialised is empty. */
+/* A file that appears under its name only when it is complete: until then it is a temporary file beside it. One that it
+ * replaces leaves it its mode. Zero-initialised is empty. */
 typedef struct npy_output {
-    const char *path; /* borrowed */
+    char *path; /* of the file itself, if what was given is a link to one */
     char *temporary;
     int descriptor;
 } npy_output;
@@ -24,7 +24,7 @@ ndbuf_status npy_output_write(npy_output *output, const void *bytes, size_t nbyt
 /* Gives the file its name, in place of what had it before. NDBUF_ERR_IO. The output is to be closed in any case. */
 ndbuf_status npy_output_commit(npy_output *output, ndbuf_error *err);
 
-/* Removes the temporary file if it is still there. */
+/* Removes the temporary file if it is still there. An empty output is accepted. */
 void npy_output_close(npy_output *output);
 
 #endif

@@ -176,6 +176,17 @@ same itself.npy flipped.npy
 nchecks=$((nchecks + 1))
 [ -z "$(ls ./*.tmp-* 2>/dev/null)" ] || fails "temporary files were left behind"
 
+# What is replaced keeps its mode, and a link its place.
+mkdir elsewhere
+cp in.npy elsewhere/private.npy
+chmod 600 elsewhere/private.npy
+ln -s elsewhere/private.npy link.npy
+run 0 copy in.npy link.npy --slice ':,::-1' --through cpu
+same elsewhere/private.npy flipped.npy
+nchecks=$((nchecks + 2))
+[ -L link.npy ] || fails "$what: no link any more"
+[ "$(stat -c %a elsewhere/private.npy)" = 600 ] || fails "$what: another mode"
+
 run 2 copy in.npy --through cpu
 has err 'ndbuf: copy: no .npy file to write'
 run 2 copy in.npy got.npy
