@@ -23,7 +23,7 @@ static const char help[] =
     "  --json [FILE]     as JSON, on stdout or into the file\n"
     "  --size BYTES      bytes to copy, about; K, M, G for powers of 1024; 16M if not given\n"
     "  --rounds N        1 to 99; 7 if not given\n"
-    "  --quick           a size of 1M and 3 rounds\n"
+    "  --quick           a size of 1M and 3 rounds, where they are not given\n"
     "  --device DEVICE   the OpenCL device; opencl:0 if not given. Without one, only the host is measured\n"
     "  --calibrate [FILE]  measures the library's constants instead, and writes them to stdout or the file, which\n"
     "                    the library reads if the environment variable NDBUF_TUNING names it. With --quick they\n"
@@ -291,7 +291,7 @@ int command_bench(args_reader *args)
     enum { OPTION_JSON, OPTION_SIZE, OPTION_ROUNDS, OPTION_QUICK, OPTION_DEVICE, OPTION_CALIBRATE };
     static const args_option options[] = {{"--json", 0},   {"--size", 1},      {"--rounds", 1}, {"--quick", 0},
                                           {"--device", 1}, {"--calibrate", 0}, {NULL, 0}};
-    bench_request request = {0, (int64_t)16 << 20, 7, NULL, 0, 0, NULL};
+    bench_request request = {0};
     int64_t rounds = 0;
     const char *value = NULL;
     for (int option; (option = args_next(args, options, &value)) != ARGS_END;) {
@@ -315,8 +315,6 @@ int command_bench(args_reader *args)
             break;
         case OPTION_QUICK:
             request.is_quick = 1;
-            request.nbytes = (int64_t)1 << 20;
-            request.rounds = 3;
             break;
         case OPTION_DEVICE:
             request.device_name = value;
@@ -333,6 +331,16 @@ int command_bench(args_reader *args)
         default:
             return EXIT_USAGE;
         }
+    }
+    if (request.calibrates &&
+        (request.is_json || request.nbytes != 0 || request.rounds != 0 || request.device_name != NULL)) {
+        return args_usage(args, "--calibrate goes with --quick alone");
+    }
+    if (request.nbytes == 0) {
+        request.nbytes = (int64_t)(request.is_quick ? 1 : 16) << 20;
+    }
+    if (request.rounds == 0) {
+        request.rounds = request.is_quick ? 3 : 7;
     }
     ndbuf_error err = {0};
     if (request.calibrates) {

@@ -337,6 +337,8 @@ run 0 bench --size 4K --rounds 1 --json bench.json
 prints out ''
 nchecks=$((nchecks + 1))
 [ -s bench.json ] || fails "$what: no bench.json"
+run 0 bench --size 4K --rounds 1 --quick
+has out 'about 4.1 kB each, medians of 1 rounds'
 run 2 bench --size 0
 has err "'0' is not a number of bytes"
 run 2 bench --rounds 100
@@ -359,6 +361,9 @@ run 1 bench --quick --calibrate missing/found.txt
 has err "cannot write 'missing/found.txt'"
 run 2 bench --calibrate --json x
 has err "'x' is one argument too many"
+run 2 bench --calibrate --json
+has err '--calibrate goes with --quick alone'
+run 2 bench --calibrate --size 4K
 export NDBUF_TUNING=found.txt
 run 0 devices
 has out 'constants from found.txt, measured on '
