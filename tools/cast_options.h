@@ -23,7 +23,7 @@ enum { CAST_AS = VIEW_OPS_NOPTIONS, CAST_RULE, CAST_SATURATE, CAST_NOPTIONS };
 /* What --help says about them. */
 #define CAST_OPTIONS_HELP                                                                                              \
     "  --as FORMAT        converted to these items: '<f', 'e', bfloat16, 'T{<f:x:}' (see 'ndbuf format')\n"            \
-    "  --casting RULE     what that may change: equiv, safe, same_kind (if not given), unsafe\n"                       \
+    "  --casting RULE     what that may change: no, equiv, safe, same_kind (if not given), unsafe\n"                   \
     "  --saturate         numbers that an integer cannot hold become the nearest that it can\n"
 
 /* Takes one of them. NDBUF_ERR_INVALID: no such rule. */
