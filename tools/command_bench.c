@@ -342,6 +342,7 @@ int command_bench(args_reader *args)
     if (request.rounds == 0) {
         request.rounds = request.is_quick ? 3 : 7;
     }
+    report_tuning();
     ndbuf_error err = {0};
     if (request.calibrates) {
         return calibrate(request.is_quick, request.operand, &err) == NDBUF_OK ? EXIT_DONE : report_error(&err);

@@ -340,6 +340,7 @@ int command_copy(args_reader *args)
     if (request.through == NULL) {
         return args_usage(args, "no --through DEVICE");
     }
+    report_tuning();
     copy_state state = {0};
     ndbuf_status status = run(&request, &state, &err);
     clear(&state);

@@ -225,5 +225,6 @@ int command_explain(args_reader *args)
     if (request.to == NULL) {
         return args_usage(args, "no --to DEVICE");
     }
+    report_tuning();
     return explain(&request);
 }

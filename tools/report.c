@@ -17,6 +17,15 @@ int report_error(const ndbuf_error *err)
     return EXIT_FAILED;
 }
 
+void report_tuning(void)
+{
+    ndbuf_tuning_info tuning;
+    ndbuf_tuning_info_get(&tuning);
+    if (tuning.status != NDBUF_OK) {
+        fprintf(stderr, "ndbuf: the defaults of all constants: NDBUF_TUNING: %s\n", tuning.reason);
+    }
+}
+
 const char *report_nbytes(uint64_t nbytes, report_text text)
 {
     static const char *const units[] = {"kB", "MB", "GB", "TB", "PB"};

@@ -13,6 +13,9 @@
 /* Tells an error on stderr as "ndbuf: text"; returns EXIT_FAILED. */
 int report_error(const ndbuf_error *err);
 
+/* Tells on stderr if the file that NDBUF_TUNING names cannot be read, so that the defaults hold. */
+void report_tuning(void);
+
 typedef char report_text[2048];
 
 /* "23.8 MB", in powers of 1000. Returns `text`, like the following. */

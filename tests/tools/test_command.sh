@@ -371,7 +371,11 @@ printf 'version = 1\ncpu.stream_nbytes = lots\n' >bad.txt
 export NDBUF_TUNING=bad.txt
 run 0 devices
 has out "tuning: the defaults: NDBUF_TUNING: bad.txt: line 2: not a number 'lots'"
-run 0 copy in.npy got.npy --through cpu
+for command in 'copy in.npy got.npy --through cpu' 'explain in.npy --to cpu' 'bench --size 4K --rounds 1'; do
+    # shellcheck disable=SC2086 # words
+    run 0 $command
+    has err "the defaults of all constants: NDBUF_TUNING: bad.txt: line 2: not a number 'lots'"
+done
 run 0 devices --json
 has out '"reason": "bad.txt: line 2'
 export NDBUF_TUNING=missing.txt
