@@ -58,20 +58,22 @@ static inline lanes swap_order(int32_t swap_nbytes)
 
 #include "backends/cpu/cpu_simd_paced.h"
 
-/* Of what is written on and on. Vectors of a lane seldom reach into two lines. */
-static inline void wide_store_on(char *dst, lanes v)
+/* What is written on and on is fetched ahead, see cpu_prefetch_next, but for vectors of a lane, which seldom reach into
+ * two lines. */
+#define FETCHES_NEXT(nbytes) ((nbytes) > CPU_LANE_NBYTES)
+
+/* Of rows one next to the other, and far from each other; and of all rows together, of which fewer stay in the first
+ * cache. */
+#define FETCHED_ROW_MIN 128
+#define FETCHED_ROW_APART_MIN 512
+#define FETCHED_MIN (16 << 10)
+
+/* Whether what `count` rows' vectors fetch ahead is mostly what they or the next row write. */
+static inline bool rows_go_on(int64_t count, int64_t dst_stride, int64_t nbytes)
 {
-    if (LANES > 1) {
-        cpu_prefetch_next(dst);
-    }
-    wide_store(dst, v);
-}
-static inline void bytes_store_on(char *dst, bytes v)
-{
-    if (BYTES_NBYTES > CPU_LANE_NBYTES) {
-        cpu_prefetch_next(dst);
-    }
-    bytes_store(dst, v);
+    const int64_t gap = dst_stride - nbytes;
+    return nbytes >= FETCHED_ROW_MIN && count * nbytes >= FETCHED_MIN &&
+           ((gap >= 0 && gap < CPU_LINE_NBYTES) || nbytes >= FETCHED_ROW_APART_MIN);
 }
 
 /* -- shuffles -- */
@@ -122,7 +124,10 @@ __attribute__((always_inline)) static inline void shuffle_steps(const cpu_shuffl
                 if (streams) {
                     bytes_stream(dst + way * twin.dst + out_offsets[j], out);
                 } else {
-                    bytes_store_on(dst + out_offsets[j], out);
+                    if (FETCHES_NEXT(BYTES_NBYTES)) {
+                        cpu_prefetch_next(dst + out_offsets[j]);
+                    }
+                    bytes_store(dst + out_offsets[j], out);
                 }
             }
         }
@@ -197,6 +202,8 @@ __attribute__((always_inline)) static inline void gather_rows_from(const cpu_shu
     const int64_t out_step = shuffle->out_step;
     const int64_t all_steps = src_back != 0 ? nsteps + 1 : nsteps;
     const gather_step how = gather_step_load(shuffle, nin);
+    const int64_t nbytes = nsteps * out_step + (src_back != 0 ? out_step - dst_back : 0);
+    const bool fetches = FETCHES_NEXT(BYTES_NBYTES) && rows_go_on(count, dst_stride, nbytes);
     for (int64_t k = 0; k < count; k++) {
         const char *from = src + k * src_stride;
         char *to = dst + k * dst_stride;
@@ -205,7 +212,10 @@ __attribute__((always_inline)) static inline void gather_rows_from(const cpu_shu
                 from -= src_back;
                 to -= dst_back;
             }
-            bytes_store_on(to, gather_step_take(&how, from, nin));
+            if (fetches) {
+                cpu_prefetch_next(to);
+            }
+            bytes_store(to, gather_step_take(&how, from, nin));
             from += in_step;
             to += out_step;
         }
@@ -301,6 +311,7 @@ __attribute__((always_inline)) static inline void rows_wide(char *dst, int64_t d
 {
     const lanes order = swap_order(swap_nbytes);
     int64_t last = nbytes - WIDE_NBYTES;
+    const bool fetches = FETCHES_NEXT(WIDE_NBYTES) && rows_go_on(count, dst_stride, nbytes);
     for (int64_t i = 0; i < count; i++) {
         lanes end = wide_load(src + last);
         int64_t at = 0;
@@ -313,7 +324,10 @@ __attribute__((always_inline)) static inline void rows_wide(char *dst, int64_t d
         }
         for (; at < last; at += WIDE_NBYTES) {
             lanes v = wide_load(src + at);
-            wide_store_on(dst + at, swap_nbytes != 0 ? lanes_pick(v, order) : v);
+            if (fetches) {
+                cpu_prefetch_next(dst + at);
+            }
+            wide_store(dst + at, swap_nbytes != 0 ? lanes_pick(v, order) : v);
         }
         wide_store(dst + last, swap_nbytes != 0 ? lanes_pick(end, order) : end);
         dst += dst_stride;
@@ -332,7 +346,7 @@ static void rows_swapped(char *dst, int64_t dst_stride, const char *src, int64_t
         const lanes order = swap_order(swap_nbytes);
         for (int64_t i = 0; i < count; i++) {
             rows_prefetch(src, WIDE_NBYTES, prefetch_nbytes);
-            wide_store_on(dst, lanes_pick(wide_load(src), order));
+            wide_store(dst, lanes_pick(wide_load(src), order));
             dst += dst_stride;
             src += src_stride;
         }
@@ -438,9 +452,13 @@ static void repeat_any(char *dst, const char *item, int64_t item_nbytes, int64_t
     const int64_t head = (int64_t)(-(uintptr_t)dst % WIDE_NBYTES);
     const lanes first = lanes_repeat(lane);
     const lanes v = lanes_repeat(lane + head % item_nbytes);
+    const bool fetches = FETCHES_NEXT(WIDE_NBYTES) && nbytes >= FETCHED_ROW_APART_MIN;
     wide_store(dst, first);
     for (int64_t at = head; at <= nbytes - WIDE_NBYTES; at += WIDE_NBYTES) {
-        wide_store_on(dst + at, v);
+        if (fetches) {
+            cpu_prefetch_next(dst + at);
+        }
+        wide_store(dst + at, v);
     }
     wide_store(dst + nbytes - WIDE_NBYTES, first); /* whole items before it, so of the same phase */
 }
