@@ -65,6 +65,7 @@ struct cuda_registration {
     char *address;
     size_t nbytes;
     int64_t nusers;
+    bool is_readonly; /* devices that write it fail for good */
 };
 
 static ndbuf__mutex registrations_mutex = NDBUF__MUTEX_INIT;
@@ -153,6 +154,11 @@ static ndbuf_status registration_acquire(const cuda_device *device, const ndbuf_
     unsigned int flags = cudaHostRegisterPortable | (is_readonly ? (unsigned int)cudaHostRegisterReadOnly : 0u);
     cuda_scope scope;
     cuda_registration *registration = find_registration(address, host->mem.nbytes);
+    if (registration != NULL && registration->is_readonly && (host->flags & NDBUF_STORAGE_READONLY) == 0) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
+                          "these %zu bytes are pinned for reading only, as long as a read-only storage pins them",
+                          host->mem.nbytes);
+    }
     if (registration != NULL) {
         registration->nusers++;
         *out_registration = registration;
@@ -177,8 +183,8 @@ static ndbuf_status registration_acquire(const cuda_device *device, const ndbuf_
         ndbuf__free(registration);
         return status;
     }
-    *registration =
-        (cuda_registration){.next = registrations, .address = address, .nbytes = host->mem.nbytes, .nusers = 1};
+    *registration = (cuda_registration){
+        .next = registrations, .address = address, .nbytes = host->mem.nbytes, .nusers = 1, .is_readonly = is_readonly};
     registrations = registration;
     *out_registration = registration;
     return NDBUF_OK;

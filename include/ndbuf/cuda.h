@@ -59,7 +59,8 @@ NDBUF_API ndbuf_status ndbuf_cuda_storage_adopt(void *pointer, size_t nbytes, ui
  * are used as they are. A read-only storage is pinned read-only where the device can.
  *
  * NDBUF_ERR_INVALID      not a host storage
- * NDBUF_ERR_UNSUPPORTED  CUDA cannot pin this memory (a read-only mapping on a device without that ability, ...) */
+ * NDBUF_ERR_UNSUPPORTED  CUDA cannot pin this memory (a read-only mapping on a device without that ability, ...); or it
+ *                        is to be written, and a read-only storage has it pinned for reading */
 NDBUF_API ndbuf_status ndbuf_cuda_storage_pin(ndbuf_storage *host, ndbuf_storage **out_pinned, ndbuf_error *err);
 
 /* A handle by which other processes can open device memory (cudaIpcMemHandle_t). */

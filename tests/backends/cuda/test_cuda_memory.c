@@ -213,6 +213,36 @@ static void test_memory_can_be_pinned_several_times(void **state)
     free(bytes);
 }
 
+/* CUDA pins a page once: what is pinned for reading cannot be pinned for writing, too. */
+static void test_memory_pinned_for_reading_is_not_pinned_for_writing(void **state)
+{
+    (void)state;
+    enum { NBYTES = 8192 };
+    char *bytes = aligned_alloc(4096, NBYTES);
+    ndbuf_storage *readonly = NULL;
+    ndbuf_storage *writable = NULL;
+    ndbuf_storage *pins[2] = {NULL};
+    assert_non_null(bytes);
+    ASSERT_OK(
+        ndbuf_storage_adopt(ndbuf_device_cpu(), bytes, NBYTES, NDBUF_STORAGE_READONLY, NULL, NULL, &readonly, err));
+    ASSERT_OK(ndbuf_storage_adopt(ndbuf_device_cpu(), bytes, NBYTES, 0, NULL, NULL, &writable, err));
+    ASSERT_OK(ndbuf_cuda_storage_pin(readonly, &pins[0], err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "pinned for reading only", ndbuf_cuda_storage_pin(writable, &pins[1], err));
+    ASSERT_OK(ndbuf_cuda_storage_pin(readonly, &pins[1], err));
+    ndbuf_storage_release(pins[0]);
+    ndbuf_storage_release(pins[1]);
+    /* The other way round, both are served. */
+    ASSERT_OK(ndbuf_cuda_storage_pin(writable, &pins[0], err));
+    ASSERT_OK(ndbuf_cuda_storage_pin(readonly, &pins[1], err));
+    assert_int_equal(cudasim_live_now().registrations, 1);
+    assert_int_equal(ndbuf_storage_flags(pins[1]), NDBUF_STORAGE_READONLY);
+    ndbuf_storage_release(pins[0]);
+    ndbuf_storage_release(pins[1]);
+    ndbuf_storage_release(readonly);
+    ndbuf_storage_release(writable);
+    free(bytes);
+}
+
 static void test_what_cannot_be_pinned_is_refused(void **state)
 {
     (void)state;
@@ -270,6 +300,7 @@ int main(void)
         CUDA_TEST(test_adopted_pointers_find_their_device_and_are_released_once),
         CUDA_TEST(test_a_mapped_file_is_pinned_read_only_and_copied_from),
         CUDA_TEST(test_memory_can_be_pinned_several_times),
+        CUDA_TEST(test_memory_pinned_for_reading_is_not_pinned_for_writing),
         CUDA_TEST(test_what_cannot_be_pinned_is_refused),
         CUDA_TEST(test_only_memory_of_the_host_can_be_mapped),
     };
