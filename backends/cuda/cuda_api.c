@@ -149,6 +149,8 @@ bool ndbuf_cuda__is_fatal(cudaError_t code)
 {
     switch (code) {
     case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContained:
     case cudaErrorIllegalAddress:
     case cudaErrorLaunchTimeout:
     case cudaErrorAssert:
@@ -158,6 +160,9 @@ bool ndbuf_cuda__is_fatal(cudaError_t code)
     case cudaErrorInvalidAddressSpace:
     case cudaErrorInvalidPc:
     case cudaErrorLaunchFailure:
+    case cudaErrorTensorMemoryLeak:
+    case cudaErrorMpsClientTerminated:
+    case cudaErrorExternalDevice:
         return true;
     default:
         return false;

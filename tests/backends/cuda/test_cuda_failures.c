@@ -78,6 +78,39 @@ static void test_a_device_that_fails_for_good_fails_every_call_and_all_is_let_go
     fixture_clear(&self);
 }
 
+/* As the toolkit's header says: it "leaves the process in an inconsistent state", or the device's work is lost. */
+static void test_every_code_that_ends_the_device_is_known_as_such(void **state)
+{
+    (void)state;
+    static const cudaError_t codes[] = {
+        cudaErrorECCUncorrectable,    cudaErrorNvlinkUncorrectable, cudaErrorContained,
+        cudaErrorIllegalAddress,      cudaErrorLaunchTimeout,       cudaErrorAssert,
+        cudaErrorHardwareStackError,  cudaErrorIllegalInstruction,  cudaErrorMisalignedAddress,
+        cudaErrorInvalidAddressSpace, cudaErrorInvalidPc,           cudaErrorLaunchFailure,
+        cudaErrorTensorMemoryLeak,    cudaErrorMpsClientTerminated, cudaErrorExternalDevice,
+    };
+    cudasim_set_schedule(CUDASIM_LAZY, 0);
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        failure_fixture self;
+        ndbuf_event *event = NULL;
+        ndbuf_error error = {0};
+        int32_t complete = 0;
+        fixture_init(&self);
+        cudasim_fail_work(1, codes[i]);
+        ASSERT_OK(ndbuf_copy(&self.view, &self.host, self.queue, err));
+        ASSERT_OK(ndbuf_queue_record(self.queue, &event, err));
+        assert_int_equal(ndbuf_queue_wait(self.queue, &error), NDBUF_ERR_DEVICE);
+        assert_int_equal(error.native_code, codes[i]);
+        ASSERT_OK(ndbuf_event_query(event, &complete, err));
+        assert_int_equal(complete, 1);
+        ndbuf_event_release(event);
+        fixture_clear(&self); /* ends each handle once: a second time is a violation */
+        assert_int_equal(cudasim_nviolations(), 0);
+        cudasim_repair();
+        cudasim_reset();
+    }
+}
+
 static bool is_refused(ndbuf_status status, const ndbuf_error *error)
 {
     return status != NDBUF_OK && strstr(error->message, "forked") != NULL;
@@ -193,6 +226,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         CUDA_TEST(test_a_device_that_fails_for_good_fails_every_call_and_all_is_let_go_of),
+        CUDA_TEST(test_every_code_that_ends_the_device_is_known_as_such),
         CUDA_TEST(test_a_forked_child_is_told_that_cuda_is_not_for_it),
         CUDA_TEST(test_a_process_may_end_in_any_state),
         CUDA_TEST(test_releases_get_by_when_the_runtime_is_going_away),
