@@ -45,8 +45,8 @@ typedef struct opencl_device {
     ndbuf_device base;
     const opencl_api *api;
     opencl_context *context;
-    cl_platform_id platform;
     cl_device_id id;         /* retained */
+    cl_platform_id platform; /* of the device, whose context may be foreign */
     uint64_t max_allocation; /* bytes, of one buffer */
     bool runs_functions;     /* of the host, as commands of its queues (CL_EXEC_NATIVE_KERNEL) */
     opencl_kernels kernels;

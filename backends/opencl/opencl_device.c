@@ -249,6 +249,9 @@ static ndbuf_status device_fill(opencl_device *device, ndbuf_error *err)
     cl_device_exec_capabilities capabilities = 0;
     char platform_name[64];
     OPENCL_TRY(
+        device->api->clGetDeviceInfo(device->id, CL_DEVICE_PLATFORM, sizeof(device->platform), &device->platform, NULL),
+        err);
+    OPENCL_TRY(
         device->api->clGetDeviceInfo(device->id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof(is_unified), &is_unified, NULL),
         err);
     OPENCL_TRY(device->api->clGetDeviceInfo(device->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(max_allocation),

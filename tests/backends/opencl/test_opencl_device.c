@@ -21,6 +21,15 @@ static void test_device_says_what_it_is(void **state)
     memset(&info, 0, sizeof(info));
     OPS->device_describe(device, &info);
     assert_true(strlen(info.description) > 0);
+    cl_platform_id platform = NULL;
+    char name[128] = "";
+    assert_int_equal(opencl_fixture_api()->clGetDeviceInfo(((opencl_device *)device)->id, CL_DEVICE_PLATFORM,
+                                                           sizeof(platform), &platform, NULL),
+                     CL_SUCCESS);
+    assert_int_equal(opencl_fixture_api()->clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof(name), name, NULL),
+                     CL_SUCCESS);
+    assert_ptr_equal(((opencl_device *)device)->platform, platform); /* not the loader's first */
+    assert_int_equal(strncmp(info.driver, name, strlen(name)), 0);
     assert_non_null(strstr(info.driver, "OpenCL"));
     assert_true(info.max_allocation_nbytes > 0);
     assert_true(info.memory_nbytes >= info.max_allocation_nbytes);
