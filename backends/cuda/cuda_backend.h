@@ -52,6 +52,7 @@ struct cuda_device {
     cudaMemPool_t pool;         /* NULL: plain cudaMalloc */
     cudaStream_t memory_stream; /* with a pool: allocates and frees, and nothing else */
     _Atomic(uint64_t) peers;    /* bit N: kernels of either device reach the memory of the other, cuda:N */
+    _Atomic(bool) lacks_code;   /* the driver has said that no kernel of this build is for this device */
     cuda_device *next;          /* in the list of open devices of this kind */
     ndbuf__block_pool blocks;   /* for events and jobs; has a lock of its own */
     ndbuf__mutex mutex;         /* guards the rest */
@@ -131,19 +132,20 @@ ndbuf_status ndbuf_cuda__failure_tell(const cuda_failure *failure, uint64_t numb
 
 /* -- kernels -- */
 
-/* Whether this build has kernels. */
-bool ndbuf_cuda__has_kernels(void);
+/* Whether this build has kernels, and nothing has shown yet that the device cannot run them. */
+bool ndbuf_cuda__has_kernels(const cuda_device *device);
 
 /* Each open device is a user of the kernels: they are loaded by the first that launches one, and unloaded behind the
  * last user. */
 void ndbuf_cuda__kernels_retain(void);
 void ndbuf_cuda__kernels_release(const cuda_api *api);
 
-/* Kernel `index`, with a device current. NDBUF_ERR_UNSUPPORTED: there is no code for this device. */
-ndbuf_status ndbuf_cuda__kernel_get(const cuda_api *api, int32_t index, const void **out_kernel, ndbuf_error *err);
+/* Kernel `index`, with the device current. NDBUF_ERR_UNSUPPORTED: there is no code for this device. */
+ndbuf_status ndbuf_cuda__kernel_get(cuda_device *device, int32_t index, const void **out_kernel, ndbuf_error *err);
 
-/* The status of a call that loads or launches kernels: NDBUF_ERR_UNSUPPORTED where there is no code for the device. */
-ndbuf_status ndbuf_cuda__kernel_status(const cuda_api *api, cudaError_t code, const char *call, ndbuf_error *err);
+/* The status of a call that loads or launches kernels. NDBUF_ERR_UNSUPPORTED where there is no code for the device,
+ * which is remembered: from then on it has no kernels. */
+ndbuf_status ndbuf_cuda__kernel_status(cuda_device *device, cudaError_t code, const char *call, ndbuf_error *err);
 
 /* -- memory -- */
 

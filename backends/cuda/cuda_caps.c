@@ -65,7 +65,8 @@ static void set_caps(ndbuf_copy_caps *caps, uint32_t flags, const cuda_device *d
 static void set_device_caps(ndbuf_copy_caps *caps, const cuda_device *dst, const cuda_device *src)
 {
     uint32_t flags = 0;
-    if (ndbuf_cuda__has_kernels() && is_reachable(dst, src) && is_reachable(src, dst)) {
+    if (ndbuf_cuda__has_kernels(dst) && ndbuf_cuda__has_kernels(src) && is_reachable(dst, src) &&
+        is_reachable(src, dst)) {
         flags = CUDA_BY_KERNEL | (dst == src ? NDBUF_CAN_FILL : 0u);
     }
     const cuda_class *class = class_of(dst);
@@ -94,7 +95,7 @@ void ndbuf_cuda__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndb
     const cuda_device *device = (const cuda_device *)near;
     const cuda_class *class = class_of(device);
     if (far != NULL) {
-        set_caps(out_caps, ndbuf_cuda__has_kernels() ? CUDA_BY_KERNEL : 0u, device, class->pinned);
+        set_caps(out_caps, ndbuf_cuda__has_kernels(device) ? CUDA_BY_KERNEL : 0u, device, class->pinned);
     } else {
         set_caps(out_caps, NDBUF_COPY_MAY_BLOCK, device, class->pageable);
     }

@@ -259,6 +259,7 @@ static ndbuf_status open_kind(cuda_kind kind, int32_t ordinal, ndbuf_device **ou
     ndbuf__mutex_init(&device->mutex);
     ndbuf__block_pool_init(&device->blocks);
     atomic_init(&device->peers, 0);
+    atomic_init(&device->lacks_code, false);
     ndbuf_cuda__kernels_retain();
     status = ndbuf_cuda__enter(&device->place, &scope, err);
     if (status == NDBUF_OK) {

@@ -14,9 +14,9 @@
 #define CUDA_MIN_HOST_RUN_NBYTES 64
 #define CUDA_MAX_HOST_RUNS 32768
 
-static const cuda_device *device_of(const ndbuf_queue *queue)
+static cuda_device *device_of(const ndbuf_queue *queue)
 {
-    return (const cuda_device *)queue->device;
+    return (cuda_device *)queue->device;
 }
 
 /* Whether kernels in the queue reach a piece of memory. */
@@ -40,7 +40,11 @@ static bool is_reached(const cuda_device *device, const ndbuf_mem *mem)
 
 static ndbuf_status check_reach(const ndbuf_queue *queue, const ndbuf_mem *mem, ndbuf_error *err)
 {
-    if (!ndbuf_cuda__has_kernels() || !is_reached(device_of(queue), mem)) {
+    if (!ndbuf_cuda__has_kernels(device_of(queue))) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "there are no kernels for CUDA device %d",
+                          device_of(queue)->place.ordinal);
+    }
+    if (!is_reached(device_of(queue), mem)) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "no kernel of CUDA device %d reaches this %s memory",
                           device_of(queue)->place.ordinal, mem->device->ops->name);
     }
@@ -51,17 +55,17 @@ static ndbuf_status check_reach(const ndbuf_queue *queue, const ndbuf_mem *mem, 
 static ndbuf_status launch(const ndbuf_queue *queue, ndbuf__kernel_launch *plan, void *dst, const void *src,
                            ndbuf_error *err)
 {
-    const cuda_api *api = device_of(queue)->place.api;
+    cuda_device *device = device_of(queue);
     const void *kernel = NULL;
     void *arguments[] = {&dst, &src, &plan->params};
     const dim3 grid = {.x = plan->ngroups, .y = 1, .z = 1};
     const dim3 group = {.x = plan->group_nitems, .y = 1, .z = 1};
-    ndbuf_status status = ndbuf_cuda__kernel_get(api, plan->kernel, &kernel, err);
+    ndbuf_status status = ndbuf_cuda__kernel_get(device, plan->kernel, &kernel, err);
     if (status != NDBUF_OK) {
         return status;
     }
-    cudaError_t code = api->cudaLaunchKernel(kernel, grid, group, arguments, 0, queue->native);
-    return ndbuf_cuda__kernel_status(api, code, "cudaLaunchKernel", err);
+    cudaError_t code = device->place.api->cudaLaunchKernel(kernel, grid, group, arguments, 0, queue->native);
+    return ndbuf_cuda__kernel_status(device, code, "cudaLaunchKernel", err);
 }
 
 /* One kernel that reads and writes both sides where they are. */
@@ -163,11 +167,8 @@ static ndbuf_status relay_run(const ndbuf_queue *queue, const ndbuf_strided *box
         const char *run = (const char *)box->src.mem->handle + box->src.offset;
         CUDA_TRY(api->cudaMemcpyAsync(temporary, run, (size_t)relay->nbytes, cudaMemcpyDefault, queue->native), err);
         status = launch(queue, &relay->plan, box->dst.mem->handle, temporary, err);
-        if (status == NDBUF_ERR_UNSUPPORTED) { /* the stream reads the run: it is too late for another route */
-            status = NDBUF_ERR_DEVICE;
-            if (err != NULL) {
-                err->status = NDBUF_ERR_DEVICE;
-            }
+        if (status == NDBUF_ERR_UNSUPPORTED) { /* another route may use another queue: this one lets go of the run */
+            CUDA_TRY(api->cudaStreamSynchronize(queue->native), err);
         }
         return status;
     }

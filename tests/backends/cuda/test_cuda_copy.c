@@ -261,18 +261,72 @@ static void test_without_code_for_the_device_copies_go_through_the_host(void **s
         matrix_copy copy;
         matrix_init(&copy, device, device);
         int64_t nloads = cudasim_ncalls("cudaLibraryLoadData");
+        int64_t nlaunches = cudasim_ncalls("cudaLaunchKernel");
         cudasim_fail_call(calls[i], 1, cudaErrorNoKernelImageForDevice);
         ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "cudaErrorNoKernelImageForDevice, 209",
+                     enqueue_turn(&copy, COLUMNS, device->default_queue, err));
+        ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "no kernels for CUDA device 0",
                      enqueue_turn(&copy, COLUMNS, device->default_queue, err));
         for (int k = 0; k < 10; k++) {
             const test_copy_case copy_case = {.dst = device, .src = device};
             test_copy_try(__func__, &random, &copy_case);
         }
+        ndbuf_copy_caps caps;
+        device->ops->copy_caps(device, device, &caps);
+        assert_int_equal(caps.flags & (NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_CONVERT | NDBUF_CAN_FILL), 0);
         assert_int_equal(cudasim_ncalls("cudaLibraryLoadData"), nloads + 1); /* it is not tried again */
+        assert_int_equal(cudasim_ncalls("cudaLaunchKernel"), nlaunches + (i == 2));
         device->ops->mem_free(&copy.matrix);
         device->ops->mem_free(&copy.turned);
         free(copy.values);
         free(copy.expected);
+        ndbuf_device_close(device);
+    }
+}
+
+/* Its run of pinned memory is already on the way when the driver tells so. */
+static void test_without_code_for_the_device_a_run_of_pinned_memory_arrives_too(void **state)
+{
+    (void)state;
+    enum { NROWS = 500, ROW_NBYTES = 1000 };
+    const int64_t shape[2] = {NROWS, ROW_NBYTES};
+    const int64_t strides[2] = {(int64_t)3 * ROW_NBYTES, 3};
+    for (int to_device = 0; to_device < 2; to_device++) {
+        ndbuf_device *device = cuda_fixture_open("cuda:0");
+        ndbuf_device *pinned = cuda_fixture_open("cuda_host:0");
+        ndbuf_storage *storage = NULL;
+        ndbuf_view there = {0};
+        ndbuf_view packed = {0};
+        ndbuf_view back = {0};
+        const ndbuf_view_spec spec = {.ndim = 2, .shape = shape, .strides = strides};
+        const uint8_t nothing = 0;
+        ASSERT_OK(ndbuf_storage_create(device, 3 * NROWS * ROW_NBYTES, &storage, err));
+        ASSERT_OK(ndbuf_view_init(&there, storage, &spec, err));
+        ASSERT_OK(ndbuf_view_create(&packed, pinned, NULL, 2, shape, err));
+        ASSERT_OK(ndbuf_view_create(&back, ndbuf_device_cpu(), NULL, 2, shape, err));
+        uint8_t *values = ndbuf_view_host_address(&packed);
+        uint8_t *kept = ndbuf_view_host_address(&back);
+        for (int i = 0; i < NROWS * ROW_NBYTES; i++) {
+            values[i] = kept[i] = (uint8_t)(i * 7 + i / 1000);
+        }
+        ASSERT_OK(ndbuf_copy(&there, &back, NULL, err));
+        if (to_device) {
+            ASSERT_OK(ndbuf_fill(&there, &nothing, 1, NULL, err));
+        } else {
+            ASSERT_OK(ndbuf_fill(&packed, &nothing, 1, NULL, err));
+        }
+        cudasim_fail_call("cudaLaunchKernel", 1, cudaErrorNoKernelImageForDevice);
+        ASSERT_OK(ndbuf_copy(to_device ? &there : &packed, to_device ? &packed : &there, NULL, err));
+        assert_true(cudasim_fault_happened());
+        ASSERT_OK(ndbuf_copy(&back, to_device ? &there : &packed, NULL, err));
+        for (int i = 0; i < NROWS * ROW_NBYTES; i++) {
+            assert_int_equal(kept[i], (uint8_t)(i * 7 + i / 1000));
+        }
+        ndbuf_view_release(&there);
+        ndbuf_view_release(&packed);
+        ndbuf_view_release(&back);
+        ndbuf_storage_release(storage);
+        ndbuf_device_close(pinned);
         ndbuf_device_close(device);
     }
 }
@@ -384,6 +438,7 @@ int main(void)
         CUDA_TEST(test_short_runs_of_pinned_memory_are_left_to_the_host),
         CUDA_TEST(test_pinned_memory_in_several_runs_is_read_where_it_is),
         CUDA_TEST(test_without_code_for_the_device_copies_go_through_the_host),
+        CUDA_TEST(test_without_code_for_the_device_a_run_of_pinned_memory_arrives_too),
         CUDA_TEST(test_memory_that_kernels_do_not_reach_is_left_to_others),
         CUDA_TEST(test_numbers_that_kernels_do_not_know_are_left_to_others),
         CUDA_TEST(test_views_of_any_layout_arrive_from_anywhere),
