@@ -95,6 +95,12 @@ typedef struct opencl_event {
     uint64_t number;         /* the work of the queue before the event */
 } opencl_event;
 
+/* What others made a buffer to be: ndbuf_mem.backend_data of imported memory. Of our own it is NULL. */
+typedef struct opencl_import {
+    void *host_address; /* of CL_MEM_USE_HOST_PTR; NULL: none */
+    bool is_part;       /* a sub-buffer */
+} opencl_import;
+
 extern const ndbuf_backend_ops ndbuf_opencl__ops;
 
 static inline bool ndbuf_opencl__is_own(const ndbuf_device *device)
@@ -105,6 +111,20 @@ static inline bool ndbuf_opencl__is_own(const ndbuf_device *device)
 static inline cl_context ndbuf_opencl__context_of(const ndbuf_device *device)
 {
     return ((const opencl_device *)device)->context->handle;
+}
+
+/* NULL: not imported, or not ours at all. */
+static inline const opencl_import *ndbuf_opencl__import_of(const ndbuf_mem *mem)
+{
+    return ndbuf_opencl__is_own(mem->device) ? mem->backend_data : NULL;
+}
+
+/* Whether memory is a part of a larger buffer. PoCL 3.1 knows no such thing in two of its commands: a function gets the
+ * address of the whole, and a rectangle from buffer to buffer ends the process. */
+static inline bool ndbuf_opencl__is_part(const ndbuf_mem *mem)
+{
+    const opencl_import *import = ndbuf_opencl__import_of(mem);
+    return import != NULL && import->is_part;
 }
 
 /* Releases a failure record; NULL is accepted. */

@@ -165,7 +165,8 @@ static opencl_rect_side rect_side(const ndbuf_rect *rect, const ndbuf_rect_side 
  * buffers are aligned for every type of OpenCL C. */
 static uint64_t kernel_address(const ndbuf_mem *mem)
 {
-    return (uint64_t)(uintptr_t)mem->backend_data;
+    const opencl_import *import = ndbuf_opencl__import_of(mem);
+    return import != NULL ? (uint64_t)(uintptr_t)import->host_address : 0;
 }
 
 static ndbuf_status launch_planned(ndbuf_queue *queue, const ndbuf_mem *dst, const ndbuf_mem *src,
@@ -341,6 +342,10 @@ ndbuf_status ndbuf_opencl__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect,
         return ndbuf_opencl__copy_bytes(queue, dst->mem, dst->offset, src->mem, src->offset, simple.row_nbytes, err);
     }
     bool is_within_one = direction == OPENCL_COPY && dst->mem->handle == src->mem->handle;
+    bool has_part = ndbuf_opencl__is_part(dst->mem) || ndbuf_opencl__is_part(src->mem);
+    if (direction == OPENCL_COPY && has_part) {
+        return copy_rect_by_kernel(queue, &simple, err);
+    }
     if (is_within_one &&
         (dst->row_pitch != src->row_pitch || (simple.nslices > 1 && dst->slice_pitch != src->slice_pitch))) {
         return copy_rect_by_kernel(queue, &simple, err);

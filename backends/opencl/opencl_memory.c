@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/opencl/opencl_backend.h"
 
+#include "core/host_alloc.h"
+
 /* Whether a code of clCreateBuffer says that the size was the trouble. */
 static bool is_out_of_memory(cl_int code)
 {
@@ -31,19 +33,13 @@ ndbuf_status ndbuf_opencl__mem_alloc(ndbuf_device *device, size_t nbytes, size_t
     return NDBUF_OK;
 }
 
-ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t nbytes, ndbuf_mem *out_mem,
-                                      ndbuf_error *err)
+/* Statuses: NDBUF_ERR_INVALID (not a buffer of the device's context), NDBUF_ERR_BOUNDS, NDBUF_ERR_DEVICE. */
+static ndbuf_status check_foreign(const opencl_device *device, cl_mem buffer, size_t nbytes, ndbuf_error *err)
 {
-    const opencl_device *self = (const opencl_device *)device;
-    const opencl_api *api = self->api;
-    cl_mem buffer = handle;
+    const opencl_api *api = device->api;
     cl_context context = NULL;
     cl_mem_object_type type = 0;
     size_t buffer_nbytes = 0;
-    void *host_address = NULL;
-    if (handle == NULL) {
-        return ndbuf_fail(err, NDBUF_ERR_INVALID, "no cl_mem to import");
-    }
     cl_int code = api->clGetMemObjectInfo(buffer, CL_MEM_CONTEXT, sizeof(context), &context, NULL);
     if (code == CL_INVALID_MEM_OBJECT) {
         return ndbuf_opencl__fail(err, NDBUF_ERR_INVALID, code, "not a cl_mem");
@@ -51,9 +47,9 @@ ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t
     if (code != CL_SUCCESS) {
         return ndbuf_opencl__fail(err, NDBUF_ERR_DEVICE, code, "clGetMemObjectInfo");
     }
-    if (context != self->context->handle) {
+    if (context != device->context->handle) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "the cl_mem is of another context than opencl:%d",
-                          (int)device->tag.id);
+                          (int)device->base.tag.id);
     }
     OPENCL_TRY(api->clGetMemObjectInfo(buffer, CL_MEM_TYPE, sizeof(type), &type, NULL), err);
     if (type != CL_MEM_OBJECT_BUFFER) {
@@ -63,15 +59,53 @@ ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t
     if (nbytes > buffer_nbytes) {
         return ndbuf_fail(err, NDBUF_ERR_BOUNDS, "the cl_mem has %zu bytes, fewer than %zu", buffer_nbytes, nbytes);
     }
-    OPENCL_TRY(api->clGetMemObjectInfo(buffer, CL_MEM_HOST_PTR, sizeof(host_address), &host_address, NULL), err);
-    OPENCL_TRY(api->clRetainMemObject(buffer), err);
-    *out_mem = (ndbuf_mem){.device = device, .handle = handle, .nbytes = nbytes, .backend_data = host_address};
+    return NDBUF_OK;
+}
+
+static ndbuf_status read_import(const opencl_api *api, cl_mem buffer, opencl_import *out_import, ndbuf_error *err)
+{
+    opencl_import import = {0};
+    cl_mem whole = NULL;
+    OPENCL_TRY(
+        api->clGetMemObjectInfo(buffer, CL_MEM_HOST_PTR, sizeof(import.host_address), &import.host_address, NULL), err);
+    OPENCL_TRY(api->clGetMemObjectInfo(buffer, CL_MEM_ASSOCIATED_MEMOBJECT, sizeof(whole), &whole, NULL), err);
+    import.is_part = whole != NULL;
+    *out_import = import;
+    return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t nbytes, ndbuf_mem *out_mem,
+                                      ndbuf_error *err)
+{
+    const opencl_device *self = (const opencl_device *)device;
+    const opencl_api *api = self->api;
+    if (handle == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "no cl_mem to import");
+    }
+    ndbuf_status status = check_foreign(self, handle, nbytes, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    opencl_import *import = ndbuf__malloc(sizeof(*import));
+    if (import == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory to import a cl_mem");
+    }
+    status = read_import(api, handle, import, err);
+    if (status == NDBUF_OK) {
+        status = OPENCL_STATUS(api->clRetainMemObject(handle), err);
+    }
+    if (status != NDBUF_OK) {
+        ndbuf__free(import);
+        return status;
+    }
+    *out_mem = (ndbuf_mem){.device = device, .handle = handle, .nbytes = nbytes, .backend_data = import};
     return NDBUF_OK;
 }
 
 void ndbuf_opencl__mem_free(ndbuf_mem *mem)
 {
     ((const opencl_device *)mem->device)->api->clReleaseMemObject(mem->handle);
+    ndbuf__free(mem->backend_data);
 }
 
 ndbuf_status ndbuf_opencl__mem_map(const ndbuf_mem *mem, size_t offset, size_t nbytes, uint32_t map_flags,

@@ -510,7 +510,8 @@ ndbuf_status ndbuf_opencl__queue_mapped_call(ndbuf_queue *queue, const ndbuf_map
             return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "memory of another OpenCL context cannot be mapped here");
         }
     }
-    if (nranges == 1 && ((const opencl_device *)queue->device)->runs_functions) {
+    if (nranges == 1 && ((const opencl_device *)queue->device)->runs_functions &&
+        !ndbuf_opencl__is_part(ranges[0].mem)) {
         return queue_function(self, ranges, fn, context, err);
     }
     opencl_host_job job = {.queue = self, .mapped_fn = fn, .context = context, .nranges = nranges};

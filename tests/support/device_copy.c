@@ -66,6 +66,20 @@ void test_layout_view(const test_layout *layout, ndbuf_storage *storage, ndbuf_v
     view_with_format(layout, test_format(layout->itemsize), storage, out_view);
 }
 
+static ndbuf_storage *create_storage(ndbuf_device *device, size_t nbytes)
+{
+    ndbuf_storage *storage = NULL;
+    ASSERT_OK(ndbuf_storage_create(device, nbytes, &storage, err));
+    return storage;
+}
+
+static ndbuf_storage *(*make_storage)(ndbuf_device *device, size_t nbytes) = create_storage;
+
+void test_copy_storage_by(ndbuf_storage *(*make)(ndbuf_device *device, size_t nbytes))
+{
+    make_storage = make != NULL ? make : create_storage;
+}
+
 /* One side of a copy under test. */
 typedef struct copy_side {
     ndbuf_device *device;
@@ -147,7 +161,7 @@ static void side_init(copy_side *side, test_random *random, ndbuf_device *device
         memcpy(side->start, side->buffer, nbytes);
         ASSERT_OK(ndbuf_storage_adopt(device, side->buffer, nbytes, 0, side_released, side, &side->storage, err));
     } else {
-        ASSERT_OK(ndbuf_storage_create(device, nbytes, &side->storage, err));
+        side->storage = make_storage(device, nbytes);
         test_upload(&side->storage->mem, 0, side->start, nbytes);
     }
     items_view(items, side->storage, &side->view);

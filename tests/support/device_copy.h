@@ -35,6 +35,9 @@ typedef struct test_copy_case {
     uint32_t shape_flags; /* for test_layout_random_shape */
 } test_copy_case;
 
+/* How test_copy_try and test_fill_try make memory of devices from now on. NULL: by ndbuf_storage_create. */
+void test_copy_storage_by(ndbuf_storage *(*make)(ndbuf_device *device, size_t nbytes));
+
 /* One copy of random layouts. Checks every byte of the destination's storage, those between the items, too, and when
  * adopted host memory is released. `what` is for the message of a failure. */
 void test_copy_try(const char *what, test_random *random, const test_copy_case *copy_case);
