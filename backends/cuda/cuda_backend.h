@@ -149,10 +149,27 @@ ndbuf_status ndbuf_cuda__kernel_status(cuda_device *device, cudaError_t code, co
 
 /* -- memory -- */
 
-/* The kind of memory that a pointer leads to; *out_ordinal: of the device where it is, or was allocated.
- * NDBUF_ERR_INVALID: not memory that CUDA knows. */
-ndbuf_status ndbuf_cuda__pointer_kind(const cuda_api *api, const void *pointer, cuda_kind *out_kind, int *out_ordinal,
-                                      ndbuf_error *err);
+/* What a pointer leads to. */
+typedef struct cuda_pointer {
+    cuda_kind kind;
+    int ordinal;         /* of the device where it is, or was allocated */
+    bool is_for_kernels; /* the current device reaches it by this address, which for some pinned memory is the host's
+                          * alone: write-combined, say */
+} cuda_pointer;
+
+/* With a device current. NDBUF_ERR_INVALID: not memory that CUDA knows. */
+ndbuf_status ndbuf_cuda__pointer_ask(const cuda_api *api, const void *pointer, cuda_pointer *out_pointer,
+                                     ndbuf_error *err);
+
+/* Whose kernels reach a piece of memory. */
+typedef enum cuda_reach {
+    CUDA_REACH_PEERS,  /* those of its device and of peers; of pinned and managed memory, those of all devices */
+    CUDA_REACH_DEVICE, /* those of its device */
+    CUDA_REACH_NOBODY
+} cuda_reach;
+
+/* Memory of our own is for peers. */
+cuda_reach ndbuf_cuda__mem_reach(const ndbuf_mem *mem);
 
 /* A function of the driver; NULL: it has none of that name. With a device current. */
 void *ndbuf_cuda__driver_function(const cuda_api *api, const char *name);

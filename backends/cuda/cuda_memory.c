@@ -114,7 +114,20 @@ static void *host_address_of(const ndbuf_device *device, void *handle)
     return (device->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0 ? handle : NULL;
 }
 
-/* backend_data is the block as CUDA gave it; of imported memory, NULL. */
+/* backend_data of imported memory: whose kernels reach it. Of memory of our own it is the block as CUDA gave it. */
+static cuda_reach imported[] = {CUDA_REACH_PEERS, CUDA_REACH_DEVICE, CUDA_REACH_NOBODY};
+
+static bool is_imported(const ndbuf_mem *mem)
+{
+    return mem->backend_data == &imported[CUDA_REACH_PEERS] || mem->backend_data == &imported[CUDA_REACH_DEVICE] ||
+           mem->backend_data == &imported[CUDA_REACH_NOBODY];
+}
+
+cuda_reach ndbuf_cuda__mem_reach(const ndbuf_mem *mem)
+{
+    return is_imported(mem) ? *(const cuda_reach *)mem->backend_data : CUDA_REACH_PEERS;
+}
+
 ndbuf_status ndbuf_cuda__mem_alloc(ndbuf_device *device, size_t nbytes, size_t alignment, ndbuf_mem *out_mem,
                                    ndbuf_error *err)
 {
@@ -143,7 +156,7 @@ void ndbuf_cuda__mem_free(ndbuf_mem *mem)
 {
     const cuda_place *place = (const cuda_place *)mem->device;
     cuda_scope scope;
-    if (mem->backend_data != NULL && ndbuf_cuda__enter_to_undo(place, &scope)) {
+    if (!is_imported(mem) && ndbuf_cuda__enter_to_undo(place, &scope)) {
         block_free(place, mem->backend_data);
         ndbuf_cuda__leave(&scope);
     }
@@ -151,11 +164,12 @@ void ndbuf_cuda__mem_free(ndbuf_mem *mem)
 
 /* -- importing -- */
 
-ndbuf_status ndbuf_cuda__pointer_kind(const cuda_api *api, const void *pointer, cuda_kind *out_kind, int *out_ordinal,
-                                      ndbuf_error *err)
+ndbuf_status ndbuf_cuda__pointer_ask(const cuda_api *api, const void *pointer, cuda_pointer *out_pointer,
+                                     ndbuf_error *err)
 {
     struct cudaPointerAttributes attributes = {.type = cudaMemoryTypeUnregistered};
     cudaError_t code = api->cudaPointerGetAttributes(&attributes, pointer);
+    cuda_kind kind = CUDA_KIND_DEVICE;
     if (code == cudaErrorInvalidValue) { /* what versions before 11 said of unregistered memory */
         api->cudaGetLastError();
     } else if (code != cudaSuccess) {
@@ -163,54 +177,55 @@ ndbuf_status ndbuf_cuda__pointer_kind(const cuda_api *api, const void *pointer, 
     }
     switch (attributes.type) {
     case cudaMemoryTypeDevice:
-        *out_kind = CUDA_KIND_DEVICE;
         break;
     case cudaMemoryTypeHost:
-        *out_kind = CUDA_KIND_HOST;
+        kind = CUDA_KIND_HOST;
         break;
     case cudaMemoryTypeManaged:
-        *out_kind = CUDA_KIND_MANAGED;
+        kind = CUDA_KIND_MANAGED;
         break;
     default:
         return ndbuf_fail_native(err, NDBUF_ERR_INVALID, (int32_t)code, "%p is not memory that CUDA knows", pointer);
     }
-    *out_ordinal = attributes.device;
+    *out_pointer = (cuda_pointer){
+        .kind = kind, .ordinal = attributes.device, .is_for_kernels = attributes.devicePointer == pointer};
     return NDBUF_OK;
 }
 
-static ndbuf_status check_kind(const cuda_place *place, const void *pointer, ndbuf_error *err)
+static ndbuf_status check_kind(const cuda_place *place, const void *address, const cuda_pointer *pointer,
+                               ndbuf_error *err)
 {
-    cuda_kind kind = CUDA_KIND_DEVICE;
-    int ordinal = -1;
-    ndbuf_status status = ndbuf_cuda__pointer_kind(place->api, pointer, &kind, &ordinal, err);
-    if (status != NDBUF_OK) {
-        return status;
-    }
-    if (place->kind == CUDA_KIND_DEVICE && kind == CUDA_KIND_DEVICE && ordinal != place->ordinal) {
-        return ndbuf_fail(err, NDBUF_ERR_INVALID, "%p is memory of CUDA device %d, not %d", pointer, ordinal,
+    cuda_kind kind = pointer->kind;
+    if (place->kind == CUDA_KIND_DEVICE && kind == CUDA_KIND_DEVICE && pointer->ordinal != place->ordinal) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "%p is memory of CUDA device %d, not %d", address, pointer->ordinal,
                           place->ordinal);
     }
     /* Every device reaches managed memory as if it were its own. */
     if (kind != place->kind && !(place->kind == CUDA_KIND_DEVICE && kind == CUDA_KIND_MANAGED)) {
-        return ndbuf_fail(err, NDBUF_ERR_INVALID, "%p is %s memory, not %s", pointer, kind_name(kind),
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "%p is %s memory, not %s", address, kind_name(kind),
                           kind_name(place->kind));
     }
     return NDBUF_OK;
 }
 
-/* Whether the allocation reaches far enough, where the driver can tell. */
-static ndbuf_status check_range(const cuda_api *api, const void *pointer, size_t nbytes, ndbuf_error *err)
+/* The driver's function that tells about a pointer. NULL: it has none. */
+typedef CUresult (*pointer_get)(void *, CUpointer_attribute, CUdeviceptr);
+
+static pointer_get find_pointer_get(const cuda_api *api)
 {
-    CUresult (*get)(void *, CUpointer_attribute, CUdeviceptr) = NULL;
+    pointer_get get = NULL;
     void *function = ndbuf_cuda__driver_function(api, "cuPointerGetAttribute");
+    memcpy(&get, &function, sizeof(get));
+    return get;
+}
+
+/* Whether the allocation reaches far enough, where the driver can tell. */
+static ndbuf_status check_range(pointer_get get, const void *pointer, size_t nbytes, ndbuf_error *err)
+{
     CUdeviceptr start = 0;
     size_t extent = 0;
     CUdeviceptr address = (CUdeviceptr)(uintptr_t)pointer;
-    if (function == NULL) {
-        return NDBUF_OK;
-    }
-    memcpy(&get, &function, sizeof(get));
-    if (get(&start, CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, address) != CUDA_SUCCESS ||
+    if (get == NULL || get(&start, CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, address) != CUDA_SUCCESS ||
         get(&extent, CU_POINTER_ATTRIBUTE_RANGE_SIZE, address) != CUDA_SUCCESS) {
         return NDBUF_OK;
     }
@@ -221,19 +236,56 @@ static ndbuf_status check_range(const cuda_api *api, const void *pointer, size_t
     return NDBUF_OK;
 }
 
+/* Peers reach with cudaDeviceEnablePeerAccess what cudaMalloc gave. Of pools and of mapped memory (cuMemMap) the owner
+ * says by himself who reaches it, and these never have the handles of cudaIpcGetMemHandle: that tells them apart. */
+static bool is_for_peers(pointer_get get, const void *pointer)
+{
+    int has_handle = 0; /* the driver writes a bool, or an int */
+    return get != NULL &&
+           get(&has_handle, CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE, (CUdeviceptr)(uintptr_t)pointer) ==
+               CUDA_SUCCESS &&
+           has_handle != 0;
+}
+
+static cuda_reach reach_of(pointer_get get, const void *address, const cuda_pointer *pointer)
+{
+    if (!pointer->is_for_kernels) {
+        return CUDA_REACH_NOBODY;
+    }
+    return pointer->kind != CUDA_KIND_DEVICE || is_for_peers(get, address) ? CUDA_REACH_PEERS : CUDA_REACH_DEVICE;
+}
+
+/* With the device current. */
+static ndbuf_status import(const cuda_place *place, const void *handle, size_t nbytes, cuda_reach *out_reach,
+                           ndbuf_error *err)
+{
+    cuda_pointer pointer = {.ordinal = -1};
+    pointer_get get = NULL;
+    ndbuf_status status = ndbuf_cuda__pointer_ask(place->api, handle, &pointer, err);
+    if (status == NDBUF_OK) {
+        status = check_kind(place, handle, &pointer, err);
+    }
+    if (status == NDBUF_OK) {
+        get = find_pointer_get(place->api);
+        status = check_range(get, handle, nbytes, err);
+    }
+    if (status == NDBUF_OK) {
+        *out_reach = reach_of(get, handle, &pointer);
+    }
+    return status;
+}
+
 ndbuf_status ndbuf_cuda__mem_import(ndbuf_device *device, void *handle, size_t nbytes, ndbuf_mem *out_mem,
                                     ndbuf_error *err)
 {
     const cuda_place *place = (const cuda_place *)device;
     cuda_scope scope;
+    cuda_reach reach = CUDA_REACH_NOBODY;
     ndbuf_status status = ndbuf_cuda__enter(place, &scope, err);
     if (status != NDBUF_OK) {
         return status;
     }
-    status = check_kind(place, handle, err);
-    if (status == NDBUF_OK) {
-        status = check_range(place->api, handle, nbytes, err);
-    }
+    status = import(place, handle, nbytes, &reach, err);
     ndbuf_cuda__leave(&scope);
     if (status != NDBUF_OK) {
         return status;
@@ -242,7 +294,7 @@ ndbuf_status ndbuf_cuda__mem_import(ndbuf_device *device, void *handle, size_t n
                            .handle = handle,
                            .host_address = host_address_of(device, handle),
                            .nbytes = nbytes,
-                           .backend_data = NULL};
+                           .backend_data = &imported[reach]};
     return NDBUF_OK;
 }
 

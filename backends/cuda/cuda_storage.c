@@ -16,22 +16,21 @@ static ndbuf_status find_device_name(const void *pointer, char *out_name, size_t
 {
     const cuda_api *api = NULL;
     int32_t count = 0;
-    cuda_kind kind = CUDA_KIND_DEVICE;
-    int ordinal = -1;
+    cuda_pointer found = {.ordinal = -1};
     ndbuf_status status = ndbuf_cuda__device_count(&count, err);
     if (status == NDBUF_OK) {
         status = ndbuf_cuda__api_open(&api, err);
     }
     if (status == NDBUF_OK) {
-        status = ndbuf_cuda__pointer_kind(api, pointer, &kind, &ordinal, err);
+        status = ndbuf_cuda__pointer_ask(api, pointer, &found, err);
     }
     if (status != NDBUF_OK) {
         return status;
     }
-    if (kind == CUDA_KIND_DEVICE) {
-        snprintf(out_name, nbytes, "cuda:%d", ordinal);
+    if (found.kind == CUDA_KIND_DEVICE) {
+        snprintf(out_name, nbytes, "cuda:%d", found.ordinal);
     } else {
-        snprintf(out_name, nbytes, "%s:0", kind == CUDA_KIND_HOST ? "cuda_host" : "cuda_managed");
+        snprintf(out_name, nbytes, "%s:0", found.kind == CUDA_KIND_HOST ? "cuda_host" : "cuda_managed");
     }
     return NDBUF_OK;
 }

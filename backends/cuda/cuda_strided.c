@@ -22,14 +22,15 @@ static cuda_device *device_of(const ndbuf_queue *queue)
 /* Whether kernels in the queue reach a piece of memory. */
 static bool is_reached(const cuda_device *device, const ndbuf_mem *mem)
 {
-    if (!ndbuf_cuda__is_own(mem->device)) {
+    cuda_reach reach = ndbuf_cuda__mem_reach(mem);
+    if (!ndbuf_cuda__is_own(mem->device) || reach == CUDA_REACH_NOBODY) {
         return false;
     }
     const cuda_place *place = (const cuda_place *)mem->device;
     switch (place->kind) {
     case CUDA_KIND_DEVICE:
         return place->ordinal == device->place.ordinal ||
-               (place->ordinal < 64 &&
+               (reach == CUDA_REACH_PEERS && place->ordinal < 64 &&
                 (atomic_load_explicit(&device->peers, memory_order_acquire) >> place->ordinal & 1) != 0);
     case CUDA_KIND_HOST:
         return device->traits.reaches_host_pointers != 0;

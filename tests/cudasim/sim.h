@@ -117,7 +117,9 @@ struct sim_block {
 };
 
 sim_block *sim_block_find(uint64_t address);
-bool sim_address_is_ours(uint64_t address); /* in an arena, of a block that lives or not */
+uint64_t sim_block_device_offset(const sim_block *block); /* from the host's addresses to those of kernels */
+uint64_t sim_host_address(uint64_t address);              /* of one of either kind */
+bool sim_address_is_ours(uint64_t address);               /* in an arena, of a block that lives or not */
 cudaError_t sim_block_create(sim_memory memory, int device, uint64_t nbytes, sim_block **out_block);
 void sim_block_insert(sim_block *block); /* one that lies elsewhere */
 void sim_block_remove(sim_block *block); /* its address means nothing from now on */

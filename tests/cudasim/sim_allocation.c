@@ -204,7 +204,7 @@ cudaError_t cudaHostGetDevicePointer(void **pDevice, void *pHost, unsigned int f
     const sim_block *block = sim_block_find((uintptr_t)pHost);
     SIM_FAIL_IF(block == NULL || (block->memory != SIM_PINNED && block->memory != SIM_REGISTERED),
                 cudaErrorInvalidValue);
-    *pDevice = pHost;
+    *pDevice = (char *)pHost + sim_block_device_offset(block);
     return sim_leave(cudaSuccess);
 }
 
@@ -214,8 +214,9 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attributes, c
     SIM_ENTER_AS(cudaPointerGetAttributes, SIM_PAST_STICKY);
     SIM_FAIL_IF(attributes == NULL, cudaErrorInvalidValue);
     memset(&a, 0, sizeof(a));
-    const sim_block *block = sim_block_find((uintptr_t)ptr);
-    void *pointer = (void *)(uintptr_t)ptr;
+    const uint64_t address = sim_host_address((uintptr_t)ptr);
+    const sim_block *block = sim_block_find(address);
+    void *pointer = (void *)(uintptr_t)address;
     if (block == NULL) {
         a.type = cudaMemoryTypeUnregistered;
         a.device = -2; /* cudaInvalidDeviceId */
@@ -225,7 +226,7 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attributes, c
             sim_violate("cudaPointerGetAttributes of %p after its cudaFreeAsync", ptr);
         }
         a.device = block->device;
-        a.devicePointer = pointer;
+        a.devicePointer = (char *)pointer + sim_block_device_offset(block);
         a.hostPointer = block->memory == SIM_DEVICE || block->memory == SIM_IPC ? NULL : pointer;
         a.type = block->memory == SIM_DEVICE || block->memory == SIM_IPC ? cudaMemoryTypeDevice : cudaMemoryTypeHost;
         if (block->memory == SIM_MANAGED) {

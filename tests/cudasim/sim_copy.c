@@ -73,6 +73,8 @@ static cudaError_t copy_make(const copy_box *box, const char *what, sim_work *ou
 {
     sim_work *work = out_work;
     *work = (sim_work){.kind = SIM_COPY, .what = what, .dst = box->dst, .src = box->src};
+    work->dst.address = sim_host_address(box->dst.address);
+    work->src.address = sim_host_address(box->src.address);
     work->width = box->width;
     work->height = box->height;
     work->depth = box->depth;

@@ -314,12 +314,13 @@ static CUresult device_driver_pointer(void *data, CUpointer_attribute attribute,
 {
     CUresult result = CUDA_ERROR_INVALID_VALUE;
     sim_lock();
-    const sim_block *block = sim_block_find(ptr);
+    const uint64_t address = sim_host_address(ptr);
+    const sim_block *block = sim_block_find(address);
     if (block != NULL && data != NULL && !block->freed) {
         result = CUDA_SUCCESS;
         switch (attribute) {
         case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
-            *(CUdeviceptr *)data = block->base;
+            *(CUdeviceptr *)data = block->base + (ptr - address);
             break;
         case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
             *(size_t *)data = block->nbytes;

@@ -175,9 +175,11 @@ static bool kernel_is_aligned(uint64_t address, int64_t offset, const int64_t *s
 }
 
 /* One side of the launch: where its bytes are, and whether the device may touch them. */
-static void kernel_side(sim_work *work, int i, const sim_side *side, int64_t offset, const int64_t *strides, int device)
+static void kernel_side(sim_work *work, int i, sim_side *side, int64_t offset, const int64_t *strides, int device)
 {
     const ndk_params *params = &work->params;
+    const uint64_t given = side->address;
+    side->address = sim_host_address(given);
     const uint64_t first = side->address + (uint64_t)offset;
     const kernel_operand operand = kernel_operand_of(params, i);
     sim_region *region = &work->regions[i];
@@ -196,7 +198,8 @@ static void kernel_side(sim_work *work, int i, const sim_side *side, int64_t off
                     (unsigned long long)region->lo);
         good = false;
     } else {
-        good = sim_can_access(device, region->block) && (i > 0 || !region->block->read_only);
+        good = sim_can_access(device, region->block) && (i > 0 || !region->block->read_only) &&
+               given == side->address + sim_block_device_offset(region->block);
     }
     if (!good) {
         work->fault = cudaErrorIllegalAddress;

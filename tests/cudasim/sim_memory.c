@@ -136,6 +136,21 @@ sim_block *sim_block_find(uint64_t address)
     return address - block->base < block->nbytes ? block : NULL;
 }
 
+/* Kernels reach write-combined memory by addresses of their own, as the documentation says. Here they lie where nothing
+ * of a process does. */
+#define DEVICE_OFFSET ((uint64_t)1 << 47)
+
+uint64_t sim_block_device_offset(const sim_block *block)
+{
+    return block->memory == SIM_PINNED && (block->host_flags & cudaHostAllocWriteCombined) != 0 ? DEVICE_OFFSET : 0;
+}
+
+uint64_t sim_host_address(uint64_t address)
+{
+    const sim_block *block = address >= DEVICE_OFFSET ? sim_block_find(address - DEVICE_OFFSET) : NULL;
+    return block != NULL ? address - sim_block_device_offset(block) : address;
+}
+
 sim_block *sim_block_meeting(uint64_t lo, uint64_t hi)
 {
     size_t i = memory_upper(lo);

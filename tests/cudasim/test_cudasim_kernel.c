@@ -81,6 +81,30 @@ static void test_a_kernel_runs_from_the_shared_source(void **state)
     ASSERT_CUDA_OK(cudaLibraryUnload(f.library));
 }
 
+static void test_a_kernel_reaches_write_combined_memory_by_its_own_address(void **state)
+{
+    const int32_t *host = NULL;
+    void *pinned = NULL;
+    void *there = NULL;
+    (void)state;
+    kernel_fixture f = fixture_make();
+    const ndk_params params = transposition();
+    char *src = device_make();
+    ASSERT_CUDA_OK(cudaMemset(src, 7, sizeof(int32_t) * NROWS * NCOLUMNS));
+    ASSERT_CUDA_OK(cudaHostAlloc(&pinned, sizeof(int32_t) * NROWS * NCOLUMNS, cudaHostAllocWriteCombined));
+    ASSERT_CUDA_OK(cudaHostGetDevicePointer(&there, pinned, 0));
+    ASSERT_CUDA_OK(launch(f.copy, there, src, &params, 32, NULL));
+    ASSERT_CUDA_OK(cudaDeviceSynchronize());
+    host = pinned;
+    assert_int_equal(host[NROWS * NCOLUMNS - 1], 0x07070707);
+    ASSERT_CUDA_OK(launch(f.copy, pinned, src, &params, 32, NULL));
+    ASSERT_CUDA(cudaErrorIllegalAddress, cudaDeviceSynchronize());
+    cudasim_repair();
+    ASSERT_CUDA_OK(cudaFree(src));
+    ASSERT_CUDA_OK(cudaFreeHost(pinned));
+    ASSERT_CUDA_OK(cudaLibraryUnload(f.library));
+}
+
 static void test_operands_of_kernels_are_checked_for_races(void **state)
 {
     cudaStream_t a = NULL;
@@ -302,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CUDASIM_TEST(test_a_kernel_runs_from_the_shared_source),
+        CUDASIM_TEST(test_a_kernel_reaches_write_combined_memory_by_its_own_address),
         CUDASIM_TEST(test_operands_of_kernels_are_checked_for_races),
         CUDASIM_TEST(test_launches_with_bad_arguments_are_refused),
         CUDASIM_TEST(test_a_kernel_that_goes_astray_breaks_the_device),

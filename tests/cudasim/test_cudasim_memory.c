@@ -285,6 +285,28 @@ static void test_pointers_tell_their_kind_and_range(void **state)
     ASSERT_CUDA_OK(cudaFreeHost(pinned));
 }
 
+static void test_kernels_have_addresses_of_their_own_for_write_combined_memory(void **state)
+{
+    struct cudaPointerAttributes attributes;
+    void *host = NULL;
+    void *there = NULL;
+    char back[4] = "";
+    (void)state;
+    ASSERT_CUDA_OK(cudaHostAlloc(&host, 1000, cudaHostAllocWriteCombined));
+    ASSERT_CUDA_OK(cudaHostGetDevicePointer(&there, host, 0));
+    assert_ptr_not_equal(there, host);
+    for (int i = 0; i < 2; i++) {
+        ASSERT_CUDA_OK(cudaPointerGetAttributes(&attributes, (char *)(i == 0 ? host : there) + 5));
+        assert_int_equal(attributes.type, cudaMemoryTypeHost);
+        assert_ptr_equal(attributes.hostPointer, (char *)host + 5);
+        assert_ptr_equal(attributes.devicePointer, (char *)there + 5);
+    }
+    memcpy(host, "abc", 4);
+    ASSERT_CUDA_OK(cudaMemcpy(back, there, 4, cudaMemcpyDefault));
+    assert_string_equal(back, "abc");
+    ASSERT_CUDA_OK(cudaFreeHost(host));
+}
+
 static void test_registration_is_exclusive_and_wants_writable_pages(void **state)
 {
     (void)state;
@@ -390,6 +412,7 @@ int main(void)
         CUDASIM_TEST(test_a_sabotaged_free_is_noticed),
         CUDASIM_TEST(test_memory_ends_at_the_budget_and_comes_back),
         CUDASIM_TEST(test_pointers_tell_their_kind_and_range),
+        CUDASIM_TEST(test_kernels_have_addresses_of_their_own_for_write_combined_memory),
         CUDASIM_TEST(test_registration_is_exclusive_and_wants_writable_pages),
         CUDASIM_TEST(test_a_forked_child_has_no_cuda),
     };

@@ -368,6 +368,131 @@ static void test_memory_that_kernels_do_not_reach_is_left_to_others(void **state
     cudasim_set_peer_access(true);
 }
 
+/* -- memory that others have allocated -- */
+
+/* Of device 1: a pool whose owner has not opened it to peers. */
+static cudaMemPool_t foreign_pool;
+
+static void free_async(void *context, void *handle)
+{
+    (void)context;
+    ASSERT_CUDA(sim->cudaFreeAsync(handle, NULL));
+    ASSERT_CUDA(sim->cudaStreamSynchronize(NULL));
+}
+
+static void free_plain(void *context, void *handle)
+{
+    (void)context;
+    ASSERT_CUDA(sim->cudaFree(handle));
+}
+
+static void free_host(void *context, void *handle)
+{
+    (void)context;
+    ASSERT_CUDA(sim->cudaFreeHost(handle));
+}
+
+/* On device 1 from the pool, elsewhere by cudaMalloc, on the host write-combined. */
+static ndbuf_storage *make_foreign_storage(ndbuf_device *device, size_t nbytes)
+{
+    const cuda_place *place = (const cuda_place *)device;
+    ndbuf_storage *storage = NULL;
+    void *block = NULL;
+    ndbuf_release_fn end = free_plain;
+    ASSERT_CUDA(sim->cudaSetDevice(place->ordinal));
+    if (place->kind == CUDA_KIND_HOST) {
+        ASSERT_CUDA(sim->cudaHostAlloc(&block, nbytes, cudaHostAllocWriteCombined));
+        end = free_host;
+    } else if (place->ordinal == 1) {
+        ASSERT_CUDA(sim->cudaMallocFromPoolAsync(&block, nbytes, foreign_pool, NULL));
+        ASSERT_CUDA(sim->cudaStreamSynchronize(NULL));
+        end = free_async;
+    } else {
+        ASSERT_CUDA(sim->cudaMalloc(&block, nbytes));
+    }
+    ASSERT_CUDA(sim->cudaSetDevice(0));
+    ASSERT_OK(ndbuf_storage_adopt(device, block, nbytes, 0, end, NULL, &storage, err));
+    return storage;
+}
+
+static void foreign_pool_open(void)
+{
+    const struct cudaMemPoolProps props = {.allocType = cudaMemAllocationTypePinned,
+                                           .location = {.type = cudaMemLocationTypeDevice, .id = 1}};
+    ASSERT_CUDA(sim->cudaMemPoolCreate(&foreign_pool, &props));
+}
+
+static void test_memory_of_others_is_copied_wherever_kernels_reach(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"cuda:0", "cuda:1", "cuda_host:0", "cpu"};
+    enum { COUNT = sizeof(names) / sizeof(names[0]) };
+    test_random random = test_random_make(__func__, 24);
+    ndbuf_device *devices[COUNT];
+    foreign_pool_open();
+    for (int i = 0; i < COUNT; i++) {
+        devices[i] = cuda_fixture_open(names[i]);
+    }
+    test_copy_storage_by(make_foreign_storage);
+    for (int i = 0; i < 20 * COUNT * COUNT; i++) {
+        char what[100];
+        const test_copy_case copy_case = {.dst = devices[i % COUNT],
+                                          .src = devices[i / COUNT % COUNT],
+                                          .converts = i % 3 == 0,
+                                          .shape_flags = i % 2 == 0 ? TEST_LAYOUT_MANY_ITEMS : 0};
+        snprintf(what, sizeof(what), "%s from %s, round %d", names[i % COUNT], names[i / COUNT % COUNT], i);
+        test_copy_try(what, &random, &copy_case);
+    }
+    test_copy_storage_by(NULL);
+    for (int i = 0; i < COUNT; i++) {
+        ndbuf_device_close(devices[i]);
+    }
+    ASSERT_CUDA(sim->cudaMemPoolDestroy(foreign_pool));
+}
+
+static ndbuf_status copy_two_apart(ndbuf_queue *queue, const ndbuf_mem *dst, const ndbuf_mem *src, ndbuf_error *err)
+{
+    const int64_t shape[1] = {2};
+    const int64_t strides[1] = {4};
+    const ndbuf_strided box = {.dst = {.mem = dst, .strides = strides},
+                               .src = {.mem = src, .strides = strides},
+                               .ndim = 1,
+                               .shape = shape,
+                               .unit_nbytes = 1};
+    return queue->device->ops->copy_strided(queue, &box, err);
+}
+
+/* A peer's kernels: what cudaMalloc gave, but nothing from a pool of others. */
+static void test_kernels_of_peers_reach_what_was_allocated_for_them(void **state)
+{
+    (void)state;
+    ndbuf_device *device = cuda_fixture_open("cuda:0");
+    ndbuf_device *other = cuda_fixture_open("cuda:1");
+    ndbuf_device *pinned = cuda_fixture_open("cuda_host:0");
+    char bytes[16] = {0};
+    foreign_pool_open();
+    ndbuf_storage *plain = make_foreign_storage(device, 16);
+    ndbuf_storage *pooled = make_foreign_storage(other, 16);
+    ndbuf_storage *combined = make_foreign_storage(pinned, 16);
+    ndbuf_mem own = cuda_fixture_mem(other, bytes, 16);
+    ASSERT_OK(copy_two_apart(device->default_queue, &plain->mem, &own, err));
+    ASSERT_OK(device->ops->queue_wait(device->default_queue, err));
+    ASSERT_OK(copy_two_apart(other->default_queue, &pooled->mem, &plain->mem, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "no kernel of CUDA device 0 reaches this cuda memory",
+                 copy_two_apart(device->default_queue, &plain->mem, &pooled->mem, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "no kernel of CUDA device 0 reaches this cuda_host memory",
+                 copy_two_apart(device->default_queue, &plain->mem, &combined->mem, err));
+    ASSERT_OK(other->ops->queue_wait(other->default_queue, err));
+    other->ops->mem_free(&own);
+    ndbuf_storage_release(plain);
+    ndbuf_storage_release(pooled);
+    ndbuf_storage_release(combined);
+    ASSERT_CUDA(sim->cudaMemPoolDestroy(foreign_pool));
+    ndbuf_device_close(device);
+    ndbuf_device_close(other);
+    ndbuf_device_close(pinned);
+}
+
 static void test_numbers_that_kernels_do_not_know_are_left_to_others(void **state)
 {
     (void)state;
@@ -440,6 +565,8 @@ int main(void)
         CUDA_TEST(test_without_code_for_the_device_copies_go_through_the_host),
         CUDA_TEST(test_without_code_for_the_device_a_run_of_pinned_memory_arrives_too),
         CUDA_TEST(test_memory_that_kernels_do_not_reach_is_left_to_others),
+        CUDA_TEST(test_memory_of_others_is_copied_wherever_kernels_reach),
+        CUDA_TEST(test_kernels_of_peers_reach_what_was_allocated_for_them),
         CUDA_TEST(test_numbers_that_kernels_do_not_know_are_left_to_others),
         CUDA_TEST(test_views_of_any_layout_arrive_from_anywhere),
     };
