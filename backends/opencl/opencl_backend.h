@@ -98,7 +98,8 @@ typedef struct opencl_event {
 /* What others made a buffer to be: ndbuf_mem.backend_data of imported memory. Of our own it is NULL. */
 typedef struct opencl_import {
     void *host_address; /* of CL_MEM_USE_HOST_PTR; NULL: none */
-    bool is_part;       /* a sub-buffer */
+    cl_mem_flags flags;
+    bool is_part; /* a sub-buffer */
 } opencl_import;
 
 extern const ndbuf_backend_ops ndbuf_opencl__ops;
@@ -126,6 +127,28 @@ static inline bool ndbuf_opencl__is_part(const ndbuf_mem *mem)
     const opencl_import *import = ndbuf_opencl__import_of(mem);
     return import != NULL && import->is_part;
 }
+
+/* Of a memory, as far as kernels have to know: units must not cross the alignment of imported host memory. Other
+ * buffers are aligned for every type of OpenCL C. */
+static inline uint64_t ndbuf_opencl__kernel_address(const ndbuf_mem *mem)
+{
+    const opencl_import *import = ndbuf_opencl__import_of(mem);
+    return import != NULL ? (uint64_t)(uintptr_t)import->host_address : 0;
+}
+
+/* What the flags of a buffer may forbid. Its own commands, copies and fills, are always allowed. */
+typedef enum opencl_access {
+    OPENCL_HOST_READS,
+    OPENCL_HOST_WRITES,
+    OPENCL_KERNEL_READS,
+    OPENCL_KERNEL_WRITES
+} opencl_access;
+
+/* NDBUF_ERR_UNSUPPORTED: others made the buffer so that this is not allowed. */
+ndbuf_status ndbuf_opencl__check_access(const ndbuf_mem *mem, opencl_access access, ndbuf_error *err);
+
+/* The same for the NDBUF_MAP_... bits of a mapping. */
+ndbuf_status ndbuf_opencl__check_mapping(const ndbuf_mem *mem, uint32_t map_flags, ndbuf_error *err);
 
 /* Releases a failure record; NULL is accepted. */
 void ndbuf_opencl__failure_release(opencl_failure *failure);
@@ -175,6 +198,11 @@ void ndbuf_opencl__kernels_clear(opencl_device *device);
  * begins the compiler's log. NDBUF_ERR_NOMEM. */
 ndbuf_status ndbuf_opencl__kernel_launch(opencl_queue *queue, const ndbuf_mem *dst, const ndbuf_mem *src,
                                          const ndbuf__kernel_launch *launch, ndbuf_error *err);
+
+/* The same, with buffers that stand in for those that the kernel must not use; `launch` is spoilt. src NULL: nothing is
+ * read. NDBUF_ERR_UNSUPPORTED: nothing can stand in for dst, and nothing was enqueued. */
+ndbuf_status ndbuf_opencl__launch(ndbuf_queue *queue, const ndbuf_mem *dst, const ndbuf_mem *src,
+                                  ndbuf__kernel_launch *launch, ndbuf_error *err);
 
 /* Slots of the table, by file. */
 

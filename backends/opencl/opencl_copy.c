@@ -52,6 +52,7 @@ void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, n
 
 typedef enum opencl_direction { OPENCL_COPY, OPENCL_WRITE, OPENCL_READ } opencl_direction;
 
+/* Also whether the host's part in it is allowed. */
 static ndbuf_status direction_of(const ndbuf_queue *queue, const ndbuf_mem *dst, const ndbuf_mem *src,
                                  opencl_direction *out_direction, ndbuf_error *err)
 {
@@ -66,8 +67,10 @@ static ndbuf_status direction_of(const ndbuf_queue *queue, const ndbuf_mem *dst,
         *out_direction = OPENCL_COPY;
     } else if (dst_is_own && src->host_address != NULL) {
         *out_direction = OPENCL_WRITE;
+        return ndbuf_opencl__check_access(dst, OPENCL_HOST_WRITES, err);
     } else if (src_is_own && dst->host_address != NULL) {
         *out_direction = OPENCL_READ;
+        return ndbuf_opencl__check_access(src, OPENCL_HOST_READS, err);
     } else {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "OpenCL cannot copy between %s and %s memory",
                           src->device->ops->name, dst->device->ops->name);
@@ -161,14 +164,7 @@ static opencl_rect_side rect_side(const ndbuf_rect *rect, const ndbuf_rect_side 
     return result;
 }
 
-/* Of a memory, as far as kernels have to know: units must not cross the alignment of imported host memory. Other
- * buffers are aligned for every type of OpenCL C. */
-static uint64_t kernel_address(const ndbuf_mem *mem)
-{
-    const opencl_import *import = ndbuf_opencl__import_of(mem);
-    return import != NULL ? (uint64_t)(uintptr_t)import->host_address : 0;
-}
-
+/* src NULL: nothing is read. */
 static ndbuf_status launch_planned(ndbuf_queue *queue, const ndbuf_mem *dst, const ndbuf_mem *src,
                                    ndbuf__kernel_launch *launch, ndbuf_error *err)
 {
@@ -176,7 +172,7 @@ static ndbuf_status launch_planned(ndbuf_queue *queue, const ndbuf_mem *dst, con
     if (kernels->ngroups != 0) {
         launch->ngroups = kernels->ngroups;
     }
-    return ndbuf_opencl__kernel_launch((opencl_queue *)queue, dst, src, launch, err);
+    return ndbuf_opencl__launch(queue, dst, src, launch, err);
 }
 
 ndbuf_status ndbuf_opencl__copy_strided(ndbuf_queue *queue, const ndbuf_strided *box, ndbuf_error *err)
@@ -192,8 +188,8 @@ ndbuf_status ndbuf_opencl__copy_strided(ndbuf_queue *queue, const ndbuf_strided 
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "OpenCL copies strided boxes only %s",
                           kernels->are_usable ? "between its buffers" : "on devices that can build its kernels");
     }
-    if (!ndbuf__kernel_plan_copy(box, kernel_address(box->dst.mem), kernel_address(box->src.mem), kernels->group_nitems,
-                                 &launch)) {
+    if (!ndbuf__kernel_plan_copy(box, ndbuf_opencl__kernel_address(box->dst.mem),
+                                 ndbuf_opencl__kernel_address(box->src.mem), kernels->group_nitems, &launch)) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "a strided box of %d axes; the kernels take %d", (int)box->ndim,
                           NDK_MAX_NDIM);
     }
@@ -215,8 +211,8 @@ ndbuf_status ndbuf_opencl__convert_strided(ndbuf_queue *queue, const ndbuf_conve
                           can_convert ? "between its buffers"
                                       : "on devices that can build its kernels and have the host's byte order");
     }
-    if (!ndbuf__kernel_plan_convert(box, kernel_address(box->dst.mem), kernel_address(box->src.mem),
-                                    kernels->group_nitems, &launch)) {
+    if (!ndbuf__kernel_plan_convert(box, ndbuf_opencl__kernel_address(box->dst.mem),
+                                    ndbuf_opencl__kernel_address(box->src.mem), kernels->group_nitems, &launch)) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "no kernel converts %d axes of number %d to number %d",
                           (int)box->ndim, (int)box->src_element.number, (int)box->dst_element.number);
     }
@@ -395,12 +391,12 @@ static ndbuf_status fill_by_kernel(ndbuf_queue *queue, const ndbuf_fill_box *box
     const opencl_kernels *kernels = &((const opencl_device *)queue->device)->kernels;
     ndbuf__kernel_launch launch;
     if (!kernels->are_usable ||
-        !ndbuf__kernel_plan_fill(box, kernel_address(box->dst.mem), kernels->group_nitems, &launch)) {
+        !ndbuf__kernel_plan_fill(box, ndbuf_opencl__kernel_address(box->dst.mem), kernels->group_nitems, &launch)) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
                           "OpenCL cannot fill %d axes with an item of %lld bytes at offset %lld", (int)box->ndim,
                           (long long)box->item_nbytes, (long long)box->dst.offset);
     }
-    return launch_planned(queue, box->dst.mem, box->dst.mem, &launch, err);
+    return launch_planned(queue, box->dst.mem, NULL, &launch, err);
 }
 
 /* Bytes without gaps by the driver's own command, which needs nothing built; the rest by a kernel. */

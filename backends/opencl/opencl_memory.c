@@ -69,6 +69,7 @@ static ndbuf_status read_import(const opencl_api *api, cl_mem buffer, opencl_imp
     OPENCL_TRY(
         api->clGetMemObjectInfo(buffer, CL_MEM_HOST_PTR, sizeof(import.host_address), &import.host_address, NULL), err);
     OPENCL_TRY(api->clGetMemObjectInfo(buffer, CL_MEM_ASSOCIATED_MEMOBJECT, sizeof(whole), &whole, NULL), err);
+    OPENCL_TRY(api->clGetMemObjectInfo(buffer, CL_MEM_FLAGS, sizeof(import.flags), &import.flags, NULL), err);
     import.is_part = whole != NULL;
     *out_import = import;
     return NDBUF_OK;
@@ -108,6 +109,41 @@ void ndbuf_opencl__mem_free(ndbuf_mem *mem)
     ndbuf__free(mem->backend_data);
 }
 
+/* -- what others allow -- */
+
+ndbuf_status ndbuf_opencl__check_access(const ndbuf_mem *mem, opencl_access access, ndbuf_error *err)
+{
+    static const struct {
+        cl_mem_flags forbidding;
+        const char *what;
+    } accesses[] = {
+        [OPENCL_HOST_READS] = {CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_NO_ACCESS, "read by the host"},
+        [OPENCL_HOST_WRITES] = {CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_NO_ACCESS, "written by the host"},
+        [OPENCL_KERNEL_READS] = {CL_MEM_WRITE_ONLY, "read by kernels"},
+        [OPENCL_KERNEL_WRITES] = {CL_MEM_READ_ONLY, "written by kernels"},
+    };
+    const opencl_import *import = ndbuf_opencl__import_of(mem);
+    if (import != NULL && (import->flags & accesses[access].forbidding) != 0) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "a cl_mem that was made with flags 0x%llx cannot be %s",
+                          (unsigned long long)import->flags, accesses[access].what);
+    }
+    return NDBUF_OK;
+}
+
+ndbuf_status ndbuf_opencl__check_mapping(const ndbuf_mem *mem, uint32_t map_flags, ndbuf_error *err)
+{
+    ndbuf_status status = NDBUF_OK;
+    if ((map_flags & NDBUF_MAP_READ) != 0) {
+        status = ndbuf_opencl__check_access(mem, OPENCL_HOST_READS, err);
+    }
+    if (status == NDBUF_OK && (map_flags & NDBUF_MAP_WRITE) != 0) {
+        status = ndbuf_opencl__check_access(mem, OPENCL_HOST_WRITES, err);
+    }
+    return status;
+}
+
+/* -- mapping -- */
+
 ndbuf_status ndbuf_opencl__mem_map(const ndbuf_mem *mem, size_t offset, size_t nbytes, uint32_t map_flags,
                                    void **out_address, ndbuf_error *err)
 {
@@ -115,6 +151,10 @@ ndbuf_status ndbuf_opencl__mem_map(const ndbuf_mem *mem, size_t offset, size_t n
     cl_map_flags flags = ndbuf_opencl__map_flags(map_flags);
     void *address = NULL;
     cl_int code = CL_SUCCESS;
+    ndbuf_status status = ndbuf_opencl__check_mapping(mem, map_flags, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     OPENCL_TRY((address = api->clEnqueueMapBuffer(mem->device->default_queue->native, mem->handle, CL_TRUE, flags,
                                                   offset, nbytes, 0, NULL, NULL, &code),
                 code),

@@ -509,6 +509,10 @@ ndbuf_status ndbuf_opencl__queue_mapped_call(ndbuf_queue *queue, const ndbuf_map
             ndbuf_opencl__context_of(device) != ndbuf_opencl__context_of(queue->device)) {
             return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "memory of another OpenCL context cannot be mapped here");
         }
+        ndbuf_status status = ndbuf_opencl__check_mapping(ranges[i].mem, ranges[i].map_flags, err);
+        if (status != NDBUF_OK) {
+            return status;
+        }
     }
     if (nranges == 1 && ((const opencl_device *)queue->device)->runs_functions &&
         !ndbuf_opencl__is_part(ranges[0].mem)) {
