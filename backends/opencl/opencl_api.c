@@ -2,20 +2,22 @@
 #include "backends/opencl/opencl_api.h"
 
 #include <dlfcn.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/environment.h"
 #include "core/sync.h"
 
 #define OPENCL_LIBRARY "libOpenCL.so.1"
 
-/* The loader is never closed: drivers do not survive that. */
+/* The loader is never closed: drivers do not survive that. The process is that of the first use: 0 until then. */
 static ndbuf__mutex api_mutex = NDBUF__MUTEX_INIT;
 static opencl_api api_table;
 static bool api_is_open;
+static _Atomic(long) api_process;
 
 typedef struct opencl_symbol {
     const char *name;
@@ -27,6 +29,20 @@ static const opencl_symbol api_symbols[] = {
     OPENCL_FUNCTION_LIST(OPENCL_SYMBOL)
 #undef OPENCL_SYMBOL
 };
+
+bool ndbuf_opencl__is_child(void)
+{
+    long process = atomic_load_explicit(&api_process, memory_order_relaxed);
+    return process != 0 && process != (long)getpid();
+}
+
+ndbuf_status ndbuf_opencl__refuse_child(ndbuf_error *err)
+{
+    return ndbuf_opencl__is_child()
+               ? ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE,
+                            "OpenCL cannot be used in a process that was forked off one which uses it")
+               : NDBUF_OK;
+}
 
 static const char *library_path(void)
 {
@@ -55,13 +71,18 @@ static ndbuf_status open_library(ndbuf_error *err)
     }
     api_table = table;
     api_is_open = true;
+    atomic_store_explicit(&api_process, (long)getpid(), memory_order_relaxed);
     return NDBUF_OK;
 }
 
 ndbuf_status ndbuf_opencl__api_open(const opencl_api **out_api, ndbuf_error *err)
 {
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     ndbuf__mutex_lock(&api_mutex);
-    ndbuf_status status = api_is_open ? NDBUF_OK : open_library(err);
+    status = api_is_open ? NDBUF_OK : open_library(err);
     ndbuf__mutex_unlock(&api_mutex);
     if (status == NDBUF_OK) {
         *out_api = &api_table;

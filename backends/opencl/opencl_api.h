@@ -7,6 +7,8 @@
 #define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
 
+#include <stdbool.h>
+
 #include "ndbuf/status.h"
 
 /* Every function that the backend calls. */
@@ -67,8 +69,16 @@ typedef struct opencl_api {
 /* The functions of the ICD loader, opened by the first call and kept for the life of the process: libOpenCL.so.1, or
  * the library that the environment variable NDBUF_OPENCL names. A failure is not kept: the next call tries again.
  *
- * NDBUF_ERR_UNAVAILABLE  no such library, or one that is older than OpenCL 1.2 */
+ * NDBUF_ERR_UNAVAILABLE  no such library, or one that is older than OpenCL 1.2; or this is a process that was forked
+ * off one which uses OpenCL */
 ndbuf_status ndbuf_opencl__api_open(const opencl_api **out_api, ndbuf_error *err);
+
+/* Whether this process was forked off one that uses OpenCL. The driver's threads are not in it: whatever waits for them
+ * waits for ever. So no call is made, and nothing of the driver's is given back. */
+bool ndbuf_opencl__is_child(void);
+
+/* NDBUF_ERR_UNAVAILABLE in such a process. Comes before any lock, which may have been held at the fork. */
+ndbuf_status ndbuf_opencl__refuse_child(ndbuf_error *err);
 
 /* "CL_INVALID_VALUE"; "unknown error" for codes that OpenCL 1.2 does not have. */
 const char *ndbuf_opencl__code_name(cl_int code);

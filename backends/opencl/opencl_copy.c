@@ -52,13 +52,17 @@ void ndbuf_opencl__copy_caps(const ndbuf_device *dst, const ndbuf_device *src, n
 
 typedef enum opencl_direction { OPENCL_COPY, OPENCL_WRITE, OPENCL_READ } opencl_direction;
 
-/* Also whether the host's part in it is allowed. */
+/* The first step of each copy and fill. Also whether the host's part in it is allowed. */
 static ndbuf_status direction_of(const ndbuf_queue *queue, const ndbuf_mem *dst, const ndbuf_mem *src,
                                  opencl_direction *out_direction, ndbuf_error *err)
 {
     bool dst_is_own = ndbuf_opencl__is_own(dst->device);
     bool src_is_own = ndbuf_opencl__is_own(src->device);
     cl_context context = ndbuf_opencl__context_of(queue->device);
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     if ((dst_is_own && ndbuf_opencl__context_of(dst->device) != context) ||
         (src_is_own && ndbuf_opencl__context_of(src->device) != context)) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "a copy between two OpenCL contexts");

@@ -220,8 +220,10 @@ static void context_release(const opencl_api *api, opencl_context *context)
         }
     }
     ndbuf__mutex_unlock(&context_mutex);
-    if (is_last) {
+    if (is_last && !ndbuf_opencl__is_child()) {
         api->clReleaseContext(context->handle);
+    }
+    if (is_last) {
         ndbuf__free(context);
     }
 }
@@ -342,7 +344,7 @@ void ndbuf_opencl__device_close(ndbuf_device *device)
     ndbuf_opencl__kernels_clear(self);
     ndbuf__mutex_clear(&self->kernels.mutex);
     ndbuf__block_pool_clear(&self->blocks);
-    if (self->id != NULL) {
+    if (self->id != NULL && !ndbuf_opencl__is_child()) {
         self->api->clReleaseDevice(self->id);
     }
     context_release(self->api, self->context);
@@ -356,6 +358,9 @@ void ndbuf_opencl__device_describe(const ndbuf_device *device, ndbuf_device_info
     char platform[128];
     char version[128];
     char driver[128];
+    if (ndbuf_opencl__is_child()) {
+        return;
+    }
     device_text(self, CL_DEVICE_NAME, info->description, sizeof(info->description));
     platform_text(self, CL_PLATFORM_NAME, platform, sizeof(platform));
     device_text(self, CL_DEVICE_VERSION, version, sizeof(version));

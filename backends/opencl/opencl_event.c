@@ -33,12 +33,16 @@ ndbuf_status ndbuf_opencl__event_record(ndbuf_queue *queue, ndbuf_event **out_ev
     opencl_queue *self = (opencl_queue *)queue;
     opencl_device *device = (opencl_device *)queue->device;
     const opencl_api *api = device->api;
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     opencl_event *event = ndbuf__block_take(&device->blocks, sizeof(*event));
     if (event == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for an OpenCL event");
     }
     *event = (opencl_event){.base = {.device = queue->device}};
-    ndbuf_status status = ndbuf_opencl__queue_begin(self, err);
+    status = ndbuf_opencl__queue_begin(self, err);
     if (status != NDBUF_OK) {
         ndbuf__block_give(event);
         return status;
@@ -63,7 +67,9 @@ ndbuf_status ndbuf_opencl__event_record(ndbuf_queue *queue, ndbuf_event **out_ev
 void ndbuf_opencl__event_destroy(ndbuf_event *event)
 {
     opencl_event *self = (opencl_event *)event;
-    api_of(event)->clReleaseEvent(self->handle);
+    if (!ndbuf_opencl__is_child()) {
+        api_of(event)->clReleaseEvent(self->handle);
+    }
     ndbuf_opencl__failure_release(self->failure);
     ndbuf__block_give(self);
 }
@@ -71,6 +77,10 @@ void ndbuf_opencl__event_destroy(ndbuf_event *event)
 ndbuf_status ndbuf_opencl__event_wait(ndbuf_event *event, ndbuf_error *err)
 {
     opencl_event *self = (opencl_event *)event;
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     OPENCL_TRY(api_of(event)->clWaitForEvents(1, &self->handle), err);
     return ndbuf_opencl__failure_tell(self->failure, self->number, err);
 }
@@ -79,6 +89,10 @@ ndbuf_status ndbuf_opencl__event_query(ndbuf_event *event, int32_t *out_complete
 {
     const opencl_event *self = (const opencl_event *)event;
     cl_int state = CL_QUEUED;
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     OPENCL_TRY(
         api_of(event)->clGetEventInfo(self->handle, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL),
         err);

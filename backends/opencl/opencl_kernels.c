@@ -56,13 +56,14 @@ ndbuf_status ndbuf_opencl__kernels_init(opencl_device *device, ndbuf_error *err)
 void ndbuf_opencl__kernels_clear(opencl_device *device)
 {
     opencl_kernels *kernels = &device->kernels;
+    bool is_child = ndbuf_opencl__is_child();
     for (int32_t i = 0; kernels->handles != NULL && i < ndbuf__kernel_count; i++) {
-        if (kernels->handles[i] != NULL) {
+        if (kernels->handles[i] != NULL && !is_child) {
             device->api->clReleaseKernel(kernels->handles[i]);
         }
     }
     ndbuf__free(kernels->handles);
-    if (kernels->program != NULL) {
+    if (kernels->program != NULL && !is_child) {
         device->api->clReleaseProgram(kernels->program);
     }
 }

@@ -15,6 +15,10 @@ ndbuf_status ndbuf_opencl__mem_alloc(ndbuf_device *device, size_t nbytes, size_t
 {
     (void)alignment; /* a buffer has no address; drivers align it for every type of OpenCL C */
     const opencl_device *self = (const opencl_device *)device;
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     if (nbytes > self->max_allocation) {
         return ndbuf_fail_native(err, NDBUF_ERR_NOMEM, CL_INVALID_BUFFER_SIZE,
                                  "%zu bytes on opencl:%d: the device allocates at most %llu at once", nbytes,
@@ -80,10 +84,14 @@ ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t
 {
     const opencl_device *self = (const opencl_device *)device;
     const opencl_api *api = self->api;
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     if (handle == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "no cl_mem to import");
     }
-    ndbuf_status status = check_foreign(self, handle, nbytes, err);
+    status = check_foreign(self, handle, nbytes, err);
     if (status != NDBUF_OK) {
         return status;
     }
@@ -105,7 +113,9 @@ ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t
 
 void ndbuf_opencl__mem_free(ndbuf_mem *mem)
 {
-    ((const opencl_device *)mem->device)->api->clReleaseMemObject(mem->handle);
+    if (!ndbuf_opencl__is_child()) {
+        ((const opencl_device *)mem->device)->api->clReleaseMemObject(mem->handle);
+    }
     ndbuf__free(mem->backend_data);
 }
 
@@ -151,7 +161,10 @@ ndbuf_status ndbuf_opencl__mem_map(const ndbuf_mem *mem, size_t offset, size_t n
     cl_map_flags flags = ndbuf_opencl__map_flags(map_flags);
     void *address = NULL;
     cl_int code = CL_SUCCESS;
-    ndbuf_status status = ndbuf_opencl__check_mapping(mem, map_flags, err);
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status == NDBUF_OK) {
+        status = ndbuf_opencl__check_mapping(mem, map_flags, err);
+    }
     if (status != NDBUF_OK) {
         return status;
     }
@@ -167,6 +180,10 @@ ndbuf_status ndbuf_opencl__mem_unmap(const ndbuf_mem *mem, void *address, ndbuf_
 {
     const opencl_api *api = ((const opencl_device *)mem->device)->api;
     cl_event done = NULL;
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     cl_int code =
         api->clEnqueueUnmapMemObject(mem->device->default_queue->native, mem->handle, address, 0, NULL, &done);
     if (code == CL_INVALID_VALUE) {
@@ -175,7 +192,7 @@ ndbuf_status ndbuf_opencl__mem_unmap(const ndbuf_mem *mem, void *address, ndbuf_
     if (code != CL_SUCCESS) {
         return ndbuf_opencl__fail(err, NDBUF_ERR_DEVICE, code, "clEnqueueUnmapMemObject");
     }
-    ndbuf_status status = OPENCL_STATUS(api->clWaitForEvents(1, &done), err);
+    status = OPENCL_STATUS(api->clWaitForEvents(1, &done), err);
     api->clReleaseEvent(done);
     return status;
 }

@@ -128,8 +128,12 @@ static ndbuf_status queue_renew_failure(opencl_queue *queue, ndbuf_error *err)
 
 ndbuf_status ndbuf_opencl__queue_begin(opencl_queue *queue, ndbuf_error *err)
 {
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     ndbuf__mutex_lock(&queue->mutex);
-    ndbuf_status status = queue_reserve(queue, err);
+    status = queue_reserve(queue, err);
     if (status == NDBUF_OK) {
         status = queue_renew_failure(queue, err);
     }
@@ -208,7 +212,10 @@ ndbuf_status ndbuf_opencl__queue_make(ndbuf_device *device, void *native, bool f
     const opencl_api *api = owner->api;
     cl_command_queue handle = native;
     cl_int code = CL_SUCCESS;
-    ndbuf_status status = native != NULL ? check_foreign(owner, native, err) : NDBUF_OK;
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status == NDBUF_OK && native != NULL) {
+        status = check_foreign(owner, native, err);
+    }
     if (status != NDBUF_OK) {
         return status;
     }
@@ -239,18 +246,28 @@ ndbuf_status ndbuf_opencl__queue_create(ndbuf_device *device, void *native, ndbu
     return ndbuf_opencl__queue_make(device, native, true, out_queue, err);
 }
 
+/* Commands and events that the driver has. */
+static void queue_end_native(opencl_queue *queue)
+{
+    const opencl_api *api = api_of(queue);
+    ndbuf__host_worker_destroy(queue->worker);
+    for (size_t i = 0; i < queue->nworks; i++) {
+        api->clReleaseEvent(work_at(queue, i)->done);
+    }
+    api->clReleaseCommandQueue(queue->base.native);
+}
+
 void ndbuf_opencl__queue_destroy(ndbuf_queue *queue)
 {
     opencl_queue *self = (opencl_queue *)queue;
-    const opencl_api *api = api_of(self);
-    ndbuf__host_worker_destroy(self->worker);
+    if (!ndbuf_opencl__is_child()) {
+        queue_end_native(self);
+    }
     for (size_t i = 0; i < self->nworks; i++) {
-        api->clReleaseEvent(work_at(self, i)->done);
         ndbuf_opencl__failure_release(work_at(self, i)->awaited);
     }
     ndbuf__free(self->works);
     ndbuf_opencl__failure_release(self->failure);
-    api->clReleaseCommandQueue(queue->native);
     ndbuf__mutex_clear(&self->mutex);
     ndbuf__free(self);
 }
@@ -258,6 +275,10 @@ void ndbuf_opencl__queue_destroy(ndbuf_queue *queue)
 ndbuf_status ndbuf_opencl__queue_wait(ndbuf_queue *queue, ndbuf_error *err)
 {
     opencl_queue *self = (opencl_queue *)queue;
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     OPENCL_TRY(api_of(self)->clFinish(queue->native), err);
     ndbuf__mutex_lock(&self->mutex);
     queue_reap(self);
@@ -440,12 +461,16 @@ static ndbuf_status host_job_start(opencl_queue *queue, opencl_host_job *job, nd
 /* Starts a copy of `model`. */
 static ndbuf_status queue_host_job(opencl_queue *queue, const opencl_host_job *model, ndbuf_error *err)
 {
+    ndbuf_status status = ndbuf_opencl__refuse_child(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     opencl_host_job *job = ndbuf__block_take(&((opencl_device *)queue->base.device)->blocks, sizeof(*job));
     if (job == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a host function in an OpenCL queue");
     }
     *job = *model;
-    ndbuf_status status = ndbuf_opencl__queue_begin(queue, err);
+    status = ndbuf_opencl__queue_begin(queue, err);
     if (status == NDBUF_OK) {
         status = host_job_start(queue, job, err);
         ndbuf__mutex_unlock(&queue->mutex);

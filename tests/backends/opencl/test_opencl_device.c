@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "ndbuf/opencl.h"
 
@@ -183,6 +185,112 @@ static void test_the_core_opens_one_object_per_device(void **state)
     ndbuf_device_close(first);
 }
 
+/* -- after fork -- */
+
+#define FORK_NBYTES 3000
+
+typedef struct fork_fixture {
+    ndbuf_device *device;
+    ndbuf_queue *queue;
+    ndbuf_event *event;
+    ndbuf_view view; /* of the device */
+    ndbuf_view host;
+} fork_fixture;
+
+static ndbuf_status run_nothing(void *context, ndbuf_error *err)
+{
+    (void)context, (void)err;
+    return NDBUF_OK;
+}
+
+/* With all that a driver's threads stand behind: kernels, a worker, an event. */
+static void fork_init(fork_fixture *self)
+{
+    const int64_t shape[1] = {FORK_NBYTES};
+    const ndbuf_slice backwards = {.step = -1, .given = NDBUF_SLICE_STEP};
+    ndbuf_view turned = {0};
+    *self = (fork_fixture){0};
+    ASSERT_OK(ndbuf_device_open("opencl:0", &self->device, err));
+    ASSERT_OK(ndbuf_queue_create(self->device, &self->queue, err));
+    ASSERT_OK(ndbuf_view_create(&self->view, self->device, NULL, 1, shape, err));
+    ASSERT_OK(ndbuf_view_create(&self->host, ndbuf_device_cpu(), NULL, 1, shape, err));
+    memset(ndbuf_view_host_address(&self->host), 'h', FORK_NBYTES);
+    ASSERT_OK(ndbuf_copy(&self->view, &self->host, self->queue, err));
+    ASSERT_OK(ndbuf_view_slice(&self->view, 0, &backwards, &turned, err));
+    ASSERT_OK(ndbuf_copy(&turned, &self->view, self->queue, err));
+    ASSERT_OK(OPS->queue_host_call(self->queue, run_nothing, NULL, err));
+    ASSERT_OK(ndbuf_queue_record(self->queue, &self->event, err));
+    ndbuf_view_release(&turned);
+}
+
+static void fork_clear(fork_fixture *self)
+{
+    ndbuf_event_release(self->event);
+    ndbuf_view_release(&self->view);
+    ndbuf_view_release(&self->host);
+    ndbuf_queue_release(self->queue);
+    ndbuf_device_close(self->device);
+}
+
+static bool is_unavailable(ndbuf_status status, const ndbuf_error *error)
+{
+    return status == NDBUF_ERR_UNAVAILABLE && strstr(error->message, "forked") != NULL;
+}
+
+static bool is_refused(ndbuf_status status, const ndbuf_error *error)
+{
+    return status != NDBUF_OK && strstr(error->message, "forked") != NULL;
+}
+
+/* In the child: everything that asks is told why not, everything that ends does. 0: all is well. */
+static int live_as_child(fork_fixture *self)
+{
+    ndbuf_error error = {0};
+    ndbuf_event *event = NULL;
+    ndbuf_queue *queue = NULL;
+    ndbuf_storage *storage = NULL;
+    ndbuf_device *device = NULL;
+    void *address = NULL;
+    const char item = 'i';
+    int32_t n = 0;
+    alarm(20); /* who waits for a thread of the driver's waits for ever */
+    bool ok = is_unavailable(OPS->device_count(&n, &error), &error);
+    ok = ok && is_unavailable(OPS->device_open(0, &device, &error), &error);
+    ok = ok && is_unavailable(ndbuf_storage_create(self->device, 10, &storage, &error), &error);
+    ok = ok && is_unavailable(ndbuf_storage_map(self->view.storage, 0, 10, NDBUF_MAP_READ, &address, &error), &error);
+    ok = ok && is_refused(ndbuf_copy(&self->view, &self->host, NULL, &error), &error);
+    ok = ok && is_refused(ndbuf_copy(&self->view, &self->host, self->queue, &error), &error);
+    ok = ok && is_refused(ndbuf_fill(&self->view, &item, 1, NULL, &error), &error);
+    ok = ok && is_unavailable(ndbuf_queue_create(self->device, &queue, &error), &error);
+    ok = ok && is_unavailable(ndbuf_queue_record(self->queue, &event, &error), &error);
+    ok = ok && is_unavailable(ndbuf_queue_wait(self->queue, &error), &error);
+    ok = ok && is_unavailable(ndbuf_event_query(self->event, &n, &error), &error);
+    ok = ok && is_unavailable(ndbuf_event_wait(self->event, &error), &error);
+    fork_clear(self);
+    return ok ? 0 : 1;
+}
+
+static void test_a_forked_child_is_told_that_opencl_is_not_for_it(void **state)
+{
+    (void)state;
+    fork_fixture self;
+    int status = 0;
+    fork_init(&self);
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(live_as_child(&self));
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    memset(ndbuf_view_host_address(&self.host), 0, FORK_NBYTES); /* the parent's are as they were */
+    ASSERT_OK(ndbuf_copy(&self.host, &self.view, self.queue, err));
+    ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+    assert_int_equal(((char *)ndbuf_view_host_address(&self.host))[FORK_NBYTES - 1], 'h');
+    fork_clear(&self);
+}
+
 static int end(void **state)
 {
     (void)state;
@@ -204,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_import_survives_each_failing_allocation),
         cmocka_unit_test(test_handles_of_other_devices_are_refused),
         cmocka_unit_test(test_the_core_opens_one_object_per_device),
+        cmocka_unit_test(test_a_forked_child_is_told_that_opencl_is_not_for_it),
     };
     ndevices = opencl_fixture_start();
     if (ndevices == 0) {
