@@ -150,6 +150,11 @@ ndbuf_status ndbuf_opencl__check_access(const ndbuf_mem *mem, opencl_access acce
 /* The same for the NDBUF_MAP_... bits of a mapping. */
 ndbuf_status ndbuf_opencl__check_mapping(const ndbuf_mem *mem, uint32_t map_flags, ndbuf_error *err);
 
+/* Waits for a command, or for all of a queue. Returns the outcome of the driver's wait; where that itself fails, the
+ * state is asked for until the work is done. */
+cl_int ndbuf_opencl__await(const opencl_api *api, cl_event event);
+cl_int ndbuf_opencl__finish(const opencl_api *api, cl_command_queue queue);
+
 /* Releases a failure record; NULL is accepted. */
 void ndbuf_opencl__failure_release(opencl_failure *failure);
 

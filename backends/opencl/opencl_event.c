@@ -81,7 +81,10 @@ ndbuf_status ndbuf_opencl__event_wait(ndbuf_event *event, ndbuf_error *err)
     if (status != NDBUF_OK) {
         return status;
     }
-    OPENCL_TRY(api_of(event)->clWaitForEvents(1, &self->handle), err);
+    cl_int code = ndbuf_opencl__await(api_of(event), self->handle);
+    if (code != CL_SUCCESS) {
+        return ndbuf_opencl__fail(err, NDBUF_ERR_DEVICE, code, "clWaitForEvents");
+    }
     return ndbuf_opencl__failure_tell(self->failure, self->number, err);
 }
 

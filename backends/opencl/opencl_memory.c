@@ -192,7 +192,7 @@ ndbuf_status ndbuf_opencl__mem_unmap(const ndbuf_mem *mem, void *address, ndbuf_
     if (code != CL_SUCCESS) {
         return ndbuf_opencl__fail(err, NDBUF_ERR_DEVICE, code, "clEnqueueUnmapMemObject");
     }
-    status = OPENCL_STATUS(api->clWaitForEvents(1, &done), err);
+    code = ndbuf_opencl__await(api, done);
     api->clReleaseEvent(done);
-    return status;
+    return code == CL_SUCCESS ? NDBUF_OK : ndbuf_opencl__fail(err, NDBUF_ERR_DEVICE, code, "clWaitForEvents");
 }

@@ -2,7 +2,6 @@
 #include "backends/opencl/opencl_backend.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "core/host_alloc.h"
 
@@ -11,9 +10,6 @@
 
 /* The most ranges of one mapped call. */
 #define OPENCL_MAX_RANGES 2
-
-/* Between two looks at a command that cannot be waited for. */
-#define OPENCL_POLL_NS 100000
 
 static const opencl_api *api_of(const opencl_queue *queue)
 {
@@ -279,7 +275,10 @@ ndbuf_status ndbuf_opencl__queue_wait(ndbuf_queue *queue, ndbuf_error *err)
     if (status != NDBUF_OK) {
         return status;
     }
-    OPENCL_TRY(api_of(self)->clFinish(queue->native), err);
+    cl_int code = ndbuf_opencl__finish(api_of(self), queue->native);
+    if (code != CL_SUCCESS) {
+        return ndbuf_opencl__fail(err, NDBUF_ERR_DEVICE, code, "clFinish");
+    }
     ndbuf__mutex_lock(&self->mutex);
     queue_reap(self);
     ndbuf_error error = self->untold;
@@ -332,21 +331,6 @@ static void host_job_destroy(const opencl_api *api, opencl_host_job *job)
     ndbuf__block_give(job);
 }
 
-/* Waits for a command. Where the wait itself fails, the command's state is asked for until it is done: the host
- * function must not run over work in flight. Returns the outcome of the wait. */
-static cl_int await(const opencl_api *api, cl_event event)
-{
-    const struct timespec pause = {.tv_nsec = OPENCL_POLL_NS};
-    cl_int code = api->clWaitForEvents(1, &event);
-    cl_int state = CL_COMPLETE;
-    while (code != CL_SUCCESS && code != CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST &&
-           api->clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL) == CL_SUCCESS &&
-           state > CL_COMPLETE) {
-        nanosleep(&pause, NULL);
-    }
-    return code;
-}
-
 /* In the worker. Failures end in the queue, not in the worker: first those of the earlier work, which its own events
  * tell, then a failed wait, then the function's. */
 static ndbuf_status host_job_run(void *context, ndbuf_error *err)
@@ -356,7 +340,7 @@ static ndbuf_status host_job_run(void *context, ndbuf_error *err)
     opencl_queue *queue = job->queue;
     const opencl_api *api = api_of(queue);
     ndbuf_error error = {0};
-    cl_int code = await(api, job->reached);
+    cl_int code = ndbuf_opencl__await(api, job->reached);
     ndbuf_status status = NDBUF_OK;
     if (job->fn != NULL) {
         status = job->fn(job->context, &error);

@@ -36,6 +36,7 @@ static cl_int (*retain_event)(cl_event event);
 
 static atomic_int manner; /* an opencl_faults_manner */
 static atomic_llong refusal_count;
+static atomic_int is_in_hurry;
 
 static void open_real(void)
 {
@@ -111,13 +112,19 @@ static void faults_behave(opencl_faults_manner value)
     atomic_store(&manner, (int)value);
 }
 
+static void faults_hurry(int32_t hurries)
+{
+    atomic_store(&is_in_hurry, hurries);
+}
+
 static int64_t faults_refusals(void)
 {
     return atomic_load(&refusal_count);
 }
 
 extern const opencl_faults_control opencl_faults;
-const opencl_faults_control opencl_faults = {faults_arm, faults_fired, faults_live, faults_behave, faults_refusals};
+const opencl_faults_control opencl_faults = {faults_arm,    faults_fired, faults_live,
+                                             faults_behave, faults_hurry, faults_refusals};
 
 /* Functions that return a code: asked, retained, enqueued without an event. */
 #define PLAIN(name, references, parameters, arguments)                                                                 \
@@ -127,11 +134,14 @@ const opencl_faults_control opencl_faults = {faults_arm, faults_fired, faults_li
         return code != CL_SUCCESS ? code : count(real.name arguments, references);                                     \
     }
 
-/* Functions that wait: a caller may rely on that even when they fail. */
+/* Functions that wait, even when they fail, but for those in a hurry. */
 #define WAIT(name, parameters, arguments)                                                                              \
     cl_int name parameters                                                                                             \
     {                                                                                                                  \
         cl_int fault_code_ = fault(#name);                                                                             \
+        if (fault_code_ != CL_SUCCESS && atomic_load(&is_in_hurry)) {                                                  \
+            return fault_code_;                                                                                        \
+        }                                                                                                              \
         cl_int code = real.name arguments;                                                                             \
         return fault_code_ != CL_SUCCESS ? fault_code_ : code;                                                         \
     }

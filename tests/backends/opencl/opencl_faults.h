@@ -20,13 +20,16 @@ typedef enum opencl_faults_manner {
 /* What the library of faults tells and is told, beside the functions of OpenCL; found with dlsym as "opencl_faults". */
 typedef struct opencl_faults_control {
     /* From now on the nth call fails with `code`, once; calls of `only` count, or those of all functions for NULL. 0:
-     * none fails. Releases never fail, and are not counted. Functions that wait do so before they fail. */
+     * none fails. Releases never fail, and are not counted. Functions that wait do so before they fail, unless told to
+     * `hurry`. */
     void (*arm)(int64_t nth, int32_t code, const char *only);
     /* The function that failed since `arm`; NULL: none. */
     const char *(*fired)(void);
     /* References to contexts, queues, buffers, events, devices, programs and kernels that the caller holds. */
     int64_t (*live)(void);
     void (*behave)(opencl_faults_manner manner);
+    /* Whether functions that wait fail at once from now on, with nothing done. */
+    void (*hurry)(int32_t hurries);
     /* Rectangles refused because of their padding, from the beginning on. */
     int64_t (*refusals)(void);
 } opencl_faults_control;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/backends/opencl/opencl_fixture.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include "ndbuf/opencl.h"
 
@@ -321,6 +323,67 @@ static void test_failed_command_is_told_once_by_the_next_wait(void **state)
     opencl_fixture_end();
 }
 
+/* What opens a gate after a while. */
+typedef struct late_opener {
+    cl_event gate;
+    atomic_int is_opening;
+    pthread_t thread;
+} late_opener;
+
+static void *open_late(void *context)
+{
+    late_opener *self = context;
+    const struct timespec pause = {.tv_nsec = 30000000};
+    nanosleep(&pause, NULL);
+    atomic_store(&self->is_opening, 1);
+    opencl_fixture_open_gate(self->gate);
+    return NULL;
+}
+
+static void opener_start(late_opener *self, ndbuf_queue *queue)
+{
+    atomic_init(&self->is_opening, 0);
+    self->gate = opencl_fixture_close_gate(queue);
+    assert_int_equal(pthread_create(&self->thread, NULL, open_late, self), 0);
+}
+
+static void opener_check_and_end(late_opener *self)
+{
+    assert_int_equal(atomic_load(&self->is_opening), 1);
+    assert_int_equal(pthread_join(self->thread, NULL), 0);
+}
+
+/* A driver that runs out of resources while it waits has not waited. */
+static void test_waits_that_fail_early_end_when_all_is_done_nevertheless(void **state)
+{
+    (void)state;
+    ndbuf_device *device = opencl_fixture_device();
+    ndbuf_queue *queue = device->default_queue;
+    ndbuf_mem mem = opencl_fixture_buffer(device, "x", 1);
+    ndbuf_event *event = NULL;
+    late_opener opener;
+    void *address = NULL;
+    faults->hurry(1);
+    opener_start(&opener, queue);
+    faults->arm(1, CL_OUT_OF_RESOURCES, "clFinish");
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "clFinish: CL_OUT_OF_RESOURCES (-5)", OPS->queue_wait(queue, err));
+    opener_check_and_end(&opener);
+    opener_start(&opener, queue);
+    ASSERT_OK(OPS->event_record(queue, &event, err));
+    faults->arm(1, CL_OUT_OF_RESOURCES, "clWaitForEvents");
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "clWaitForEvents: CL_OUT_OF_RESOURCES (-5)", OPS->event_wait(event, err));
+    opener_check_and_end(&opener);
+    OPS->event_destroy(event);
+    ASSERT_OK(OPS->mem_map(&mem, 0, 1, NDBUF_MAP_READ, &address, err));
+    opener_start(&opener, queue);
+    faults->arm(1, CL_OUT_OF_RESOURCES, "clWaitForEvents");
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "clWaitForEvents: CL_OUT_OF_RESOURCES (-5)", OPS->mem_unmap(&mem, address, err));
+    opener_check_and_end(&opener);
+    faults->hurry(0);
+    OPS->mem_free(&mem);
+    opencl_fixture_end();
+}
+
 /* A gate that cannot be opened at the first try does not stop the queue. */
 static void test_queue_goes_on_when_a_user_event_fails_once(void **state)
 {
@@ -389,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_overlap_seen_by_the_driver_alone_does_not_matter),
         cmocka_unit_test(test_failed_build_is_told_with_its_log_and_tried_again),
         cmocka_unit_test(test_failed_command_is_told_once_by_the_next_wait),
+        cmocka_unit_test(test_waits_that_fail_early_end_when_all_is_done_nevertheless),
         cmocka_unit_test(test_queue_goes_on_when_a_user_event_fails_once),
         cmocka_unit_test(test_each_command_is_flushed_but_in_the_default_queue),
         cmocka_unit_test(test_closing_the_last_device_releases_the_context),
