@@ -155,20 +155,18 @@ static bool is_same_place(const ndbuf_view *dst, const ndbuf_view *src)
     return true;
 }
 
-/* The bytes of host memory that a view without suboffsets reaches. The sums cannot overflow: views lie inside their
- * storages. */
+/* The bytes of host memory that a view without suboffsets reaches. */
 static void view_range(const ndbuf_view *view, uintptr_t *out_lo, uintptr_t *out_hi)
 {
-    const uintptr_t base = (uintptr_t)view->storage->mem.host_address;
-    int64_t first = view->byte_offset;
-    int64_t last = view->byte_offset + view->itemsize;
+    uintptr_t lo = (uintptr_t)view->storage->mem.host_address + (uintptr_t)view->byte_offset;
+    uintptr_t hi = lo + (uintptr_t)view->itemsize;
     for (int32_t k = 0; k < view->ndim; k++) {
         int64_t reach = (view->dims[k] - 1) * view->dims[view->ndim + k];
-        first += reach < 0 ? reach : 0;
-        last += reach > 0 ? reach : 0;
+        lo += (uintptr_t)(reach < 0 ? reach : 0);
+        hi += (uintptr_t)(reach > 0 ? reach : 0);
     }
-    *out_lo = base + (uintptr_t)first;
-    *out_hi = base + (uintptr_t)last;
+    *out_lo = lo;
+    *out_hi = hi;
 }
 
 /* Whether both views are host memory and keep clear of each other by their storages' bytes, or by their own: the common
@@ -182,7 +180,7 @@ static bool are_apart(const ndbuf_view *dst, const ndbuf_view *src)
     }
     uintptr_t dst_lo = (uintptr_t)to->host_address;
     uintptr_t src_lo = (uintptr_t)from->host_address;
-    if (dst_lo + to->nbytes <= src_lo || src_lo + from->nbytes <= dst_lo) {
+    if ((dst->has_left | src->has_left) == 0 && (dst_lo + to->nbytes <= src_lo || src_lo + from->nbytes <= dst_lo)) {
         return true;
     }
     uintptr_t dst_hi;

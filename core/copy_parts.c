@@ -33,13 +33,19 @@ static ndbuf_status part_view(ndbuf_view *out_view, const ndbuf_view *view, ndbu
         byte_offset += offset;
     }
     layout = (ndbuf__layout){layout.ndim + ndim, nbytes, dims[0], dims[1], layout.suboffsets != NULL ? dims[2] : NULL};
-    if (known != NULL) {
-        return ndbuf__view_fill(out_view, view->storage, known, byte_offset, &layout, view->flags, view->ready, err);
+    ndbuf_format *format = known;
+    ndbuf_status status = NDBUF_OK;
+    if (known == NULL) {
+        status = ndbuf_format_create(NDBUF_KIND_OPAQUE, nbytes, '=', &format, err);
     }
-    ndbuf_format *format = NULL;
-    ndbuf_status status = ndbuf_format_create(NDBUF_KIND_OPAQUE, nbytes, '=', &format, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    status = ndbuf__view_fill(out_view, view->storage, format, byte_offset, &layout, view->flags, view->ready, err);
     if (status == NDBUF_OK) {
-        status = ndbuf__view_fill(out_view, view->storage, format, byte_offset, &layout, view->flags, view->ready, err);
+        out_view->has_left = view->has_left;
+    }
+    if (known == NULL) {
         ndbuf_format_release(format);
     }
     return status;

@@ -101,7 +101,7 @@ ndbuf_status ndbuf__view_fill(ndbuf_view *out_view, ndbuf_storage *storage, ndbu
     out_view->storage = storage;
     out_view->layout = format;
     out_view->held = NDBUF__HOLDS_OWNER | NDBUF__HOLDS_LAYOUT;
-    out_view->reserved_private = 0;
+    out_view->has_left = 0;
     out_view->dims = heap != NULL ? heap : out_view->dims_inline;
     if (heap != NULL) {
         out_view->held |= NDBUF__HOLDS_DIMS;

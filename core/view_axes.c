@@ -4,6 +4,7 @@
 
 #include "ndbuf/view.h"
 
+#include "core/checked.h"
 #include "core/storage_core.h"
 #include "core/view_core.h"
 #include "core/view_draft.h"
@@ -87,9 +88,24 @@ ndbuf_status ndbuf_view_slice(const ndbuf_view *view, int32_t axis, const ndbuf_
     return NDBUF_OK;
 }
 
+/* Goes on where a pointer leads: a place that is named by its distance from the storage's first byte, which may be any
+ * number. The draft's axes are in place. */
+static void follow_pointer(ndbuf__view_draft *draft, const char *target)
+{
+    const ndbuf_mem *mem = &draft->source->storage->mem;
+    const ndbuf__layout layout = {draft->ndim, draft->itemsize, draft->shape, draft->strides, draft->suboffsets};
+    bool overflow = false;
+    int64_t lo, hi;
+    draft->byte_offset = (int64_t)((uintptr_t)target - (uintptr_t)mem->host_address);
+    ndbuf__layout_range(&layout, &lo, &hi, &overflow);
+    lo = ndbuf__add_i64(draft->byte_offset, lo, &overflow);
+    hi = ndbuf__add_i64(draft->byte_offset, hi, &overflow);
+    draft->has_left = overflow || lo < 0 || hi > (int64_t)mem->nbytes;
+}
+
 /* Makes the draft do without axis `axis`, an indirect one of the source, which was fixed at `shift` bytes from its
  * start: the axis before it follows the pointer instead; where it is the first, its pointer is followed here and now.
- * The memory behind it is named by its distance from the storage's first byte, which may be any number. */
+ */
 static ndbuf_status replace_indirect_axis(ndbuf__view_draft *draft, int32_t axis, int64_t shift, ndbuf_error *err)
 {
     const ndbuf_view *view = draft->source;
@@ -97,8 +113,7 @@ static ndbuf_status replace_indirect_axis(ndbuf__view_draft *draft, int32_t axis
     if (axis == 0) {
         if (view->nbytes > 0) {
             const char *entry = (const char *)ndbuf_view_host_address(view) + shift;
-            uintptr_t target = (uintptr_t)ndbuf__load_pointer(entry) + (uintptr_t)suboffset;
-            draft->byte_offset = (int64_t)(target - (uintptr_t)view->storage->mem.host_address);
+            follow_pointer(draft, ndbuf__load_pointer(entry) + suboffset);
         }
         return NDBUF_OK;
     }

@@ -25,6 +25,7 @@ ndbuf_status ndbuf__draft_begin(ndbuf__view_draft *out_draft, const ndbuf_view *
     out_draft->byte_offset = source->byte_offset;
     out_draft->itemsize = source->itemsize;
     out_draft->flags = source->flags;
+    out_draft->has_left = source->has_left;
     out_draft->ndim = ndim;
     out_draft->shape = dims;
     out_draft->strides = dims + ndim;
@@ -95,7 +96,6 @@ static void share_source(const ndbuf__view_draft *draft, ndbuf_view *view)
     view->release = ndbuf__view_release;
     view->storage = source->storage;
     view->layout = source->layout;
-    view->reserved_private = 0;
     view->held = NDBUF__HOLDS_OWNER | (source->held & (NDBUF__HOLDS_LAYOUT | NDBUF__HOLDS_READY));
     view->owner->retain(view->owner);
     if ((view->held & NDBUF__HOLDS_LAYOUT) != 0 && draft->format == NULL) {
@@ -129,5 +129,6 @@ void ndbuf__draft_commit(ndbuf__view_draft *draft, ndbuf_view *out_view)
         }
     }
     out_view->flags = draft->flags;
+    out_view->has_left = draft->has_left;
     ndbuf__view_finish(out_view, ndim, draft->itemsize, draft->byte_offset, draft->suboffsets != NULL);
 }

@@ -69,8 +69,8 @@ struct ndbuf_view {
     ndbuf_storage *storage; /* borrowed: the owner keeps it */
     ndbuf_format *layout;   /* the parsed format */
     uint32_t held;          /* what `release` lets go of besides the owner */
-    int32_t reserved_private;
-    int64_t *dims; /* shape, strides, suboffsets, 3 * ndim entries: dims_inline, the heap, or the owner's */
+    int32_t has_left;       /* a pointer was followed on the way here, out of the storage */
+    int64_t *dims;          /* shape, strides, suboffsets, 3 * ndim entries: dims_inline, the heap, or the owner's */
     int64_t dims_inline[3 * NDBUF_INLINE_NDIM];
 };
 
@@ -118,7 +118,8 @@ NDBUF_API void ndbuf_view_move(ndbuf_view *out_view, ndbuf_view *view);
 
 /* The functions below make a view of the same memory from `view`, without copying, and share its owner, its read-only
  * bit and its ready event. `out_view` may be `view` itself, which is replaced on success. No result can leave the
- * bounds that were proved for `view`; one that follows a pointer on the way has a byte_offset anywhere in host memory.
+ * bounds that were proved for `view`; but one that follows a pointer on the way has a byte_offset anywhere in host
+ * memory.
  * NDBUF_ERR_UNSUPPORTED is also returned where a suboffset would become negative. Axes are numbered from 0. All of them
  * may return NDBUF_ERR_NOMEM for more than NDBUF_INLINE_NDIM dimensions, and NDBUF_ERR_ABI for a view that this copy of
  * the library did not make (import it first, see exporter.h). */
