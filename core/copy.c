@@ -101,8 +101,8 @@ void ndbuf__copy_prepare(const ndbuf_view *dst, const ndbuf_view *src, const ndb
         input->cast.part = NULL;
     }
     ndbuf_device *host = ndbuf_device_cpu();
-    ndbuf_device *dst_device = dst->storage->mem.device;
-    ndbuf_device *src_device = src->storage->mem.device;
+    ndbuf_device *dst_device = ndbuf__view_device(dst);
+    ndbuf_device *src_device = ndbuf__view_device(src);
     input->dst_is_host = is_host(dst_device);
     input->src_is_host = is_host(src_device);
     input->staging_nbytes = ndbuf__staging_nbytes;
@@ -212,7 +212,7 @@ static ndbuf_status temporary_create(ndbuf_view *out_view, const ndbuf_view *dst
         ndbuf__layout_fill_strides(layout.ndim, layout.shape, layout.itemsize, 'C', strides, &overflow);
     }
     ndbuf_storage *storage = NULL;
-    ndbuf_status status = ndbuf_storage_create(dst->storage->mem.device, (size_t)nbytes, &storage, err);
+    ndbuf_status status = ndbuf_storage_create(ndbuf__view_device(dst), (size_t)nbytes, &storage, err);
     if (status != NDBUF_OK) {
         return status;
     }
@@ -265,8 +265,8 @@ static ndbuf_status copy_overlapping(const ndbuf__plan *plan, const ndbuf_view *
 ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, const ndbuf_view *dst,
                                  const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err)
 {
-    const ndbuf_device *dst_device = dst->storage->mem.device;
-    const ndbuf_device *src_device = src->storage->mem.device;
+    const ndbuf_device *dst_device = ndbuf__view_device(dst);
+    const ndbuf_device *src_device = ndbuf__view_device(src);
     if (queue != NULL && queue->device != dst_device && queue->device != src_device) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "the queue's device is neither the destination's nor the source's");
     }
@@ -298,7 +298,7 @@ static ndbuf_status copy_at_once(const ndbuf_view *dst, const ndbuf_view *src, c
                                  ndbuf_error *err)
 {
     const ndbuf_device *host = ndbuf_device_cpu();
-    if (dst->storage->mem.device != host || src->storage->mem.device != host || dst->ready != NULL ||
+    if (ndbuf__view_device(dst) != host || ndbuf__view_device(src) != host || dst->ready != NULL ||
         src->ready != NULL || dst->nbytes == 0 || !are_apart(dst, src)) {
         return NDBUF_ERR_UNSUPPORTED;
     }

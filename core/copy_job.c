@@ -14,8 +14,10 @@
 typedef struct copy_run {
     const ndbuf__plan *plan;
     ndbuf_device *direct;
-    ndbuf__transfer_ends ends;
-    ndbuf__layout dst; /* of a plan with suboffsets */
+    ndbuf_mem dst_mem;
+    ndbuf_mem src_mem;
+    ndbuf__transfer_ends ends; /* of these */
+    ndbuf__layout dst;         /* of a plan with suboffsets */
     ndbuf__layout src;
 } copy_run;
 
@@ -24,10 +26,9 @@ static void run_init(copy_run *run, const ndbuf__plan *plan, ndbuf_device *direc
 {
     run->plan = plan;
     run->direct = direct;
-    run->ends = (ndbuf__transfer_ends){.dst = &dst->storage->mem,
-                                       .src = &src->storage->mem,
-                                       .dst_offset = dst->byte_offset,
-                                       .src_offset = src->byte_offset};
+    run->ends = (ndbuf__transfer_ends){.dst = &run->dst_mem, .src = &run->src_mem};
+    run->dst_mem = ndbuf__view_mem(dst, &run->ends.dst_offset);
+    run->src_mem = ndbuf__view_mem(src, &run->ends.src_offset);
     if (plan->indirect) {
         run->dst = ndbuf__view_layout(dst);
         run->src = ndbuf__view_layout(src);
@@ -157,6 +158,8 @@ static copy_work *work_make(ndbuf_queue *queue, const copy_run *model)
     *run = *model;
     work->plan = *plan;
     run->plan = &work->plan;
+    run->ends.dst = &run->dst_mem;
+    run->ends.src = &run->src_mem;
     work->flight = NULL;
     work->mapped.status = NDBUF_OK;
     if (plan->indirect) {

@@ -43,6 +43,7 @@ static ndbuf_status part_view(ndbuf_view *out_view, const ndbuf_view *view, ndbu
     }
     status = ndbuf__view_fill(out_view, view->storage, format, byte_offset, &layout, view->flags, view->ready, err);
     if (status == NDBUF_OK) {
+        out_view->device = view->device;
         out_view->has_left = view->has_left;
     }
     if (known == NULL) {

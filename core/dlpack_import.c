@@ -99,7 +99,7 @@ static ndbuf_status find_device(const DLTensor *tensor, const ndbuf_dlpack_impor
     }
     ndbuf_device *device = options->device;
     if (device == NULL && own != NULL && own->device.type == tag.type && own->device.id == tag.id) {
-        device = own->storage->mem.device;
+        device = ndbuf__view_device(own);
     }
     if (device == NULL) {
         return ndbuf__device_of_tag(tag, out_device, err);

@@ -112,7 +112,7 @@ ndbuf_status ndbuf__view_settle(const ndbuf_view *view, void *native_queue, ndbu
         return ndbuf_event_wait(view->ready, err);
     }
     ndbuf_queue *queue = NULL;
-    ndbuf_status status = ndbuf_queue_import(view->storage->mem.device, native_queue, &queue, err);
+    ndbuf_status status = ndbuf_queue_import(ndbuf__view_device(view), native_queue, &queue, err);
     if (status == NDBUF_OK) {
         status = ndbuf_queue_wait_event(queue, view->ready, err);
         ndbuf_queue_release(queue);
@@ -141,7 +141,7 @@ static ndbuf_status copy_device(const view_exporter *self, const ndbuf_request *
     ndbuf_request place = *request;
     place.alignment = 0;
     if (ndbuf__request_check_place(&place, &self->view, NULL) == NDBUF_OK) {
-        *out_device = self->view.storage->mem.device;
+        *out_device = ndbuf__view_device(&self->view);
         ndbuf__device_retain(*out_device);
         return NDBUF_OK;
     }

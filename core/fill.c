@@ -40,12 +40,13 @@ static ndbuf_status drop_repeats(ndbuf_view *view, ndbuf_error *err)
 static ndbuf_status fill_direct(const ndbuf_view *dst, const ndbuf__plan *plan, const void *item, ndbuf_queue *queue,
                                 bool is_capturing, ndbuf_error *err)
 {
-    const ndbuf_mem *mem = &dst->storage->mem;
-    const ndbuf_backend_ops *ops = mem->device->ops;
+    int64_t offset;
+    const ndbuf_mem mem = ndbuf__view_mem(dst, &offset);
+    const ndbuf_backend_ops *ops = mem.device->ops;
     ndbuf_copy_caps caps;
     ndbuf__tuning_start();
-    ops->copy_caps(mem->device, mem->device, &caps);
-    if ((caps.flags & NDBUF_CAN_FILL) == 0 || plan->indirect || (queue != NULL && queue->device != mem->device)) {
+    ops->copy_caps(mem.device, mem.device, &caps);
+    if ((caps.flags & NDBUF_CAN_FILL) == 0 || plan->indirect || (queue != NULL && queue->device != mem.device)) {
         return NDBUF_ERR_UNSUPPORTED;
     }
     fill_lease *lease = NULL;
@@ -56,14 +57,14 @@ static ndbuf_status fill_direct(const ndbuf_view *dst, const ndbuf__plan *plan, 
         }
     }
     ndbuf_fill_box box = {
-        .dst = {.mem = mem, .offset = dst->byte_offset + plan->axes.dst_offset, .strides = plan->axes.dst_strides},
+        .dst = {.mem = &mem, .offset = offset + plan->axes.dst_offset, .strides = plan->axes.dst_strides},
         .ndim = plan->axes.ndim,
         .shape = plan->axes.shape,
         .item = item,
         .item_nbytes = plan->axes.unit_nbytes};
-    ndbuf_status status = ops->fill_strided(queue != NULL ? queue : mem->device->default_queue, &box, err);
+    ndbuf_status status = ops->fill_strided(queue != NULL ? queue : mem.device->default_queue, &box, err);
     if (queue == NULL) {
-        ndbuf_status wait_status = status == NDBUF_OK ? ops->queue_wait(mem->device->default_queue, err) : NDBUF_OK;
+        ndbuf_status wait_status = status == NDBUF_OK ? ops->queue_wait(mem.device->default_queue, err) : NDBUF_OK;
         return status != NDBUF_OK ? status : wait_status;
     }
     if (status == NDBUF_OK && lease != NULL) {

@@ -25,7 +25,7 @@ static void side_init(ndbuf__kept_side *side, const ndbuf_view *view)
 {
     const ndbuf__layout layout = ndbuf__view_layout(view);
     const int32_t ndim = layout.ndim;
-    side->device = view->storage->mem.device;
+    side->device = ndbuf__view_device(view);
     side->format = view->layout;
     side->layout = layout;
     side->layout.shape = adopt(layout.shape, ndim, side->dims);
@@ -183,7 +183,7 @@ static ndbuf_status check_side(const ndbuf_view *view, const ndbuf__kept_side *s
         return status;
     }
     ndbuf__layout layout = ndbuf__view_layout(view);
-    if (view->storage->mem.device != side->device) {
+    if (ndbuf__view_device(view) != side->device) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "%s is on another device than the plan was made for", name);
     }
     if (!layouts_equal(&layout, &side->layout)) {

@@ -18,4 +18,25 @@ struct ndbuf_storage {
     void *adopted_handle;
 };
 
+/* Whose memory a view is in: its storage's device, or the host where a pointer led out of the storage. Borrowed. */
+static inline ndbuf_device *ndbuf__view_device(const ndbuf_view *view)
+{
+    return view->has_left == 0 ? view->storage->mem.device : ndbuf_device_cpu();
+}
+
+/* The memory that a view is in, as backends are to see it, and where in it item 0..0 lies. */
+static inline ndbuf_mem ndbuf__view_mem(const ndbuf_view *view, int64_t *out_offset)
+{
+    if (view->has_left == 0) {
+        *out_offset = view->byte_offset;
+        return view->storage->mem;
+    }
+    int64_t lo, hi;
+    ndbuf_view_byte_range(view, &lo, &hi);
+    char *first = (char *)ndbuf_view_host_address(view) + (lo - view->byte_offset);
+    *out_offset = view->byte_offset - lo;
+    return (ndbuf_mem){
+        .device = ndbuf_device_cpu(), .handle = first, .host_address = first, .nbytes = (size_t)(hi - lo)};
+}
+
 #endif

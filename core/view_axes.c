@@ -101,6 +101,7 @@ static void follow_pointer(ndbuf__view_draft *draft, const char *target)
     lo = ndbuf__add_i64(draft->byte_offset, lo, &overflow);
     hi = ndbuf__add_i64(draft->byte_offset, hi, &overflow);
     draft->has_left = overflow || lo < 0 || hi > (int64_t)mem->nbytes;
+    draft->device = ndbuf_device_tag_get(draft->has_left ? ndbuf_device_cpu() : mem->device);
 }
 
 /* Makes the draft do without axis `axis`, an indirect one of the source, which was fixed at `shift` bytes from its

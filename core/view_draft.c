@@ -25,6 +25,7 @@ ndbuf_status ndbuf__draft_begin(ndbuf__view_draft *out_draft, const ndbuf_view *
     out_draft->byte_offset = source->byte_offset;
     out_draft->itemsize = source->itemsize;
     out_draft->flags = source->flags;
+    out_draft->device = source->device;
     out_draft->has_left = source->has_left;
     out_draft->ndim = ndim;
     out_draft->shape = dims;
@@ -87,7 +88,6 @@ static void share_source(const ndbuf__view_draft *draft, ndbuf_view *view)
 {
     const ndbuf_view *source = draft->source;
     view->abi_version = NDBUF_ABI_VERSION;
-    view->device = source->device;
     view->handle = source->handle;
     view->storage_nbytes = source->storage_nbytes;
     view->reserved = 0;
@@ -129,6 +129,7 @@ void ndbuf__draft_commit(ndbuf__view_draft *draft, ndbuf_view *out_view)
         }
     }
     out_view->flags = draft->flags;
+    out_view->device = draft->device;
     out_view->has_left = draft->has_left;
     ndbuf__view_finish(out_view, ndim, draft->itemsize, draft->byte_offset, draft->suboffsets != NULL);
 }

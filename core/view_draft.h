@@ -15,6 +15,7 @@ typedef struct ndbuf__view_draft {
     int64_t byte_offset;
     int64_t itemsize;
     uint32_t flags;
+    ndbuf_device_tag device;
     int32_t has_left;
     int32_t ndim;
     int64_t *shape;      /* ndim entries, to be written by the caller, like the next two */

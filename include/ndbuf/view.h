@@ -119,7 +119,7 @@ NDBUF_API void ndbuf_view_move(ndbuf_view *out_view, ndbuf_view *view);
 /* The functions below make a view of the same memory from `view`, without copying, and share its owner, its read-only
  * bit and its ready event. `out_view` may be `view` itself, which is replaced on success. No result can leave the
  * bounds that were proved for `view`; but one that follows a pointer on the way has a byte_offset anywhere in host
- * memory.
+ * memory, and where that is not in the storage, the CPU as its device.
  * NDBUF_ERR_UNSUPPORTED is also returned where a suboffset would become negative. Axes are numbered from 0. All of them
  * may return NDBUF_ERR_NOMEM for more than NDBUF_INLINE_NDIM dimensions, and NDBUF_ERR_ABI for a view that this copy of
  * the library did not make (import it first, see exporter.h). */

@@ -2,6 +2,7 @@
 
 /* Copies of host memory that can be reached in several ways. */
 
+#include "tests/support/fake_device.h"
 #include "tests/support/test.h"
 
 #include <string.h>
@@ -90,10 +91,43 @@ static void test_a_row_behind_a_pointer_shares_its_bytes_with_others(void **stat
     }
 }
 
+static void test_a_row_behind_a_pointer_goes_to_a_device_and_back(void **state)
+{
+    (void)state;
+    const int64_t extent = ROW_NBYTES;
+    rows self;
+    ndbuf_device *device = NULL;
+    ndbuf_queue *queue = NULL;
+    ndbuf_view there, row, other;
+    fake_register();
+    rows_init(&self);
+    ASSERT_OK(ndbuf_device_open("fake:0", &device, err));
+    ASSERT_OK(ndbuf_queue_create(device, &queue, err));
+    for (int in_queue = 0; in_queue < 2; in_queue++) {
+        there = (ndbuf_view){0};
+        ASSERT_OK(ndbuf_view_create(&there, device, NULL, 1, &extent, err));
+        row_through_table(&self, 1, &row);
+        row_through_table(&self, 0, &other);
+        ASSERT_OK(ndbuf_copy(&there, &row, in_queue ? queue : NULL, err));
+        ASSERT_OK(ndbuf_copy(&other, &there, in_queue ? queue : NULL, err));
+        ndbuf_view_release(&row);
+        ndbuf_view_release(&other);
+        ndbuf_view_release(&there);
+        ASSERT_OK(ndbuf_queue_wait(queue, err));
+        assert_memory_equal(self.bytes[0], self.bytes[1], ROW_NBYTES);
+        memset(self.bytes[0], 0, ROW_NBYTES);
+    }
+    ndbuf_queue_release(queue);
+    ndbuf_device_close(device);
+    rows_clear(&self);
+    fake_assert_clean();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_row_behind_a_pointer_shares_its_bytes_with_others),
+        cmocka_unit_test(test_a_row_behind_a_pointer_goes_to_a_device_and_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

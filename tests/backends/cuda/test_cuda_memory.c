@@ -270,6 +270,62 @@ static void test_what_cannot_be_pinned_is_refused(void **state)
     ndbuf_device_close(device);
 }
 
+/* Pinned pointers to rows of which one is pinned, too, and the other is not. Kernels would reach only the first. */
+static void test_rows_behind_pinned_pointers_are_read_where_they_are(void **state)
+{
+    (void)state;
+    enum { NBYTES = 1 << 20 };
+    ndbuf_device *device = cuda_fixture_open("cuda:0");
+    ndbuf_device *pinned = cuda_fixture_open("cuda_host:0");
+    ndbuf_storage *storage = NULL;
+    ndbuf_queue *queue = NULL;
+    ndbuf_view all = {0};
+    const int64_t shape[2] = {2, NBYTES / 2};
+    const int64_t strides[2] = {sizeof(char *), 2};
+    const int64_t suboffsets[2] = {0, -1};
+    const ndbuf_view_spec spec = {.ndim = 2, .shape = shape, .strides = strides, .suboffsets = suboffsets};
+    const unsigned char seven = 7;
+    ASSERT_OK(ndbuf_queue_create(device, &queue, err));
+    ASSERT_OK(ndbuf_storage_create(pinned, 2 * sizeof(char *) + NBYTES, &storage, err));
+    unsigned char **table = ndbuf_storage_host_address(storage);
+    table[0] = (unsigned char *)&table[2];
+    table[1] = malloc(NBYTES);
+    assert_non_null(table[1]);
+    ASSERT_OK(ndbuf_view_init(&all, storage, &spec, err));
+    for (int k = 0; k < 2; k++) {
+        ndbuf_view row = {0};
+        ndbuf_view there = {0};
+        ndbuf_copy_plan *plan = NULL;
+        ASSERT_OK(ndbuf_view_index(&all, 0, k, &row, err));
+        assert_int_equal(row.device.type, k == 0 ? NDBUF_DEVICE_CUDA_HOST : NDBUF_DEVICE_CPU);
+        ASSERT_OK(ndbuf_view_create(&there, device, NULL, 1, &shape[1], err));
+        for (int i = 0; i < NBYTES; i++) {
+            table[k][i] = (unsigned char)(i * 7 + i / 1000);
+        }
+        ASSERT_OK(ndbuf_copy_plan_create(&there, &row, NDBUF_CASTING_EQUIV, 0, &plan, err));
+        for (int way = 0; way < 3; way++) {
+            ASSERT_OK(ndbuf_fill(&there, &seven, 1, NULL, err));
+            ASSERT_OK(way < 2 ? ndbuf_copy(&there, &row, way == 0 ? NULL : queue, err)
+                              : ndbuf_copy_plan_run(plan, &there, &row, queue, err));
+            ASSERT_OK(ndbuf_queue_wait(queue, err));
+            ASSERT_OK(ndbuf_fill(&row, &seven, 1, NULL, err));
+            ASSERT_OK(ndbuf_copy(&row, &there, NULL, err));
+            for (int i = 0; i < NBYTES; i++) {
+                assert_int_equal(table[k][i], (unsigned char)(i * 7 + i / 1000));
+            }
+        }
+        ndbuf_copy_plan_destroy(plan);
+        ndbuf_view_release(&there);
+        ndbuf_view_release(&row);
+    }
+    free(table[1]);
+    ndbuf_view_release(&all);
+    ndbuf_storage_release(storage);
+    ndbuf_queue_release(queue);
+    ndbuf_device_close(pinned);
+    ndbuf_device_close(device);
+}
+
 static void test_only_memory_of_the_host_can_be_mapped(void **state)
 {
     (void)state;
@@ -302,6 +358,7 @@ int main(void)
         CUDA_TEST(test_memory_can_be_pinned_several_times),
         CUDA_TEST(test_memory_pinned_for_reading_is_not_pinned_for_writing),
         CUDA_TEST(test_what_cannot_be_pinned_is_refused),
+        CUDA_TEST(test_rows_behind_pinned_pointers_are_read_where_they_are),
         CUDA_TEST(test_only_memory_of_the_host_can_be_mapped),
     };
     return cmocka_run_group_tests(tests, cuda_fixture_start, NULL);
