@@ -195,9 +195,10 @@ bool ndbuf__copy_needs_temporary(const ndbuf_view *dst, const ndbuf_view *src, c
     return (ndbuf__casts(cast) || !is_same_place(dst, src)) && ndbuf_view_overlap(dst, src) != NDBUF_NO;
 }
 
-/* A new view of the source's shape and format that nothing else shares, packed in the destination's order. */
+/* A new view of the source's shape and format that nothing else shares, packed in the destination's order: on the
+ * device of the two that the queue is of, so that it does both copies. */
 static ndbuf_status temporary_create(ndbuf_view *out_view, const ndbuf_view *dst, const ndbuf_view *src,
-                                     ndbuf_error *err)
+                                     const ndbuf_queue *queue, ndbuf_error *err)
 {
     ndbuf__layout layout = ndbuf__view_layout(dst);
     int64_t strides[NDBUF_MAX_NDIM];
@@ -211,8 +212,10 @@ static ndbuf_status temporary_create(ndbuf_view *out_view, const ndbuf_view *dst
         bool overflow = false;
         ndbuf__layout_fill_strides(layout.ndim, layout.shape, layout.itemsize, 'C', strides, &overflow);
     }
+    ndbuf_device *src_device = ndbuf__view_device(src);
+    ndbuf_device *device = queue != NULL && queue->device == src_device ? src_device : ndbuf__view_device(dst);
     ndbuf_storage *storage = NULL;
-    ndbuf_status status = ndbuf_storage_create(ndbuf__view_device(dst), (size_t)nbytes, &storage, err);
+    ndbuf_status status = ndbuf_storage_create(device, (size_t)nbytes, &storage, err);
     if (status != NDBUF_OK) {
         return status;
     }
@@ -235,7 +238,7 @@ ndbuf_status ndbuf__copy_by_temporary(const ndbuf_view *dst, const ndbuf_view *s
                             "the queue is being captured: views that share memory need a temporary");
     }
     if (status == NDBUF_OK) {
-        status = temporary_create(&temporary, dst, src, err);
+        status = temporary_create(&temporary, dst, src, queue, err);
     }
     if (status == NDBUF_OK) {
         status = ndbuf__copy_as(&temporary, src, &bytes, queue, err);
@@ -247,13 +250,15 @@ ndbuf_status ndbuf__copy_by_temporary(const ndbuf_view *dst, const ndbuf_view *s
     return status;
 }
 
-/* Contiguous bytes of the host are moved at once; all else is copied out first. */
+/* Contiguous bytes that the host reaches from both sides are moved at once; all else is copied out first. One piece of
+ * memory can be managed on one side and the device's own on the other. */
 static ndbuf_status copy_overlapping(const ndbuf__plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
                                      ndbuf_queue *queue, ndbuf_error *err)
 {
     const ndbuf_mem *to = &dst->storage->mem;
     const ndbuf_mem *from = &src->storage->mem;
-    if (queue != NULL || plan->indirect || ndbuf__casts(&plan->cast) || plan->axes.ndim > 0 || !is_host(to->device)) {
+    if (queue != NULL || plan->indirect || ndbuf__casts(&plan->cast) || plan->axes.ndim > 0 || !is_host(to->device) ||
+        !is_host(from->device)) {
         return ndbuf__copy_by_temporary(dst, src, &plan->cast, queue, err);
     }
     memmove((char *)to->host_address + dst->byte_offset + plan->axes.dst_offset,

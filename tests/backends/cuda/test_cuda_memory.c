@@ -326,6 +326,43 @@ static void test_rows_behind_pinned_pointers_are_read_where_they_are(void **stat
     ndbuf_device_close(device);
 }
 
+static void test_bytes_are_moved_within_memory_that_is_managed_on_one_side_only(void **state)
+{
+    (void)state;
+    enum { NBYTES = 256, NMOVED = 128, SHIFT = 16 };
+    ndbuf_device *devices[2] = {cuda_fixture_open("cuda_managed:0"), cuda_fixture_open("cuda:0")};
+    const int64_t extent = NMOVED;
+    for (int way = 0; way < 4; way++) {
+        ndbuf_storage *storages[2] = {NULL, NULL};
+        ndbuf_view dst = {0};
+        ndbuf_view src = {0};
+        ndbuf_queue *queue = NULL;
+        ASSERT_OK(ndbuf_storage_create(devices[0], NBYTES, &storages[0], err));
+        unsigned char *bytes = ndbuf_storage_host_address(storages[0]);
+        for (int i = 0; i < NBYTES; i++) {
+            bytes[i] = (unsigned char)i;
+        }
+        ASSERT_OK(ndbuf_storage_adopt(devices[1], bytes, NBYTES, 0, NULL, NULL, &storages[1], err));
+        const ndbuf_view_spec there = {.ndim = 1, .shape = &extent, .byte_offset = SHIFT};
+        const ndbuf_view_spec here = {.ndim = 1, .shape = &extent};
+        ASSERT_OK(ndbuf_view_init(&dst, storages[way % 2], &there, err));
+        ASSERT_OK(ndbuf_view_init(&src, storages[1 - way % 2], &here, err));
+        ASSERT_OK(ndbuf_queue_create(devices[1], &queue, err));
+        ASSERT_OK(ndbuf_copy(&dst, &src, way < 2 ? NULL : queue, err));
+        ASSERT_OK(ndbuf_queue_wait(queue, err));
+        for (int i = 0; i < NMOVED; i++) {
+            assert_int_equal(bytes[SHIFT + i], i);
+        }
+        ndbuf_queue_release(queue);
+        ndbuf_view_release(&dst);
+        ndbuf_view_release(&src);
+        ndbuf_storage_release(storages[1]);
+        ndbuf_storage_release(storages[0]);
+    }
+    ndbuf_device_close(devices[0]);
+    ndbuf_device_close(devices[1]);
+}
+
 static void test_only_memory_of_the_host_can_be_mapped(void **state)
 {
     (void)state;
@@ -359,6 +396,7 @@ int main(void)
         CUDA_TEST(test_memory_pinned_for_reading_is_not_pinned_for_writing),
         CUDA_TEST(test_what_cannot_be_pinned_is_refused),
         CUDA_TEST(test_rows_behind_pinned_pointers_are_read_where_they_are),
+        CUDA_TEST(test_bytes_are_moved_within_memory_that_is_managed_on_one_side_only),
         CUDA_TEST(test_only_memory_of_the_host_can_be_mapped),
     };
     return cmocka_run_group_tests(tests, cuda_fixture_start, NULL);
