@@ -147,6 +147,9 @@ static ndbuf_status layout_of_spec(const ndbuf_view_spec *spec, ndbuf_format *fo
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "suboffsets in memory of device type %d: only the host has them",
                           (int)device.type);
     }
+    if (layout.suboffsets != NULL && spec->strides == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "suboffsets without strides: how far apart pointers lie is not said");
+    }
     bool overflow = false;
     ndbuf__layout_nitems(&layout, &overflow);
     if (!overflow && spec->strides == NULL) {

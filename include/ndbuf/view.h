@@ -60,7 +60,7 @@ struct ndbuf_view {
     const char *format;                /* PEP 3118 text; NULL: "B", or not asked for */
     const int64_t *shape;              /* ndim entries, items; NULL: ndim 0, or not asked for */
     const int64_t *strides;            /* ndim entries, bytes, any sign; NULL: C-contiguous */
-    const int64_t *suboffsets;         /* ndim entries, bytes; NULL: none, and never all negative */
+    const int64_t *suboffsets;         /* ndim entries, bytes; NULL: none. Never all negative, or without strides */
     ndbuf_event *ready;                /* the contents are valid when this is complete; NULL: now */
     ndbuf_owner *owner;                /* one reference of this view, or NULL: nothing to keep alive */
     void (*release)(ndbuf_view *view); /* ends the view and sets this to NULL; never NULL in a live view */
@@ -91,8 +91,9 @@ typedef struct ndbuf_view_spec {
     uint32_t flags;            /* NDBUF_VIEW_READONLY or 0 */
     const int64_t *shape;      /* ndim entries, >= 0 */
     const int64_t *strides;    /* ndim entries, bytes; NULL: C-contiguous. Those of extents 0 and 1 are free */
-    const int64_t *suboffsets; /* ndim entries; NULL: none. Host memory only. The pointers are followed as they are:
-                                * that they lead to valid memory, kept alive by the storage, is the caller's word */
+    const int64_t *suboffsets; /* ndim entries; NULL: none. Host memory and given strides only. The pointers are
+                                * followed as they are: that they lead to valid memory, kept alive by the storage, is
+                                * the caller's word */
 } ndbuf_view_spec;
 
 /* A view of a storage, proved to lie inside it: every byte that any index can reach (down to the pointers, with
@@ -100,7 +101,8 @@ typedef struct ndbuf_view_spec {
  *
  * out_view  holds a reference to the storage; read-only if the spec or the storage says so.
  *
- * NDBUF_ERR_INVALID      ndim outside 0 .. 64, a negative extent, suboffsets on a device, strides or shape missing
+ * NDBUF_ERR_INVALID      ndim outside 0 .. 64, a negative extent, no shape; suboffsets on a device, or without
+ *                        strides
  * NDBUF_ERR_OVERFLOW     sizes beyond 63 bits
  * NDBUF_ERR_BOUNDS       the view leaves the storage; the text gives both ranges
  * NDBUF_ERR_UNSUPPORTED  the format holds pointers or objects, and the storage is not on the host

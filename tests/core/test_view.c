@@ -164,6 +164,8 @@ static void test_each_bad_specification_has_its_own_text(void **state)
     REFUSED(NDBUF_ERR_INVALID, "flags are 0x2", &host.storage, .flags = NDBUF_VIEW_COPIED);
     REFUSED(NDBUF_ERR_INVALID, "suboffsets in memory of device type 4", &device.storage, .ndim = 3, .shape = shape,
             .strides = strides, .suboffsets = suboffsets);
+    REFUSED(NDBUF_ERR_INVALID, "suboffsets without strides", &host.storage, .ndim = 3, .shape = shape,
+            .suboffsets = suboffsets);
     REFUSED(NDBUF_ERR_OVERFLOW, "shape times the item size of 1 bytes", &host.storage, .ndim = 3, .shape = overflowing);
     REFUSED(NDBUF_ERR_OVERFLOW, "shape times strides, from byte offset 7 on", &host.storage, .ndim = 3, .shape = shape,
             .strides = far, .byte_offset = 7);
