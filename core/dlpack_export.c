@@ -116,7 +116,7 @@ static void fill_tensor(DLTensor *tensor, exported_tensor *exported, const ndbuf
 {
     const ndbuf_view *view = &exported->view;
     int32_t ndim = layout->ndim + (items->as_bytes ? 1 : 0);
-    bool fold = !keep_offset && ndbuf__device_has_addresses(view->device);
+    bool fold = (!keep_offset || view->has_left) && ndbuf__device_has_addresses(view->device);
     fill_dims(view, layout, items->as_bytes, exported->dims, exported->dims + ndim);
     tensor->data = NULL;
     tensor->byte_offset = 0;

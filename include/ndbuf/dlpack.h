@@ -160,8 +160,9 @@ struct DLManagedTensorVersioned; /* which DLPack before 1.0 does not have */
 
 enum {
     NDBUF_DLPACK_KEEP_OFFSET = 1u << 0, /* export: `data` is the storage's handle, and the byte offset is told apart.
-                                         * Else it is added to `data`, since many readers forget it; but where the
-                                         * handle is no address (OpenCL), it is always kept */
+                                         * Else it is added to `data`, since many readers forget it, as it is for a view
+                                         * that a pointer led out of its storage; but where the handle is no address
+                                         * (OpenCL), it is always kept */
     NDBUF_DLPACK_NO_WAIT = 1u << 1,     /* export: the consumer waits for view->ready by itself */
     NDBUF_DLPACK_LANES = 1u << 2        /* items that are 2 .. 65535 equal numbers ("(4)<f") and types of several lanes
                                          * are the same. Few libraries know lanes; else both count as NDBUF_LOSS_TYPE */

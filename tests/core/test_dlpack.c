@@ -66,6 +66,42 @@ static void test_a_tensor_tells_where_what_and_how(void **state)
     ndbuf_view_release(&view);
 }
 
+/* One row lies below its table, the other one above: no offset from the table is a tensor's. */
+static void test_a_row_behind_a_pointer_is_its_own_data(void **state)
+{
+    (void)state;
+    const int64_t shape[2] = {2, 8};
+    const int64_t strides[2] = {sizeof(char *), -1};
+    const int64_t suboffsets[2] = {7, -1};
+    const ndbuf_view_spec spec = {.ndim = 2, .shape = shape, .strides = strides, .suboffsets = suboffsets};
+    struct {
+        char below[8];
+        char *table[2];
+        char above[8];
+    } memory = {.below = "12345678", .table = {memory.below, memory.above}, .above = "abcdefgh"};
+    ndbuf_storage *storage = NULL;
+    ndbuf_view all = {0};
+    ASSERT_OK(ndbuf_storage_adopt(ndbuf_device_cpu(), (void *)memory.table, sizeof(memory.table), 0, NULL, NULL,
+                                  &storage, err));
+    ASSERT_OK(ndbuf_view_init(&all, storage, &spec, err));
+    for (int64_t k = 0; k < 2; k++) {
+        const ndbuf_dlpack_export_options kept = {.flags = NDBUF_DLPACK_KEEP_OFFSET};
+        DLManagedTensorVersioned *tensor = NULL;
+        ndbuf_view row = {0};
+        ndbuf_view back = {0};
+        ASSERT_OK(ndbuf_view_index(&all, 0, k, &row, err));
+        ASSERT_OK(ndbuf_dlpack_export(&row, &kept, &tensor, NULL, err));
+        assert_ptr_equal(tensor->dl_tensor.data, memory.table[k] + 7);
+        assert_int_equal(tensor->dl_tensor.byte_offset, 0);
+        ASSERT_OK(ndbuf_dlpack_import(&tensor, NULL, &back, NULL, err));
+        assert_ptr_equal(ndbuf_view_host_address(&back), memory.table[k] + 7);
+        ndbuf_view_release(&back);
+        ndbuf_view_release(&row);
+    }
+    ndbuf_view_release(&all);
+    ndbuf_storage_release(storage);
+}
+
 static void test_strides_that_mean_nothing_are_those_of_a_compact_tensor(void **state)
 {
     (void)state;
@@ -498,6 +534,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_tensor_tells_where_what_and_how),
+        cmocka_unit_test(test_a_row_behind_a_pointer_is_its_own_data),
         cmocka_unit_test(test_strides_that_mean_nothing_are_those_of_a_compact_tensor),
         cmocka_unit_test(test_each_type_goes_out_and_comes_back),
         cmocka_unit_test(test_types_without_a_format_become_opaque_only_if_accepted),
