@@ -134,7 +134,7 @@ static ndbuf_status open_ordinal(const ndbuf_backend_ops *ops, int32_t ordinal, 
         return ndbuf_fail_native(err, status, why.native_code, "device %s:%d: %s", ops->name, (int)ordinal,
                                  why.message);
     }
-    if (ordinal >= count) {
+    if (ordinal < 0 || ordinal >= count) {
         return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "device %s:%d: the backend has %d device(s)", ops->name,
                           (int)ordinal, (int)count);
     }
@@ -163,6 +163,22 @@ static int32_t parse_ordinal(const char *text)
     return number;
 }
 
+/* A device of the backend that the first `length` bytes of `name` are the name of. */
+static ndbuf_status open_of_backend(const char *name, size_t length, int32_t ordinal, ndbuf_device **out_device,
+                                    ndbuf_error *err)
+{
+    int32_t backend = ndbuf__backend_find(name, length);
+    if (backend < 0) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "unknown device '%.64s': no backend of that name", name);
+    }
+    const ndbuf_backend_ops *ops = ndbuf__backend_at(backend);
+    if (ops == NULL) {
+        return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "device %.*s:%d: not built: %s", (int)length, name, (int)ordinal,
+                          ndbuf__backend_why_not_built(backend));
+    }
+    return open_ordinal(ops, ordinal, out_device, err);
+}
+
 ndbuf_status ndbuf_device_open(const char *name, ndbuf_device **out_device, ndbuf_error *err)
 {
     if (name == NULL) {
@@ -173,16 +189,8 @@ ndbuf_status ndbuf_device_open(const char *name, ndbuf_device **out_device, ndbu
     if (ordinal < 0) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "device name '%.64s' is not BACKEND or BACKEND:NUMBER", name);
     }
-    int32_t backend = ndbuf__backend_find(name, colon != NULL ? (size_t)(colon - name) : strlen(name));
-    if (backend < 0) {
-        return ndbuf_fail(err, NDBUF_ERR_INVALID, "unknown device '%.64s': no backend of that name", name);
-    }
-    const ndbuf_backend_ops *ops = ndbuf__backend_at(backend);
-    if (ops == NULL) {
-        return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "device %.64s: not built: %s", name,
-                          ndbuf__backend_why_not_built(backend));
-    }
-    return open_ordinal(ops, ordinal, out_device, err);
+    size_t length = colon != NULL ? (size_t)(colon - name) : strlen(name);
+    return open_of_backend(name, length, ordinal, out_device, err);
 }
 
 ndbuf_status ndbuf__device_of_tag(ndbuf_device_tag tag, ndbuf_device **out_device, ndbuf_error *err)
@@ -200,9 +208,7 @@ ndbuf_status ndbuf__device_of_tag(ndbuf_device_tag tag, ndbuf_device **out_devic
     if (backend == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "no backend for memory of device type %d", (int)tag.type);
     }
-    char name[48];
-    snprintf(name, sizeof(name), "%s:%d", backend, (int)tag.id);
-    return ndbuf_device_open(name, out_device, err);
+    return open_of_backend(backend, strlen(backend), tag.id, out_device, err);
 }
 
 void ndbuf_device_info_get(const ndbuf_device *device, ndbuf_device_info *out_info)

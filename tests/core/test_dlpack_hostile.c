@@ -67,6 +67,8 @@ SPOIL(below_the_address_space, tensor->strides[0] = INT64_MIN / 8)
 SPOIL(unknown_type, tensor->dtype.code = 99)
 SPOIL(unknown_device, tensor->device.device_type = (DLDeviceType)77)
 SPOIL(another_host, tensor->device.device_id = 3)
+SPOIL(no_number_of_a_device, tensor->device = ((DLDevice){kDLCUDA, -1}))
+SPOIL(huge_number_of_a_device, tensor->device = ((DLDevice){kDLOpenCL, 1234567}))
 SPOIL(device_that_is_not_here, tensor->device = ((DLDevice){kDLMetal, 0}))
 
 static const struct {
@@ -92,6 +94,8 @@ static const struct {
     {unknown_type, NDBUF_ERR_UNSUPPORTED, "type code 99"},
     {unknown_device, NDBUF_ERR_UNAVAILABLE, "device type 77"},
     {another_host, NDBUF_ERR_UNAVAILABLE, "cpu:3"},
+    {no_number_of_a_device, NDBUF_ERR_UNAVAILABLE, "cuda:-1"},
+    {huge_number_of_a_device, NDBUF_ERR_UNAVAILABLE, "opencl:1234567"},
     {device_that_is_not_here, NDBUF_ERR_UNAVAILABLE, "device type 8"},
 };
 
