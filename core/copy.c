@@ -267,18 +267,23 @@ static ndbuf_status copy_overlapping(const ndbuf__plan *plan, const ndbuf_view *
     return NDBUF_OK;
 }
 
+ndbuf_status ndbuf__copy_check_queue(const ndbuf_queue *queue, const ndbuf_device *dst, const ndbuf_device *src,
+                                     ndbuf_error *err)
+{
+    if (queue != NULL && queue->device != dst && queue->device != src) {
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "the queue's device is neither the destination's nor the source's");
+    }
+    return NDBUF_OK;
+}
+
 ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, const ndbuf_view *dst,
                                  const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err)
 {
-    const ndbuf_device *dst_device = ndbuf__view_device(dst);
-    const ndbuf_device *src_device = ndbuf__view_device(src);
-    if (queue != NULL && queue->device != dst_device && queue->device != src_device) {
-        return ndbuf_fail(err, NDBUF_ERR_INVALID, "the queue's device is neither the destination's nor the source's");
+    ndbuf_status status = ndbuf__copy_check_queue(queue, ndbuf__view_device(dst), ndbuf__view_device(src), err);
+    if (status != NDBUF_OK || plan->route == NDBUF_ROUTE_NONE) {
+        return status;
     }
-    if (plan->route == NDBUF_ROUTE_NONE) {
-        return NDBUF_OK;
-    }
-    ndbuf_status status = ndbuf__copy_wait_ready(dst, queue, err);
+    status = ndbuf__copy_wait_ready(dst, queue, err);
     if (status == NDBUF_OK) {
         status = ndbuf__copy_wait_ready(src, queue, err);
     }

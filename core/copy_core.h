@@ -33,6 +33,10 @@ static inline ndbuf_status ndbuf__copy_by_engine(const ndbuf_device *host, const
     return ndbuf__transfer_strided(axes, host->ops, host->default_queue, &ends, err);
 }
 
+/* Whether a queue is of one of two devices; queue NULL: none is needed. Statuses: NDBUF_ERR_INVALID. */
+ndbuf_status ndbuf__copy_check_queue(const ndbuf_queue *queue, const ndbuf_device *dst, const ndbuf_device *src,
+                                     ndbuf_error *err);
+
 /* Runs a plan that was made for such views. Statuses of ndbuf_copy. */
 ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, const ndbuf_view *dst,
                                  const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err);

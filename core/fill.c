@@ -140,8 +140,9 @@ ndbuf_status ndbuf_fill(const ndbuf_view *dst, const void *item, int64_t itemsiz
     if ((dst->flags & NDBUF_VIEW_READONLY) != 0) {
         return ndbuf_fail(err, NDBUF_ERR_READONLY, "the destination is read-only");
     }
-    if (item == NULL || itemsize == 0) { /* items of no bytes */
-        return NDBUF_OK;
+    status = ndbuf__copy_check_queue(queue, ndbuf__view_device(dst), ndbuf_device_cpu(), err);
+    if (status != NDBUF_OK || itemsize == 0) {
+        return status;
     }
     ndbuf_view target = {0};
     status = ndbuf_view_copy(&target, dst, err);

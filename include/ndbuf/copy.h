@@ -55,7 +55,7 @@ NDBUF_API ndbuf_status ndbuf_copy_cast(const ndbuf_view *dst, const ndbuf_view *
  *
  * item      itemsize bytes on the host, read before the call returns.
  * itemsize  must be dst->itemsize.
- * queue     as for ndbuf_copy.
+ * queue     as for ndbuf_copy, of dst's device or of the host.
  *
  * Statuses of ndbuf_copy. An axis of stride 0 is filled once; any other overlap of `dst` with itself is
  * refused, as by ndbuf_copy. */

@@ -209,6 +209,14 @@ static void test_the_queue_of_a_third_device_is_refused(void **state)
     ASSERT_FAILS(NDBUF_ERR_INVALID, "queue", ndbuf_copy_plan_run(plan, &dst, &src, queue, err));
     ndbuf_copy_plan_destroy(plan);
     ndbuf_view_release(&dst);
+    new_view(&dst, fake0, "B", 1, (int64_t[1]){0}); /* nor where there is nothing to do */
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "queue", ndbuf_copy(&dst, &dst, queue, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "queue", ndbuf_fill(&dst, "x", 1, queue, err));
+    ndbuf_view_release(&dst);
+    new_view(&dst, fake0, "0s", 1, (int64_t[1]){4});
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "queue", ndbuf_copy(&dst, &dst, queue, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "queue", ndbuf_fill(&dst, NULL, 0, queue, err));
+    ndbuf_view_release(&dst);
     ndbuf_view_release(&src);
     ndbuf_queue_release(queue);
 }
