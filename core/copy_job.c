@@ -337,7 +337,6 @@ ndbuf_status ndbuf__copy_job_enqueue(const ndbuf__plan *plan, ndbuf_device *dire
     if (is_capturing) {
         return run_captured(&run, queue, err);
     }
-    ndbuf__queue_reap(queue);
     copy_job *job = ndbuf__lease_take(queue, sizeof(*job), job_end);
     if (job == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a copy in a queue");

@@ -107,7 +107,8 @@ void ndbuf_queue_release(ndbuf_queue *queue)
     ndbuf_device_close(device);
 }
 
-void ndbuf__queue_reap(ndbuf_queue *queue)
+/* Ends the leases whose work is done; never blocks. */
+static void queue_reap(ndbuf_queue *queue)
 {
     ndbuf_queue_core *core = queue->core;
     ndbuf__lease *done = NULL;
@@ -143,6 +144,7 @@ void ndbuf__queue_note(ndbuf_queue *queue, const ndbuf_error *error)
 
 void *ndbuf__lease_take(ndbuf_queue *queue, size_t nbytes, void (*end)(ndbuf__lease *lease))
 {
+    queue_reap(queue);
     ndbuf__lease *lease = ndbuf__block_take(&queue->core->blocks, nbytes);
     if (lease != NULL) {
         *lease = (ndbuf__lease){.queue = queue, .end = end};

@@ -35,17 +35,16 @@ struct ndbuf_event_core {
 };
 
 /* A block of the queue's, `nbytes` bytes that begin with a lease: taken before the work is enqueued. NULL: no memory.
- */
+ * Leases whose work is done end here, so that no more are held than there is work in flight. Not while the queue is
+ * being captured. */
 void *ndbuf__lease_take(ndbuf_queue *queue, size_t nbytes, void (*end)(ndbuf__lease *lease));
 
-/* Ends the lease when the work given to its queue so far is done: at a later call with the queue, at the latest with
- * its last reference. Never fails: where no event or memory can be had, it waits and ends the lease at once. */
+/* Ends the lease when the work given to its queue so far is done: when the next one is taken or the queue
+ * is waited for, at the latest with its last reference. Never fails: where no event or memory can be had, it waits and
+ * ends the lease at once. */
 void ndbuf__lease_begin(ndbuf__lease *lease);
 
 /* Keeps a failure for the next ndbuf_queue_wait, unless it keeps one already. */
 void ndbuf__queue_note(ndbuf_queue *queue, const ndbuf_error *error);
-
-/* Ends the leases whose work is done; never blocks. */
-void ndbuf__queue_reap(ndbuf_queue *queue);
 
 #endif

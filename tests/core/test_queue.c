@@ -91,6 +91,39 @@ static void test_adopted_memory_is_released_only_after_the_copy(void **state)
     test_gate_clear(&gate);
 }
 
+/* Who fills, or waits for events, and looks at events of his own alone holds no more than what is in flight. */
+static void test_what_is_done_is_let_go_of_by_the_next_call(void **state)
+{
+    (void)state;
+    enum { NFILLS = 20 };
+    static char memory[64];
+    const int64_t extent = 64;
+    ndbuf_queue *queue = NULL;
+    ndbuf_event *event = NULL;
+    atomic_store(&nreleased, 0);
+    ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &queue, err));
+    for (int i = 0; i < NFILLS; i++) {
+        ndbuf_storage *storage = NULL;
+        ndbuf_view view = {0};
+        const ndbuf_view_spec spec = {.ndim = 1, .shape = &extent};
+        ASSERT_OK(ndbuf_storage_adopt(ndbuf_device_cpu(), memory, 64, 0, count_release, NULL, &storage, err));
+        ASSERT_OK(ndbuf_view_init(&view, storage, &spec, err));
+        ASSERT_OK(ndbuf_fill(&view, "x", 1, queue, err));
+        ndbuf_view_release(&view);
+        ndbuf_storage_release(storage);
+        ASSERT_OK(ndbuf_queue_record(queue, &event, err));
+        ASSERT_OK(ndbuf_event_wait(event, err));
+        assert_int_equal(atomic_load(&nreleased), i);
+        if (i < NFILLS - 1) {
+            ndbuf_event_release(event);
+        }
+    }
+    ASSERT_OK(ndbuf_queue_wait_event(queue, event, err));
+    assert_int_equal(atomic_load(&nreleased), NFILLS);
+    ndbuf_event_release(event);
+    ndbuf_queue_release(queue);
+}
+
 static void test_one_queue_waits_for_an_event_of_another(void **state)
 {
     (void)state;
@@ -198,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_work_waits_its_turn_while_the_caller_goes_on),
         cmocka_unit_test(test_adopted_memory_is_released_only_after_the_copy),
+        cmocka_unit_test(test_what_is_done_is_let_go_of_by_the_next_call),
         cmocka_unit_test(test_one_queue_waits_for_an_event_of_another),
         cmocka_unit_test(test_a_failed_host_step_is_told_once_by_the_next_wait),
         cmocka_unit_test(test_queues_and_events_survive_each_failing_allocation),
