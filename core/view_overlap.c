@@ -37,18 +37,43 @@ static int compare_addresses(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* The pieces of a view with suboffsets, which has items. False: too many, or no memory. */
-static bool follow_pointers(pieces *out_pieces, const ndbuf__layout *layout, char *base)
+/* A view with suboffsets goes by stages: its first pointers, the next ones that these lead to, and so on to the items.
+ * A stage is named by its first axis; the next one is -1 behind the last. */
+static int32_t next_stage(const ndbuf__layout *layout, int32_t stage)
 {
-    ndbuf__layout tail = ndbuf__layout_tail(layout);
-    int32_t outer_ndim = layout->ndim - tail.ndim;
-    ndbuf__layout outer = {outer_ndim, 1, layout->shape, layout->strides, NULL};
+    int32_t k = stage;
+    while (k < layout->ndim && layout->suboffsets[k] < 0) {
+        k++;
+    }
+    return k < layout->ndim ? k + 1 : -1;
+}
+
+/* A stage wherever a pointer leads to it, as a layout of its own. */
+static ndbuf__layout stage_layout(const ndbuf__layout *layout, int32_t stage)
+{
+    int32_t next = next_stage(layout, stage);
+    int32_t ndim = (next < 0 ? layout->ndim : next) - stage;
+    int64_t itemsize = next < 0 ? layout->itemsize : (int64_t)sizeof(char *);
+    return (ndbuf__layout){ndim, itemsize, layout->shape + stage, layout->strides + stage, NULL};
+}
+
+static int32_t last_stage(const ndbuf__layout *layout)
+{
+    return layout->ndim - ndbuf__layout_tail(layout).ndim;
+}
+
+/* The pieces of one stage of a view with suboffsets, which has items. False: too many, or no memory; they can be
+ * cleared even so. */
+static bool follow_pointers(pieces *out_pieces, const ndbuf__layout *layout, char *base, int32_t stage)
+{
+    const ndbuf__layout piece = stage_layout(layout, stage);
+    ndbuf__layout outer = {stage, 1, layout->shape, layout->strides, NULL};
     bool overflow = false;
     int64_t count = ndbuf__layout_nitems(&outer, &overflow);
+    single_piece(out_pieces, &piece, 0, &overflow);
     if (overflow || count > MAX_PIECES || base == NULL) {
         return false;
     }
-    single_piece(out_pieces, &tail, 0, &overflow);
     if (count > 1) {
         out_pieces->addresses = ndbuf__malloc((size_t)count * sizeof(*out_pieces->addresses));
         if (out_pieces->addresses == NULL) {
@@ -59,9 +84,9 @@ static bool follow_pointers(pieces *out_pieces, const ndbuf__layout *layout, cha
     int64_t index[NDBUF_MAX_NDIM] = {0};
     bool ascending = true;
     for (int64_t k = 0; k < count; k++) {
-        out_pieces->addresses[k] = (int64_t)(uintptr_t)ndbuf__address_at(layout, base, index, outer_ndim);
+        out_pieces->addresses[k] = (int64_t)(uintptr_t)ndbuf__address_at(layout, base, index, stage);
         ascending = ascending && (k == 0 || out_pieces->addresses[k - 1] <= out_pieces->addresses[k]);
-        ndbuf__layout_advance(layout, index, outer_ndim);
+        ndbuf__layout_advance(layout, index, stage);
     }
     if (!ascending) {
         qsort(out_pieces->addresses, (size_t)count, sizeof(*out_pieces->addresses), compare_addresses);
@@ -134,51 +159,58 @@ static ndbuf_answer pieces_self_overlap(const pieces *all)
     return NDBUF_NO;
 }
 
-/* Whether items of the one view lie where the other one has its first pointers: writing to it would change those. */
-static bool covers_pointers(const pieces *items, const ndbuf__layout *layout, const char *base)
-{
-    bool overflow = false;
-    ndbuf__layout direct = {0, 1, NULL, NULL, NULL};
-    pieces pointers;
-    single_piece(&pointers, &direct, (int64_t)(uintptr_t)base, &overflow);
-    ndbuf__layout_range(layout, &pointers.lo, &pointers.hi, &overflow);
-    for (int64_t k = 0; k < items->count; k++) {
-        if (piece_lo(items, k) < piece_hi(&pointers, 0) && piece_lo(&pointers, 0) < piece_hi(items, k)) {
-            return true;
-        }
-    }
-    return overflow;
-}
-
 static bool ranges_meet(int64_t a_lo, int64_t a_hi, int64_t b_lo, int64_t b_hi)
 {
     return a_lo < b_hi && b_lo < a_hi;
 }
 
-/* Where a view with suboffsets has bytes, all within lo .. hi - 1: its first pointers, and what the last ones lead to.
- */
+/* Whether the ranges of any two pieces meet. */
+static bool pieces_meet(const pieces *a, const pieces *b)
+{
+    int64_t k = 0; /* the first piece of b that is not below piece i of a */
+    for (int64_t i = 0; i < a->count; i++) {
+        while (k < b->count && piece_hi(b, k) <= piece_lo(a, i)) {
+            k++;
+        }
+        if (k < b->count && piece_lo(b, k) < piece_hi(a, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether items of the one view may lie where the other one has pointers: writing to it would change those. */
+static bool covers_pointers(const pieces *items, const ndbuf__layout *layout, char *base)
+{
+    bool covers = false;
+    for (int32_t stage = 0; stage < last_stage(layout) && !covers; stage = next_stage(layout, stage)) {
+        pieces pointers;
+        covers = !follow_pointers(&pointers, layout, base, stage) || pieces_meet(items, &pointers);
+        pieces_clear(&pointers);
+    }
+    return covers;
+}
+
+/* Where a view with suboffsets has bytes: those of each stage lie within lo .. hi - 1. */
 typedef struct reach {
-    int64_t table_lo;
-    int64_t table_hi;
-    int64_t pieces_lo;
-    int64_t pieces_hi;
+    int32_t nstages;
+    int32_t stages[NDBUF_MAX_NDIM + 1];
+    int64_t lo[NDBUF_MAX_NDIM + 1];
+    int64_t hi[NDBUF_MAX_NDIM + 1];
 } reach;
 
-/* In one walk along the last pointers. False: it cannot be told. */
-static bool reach_of(const ndbuf__layout *layout, char *base, reach *out_reach)
+/* In one walk along the pointers that lead to a stage behind the first one. */
+static void reach_of_stage(const ndbuf__layout *layout, char *base, int32_t stage, int64_t *out_lo, int64_t *out_hi,
+                           bool *overflow)
 {
-    const ndbuf__layout tail = ndbuf__layout_tail(layout);
-    const int32_t last = layout->ndim - tail.ndim - 1; /* its pointers are the last ones */
+    const ndbuf__layout piece = stage_layout(layout, stage);
+    const int32_t last = stage - 1; /* its pointers lead there */
     const int64_t count = layout->shape[last];
     const int64_t stride = layout->strides[last];
     int64_t index[NDBUF_MAX_NDIM] = {0};
     int64_t least = INT64_MAX;
     int64_t largest = INT64_MIN;
     int64_t lo, hi;
-    bool overflow = false;
-    if (base == NULL) {
-        return false;
-    }
     do {
         const char *place = ndbuf__address_at(layout, base, index, last);
         for (int64_t i = 0; i < count; i++) {
@@ -187,34 +219,51 @@ static bool reach_of(const ndbuf__layout *layout, char *base, reach *out_reach)
             largest = pointer > largest ? pointer : largest;
         }
     } while (ndbuf__layout_advance(layout, index, last));
+    ndbuf__layout_range(&piece, &lo, &hi, overflow);
+    lo = ndbuf__add_i64(lo, layout->suboffsets[last], overflow);
+    hi = ndbuf__add_i64(hi, layout->suboffsets[last], overflow);
+    *out_lo = ndbuf__add_i64(least, lo, overflow);
+    *out_hi = ndbuf__add_i64(largest, hi, overflow);
+}
+
+/* False: it cannot be told. */
+static bool reach_of(const ndbuf__layout *layout, char *base, reach *out_reach)
+{
+    int64_t lo, hi;
+    bool overflow = false;
+    if (base == NULL) {
+        return false;
+    }
     ndbuf__layout_range(layout, &lo, &hi, &overflow);
-    out_reach->table_lo = ndbuf__add_i64((int64_t)(uintptr_t)base, lo, &overflow);
-    out_reach->table_hi = ndbuf__add_i64((int64_t)(uintptr_t)base, hi, &overflow);
-    ndbuf__layout_range(&tail, &lo, &hi, &overflow);
-    lo = ndbuf__add_i64(lo, layout->suboffsets[last], &overflow);
-    hi = ndbuf__add_i64(hi, layout->suboffsets[last], &overflow);
-    out_reach->pieces_lo = ndbuf__add_i64(least, lo, &overflow);
-    out_reach->pieces_hi = ndbuf__add_i64(largest, hi, &overflow);
+    out_reach->nstages = 1;
+    out_reach->stages[0] = 0;
+    out_reach->lo[0] = ndbuf__add_i64((int64_t)(uintptr_t)base, lo, &overflow);
+    out_reach->hi[0] = ndbuf__add_i64((int64_t)(uintptr_t)base, hi, &overflow);
+    for (int32_t stage = next_stage(layout, 0); stage > 0; stage = next_stage(layout, stage)) {
+        const int32_t i = out_reach->nstages++;
+        out_reach->stages[i] = stage;
+        reach_of_stage(layout, base, stage, &out_reach->lo[i], &out_reach->hi[i], &overflow);
+    }
     return !overflow;
 }
 
-/* Whether none of what the last pointers lead to meets the bytes lo .. hi - 1, although those lie among it. */
-static bool pieces_avoid(const ndbuf__layout *layout, char *base, int64_t lo, int64_t hi)
+/* Whether no piece of a stage behind the first one meets the bytes lo .. hi - 1, although those lie among them. */
+static bool stage_avoids(const ndbuf__layout *layout, char *base, int32_t stage, int64_t lo, int64_t hi)
 {
-    const ndbuf__layout tail = ndbuf__layout_tail(layout);
-    const int32_t last = layout->ndim - tail.ndim - 1;
+    const ndbuf__layout piece = stage_layout(layout, stage);
+    const int32_t last = stage - 1;
     const int64_t count = layout->shape[last];
     const int64_t stride = layout->strides[last];
     int64_t index[NDBUF_MAX_NDIM] = {0};
-    int64_t tail_lo, tail_hi;
+    int64_t piece_lo, piece_hi;
     bool overflow = false;
-    ndbuf__layout_range(&tail, &tail_lo, &tail_hi, &overflow);
+    ndbuf__layout_range(&piece, &piece_lo, &piece_hi, &overflow);
     do {
         const char *place = ndbuf__address_at(layout, base, index, last);
         for (int64_t i = 0; i < count; i++) {
             const int64_t pointer = (int64_t)(uintptr_t)ndbuf__load_pointer(place + i * stride);
-            const int64_t piece = pointer + layout->suboffsets[last];
-            if (ranges_meet(piece + tail_lo, piece + tail_hi, lo, hi)) {
+            const int64_t begin = pointer + layout->suboffsets[last];
+            if (ranges_meet(begin + piece_lo, begin + piece_hi, lo, hi)) {
                 return false;
             }
         }
@@ -226,18 +275,25 @@ static bool pieces_avoid(const ndbuf__layout *layout, char *base, int64_t lo, in
  * common case. False: it may not. */
 static bool keeps_clear(const ndbuf__layout *layout, char *base, const reach *all, int64_t lo, int64_t hi)
 {
-    return !ranges_meet(all->table_lo, all->table_hi, lo, hi) &&
-           (!ranges_meet(all->pieces_lo, all->pieces_hi, lo, hi) || pieces_avoid(layout, base, lo, hi));
+    for (int32_t i = 0; i < all->nstages; i++) {
+        if (ranges_meet(all->lo[i], all->hi[i], lo, hi) &&
+            (i == 0 || !stage_avoids(layout, base, all->stages[i], lo, hi))) {
+            return false;
+        }
+    }
+    return true;
 }
 
-/* Whether two views with suboffsets are wholly apart, seen from the outside: the pieces of b lie together somewhere,
- * and neither there nor at b's first pointers has a anything. False: they may not be. */
+/* Whether two views with suboffsets are wholly apart, seen from the outside: the pieces of each stage of b lie together
+ * somewhere, and nowhere there has a anything. False: they may not be. */
 static bool are_wholly_apart(const ndbuf__layout *a, char *a_base, const ndbuf__layout *b, char *b_base)
 {
     reach of_a, of_b;
-    return reach_of(a, a_base, &of_a) && reach_of(b, b_base, &of_b) &&
-           keeps_clear(a, a_base, &of_a, of_b.table_lo, of_b.table_hi) &&
-           keeps_clear(a, a_base, &of_a, of_b.pieces_lo, of_b.pieces_hi);
+    bool apart = reach_of(a, a_base, &of_a) && reach_of(b, b_base, &of_b);
+    for (int32_t i = 0; apart && i < of_b.nstages; i++) {
+        apart = keeps_clear(a, a_base, &of_a, of_b.lo[i], of_b.hi[i]);
+    }
+    return apart;
 }
 
 /* The address of item 0..0 where handles are addresses. */
@@ -272,7 +328,7 @@ static ndbuf_answer host_overlap(const ndbuf_view *a, const ndbuf__layout *a_lay
     }
     ndbuf_answer answer = NDBUF_UNDECIDED;
     for (int i = 0; i < 2; i++) {
-        if (layouts[i]->suboffsets != NULL && !follow_pointers(&all[i], layouts[i], bases[i])) {
+        if (layouts[i]->suboffsets != NULL && !follow_pointers(&all[i], layouts[i], bases[i], last_stage(layouts[i]))) {
             goto done;
         }
     }
@@ -326,7 +382,7 @@ ndbuf_answer ndbuf_view_self_overlap(const ndbuf_view *view)
         return ndbuf__layout_self_overlap(&layout);
     }
     pieces all;
-    if (!follow_pointers(&all, &layout, ndbuf_view_host_address(view))) {
+    if (!follow_pointers(&all, &layout, ndbuf_view_host_address(view), last_stage(&layout))) {
         return NDBUF_UNDECIDED;
     }
     ndbuf_answer answer = pieces_self_overlap(&all);

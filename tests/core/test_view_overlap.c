@@ -135,6 +135,59 @@ static void test_items_over_the_pointers_of_the_other_view_are_not_denied(void *
     assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
 }
 
+/* Bytes through `nlevels` tables, each with two pointers to each one of the next: all of `nlevels` + 1 axes. */
+static void tables_init(ndbuf_view *out_view, sample_storage *out_sample, char *tables[][8], char *data, int nlevels)
+{
+    int64_t shape[4];
+    int64_t strides[4];
+    int64_t suboffsets[4];
+    for (int level = 0; level <= nlevels; level++) {
+        shape[level] = level < nlevels ? 2 : ROW_NBYTES;
+        strides[level] = level < nlevels ? (int64_t)sizeof(char *) : 1;
+        suboffsets[level] = level < nlevels ? 0 : -1;
+        for (int k = 0; level < nlevels && k < 2 << level; k++) {
+            tables[level][k] =
+                level < nlevels - 1 ? (char *)&tables[level + 1][(ptrdiff_t)2 * k] : data + k * ROW_NBYTES;
+        }
+    }
+    sample_storage_init(out_sample, NDBUF_DEVICE_CPU, tables[0], 2 * (int64_t)sizeof(char *));
+    ndbuf_view_spec spec = {.ndim = nlevels + 1, .shape = shape, .strides = strides, .suboffsets = suboffsets};
+    ASSERT_OK(ndbuf_view_init(out_view, &out_sample->storage, &spec, err));
+}
+
+static void test_items_over_pointers_of_any_level_are_not_denied(void **state)
+{
+    (void)state;
+    char data[8 * ROW_NBYTES];
+    char *tables[3][8];
+    char *rows[NROWS];
+    for (int nlevels = 1; nlevels <= 3; nlevels++) {
+        for (int level = 0; level <= nlevels; level++) {
+            sample_storage samples[2];
+            ndbuf_view a, b;
+            const bool is_table = level < nlevels;
+            char *place = is_table ? (char *)tables[level] : data;
+            const int64_t nbytes = is_table ? (int64_t)sizeof(char *) * (2 << level) : ROW_NBYTES * (1 << nlevels);
+            const ndbuf_answer expected = is_table ? NDBUF_UNDECIDED : NDBUF_YES;
+            tables_init(&a, &samples[0], tables, data, nlevels);
+            sample_storage_init(&samples[1], NDBUF_DEVICE_CPU, place, nbytes + 8);
+            bytes_at(&b, &samples[1], nbytes - 1, 1);
+            assert_int_equal(overlap_and_release(&a, &b), expected);
+            if (nbytes < (int64_t)sizeof(tables[0])) { /* and not behind */
+                tables_init(&a, &samples[0], tables, data, nlevels);
+                bytes_at(&b, &samples[1], nbytes, 8);
+                assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
+            }
+            for (int k = 0; k < NROWS; k++) { /* nor are rows behind pointers */
+                rows[k] = place + nbytes - 8;
+            }
+            tables_init(&a, &samples[0], tables, data, nlevels);
+            rows_init(&b, &samples[1], rows, 1, 1, 7);
+            assert_int_equal(overlap_and_release(&a, &b), expected);
+        }
+    }
+}
+
 static ndbuf_answer self_overlap_and_release(ndbuf_view *view)
 {
     ndbuf_answer answer = ndbuf_view_self_overlap(view);
@@ -266,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_handles_without_addresses_are_compared_as_a_whole),
         cmocka_unit_test(test_rows_behind_pointers_are_compared_one_by_one),
         cmocka_unit_test(test_items_over_the_pointers_of_the_other_view_are_not_denied),
+        cmocka_unit_test(test_items_over_pointers_of_any_level_are_not_denied),
         cmocka_unit_test(test_self_overlap_sees_rows_that_share_bytes),
         cmocka_unit_test(test_self_overlap_without_pointers_is_that_of_the_layout),
         cmocka_unit_test(test_without_memory_for_the_pointers_nothing_is_decided),
