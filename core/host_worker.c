@@ -5,6 +5,7 @@
 
 #include "core/block_pool.h"
 #include "core/host_alloc.h"
+#include "core/ref_count.h"
 #include "core/sync.h"
 
 typedef struct worker_job worker_job;
@@ -14,6 +15,13 @@ struct worker_job {
     void *context;
 };
 
+/* What marks remember. Another one takes its place when its error has been taken, so that the old marks keep theirs. */
+typedef struct ndbuf__host_failure {
+    ndbuf__ref_count refs;
+    uint64_t job; /* the first that failed; 0: none. Guarded by the worker's mutex, as is the error */
+    ndbuf_error error;
+} host_failure;
+
 struct ndbuf__host_worker {
     ndbuf__mutex mutex; /* guards all below */
     ndbuf__cond changed;
@@ -22,10 +30,9 @@ struct ndbuf__host_worker {
     worker_job **last;
     uint64_t nsubmitted;
     uint64_t ndone;
-    ndbuf_error failure; /* of the first job that failed since one was last taken; stays after that */
-    uint64_t failed_job; /* its number */
-    bool failure_is_untold;
-    uint64_t ntold; /* ndone when a failure was last taken */
+    ndbuf_error untold;    /* of the first job that failed since an error was last taken; status NDBUF_OK: none */
+    uint64_t untold_job;   /* its number */
+    host_failure *failure; /* the same for marks; NULL: there are none since then */
     bool running;
     bool ending;
     ndbuf__block_pool blocks; /* for jobs; has a lock of its own */
@@ -48,6 +55,27 @@ ndbuf_status ndbuf__host_worker_create(ndbuf__host_worker **out_worker, ndbuf_er
     return NDBUF_OK;
 }
 
+static void failure_release(host_failure *failure)
+{
+    if (failure != NULL && ndbuf__ref_release(&failure->refs)) {
+        ndbuf__free(failure);
+    }
+}
+
+/* With the mutex held: the last job that was done has failed. */
+static void worker_fail(ndbuf__host_worker *worker, const ndbuf_error *error)
+{
+    if (worker->untold.status != NDBUF_OK) {
+        return;
+    }
+    worker->untold = *error;
+    worker->untold_job = worker->ndone;
+    if (worker->failure != NULL) {
+        worker->failure->error = *error;
+        worker->failure->job = worker->ndone;
+    }
+}
+
 /* The job's block is there for the next one before others see that the job is done. */
 static void worker_run_job(ndbuf__host_worker *worker, worker_job *block)
 {
@@ -57,11 +85,9 @@ static void worker_run_job(ndbuf__host_worker *worker, worker_job *block)
     ndbuf_status status = job.fn(job.context, &error);
     ndbuf__mutex_lock(&worker->mutex);
     worker->ndone++;
-    if (status != NDBUF_OK && !worker->failure_is_untold) {
-        worker->failure = error;
-        worker->failure.status = (int32_t)status;
-        worker->failed_job = worker->ndone;
-        worker->failure_is_untold = true;
+    if (status != NDBUF_OK) {
+        error.status = (int32_t)status;
+        worker_fail(worker, &error);
     }
     ndbuf__cond_broadcast(&worker->changed);
 }
@@ -102,6 +128,7 @@ void ndbuf__host_worker_destroy(ndbuf__host_worker *worker)
     if (worker->running) {
         ndbuf__thread_join(worker->thread);
     }
+    failure_release(worker->failure);
     ndbuf__block_pool_clear(&worker->blocks);
     ndbuf__cond_clear(&worker->changed);
     ndbuf__mutex_clear(&worker->mutex);
@@ -160,42 +187,69 @@ void ndbuf__host_worker_wait(ndbuf__host_worker *worker, uint64_t job)
     ndbuf__mutex_unlock(&worker->mutex);
 }
 
-static ndbuf_status failure_tell(const ndbuf__host_worker *worker, ndbuf_error *err)
+static ndbuf_status error_tell(const ndbuf_error *error, ndbuf_error *err)
 {
-    if (err != NULL) {
-        *err = worker->failure;
+    if (error->status != NDBUF_OK && err != NULL) {
+        *err = *error;
     }
-    return (ndbuf_status)worker->failure.status;
+    return (ndbuf_status)error->status;
 }
 
 ndbuf_status ndbuf__host_worker_take_error(ndbuf__host_worker *worker, ndbuf_error *err)
 {
-    ndbuf_status status = NDBUF_OK;
+    host_failure *told = NULL;
     ndbuf__mutex_lock(&worker->mutex);
-    if (worker->failure_is_untold) {
-        status = failure_tell(worker, err);
-        worker->failure_is_untold = false;
-        worker->ntold = worker->ndone;
+    ndbuf_status status = error_tell(&worker->untold, err);
+    if (status != NDBUF_OK) {
+        told = worker->failure;
+        worker->failure = NULL;
+        worker->untold.status = NDBUF_OK;
     }
     ndbuf__mutex_unlock(&worker->mutex);
+    failure_release(told);
     return status;
 }
 
-ndbuf_status ndbuf__host_worker_failure(ndbuf__host_worker *worker, uint64_t after, uint64_t job, ndbuf_error *err)
+/* With the mutex held: the record for new marks, or NULL. */
+static host_failure *need_failure(ndbuf__host_worker *worker)
 {
+    host_failure *failure = worker->failure;
+    if (failure == NULL) {
+        failure = worker->failure = ndbuf__calloc(1, sizeof(*failure));
+        if (failure != NULL) {
+            ndbuf__ref_init(&failure->refs);
+            failure->job = worker->untold.status != NDBUF_OK ? worker->untold_job : 0;
+            failure->error = worker->untold;
+        }
+    }
+    return failure;
+}
+
+ndbuf_status ndbuf__host_worker_mark(ndbuf__host_worker *worker, ndbuf__host_mark *out_mark, ndbuf_error *err)
+{
+    ndbuf__mutex_lock(&worker->mutex);
+    host_failure *failure = need_failure(worker);
+    if (failure != NULL) {
+        ndbuf__ref_retain(&failure->refs);
+        *out_mark = (ndbuf__host_mark){.job = worker->nsubmitted, .failure = failure};
+    }
+    ndbuf__mutex_unlock(&worker->mutex);
+    return failure != NULL ? NDBUF_OK : ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for the failures of a host queue");
+}
+
+void ndbuf__host_mark_clear(ndbuf__host_mark *mark)
+{
+    failure_release(mark->failure);
+}
+
+ndbuf_status ndbuf__host_mark_failure(ndbuf__host_worker *worker, const ndbuf__host_mark *mark, ndbuf_error *err)
+{
+    const host_failure *failure = mark->failure;
     ndbuf_status status = NDBUF_OK;
     ndbuf__mutex_lock(&worker->mutex);
-    if (worker->failed_job > after && worker->failed_job <= job) {
-        status = failure_tell(worker, err);
+    if (failure->job != 0 && failure->job <= mark->job) {
+        status = error_tell(&failure->error, err);
     }
     ndbuf__mutex_unlock(&worker->mutex);
     return status;
-}
-
-uint64_t ndbuf__host_worker_told(ndbuf__host_worker *worker)
-{
-    ndbuf__mutex_lock(&worker->mutex);
-    uint64_t ntold = worker->ntold;
-    ndbuf__mutex_unlock(&worker->mutex);
-    return ntold;
 }

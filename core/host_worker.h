@@ -31,11 +31,17 @@ void ndbuf__host_worker_wait(ndbuf__host_worker *worker, uint64_t job);
 /* The first failure of a job since the last call; NDBUF_OK: none. */
 ndbuf_status ndbuf__host_worker_take_error(ndbuf__host_worker *worker, ndbuf_error *err);
 
-/* For events: the first failure among the jobs after number `after`, up to number `job`. It stays, but only the latest
- * one is kept that was the first since a take. */
-ndbuf_status ndbuf__host_worker_failure(ndbuf__host_worker *worker, uint64_t after, uint64_t job, ndbuf_error *err);
+/* For events: a place behind the jobs submitted so far. It must not outlive the worker; zeroed, it holds nothing. */
+typedef struct ndbuf__host_mark {
+    uint64_t job;                        /* the last one before it */
+    struct ndbuf__host_failure *failure; /* of the jobs since an error was last taken; retained */
+} ndbuf__host_mark;
 
-/* How many jobs were done when an error was last taken: the failures of those have been told. */
-uint64_t ndbuf__host_worker_told(ndbuf__host_worker *worker);
+/* Statuses: NDBUF_ERR_NOMEM. */
+ndbuf_status ndbuf__host_worker_mark(ndbuf__host_worker *worker, ndbuf__host_mark *out_mark, ndbuf_error *err);
+void ndbuf__host_mark_clear(ndbuf__host_mark *mark);
+
+/* The first failure before the mark of those that had not been told when it was made. It stays. */
+ndbuf_status ndbuf__host_mark_failure(ndbuf__host_worker *worker, const ndbuf__host_mark *mark, ndbuf_error *err);
 
 #endif

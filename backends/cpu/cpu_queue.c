@@ -20,8 +20,7 @@ typedef struct cpu_queue {
 typedef struct cpu_event {
     ndbuf_event base;
     cpu_lane *lane; /* NULL: recorded in the immediate queue, and so complete */
-    uint64_t after; /* failures of jobs up to this one had been told */
-    uint64_t job;   /* the last one before the event */
+    ndbuf__host_mark mark;
 } cpu_event;
 
 /* The immediate queue works in the calling thread, so each thread is told of its own host functions that failed. */
@@ -129,9 +128,12 @@ ndbuf_status ndbuf_cpu__event_record(ndbuf_queue *queue, ndbuf_event **out_event
     }
     *event = (cpu_event){.base = {.device = queue->device}, .lane = lane};
     if (lane != NULL) {
+        ndbuf_status status = ndbuf__host_worker_mark(lane->worker, &event->mark, err);
+        if (status != NDBUF_OK) {
+            ndbuf__block_give(event);
+            return status;
+        }
         ndbuf__ref_retain(&lane->refs);
-        event->after = ndbuf__host_worker_told(lane->worker);
-        event->job = ndbuf__host_worker_submitted(lane->worker);
     }
     *out_event = &event->base;
     return NDBUF_OK;
@@ -140,6 +142,7 @@ ndbuf_status ndbuf_cpu__event_record(ndbuf_queue *queue, ndbuf_event **out_event
 void ndbuf_cpu__event_destroy(ndbuf_event *event)
 {
     cpu_lane *lane = ((cpu_event *)event)->lane;
+    ndbuf__host_mark_clear(&((cpu_event *)event)->mark);
     ndbuf__block_give(event);
     lane_release(lane); /* behind the event, which is of its blocks */
 }
@@ -150,14 +153,14 @@ ndbuf_status ndbuf_cpu__event_wait(ndbuf_event *event, ndbuf_error *err)
     if (self->lane == NULL) {
         return NDBUF_OK;
     }
-    ndbuf__host_worker_wait(self->lane->worker, self->job);
-    return ndbuf__host_worker_failure(self->lane->worker, self->after, self->job, err);
+    ndbuf__host_worker_wait(self->lane->worker, self->mark.job);
+    return ndbuf__host_mark_failure(self->lane->worker, &self->mark, err);
 }
 
 ndbuf_status ndbuf_cpu__event_query(ndbuf_event *event, int32_t *out_complete, ndbuf_error *err)
 {
     (void)err;
     const cpu_event *self = (const cpu_event *)event;
-    *out_complete = self->lane == NULL || ndbuf__host_worker_is_done(self->lane->worker, self->job);
+    *out_complete = self->lane == NULL || ndbuf__host_worker_is_done(self->lane->worker, self->mark.job);
     return NDBUF_OK;
 }

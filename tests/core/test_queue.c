@@ -174,6 +174,42 @@ static void test_a_failed_host_step_is_told_once_by_the_next_wait(void **state)
     ndbuf_queue_release(queue);
 }
 
+/* Whatever the queue is told, and whatever fails, later. */
+static void test_an_event_stays_failed(void **state)
+{
+    (void)state;
+    ndbuf_queue *queue = NULL;
+    ndbuf_queue *other = NULL;
+    ndbuf_event *events[4] = {NULL};
+    int steps[2] = {1, 2};
+    ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &queue, err));
+    ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &other, err));
+    ASSERT_OK(ndbuf_queue_record(queue, &events[0], err));
+    ASSERT_OK(host_call(queue, fail_step, &steps[0], err));
+    ASSERT_OK(ndbuf_queue_record(queue, &events[1], err));
+    ASSERT_FAILS(NDBUF_ERR_NOMEM, "step 1 failed", ndbuf_event_wait(events[1], err));
+    ASSERT_FAILS(NDBUF_ERR_NOMEM, "step 1 failed", ndbuf_queue_wait(queue, err));
+    ASSERT_OK(ndbuf_queue_record(queue, &events[2], err));
+    ASSERT_OK(host_call(queue, fail_step, &steps[1], err));
+    ASSERT_OK(ndbuf_queue_record(queue, &events[3], err));
+    for (int told = 0; told < 2; told++) {
+        ASSERT_OK(ndbuf_event_wait(events[0], err));
+        ASSERT_FAILS(NDBUF_ERR_NOMEM, "step 1 failed", ndbuf_event_wait(events[1], err));
+        ASSERT_OK(ndbuf_event_wait(events[2], err));
+        ASSERT_FAILS(NDBUF_ERR_NOMEM, "step 2 failed", ndbuf_event_wait(events[3], err));
+        ASSERT_OK(ndbuf_queue_wait_event(other, events[1], err));
+        ASSERT_FAILS(NDBUF_ERR_NOMEM, "step 1 failed", ndbuf_queue_wait(other, err));
+        if (told == 0) {
+            ASSERT_FAILS(NDBUF_ERR_NOMEM, "step 2 failed", ndbuf_queue_wait(queue, err));
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        ndbuf_event_release(events[i]);
+    }
+    ndbuf_queue_release(other);
+    ndbuf_queue_release(queue);
+}
+
 static void test_queues_and_events_survive_each_failing_allocation(void **state)
 {
     (void)state;
@@ -234,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_what_is_done_is_let_go_of_by_the_next_call),
         cmocka_unit_test(test_one_queue_waits_for_an_event_of_another),
         cmocka_unit_test(test_a_failed_host_step_is_told_once_by_the_next_wait),
+        cmocka_unit_test(test_an_event_stays_failed),
         cmocka_unit_test(test_queues_and_events_survive_each_failing_allocation),
         cmocka_unit_test(test_missing_arguments_are_named),
         cmocka_unit_test(test_a_worker_runs_each_job_once_and_in_order),
