@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/host_worker.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "core/block_pool.h"
@@ -23,7 +24,8 @@ typedef struct ndbuf__host_failure {
 } host_failure;
 
 struct ndbuf__host_worker {
-    ndbuf__mutex mutex; /* guards all below */
+    _Atomic(uint64_t) process; /* `current_process` of the one whose the thread is */
+    ndbuf__mutex mutex;        /* guards all below */
     ndbuf__cond changed;
     ndbuf__thread thread;
     worker_job *first;
@@ -38,8 +40,29 @@ struct ndbuf__host_worker {
     ndbuf__block_pool blocks; /* for jobs; has a lock of its own */
 };
 
+/* How many forks lie between this process and the one that loaded the library. Of a worker that was made before the
+ * last of them, the child has neither the thread nor a mutex that somebody would unlock. */
+static _Atomic(uint64_t) current_process;
+static ndbuf__mutex fork_mutex = NDBUF__MUTEX_INIT; /* guards what follows, and workers that forget */
+static bool fork_is_watched;
+
 /* The worker whose job the calling thread runs; NULL in other threads. */
 static _Thread_local const ndbuf__host_worker *current_worker;
+
+static void note_fork(void)
+{
+    ndbuf__mutex_init(&fork_mutex);
+    atomic_fetch_add_explicit(&current_process, 1, memory_order_relaxed);
+}
+
+static bool watch_forks(void)
+{
+    ndbuf__mutex_lock(&fork_mutex);
+    fork_is_watched = fork_is_watched || ndbuf__at_fork(note_fork);
+    bool is_watched = fork_is_watched;
+    ndbuf__mutex_unlock(&fork_mutex);
+    return is_watched;
+}
 
 ndbuf_status ndbuf__host_worker_create(ndbuf__host_worker **out_worker, ndbuf_error *err)
 {
@@ -47,6 +70,11 @@ ndbuf_status ndbuf__host_worker_create(ndbuf__host_worker **out_worker, ndbuf_er
     if (worker == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a host worker");
     }
+    if (!watch_forks()) {
+        ndbuf__free(worker);
+        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory to be told of forks");
+    }
+    atomic_init(&worker->process, atomic_load_explicit(&current_process, memory_order_relaxed));
     ndbuf__mutex_init(&worker->mutex);
     ndbuf__cond_init(&worker->changed);
     ndbuf__block_pool_init(&worker->blocks);
@@ -74,6 +102,41 @@ static void worker_fail(ndbuf__host_worker *worker, const ndbuf_error *error)
         worker->failure->error = *error;
         worker->failure->job = worker->ndone;
     }
+}
+
+/* In the child of a fork: begins anew, with another thread. What was not done is done by the parent alone; its jobs and
+ * what the thread had in hand are lost. */
+static void worker_forget(ndbuf__host_worker *worker, uint64_t process)
+{
+    ndbuf__mutex_init(&worker->mutex);
+    ndbuf__cond_init(&worker->changed);
+    ndbuf__block_pool_init(&worker->blocks);
+    worker->first = NULL;
+    worker->last = &worker->first;
+    worker->running = false;
+    worker->ending = false;
+    if (worker->ndone < worker->nsubmitted) {
+        ndbuf_error error = {0};
+        ndbuf_fail(&error, NDBUF_ERR_DEVICE, "%llu steps of a host queue were left to the process that forked this one",
+                   (unsigned long long)(worker->nsubmitted - worker->ndone));
+        worker->ndone++;
+        worker_fail(worker, &error);
+        worker->ndone = worker->nsubmitted;
+    }
+    atomic_store_explicit(&worker->process, process, memory_order_release);
+}
+
+static void worker_lock(ndbuf__host_worker *worker)
+{
+    const uint64_t process = atomic_load_explicit(&current_process, memory_order_relaxed);
+    if (atomic_load_explicit(&worker->process, memory_order_acquire) != process) {
+        ndbuf__mutex_lock(&fork_mutex);
+        if (atomic_load_explicit(&worker->process, memory_order_relaxed) != process) {
+            worker_forget(worker, process);
+        }
+        ndbuf__mutex_unlock(&fork_mutex);
+    }
+    ndbuf__mutex_lock(&worker->mutex);
 }
 
 /* The job's block is there for the next one before others see that the job is done. */
@@ -121,7 +184,7 @@ void ndbuf__host_worker_destroy(ndbuf__host_worker *worker)
     if (worker == NULL) {
         return;
     }
-    ndbuf__mutex_lock(&worker->mutex);
+    worker_lock(worker);
     worker->ending = true;
     ndbuf__cond_broadcast(&worker->changed);
     ndbuf__mutex_unlock(&worker->mutex);
@@ -137,31 +200,29 @@ void ndbuf__host_worker_destroy(ndbuf__host_worker *worker)
 
 ndbuf_status ndbuf__host_worker_submit(ndbuf__host_worker *worker, ndbuf_host_fn fn, void *context, ndbuf_error *err)
 {
+    ndbuf_status status = NDBUF_OK;
+    worker_lock(worker);
     worker_job *job = ndbuf__block_take(&worker->blocks, sizeof(*job));
     if (job == NULL) {
-        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a job of a host worker");
-    }
-    *job = (worker_job){.fn = fn, .context = context};
-    ndbuf__mutex_lock(&worker->mutex);
-    if (!worker->running) {
-        if (!ndbuf__thread_start(&worker->thread, worker_main, worker)) {
-            ndbuf__mutex_unlock(&worker->mutex);
-            ndbuf__block_give(job);
-            return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no thread for a host worker");
-        }
+        status = ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a job of a host worker");
+    } else if (!worker->running && !ndbuf__thread_start(&worker->thread, worker_main, worker)) {
+        ndbuf__block_give(job);
+        status = ndbuf_fail(err, NDBUF_ERR_NOMEM, "no thread for a host worker");
+    } else {
         worker->running = true;
+        *job = (worker_job){.fn = fn, .context = context};
+        *worker->last = job;
+        worker->last = &job->next;
+        worker->nsubmitted++;
+        ndbuf__cond_broadcast(&worker->changed);
     }
-    *worker->last = job;
-    worker->last = &job->next;
-    worker->nsubmitted++;
-    ndbuf__cond_broadcast(&worker->changed);
     ndbuf__mutex_unlock(&worker->mutex);
-    return NDBUF_OK;
+    return status;
 }
 
 uint64_t ndbuf__host_worker_submitted(ndbuf__host_worker *worker)
 {
-    ndbuf__mutex_lock(&worker->mutex);
+    worker_lock(worker);
     uint64_t nsubmitted = worker->nsubmitted;
     ndbuf__mutex_unlock(&worker->mutex);
     return nsubmitted;
@@ -169,7 +230,7 @@ uint64_t ndbuf__host_worker_submitted(ndbuf__host_worker *worker)
 
 bool ndbuf__host_worker_is_done(ndbuf__host_worker *worker, uint64_t job)
 {
-    ndbuf__mutex_lock(&worker->mutex);
+    worker_lock(worker);
     bool done = worker->ndone >= job;
     ndbuf__mutex_unlock(&worker->mutex);
     return done;
@@ -180,7 +241,7 @@ void ndbuf__host_worker_wait(ndbuf__host_worker *worker, uint64_t job)
     if (current_worker == worker) {
         return;
     }
-    ndbuf__mutex_lock(&worker->mutex);
+    worker_lock(worker);
     while (worker->ndone < job) {
         ndbuf__cond_wait(&worker->changed, &worker->mutex);
     }
@@ -198,7 +259,7 @@ static ndbuf_status error_tell(const ndbuf_error *error, ndbuf_error *err)
 ndbuf_status ndbuf__host_worker_take_error(ndbuf__host_worker *worker, ndbuf_error *err)
 {
     host_failure *told = NULL;
-    ndbuf__mutex_lock(&worker->mutex);
+    worker_lock(worker);
     ndbuf_status status = error_tell(&worker->untold, err);
     if (status != NDBUF_OK) {
         told = worker->failure;
@@ -227,7 +288,7 @@ static host_failure *need_failure(ndbuf__host_worker *worker)
 
 ndbuf_status ndbuf__host_worker_mark(ndbuf__host_worker *worker, ndbuf__host_mark *out_mark, ndbuf_error *err)
 {
-    ndbuf__mutex_lock(&worker->mutex);
+    worker_lock(worker);
     host_failure *failure = need_failure(worker);
     if (failure != NULL) {
         ndbuf__ref_retain(&failure->refs);
@@ -246,7 +307,7 @@ ndbuf_status ndbuf__host_mark_failure(ndbuf__host_worker *worker, const ndbuf__h
 {
     const host_failure *failure = mark->failure;
     ndbuf_status status = NDBUF_OK;
-    ndbuf__mutex_lock(&worker->mutex);
+    worker_lock(worker);
     if (failure->job != 0 && failure->job <= mark->job) {
         status = error_tell(&failure->error, err);
     }

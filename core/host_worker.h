@@ -3,7 +3,8 @@
 #define NDBUF_CORE_HOST_WORKER_H
 
 /* A host thread that runs jobs one after the other: the CPU backend's queues, and the host steps of backends whose API
- * has no host functions. The thread starts with the first job. Thread-safe. */
+ * has no host functions. The thread starts with the first job. Thread-safe. In the child of a fork a worker begins
+ * anew: jobs that were not done by then count as done there, and the first of them as failed. */
 
 #include <stdbool.h>
 #include <stdint.h>

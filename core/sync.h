@@ -62,6 +62,13 @@ static inline void ndbuf__thread_join(ndbuf__thread thread)
     CloseHandle(thread);
 }
 
+/* There is no fork. */
+static inline bool ndbuf__at_fork(void (*in_child)(void))
+{
+    (void)in_child;
+    return true;
+}
+
 #else
 
 #include <pthread.h>
@@ -113,6 +120,11 @@ static inline bool ndbuf__thread_start(ndbuf__thread *thread, ndbuf__thread_fn f
 static inline void ndbuf__thread_join(ndbuf__thread thread)
 {
     pthread_join(thread, NULL);
+}
+/* Calls a function in each process that is forked off this one. False: no memory. */
+static inline bool ndbuf__at_fork(void (*in_child)(void))
+{
+    return pthread_atfork(NULL, NULL, in_child) == 0;
 }
 
 #endif

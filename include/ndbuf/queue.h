@@ -10,7 +10,9 @@
 extern "C" {
 #endif
 
-/* A queue runs the work given to it in order, while the caller goes on. Counted and thread-safe. */
+/* A queue runs the work given to it in order, while the caller goes on. Counted and thread-safe. In the child of a
+ * fork, queues of the host go on with a thread of their own; what they had not done by then is done by the parent, and
+ * the child is told of it as failed. */
 typedef struct ndbuf_queue ndbuf_queue;
 
 /* A point in a queue's work. Counted and thread-safe. */

@@ -4,10 +4,19 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "ndbuf/backend.h"
 
 #include "core/host_worker.h"
+
+/* The thread sanitizer ends a forked child whose thread is at the address of one of the parent's. */
+#if defined(__SANITIZE_THREAD__)
+enum { CHILD_NTURNS = 0 };
+#else
+enum { CHILD_NTURNS = 2 };
+#endif
 
 static ndbuf_status host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err)
 {
@@ -236,6 +245,78 @@ static void test_missing_arguments_are_named(void **state)
     ndbuf_event_release(NULL);
 }
 
+/* What a forked child does with a queue: 0, or the line that went wrong. */
+static int use_in_child(ndbuf_queue *queue, ndbuf_event *event, bool was_idle)
+{
+#define CHECK(condition)                                                                                               \
+    if (!(condition)) {                                                                                                \
+        return __LINE__;                                                                                               \
+    }
+    ndbuf_view dst = {0};
+    const int64_t extent = 8;
+    const ndbuf_status left = was_idle ? NDBUF_OK : NDBUF_ERR_DEVICE;
+    int32_t complete = 0;
+    ndbuf_error error = {0};
+    CHECK(ndbuf_event_query(event, &complete, NULL) == NDBUF_OK && complete);
+    CHECK(ndbuf_event_wait(event, NULL) == left);
+    CHECK(ndbuf_queue_wait(queue, &error) == left);
+    CHECK(was_idle || strstr(error.message, "left to the process") != NULL);
+    for (int i = 0; i < CHILD_NTURNS; i++) {
+        CHECK(ndbuf_view_create(&dst, ndbuf_device_cpu(), NULL, 1, &extent, NULL) == NDBUF_OK);
+        CHECK(ndbuf_fill(&dst, i == 0 ? "a" : "b", 1, queue, NULL) == NDBUF_OK);
+        CHECK(ndbuf_queue_wait(queue, NULL) == NDBUF_OK);
+        CHECK(memcmp(ndbuf_view_host_address(&dst), i == 0 ? "aaaaaaaa" : "bbbbbbbb", 8) == 0);
+        ndbuf_view_release(&dst);
+    }
+    ndbuf_event_release(event);
+    ndbuf_queue_release(queue);
+    return 0;
+#undef CHECK
+}
+
+static void test_a_forked_child_goes_on_with_a_thread_of_its_own(void **state)
+{
+    (void)state;
+    for (int is_idle = 0; is_idle < 2; is_idle++) {
+        ndbuf_queue *queue = NULL;
+        ndbuf_queue *unused = NULL;
+        ndbuf_event *event = NULL;
+        ndbuf_view dst = {0};
+        test_gate gate;
+        int status = -1;
+        test_gate_init(&gate);
+        make_bytes(&dst, 8);
+        ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &queue, err));
+        ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &unused, err));
+        if (is_idle) {
+            test_gate_open(&gate);
+        }
+        ASSERT_OK(host_call(queue, test_gate_pass, &gate, err));
+        ASSERT_OK(ndbuf_fill(&dst, "x", 1, queue, err));
+        ASSERT_OK(ndbuf_queue_record(queue, &event, err));
+        if (is_idle) {
+            ASSERT_OK(ndbuf_event_wait(event, err));
+        }
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(60);
+            ndbuf_queue_release(unused);
+            _exit(use_in_child(queue, event, is_idle) == 0 ? 0 : 1);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+        test_gate_open(&gate);
+        ASSERT_OK(ndbuf_event_wait(event, err)); /* the parent notices nothing */
+        assert_memory_equal(ndbuf_view_host_address(&dst), "xxxxxxxx", 8);
+        ndbuf_event_release(event);
+        ndbuf_queue_release(unused);
+        ndbuf_queue_release(queue);
+        ndbuf_view_release(&dst);
+        test_gate_clear(&gate);
+    }
+}
+
 static ndbuf_status count_call(void *context, ndbuf_error *err)
 {
     (void)err;
@@ -273,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_an_event_stays_failed),
         cmocka_unit_test(test_queues_and_events_survive_each_failing_allocation),
         cmocka_unit_test(test_missing_arguments_are_named),
+        cmocka_unit_test(test_a_forked_child_goes_on_with_a_thread_of_its_own),
         cmocka_unit_test(test_a_worker_runs_each_job_once_and_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
