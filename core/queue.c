@@ -6,6 +6,9 @@
 #include "core/device_core.h"
 #include "core/host_alloc.h"
 
+/* Between two looks at work that cannot be waited for, and how often in a row they may fail. */
+enum { POLL_US = 100, MAX_QUERIES = 100 };
+
 static ndbuf_status queue_create(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err)
 {
     ndbuf_queue_core *core = ndbuf__calloc(1, sizeof(*core));
@@ -73,13 +76,64 @@ static ndbuf__lease *leases_take(ndbuf_queue_core *core)
     return leases;
 }
 
+/* Puts leases that were taken before those that the queue has got meanwhile. */
+static void leases_give_back(ndbuf_queue_core *core, ndbuf__lease *leases)
+{
+    ndbuf__lease **end = &leases;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    ndbuf__mutex_lock(&core->mutex);
+    *end = core->leases;
+    if (core->leases == NULL) {
+        core->last = end == &leases ? &core->leases : end;
+    }
+    core->leases = leases;
+    ndbuf__mutex_unlock(&core->mutex);
+}
+
+/* Ends the leases whose work is done; never blocks. One without an event is done when a later one is: the queue goes in
+ * order. */
+static void queue_reap(ndbuf_queue *queue)
+{
+    ndbuf_queue_core *core = queue->core;
+    ndbuf__mutex_lock(&core->mutex);
+    ndbuf__lease *first = core->leases;
+    ndbuf__lease *last_done = NULL;
+    for (ndbuf__lease *lease = first; lease != NULL; lease = lease->next) {
+        int32_t complete = 0;
+        if (lease->event == NULL) {
+            continue;
+        }
+        if (lease->event->device->ops->event_query(lease->event, &complete, NULL) != NDBUF_OK || !complete) {
+            break;
+        }
+        last_done = lease;
+    }
+    if (last_done != NULL) {
+        core->leases = last_done->next;
+        if (core->leases == NULL) {
+            core->last = &core->leases;
+        }
+        last_done->next = NULL;
+    }
+    ndbuf__mutex_unlock(&core->mutex);
+    leases_end(last_done != NULL ? first : NULL);
+}
+
+/* A wait that fails may have been refused: then what is done is known from the leases' own events. */
 ndbuf_status ndbuf_queue_wait(ndbuf_queue *queue, ndbuf_error *err)
 {
     ndbuf_queue_core *core = queue->core;
     ndbuf__lease *leases = leases_take(core);
     ndbuf_error error = {0};
     error.status = (int32_t)queue->device->ops->queue_wait(queue, &error);
-    leases_end(leases);
+    if (error.status == NDBUF_OK) {
+        leases_end(leases);
+    } else {
+        leases_give_back(core, leases);
+        queue_reap(queue);
+    }
     ndbuf__mutex_lock(&core->mutex);
     if (core->untold.status != NDBUF_OK) {
         error = core->untold;
@@ -92,12 +146,59 @@ ndbuf_status ndbuf_queue_wait(ndbuf_queue *queue, ndbuf_error *err)
     return (ndbuf_status)error.status;
 }
 
+/* Waits for one lease. False: the backend does not say when its work is done. */
+static bool lease_await(const ndbuf__lease *lease)
+{
+    const ndbuf_backend_ops *ops = lease->event->device->ops;
+    int ntries = 0;
+    ops->event_wait(lease->event, NULL);
+    for (;;) {
+        int32_t complete = 0;
+        if (ops->event_query(lease->event, &complete, NULL) == NDBUF_OK) {
+            if (complete) {
+                return true;
+            }
+        } else if (++ntries == MAX_QUERIES) {
+            return false;
+        }
+        ndbuf__thread_sleep_us(POLL_US);
+    }
+}
+
+/* Ends all leases of a queue that nobody uses any more. What cannot be waited for is never let go of: the device may be
+ * using it. */
+static void queue_drain(ndbuf_queue *queue)
+{
+    const ndbuf_backend_ops *ops = queue->device->ops;
+    if (ndbuf_queue_wait(queue, NULL) == NDBUF_OK || queue->core->leases == NULL) {
+        return;
+    }
+    ndbuf__lease *leases = leases_take(queue->core);
+    if (ops->queue_wait(queue, NULL) == NDBUF_OK) { /* the first wait only had a failure to tell */
+        leases_end(leases);
+        return;
+    }
+    ndbuf__lease *begin = leases;
+    for (ndbuf__lease *lease = leases; lease != NULL;) {
+        ndbuf__lease *next = lease->next;
+        if (lease->event != NULL) {
+            if (!lease_await(lease)) {
+                return;
+            }
+            lease->next = NULL;
+            leases_end(begin);
+            begin = next;
+        }
+        lease = next;
+    }
+}
+
 void ndbuf_queue_release(ndbuf_queue *queue)
 {
     if (queue == NULL || !ndbuf__ref_release(&queue->core->refs)) {
         return;
     }
-    ndbuf_queue_wait(queue, NULL);
+    queue_drain(queue);
     ndbuf_device *device = queue->device;
     ndbuf_queue_core *core = queue->core;
     device->ops->queue_destroy(queue);
@@ -105,31 +206,6 @@ void ndbuf_queue_release(ndbuf_queue *queue)
     ndbuf__mutex_clear(&core->mutex);
     ndbuf__free(core);
     ndbuf_device_close(device);
-}
-
-/* Ends the leases whose work is done; never blocks. */
-static void queue_reap(ndbuf_queue *queue)
-{
-    ndbuf_queue_core *core = queue->core;
-    ndbuf__lease *done = NULL;
-    ndbuf__lease **last = &done;
-    ndbuf__mutex_lock(&core->mutex);
-    while (core->leases != NULL) {
-        ndbuf__lease *lease = core->leases;
-        int32_t complete = 0;
-        if (lease->event->device->ops->event_query(lease->event, &complete, NULL) != NDBUF_OK || !complete) {
-            break;
-        }
-        core->leases = lease->next;
-        if (core->leases == NULL) {
-            core->last = &core->leases;
-        }
-        lease->next = NULL;
-        *last = lease;
-        last = &lease->next;
-    }
-    ndbuf__mutex_unlock(&core->mutex);
-    leases_end(done);
 }
 
 void ndbuf__queue_note(ndbuf_queue *queue, const ndbuf_error *error)
@@ -152,15 +228,29 @@ void *ndbuf__lease_take(ndbuf_queue *queue, size_t nbytes, void (*end)(ndbuf__le
     return lease;
 }
 
+/* Waits where no event can be had. A wait that has a failure to tell, which is kept, tells it once. False: it is
+ * refused.
+ */
+static bool wait_instead(ndbuf_queue *queue)
+{
+    ndbuf_error error = {0};
+    for (int i = 0; i < 2; i++) {
+        error.status = (int32_t)queue->device->ops->queue_wait(queue, &error);
+        if (error.status == NDBUF_OK) {
+            return true;
+        }
+        if (error.status != NDBUF_ERR_UNSUPPORTED && error.status != NDBUF_ERR_INVALID) {
+            ndbuf__queue_note(queue, &error);
+        }
+    }
+    return false;
+}
+
 void ndbuf__lease_begin(ndbuf__lease *lease)
 {
     ndbuf_queue *queue = lease->queue;
-    const ndbuf_backend_ops *ops = queue->device->ops;
     ndbuf_queue_core *core = queue->core;
-    if (ops->event_record(queue, &lease->event, NULL) != NDBUF_OK) {
-        ndbuf_error error = {0};
-        error.status = (int32_t)ops->queue_wait(queue, &error);
-        ndbuf__queue_note(queue, &error);
+    if (queue->device->ops->event_record(queue, &lease->event, NULL) != NDBUF_OK && wait_instead(queue)) {
         leases_end(lease);
         return;
     }

@@ -40,8 +40,8 @@ struct ndbuf_event_core {
 void *ndbuf__lease_take(ndbuf_queue *queue, size_t nbytes, void (*end)(ndbuf__lease *lease));
 
 /* Ends the lease when the work given to its queue so far is done: when the next one is taken or the queue
- * is waited for, at the latest with its last reference. Never fails: where no event or memory can be had, it waits and
- * ends the lease at once. */
+ * is waited for, at the latest with its last reference. Never fails: where no event can be had, it waits and ends
+ * the lease at once, and where that is refused, too, it ends when work given to the queue later is done. */
 void ndbuf__lease_begin(ndbuf__lease *lease);
 
 /* Keeps a failure for the next ndbuf_queue_wait, unless it keeps one already. */

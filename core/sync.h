@@ -62,6 +62,10 @@ static inline void ndbuf__thread_join(ndbuf__thread thread)
     CloseHandle(thread);
 }
 
+static inline void ndbuf__thread_sleep_us(unsigned microseconds)
+{
+    Sleep((microseconds + 999) / 1000);
+}
 /* There is no fork. */
 static inline bool ndbuf__at_fork(void (*in_child)(void))
 {
@@ -72,6 +76,7 @@ static inline bool ndbuf__at_fork(void (*in_child)(void))
 #else
 
 #include <pthread.h>
+#include <time.h>
 
 typedef pthread_mutex_t ndbuf__mutex;
 typedef pthread_cond_t ndbuf__cond;
@@ -120,6 +125,24 @@ static inline bool ndbuf__thread_start(ndbuf__thread *thread, ndbuf__thread_fn f
 static inline void ndbuf__thread_join(ndbuf__thread thread)
 {
     pthread_join(thread, NULL);
+}
+/* By a condition that nobody tells of: the functions that only sleep are not everywhere. */
+static inline void ndbuf__thread_sleep_us(unsigned microseconds)
+{
+    ndbuf__mutex mutex;
+    ndbuf__cond cond;
+    struct timespec until;
+    timespec_get(&until, TIME_UTC);
+    until.tv_nsec += (long)(microseconds % 1000000) * 1000;
+    until.tv_sec += (time_t)(microseconds / 1000000) + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    ndbuf__mutex_init(&mutex);
+    ndbuf__cond_init(&cond);
+    ndbuf__mutex_lock(&mutex);
+    pthread_cond_timedwait(&cond, &mutex, &until);
+    ndbuf__mutex_unlock(&mutex);
+    ndbuf__cond_clear(&cond);
+    ndbuf__mutex_clear(&mutex);
 }
 /* Calls a function in each process that is forked off this one. False: no memory. */
 static inline bool ndbuf__at_fork(void (*in_child)(void))

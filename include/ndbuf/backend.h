@@ -263,7 +263,8 @@ struct ndbuf_backend_ops {
     ndbuf_status (*queue_create)(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err);
     /* The queue is empty: the core has waited. */
     void (*queue_destroy)(ndbuf_queue *queue);
-    /* Returns when all is done. Tells a failure of earlier work once. */
+    /* Returns when all is done. Tells a failure of earlier work once. After any failure, also of a wait that was
+     * refused, the core takes for done only what events say is done. */
     ndbuf_status (*queue_wait)(ndbuf_queue *queue, ndbuf_error *err);
     /* Later work of the queue waits for an event, of any backend. */
     ndbuf_status (*queue_wait_event)(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);

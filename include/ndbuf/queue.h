@@ -38,10 +38,12 @@ NDBUF_API void ndbuf_queue_retain(ndbuf_queue *queue);
  * held. NULL is accepted. */
 NDBUF_API void ndbuf_queue_release(ndbuf_queue *queue);
 
-/* Returns when all work given to the queue so far is done, and lets go of what it held.
+/* Returns when all work given to the queue so far is done, and lets go of what it held. A wait that cannot be has no
+ * effect: what is in flight goes on, and is let go of later.
  *
  * NDBUF_ERR_DEVICE       work failed, now or since the last wait; destinations of failed copies are unspecified
  * NDBUF_ERR_UNSUPPORTED  the queue is being captured (CUDA)
+ * NDBUF_ERR_INVALID      a queue over cudaStreamPerThread is another thread's (CUDA)
  * Any status of a host step that failed (NDBUF_ERR_NOMEM, ...): each failure is told once. */
 NDBUF_API ndbuf_status ndbuf_queue_wait(ndbuf_queue *queue, ndbuf_error *err);
 

@@ -96,6 +96,12 @@ static ndbuf_status do_nothing(void *context, ndbuf_error *err)
     return NDBUF_OK;
 }
 
+static ndbuf_status fail_always(void *context, ndbuf_error *err)
+{
+    (void)context;
+    return ndbuf_fail(err, NDBUF_ERR_NOMEM, "always");
+}
+
 static void test_what_cannot_be_recorded_is_refused_and_the_capture_goes_on(void **state)
 {
     (void)state;
@@ -139,6 +145,48 @@ static void test_what_cannot_be_recorded_is_refused_and_the_capture_goes_on(void
     ndbuf_event_release(host_event);
     ndbuf_queue_release(host_queue);
     fixture_clear(&self);
+}
+
+/* A copy whose memory nobody else holds any more, and then a capture that forbids to wait for it. */
+static void test_a_refused_wait_lets_go_of_nothing_that_is_in_flight(void **state)
+{
+    (void)state;
+    ndbuf_device *pinned = cuda_fixture_open("cuda_host:0");
+    for (int way = 0; way < 3; way++) {
+        capture_fixture self;
+        cudaGraph_t graph = NULL;
+        ndbuf_view staging = {0};
+        ndbuf_view view = {0};
+        ndbuf_format *format = test_parse("<i");
+        fixture_init(&self);
+        ASSERT_OK(ndbuf_view_create(&staging, pinned, format, 2, shape, err));
+        ASSERT_OK(ndbuf_view_create(&view, self.device, format, 2, shape, err));
+        ndbuf_format_release(format);
+        if (way == 1) { /* after a failure of the host, too */
+            ASSERT_OK(self.device->ops->queue_host_call(self.queue, fail_always, NULL, err));
+        }
+        ASSERT_OK(ndbuf_copy(&view, &staging, self.queue, err));
+        ndbuf_view_release(&staging);
+        ndbuf_view_release(&view);
+        ASSERT_CUDA(extra.cudaStreamBeginCapture(self.stream, cudaStreamCaptureModeThreadLocal));
+        if (way < 2) {
+            ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "captured", ndbuf_queue_wait(self.queue, err));
+        } else { /* the last reference waits for what the queue did before */
+            ndbuf_queue_release(self.queue);
+            self.queue = NULL;
+        }
+        assert_int_equal(cudasim_nviolations(), 0);
+        ASSERT_CUDA(extra.cudaStreamEndCapture(self.stream, &graph));
+        ASSERT_CUDA(extra.cudaGraphDestroy(graph));
+        if (way == 1) {
+            ASSERT_FAILS(NDBUF_ERR_NOMEM, "always", ndbuf_queue_wait(self.queue, err));
+        }
+        if (way < 2) {
+            ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+        }
+        fixture_clear(&self);
+    }
+    ndbuf_device_close(pinned);
 }
 
 static void test_events_join_a_second_stream_to_the_capture(void **state)
@@ -296,6 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CUDA_TEST(test_direct_copies_and_fills_are_recorded_and_replayed),
         CUDA_TEST(test_what_cannot_be_recorded_is_refused_and_the_capture_goes_on),
+        CUDA_TEST(test_a_refused_wait_lets_go_of_nothing_that_is_in_flight),
         CUDA_TEST(test_events_join_a_second_stream_to_the_capture),
         CUDA_TEST(test_a_copy_from_pinned_memory_allocates_nothing_in_the_graph),
         CUDA_TEST(test_a_stream_that_is_being_captured_can_be_imported),
