@@ -64,7 +64,10 @@ static ndbuf_status fill_direct(const ndbuf_view *dst, const ndbuf__plan *plan, 
         .item_nbytes = plan->axes.unit_nbytes};
     ndbuf_status status = ops->fill_strided(queue != NULL ? queue : mem.device->default_queue, &box, err);
     if (queue == NULL) {
-        ndbuf_status wait_status = status == NDBUF_OK ? ops->queue_wait(mem.device->default_queue, err) : NDBUF_OK;
+        if (status == NDBUF_ERR_UNSUPPORTED) {
+            return status;
+        }
+        ndbuf_status wait_status = ops->queue_wait(mem.device->default_queue, status == NDBUF_OK ? err : NULL);
         return status != NDBUF_OK ? status : wait_status;
     }
     if (status == NDBUF_OK && lease != NULL) {

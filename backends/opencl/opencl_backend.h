@@ -63,7 +63,9 @@ typedef struct opencl_failure {
 
 /* A command in flight whose outcome is still to be asked for. */
 typedef struct opencl_work {
-    cl_event done;
+    cl_event done;           /* NULL: its outcome has been taken */
+    cl_int state;            /* the last that is known: of CL_QUEUED to CL_COMPLETE, or the code that it failed with */
+    const void *issuer;      /* of the default queue's: the thread that is to be told; else NULL */
     uint64_t number;         /* in the queue's work, from 1 */
     opencl_failure *awaited; /* of the queue whose event the command waits for, retained; NULL: waits for none */
     uint64_t awaited_number; /* the work of that queue before the event */
@@ -170,6 +172,25 @@ ndbuf_status ndbuf_opencl__queue_make(ndbuf_device *device, void *native, bool f
  * was refused. */
 ndbuf_status ndbuf_opencl__queue_begin(opencl_queue *queue, ndbuf_error *err);
 void ndbuf_opencl__queue_end(opencl_queue *queue, cl_event done);
+
+/* The same where the queue is locked already: remembers a command that was enqueued, and that waits for an event of a
+ * queue's unless `awaited` is NULL. There is room for it. */
+void ndbuf_opencl__queue_append(opencl_queue *queue, cl_event done, const opencl_event *awaited);
+
+/* With the queue locked: keeps a failure of work `number` for the next wait and for later events. */
+void ndbuf_opencl__queue_fail(opencl_queue *queue, uint64_t number, const ndbuf_error *error);
+void ndbuf_opencl__queue_fail_code(opencl_queue *queue, uint64_t number, cl_int code, const char *what);
+
+/* With the queue locked: forgets the oldest commands that are done, up to the first one that is not, or has a failure
+ * to tell a thread. */
+void ndbuf_opencl__queue_reap(opencl_queue *queue);
+
+/* All of the queue is done: takes the failure that is to be told next, in the default queue one of the calling thread's
+ * commands. NDBUF_OK: none. */
+ndbuf_status ndbuf_opencl__queue_take_error(opencl_queue *queue, ndbuf_error *err);
+
+/* The queue ends: lets go of all commands that it remembers. */
+void ndbuf_opencl__queue_forget_works(opencl_queue *queue);
 
 /* Before a write from [host, host + nbytes): some drivers read the host's bytes when they get a command, not when it
  * runs. Where earlier work of the queue may still change these bytes, a read into them or what a wait is for, a host

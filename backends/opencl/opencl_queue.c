@@ -5,170 +5,12 @@
 
 #include "core/host_alloc.h"
 
-/* Room for this many commands in flight at first; a power of two. */
-#define OPENCL_FIRST_CAPACITY 32
-
 /* The most ranges of one mapped call. */
 #define OPENCL_MAX_RANGES 2
 
 static const opencl_api *api_of(const opencl_queue *queue)
 {
     return ((const opencl_device *)queue->base.device)->api;
-}
-
-/* Keeps a failure of work `number` for the next wait and for later events. With the queue locked. */
-static void queue_fail(opencl_queue *queue, uint64_t number, const ndbuf_error *error)
-{
-    if (queue->untold.status == NDBUF_OK) {
-        queue->untold = *error;
-    }
-    opencl_failure *failure = queue->failure;
-    if (atomic_load_explicit(&failure->number, memory_order_relaxed) == 0) {
-        failure->error = *error;
-        atomic_store_explicit(&failure->number, number, memory_order_release);
-    }
-}
-
-static void queue_fail_code(opencl_queue *queue, uint64_t number, cl_int code, const char *what)
-{
-    ndbuf_error error = {0};
-    ndbuf_opencl__fail(&error, NDBUF_ERR_DEVICE, code, what);
-    queue_fail(queue, number, &error);
-}
-
-/* Keeps the outcome of a command that is done. */
-static void work_take_outcome(opencl_queue *queue, const opencl_work *work, cl_int code)
-{
-    ndbuf_error error = {0};
-    if (code != CL_SUCCESS) {
-        queue_fail_code(queue, work->number, code, "work of the queue failed");
-    } else if (work->awaited != NULL &&
-               ndbuf_opencl__failure_tell(work->awaited, work->awaited_number, &error) != NDBUF_OK) {
-        queue_fail(queue, work->number, &error);
-    }
-}
-
-/* The nth of the commands in flight, from 0. With the queue locked. */
-static opencl_work *work_at(const opencl_queue *queue, size_t nth)
-{
-    return &queue->works[(queue->first_work + nth) & (queue->capacity - 1)];
-}
-
-/* Forgets the oldest commands that are done, up to the first one that is not. With the queue locked. */
-static void queue_reap(opencl_queue *queue)
-{
-    const opencl_api *api = api_of(queue);
-    while (queue->nworks > 0) {
-        opencl_work *work = work_at(queue, 0);
-        cl_int state = CL_COMPLETE;
-        cl_int code = api->clGetEventInfo(work->done, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL);
-        if (code == CL_SUCCESS && state > CL_COMPLETE) {
-            return;
-        }
-        work_take_outcome(queue, work, code != CL_SUCCESS ? code : state);
-        api->clReleaseEvent(work->done);
-        ndbuf_opencl__failure_release(work->awaited);
-        queue->first_work = (queue->first_work + 1) & (queue->capacity - 1);
-        queue->nworks--;
-    }
-}
-
-bool ndbuf_opencl__queue_is_in_flight(opencl_queue *queue, uint64_t number)
-{
-    queue_reap(queue);
-    return queue->nworks > 0 && work_at(queue, 0)->number <= number;
-}
-
-/* Makes room for one more command. With the queue locked. */
-static ndbuf_status queue_reserve(opencl_queue *queue, ndbuf_error *err)
-{
-    if (queue->nworks < queue->capacity) {
-        return NDBUF_OK;
-    }
-    queue_reap(queue);
-    if (queue->nworks < queue->capacity) {
-        return NDBUF_OK;
-    }
-    size_t capacity = queue->capacity == 0 ? OPENCL_FIRST_CAPACITY : queue->capacity * 2;
-    opencl_work *works = ndbuf__malloc(capacity * sizeof(*works));
-    if (works == NULL) {
-        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for %zu commands in an OpenCL queue", capacity);
-    }
-    for (size_t i = 0; i < queue->nworks; i++) {
-        works[i] = *work_at(queue, i);
-    }
-    ndbuf__free(queue->works);
-    queue->works = works;
-    queue->first_work = 0;
-    queue->capacity = capacity;
-    return NDBUF_OK;
-}
-
-/* A record of failures for the work to come: a new one after a failure that has been told. With the queue locked. */
-static ndbuf_status queue_renew_failure(opencl_queue *queue, ndbuf_error *err)
-{
-    if (queue->failure != NULL && (queue->untold.status != NDBUF_OK ||
-                                   atomic_load_explicit(&queue->failure->number, memory_order_relaxed) == 0)) {
-        return NDBUF_OK;
-    }
-    opencl_failure *failure = ndbuf__calloc(1, sizeof(*failure));
-    if (failure == NULL) {
-        return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for the failures of an OpenCL queue");
-    }
-    ndbuf__ref_init(&failure->refs);
-    atomic_init(&failure->number, 0);
-    ndbuf_opencl__failure_release(queue->failure);
-    queue->failure = failure;
-    return NDBUF_OK;
-}
-
-ndbuf_status ndbuf_opencl__queue_begin(opencl_queue *queue, ndbuf_error *err)
-{
-    ndbuf_status status = ndbuf_opencl__refuse_child(err);
-    if (status != NDBUF_OK) {
-        return status;
-    }
-    ndbuf__mutex_lock(&queue->mutex);
-    status = queue_reserve(queue, err);
-    if (status == NDBUF_OK) {
-        status = queue_renew_failure(queue, err);
-    }
-    if (status != NDBUF_OK) {
-        ndbuf__mutex_unlock(&queue->mutex);
-    }
-    return status;
-}
-
-/* Remembers a command that was enqueued. With the queue locked and room for it. */
-static void queue_append(opencl_queue *queue, cl_event done, const opencl_event *awaited)
-{
-    opencl_work *work = work_at(queue, queue->nworks);
-    *work = (opencl_work){.done = done, .number = ++queue->nissued};
-    if (awaited != NULL) {
-        work->awaited = awaited->failure;
-        work->awaited_number = awaited->number;
-        ndbuf__ref_retain(&work->awaited->refs);
-    }
-    queue->nworks++;
-    if (queue->flushes) {
-        ndbuf_opencl__queue_flush(queue);
-    }
-}
-
-void ndbuf_opencl__queue_end(opencl_queue *queue, cl_event done)
-{
-    if (done != NULL) {
-        queue_append(queue, done, NULL);
-    }
-    ndbuf__mutex_unlock(&queue->mutex);
-}
-
-void ndbuf_opencl__queue_flush(opencl_queue *queue)
-{
-    cl_int code = api_of(queue)->clFlush(queue->base.native);
-    if (code != CL_SUCCESS) {
-        queue_fail_code(queue, queue->nissued, code, "clFlush");
-    }
 }
 
 /* Statuses: NDBUF_ERR_INVALID (of another context or device, or out of order), NDBUF_ERR_DEVICE. */
@@ -242,28 +84,16 @@ ndbuf_status ndbuf_opencl__queue_create(ndbuf_device *device, void *native, ndbu
     return ndbuf_opencl__queue_make(device, native, true, out_queue, err);
 }
 
-/* Commands and events that the driver has. */
-static void queue_end_native(opencl_queue *queue)
-{
-    const opencl_api *api = api_of(queue);
-    ndbuf__host_worker_destroy(queue->worker);
-    for (size_t i = 0; i < queue->nworks; i++) {
-        api->clReleaseEvent(work_at(queue, i)->done);
-    }
-    api->clReleaseCommandQueue(queue->base.native);
-}
-
 void ndbuf_opencl__queue_destroy(ndbuf_queue *queue)
 {
     opencl_queue *self = (opencl_queue *)queue;
     if (!ndbuf_opencl__is_child()) {
-        queue_end_native(self);
+        ndbuf__host_worker_destroy(self->worker);
     }
-    for (size_t i = 0; i < self->nworks; i++) {
-        ndbuf_opencl__failure_release(work_at(self, i)->awaited);
+    ndbuf_opencl__queue_forget_works(self);
+    if (!ndbuf_opencl__is_child()) {
+        api_of(self)->clReleaseCommandQueue(queue->native);
     }
-    ndbuf__free(self->works);
-    ndbuf_opencl__failure_release(self->failure);
     ndbuf__mutex_clear(&self->mutex);
     ndbuf__free(self);
 }
@@ -279,15 +109,7 @@ ndbuf_status ndbuf_opencl__queue_wait(ndbuf_queue *queue, ndbuf_error *err)
     if (code != CL_SUCCESS) {
         return ndbuf_opencl__fail(err, NDBUF_ERR_DEVICE, code, "clFinish");
     }
-    ndbuf__mutex_lock(&self->mutex);
-    queue_reap(self);
-    ndbuf_error error = self->untold;
-    self->untold.status = NDBUF_OK;
-    ndbuf__mutex_unlock(&self->mutex);
-    if (error.status != NDBUF_OK && err != NULL) {
-        *err = error;
-    }
-    return (ndbuf_status)error.status;
+    return ndbuf_opencl__queue_take_error(self, err);
 }
 
 /* A function that runs on the host between two commands: `reached` is a marker behind the earlier work, and the later
@@ -350,12 +172,12 @@ static ndbuf_status host_job_run(void *context, ndbuf_error *err)
     if (code != CL_SUCCESS || status != NDBUF_OK) {
         error.status = (int32_t)status;
         ndbuf__mutex_lock(&queue->mutex);
-        queue_reap(queue);
+        ndbuf_opencl__queue_reap(queue);
         if (code != CL_SUCCESS) {
-            queue_fail_code(queue, job->number, code, "clWaitForEvents before a host function");
+            ndbuf_opencl__queue_fail_code(queue, job->number, code, "clWaitForEvents before a host function");
         }
         if (status != NDBUF_OK) {
-            queue_fail(queue, job->number, &error);
+            ndbuf_opencl__queue_fail(queue, job->number, &error);
         }
         ndbuf__mutex_unlock(&queue->mutex);
     }
@@ -553,7 +375,7 @@ ndbuf_status ndbuf_opencl__queue_wait_event(ndbuf_queue *queue, ndbuf_event *eve
     }
     status = OPENCL_STATUS(api_of(self)->clEnqueueBarrierWithWaitList(queue->native, 1, &awaited->handle, &done), err);
     if (status == NDBUF_OK) {
-        queue_append(self, done, awaited);
+        ndbuf_opencl__queue_append(self, done, awaited);
         self->last_wait = self->nissued;
     }
     ndbuf__mutex_unlock(&self->mutex);
@@ -571,7 +393,7 @@ ndbuf_status ndbuf_opencl__queue_wait_native(ndbuf_queue *queue, void *native_ev
     }
     status = OPENCL_STATUS(api_of(self)->clEnqueueBarrierWithWaitList(queue->native, 1, &awaited, &done), err);
     if (status == NDBUF_OK) {
-        queue_append(self, done, NULL);
+        ndbuf_opencl__queue_append(self, done, NULL);
         self->last_wait = self->nissued;
     }
     ndbuf__mutex_unlock(&self->mutex);

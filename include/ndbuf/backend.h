@@ -39,7 +39,8 @@ struct ndbuf_device {
     ndbuf_device *staging;      /* whose mem_alloc gives the host memory that this device exchanges data with fastest
                                  * (pinned); the backend's own, with host_address set. NULL: ordinary host memory */
     ndbuf_queue *default_queue; /* for calls without a queue: made by device_open, destroyed by device_close. Work may
-                                 * run at once in the calling thread; the core calls queue_wait behind it in any case */
+                                 * run at once in the calling thread; the core calls queue_wait behind it in any case,
+                                 * in the same thread, which is to be told of failures of its own calls */
     /* ---- the core's ---- */
     ndbuf_device_core *core;
 };

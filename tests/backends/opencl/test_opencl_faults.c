@@ -323,6 +323,38 @@ static void test_failed_command_is_told_once_by_the_next_wait(void **state)
     opencl_fixture_end();
 }
 
+static void *copy_and_wait(void *context)
+{
+    ndbuf_device *device = context;
+    static char byte;
+    ndbuf_mem mem = opencl_fixture_buffer(device, "y", 1);
+    ndbuf_mem host = opencl_fixture_host(&byte, 1);
+    ASSERT_OK(OPS->copy_bytes(device->default_queue, &host, 0, &mem, 0, 1, err));
+    ASSERT_OK(OPS->queue_wait(device->default_queue, err));
+    OPS->mem_free(&mem);
+    return NULL;
+}
+
+/* Calls without a queue share one: another thread that waits first must not take the failure away. */
+static void test_failed_command_without_a_queue_is_told_to_its_own_thread(void **state)
+{
+    (void)state;
+    ndbuf_device *device = opencl_fixture_device();
+    ndbuf_queue *queue = device->default_queue;
+    pthread_t other;
+    char byte = 0;
+    ndbuf_mem mem = opencl_fixture_buffer(device, "x", 1);
+    ndbuf_mem host = opencl_fixture_host(&byte, 1);
+    ASSERT_OK(OPS->copy_bytes(queue, &host, 0, &mem, 0, 1, err));
+    faults->arm(2, CL_OUT_OF_RESOURCES, "clGetEventInfo"); /* the other thread asks for its own command first */
+    assert_int_equal(pthread_create(&other, NULL, copy_and_wait, device), 0);
+    pthread_join(other, NULL);
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "CL_OUT_OF_RESOURCES (-5)", OPS->queue_wait(queue, err));
+    ASSERT_OK(OPS->queue_wait(queue, err));
+    OPS->mem_free(&mem);
+    opencl_fixture_end();
+}
+
 /* What opens a gate after a while. */
 typedef struct late_opener {
     cl_event gate;
@@ -453,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_failed_build_is_told_with_its_log_and_tried_again),
         cmocka_unit_test(test_failed_command_is_told_once_by_the_next_wait),
         cmocka_unit_test(test_waits_that_fail_early_end_when_all_is_done_nevertheless),
+        cmocka_unit_test(test_failed_command_without_a_queue_is_told_to_its_own_thread),
         cmocka_unit_test(test_queue_goes_on_when_a_user_event_fails_once),
         cmocka_unit_test(test_each_command_is_flushed_but_in_the_default_queue),
         cmocka_unit_test(test_closing_the_last_device_releases_the_context),
