@@ -69,7 +69,9 @@ static ndbuf_status run_direct(const copy_run *run, ndbuf_queue *queue, ndbuf__m
     if (plan->route == NDBUF_ROUTE_MAPPED) {
         ndbuf_status status = ndbuf__mapped_enqueue(mapped, plan, &run->dst, &run->src, &run->ends, queue, err);
         *out_started = status == NDBUF_OK;
-        return status;
+        if (status != NDBUF_ERR_UNSUPPORTED || plan->transfer.route == NDBUF_ROUTE_NONE) {
+            return status; /* else this memory must not be mapped: the device copies it by itself */
+        }
     }
     return ndbuf__transfer_run(&plan->transfer, &plan->axes, queue->device->ops, queue, &run->ends, out_started, err);
 }

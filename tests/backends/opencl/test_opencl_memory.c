@@ -240,6 +240,54 @@ static void test_buffers_without_the_host_are_copied_by_kernels_and_commands(voi
     OPS->mem_free(&closed);
 }
 
+/* The planner, who does not know the flags, takes mapped memory for it. */
+static void test_views_without_the_host_are_copied_on_the_device(void **state)
+{
+    (void)state;
+    enum { NROWS = 256, NCOLUMNS = 300, PITCH = 1024 };
+    const int64_t shape[2] = {NROWS, NCOLUMNS};
+    const int64_t strides[2] = {PITCH, 3};
+    ndbuf_device *device = NULL;
+    ndbuf_storage *storage = NULL;
+    ndbuf_queue *queue = NULL;
+    ndbuf_view closed = {0};
+    ndbuf_view there = {0};
+    ndbuf_view host = {0};
+    cl_int code = CL_SUCCESS;
+    const ndbuf_view_spec spec = {.ndim = 2, .shape = shape, .strides = strides};
+    ASSERT_OK(ndbuf_device_open("opencl:0", &device, err));
+    cl_mem buffer = opencl_fixture_api()->clCreateBuffer(ndbuf_opencl__context_of(device), CL_MEM_HOST_NO_ACCESS,
+                                                         (size_t)NROWS * PITCH, NULL, &code);
+    assert_int_equal(code, CL_SUCCESS);
+    ASSERT_OK(ndbuf_storage_adopt(device, buffer, (size_t)NROWS * PITCH, 0, NULL, NULL, &storage, err));
+    ASSERT_OK(ndbuf_view_init(&closed, storage, &spec, err));
+    ASSERT_OK(ndbuf_view_create(&there, device, NULL, 2, shape, err));
+    ASSERT_OK(ndbuf_view_create(&host, ndbuf_device_cpu(), NULL, 2, shape, err));
+    ASSERT_OK(ndbuf_queue_create(device, &queue, err));
+    for (int i = 0; i < 2; i++) {
+        ndbuf_queue *in = i == 0 ? NULL : queue;
+        const char item = (char)('a' + i);
+        char *bytes = ndbuf_view_host_address(&host);
+        ASSERT_OK(ndbuf_fill(&there, &item, 1, NULL, err));
+        ASSERT_OK(ndbuf_copy(&closed, &there, in, err));
+        ASSERT_OK(ndbuf_queue_wait(queue, err));
+        ASSERT_OK(ndbuf_fill(&there, "-", 1, NULL, err));
+        ASSERT_OK(ndbuf_copy(&there, &closed, in, err));
+        ASSERT_OK(ndbuf_queue_wait(queue, err));
+        ASSERT_OK(ndbuf_copy(&host, &there, NULL, err));
+        for (int k = 0; k < NROWS * NCOLUMNS; k++) {
+            assert_int_equal(bytes[k], item);
+        }
+    }
+    ndbuf_view_release(&closed);
+    ndbuf_view_release(&there);
+    ndbuf_view_release(&host);
+    ndbuf_queue_release(queue);
+    ndbuf_storage_release(storage);
+    opencl_fixture_api()->clReleaseMemObject(buffer);
+    ndbuf_device_close(device);
+}
+
 /* What they must not touch has a buffer of ours in its place, but for a destination with gaps. */
 static void test_kernels_touch_only_what_they_may(void **state)
 {
@@ -325,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_unmapping_a_foreign_address_is_refused),
         cmocka_unit_test(test_the_host_touches_only_what_it_may),
         cmocka_unit_test(test_buffers_without_the_host_are_copied_by_kernels_and_commands),
+        cmocka_unit_test(test_views_without_the_host_are_copied_on_the_device),
         cmocka_unit_test(test_kernels_touch_only_what_they_may),
         cmocka_unit_test(test_buffers_that_kernels_may_not_use_are_copied_by_other_routes),
     };
