@@ -131,8 +131,7 @@ static bool is_device(const ndbuf_device *device)
 
 static bool crosses(const bench_transfer *transfer)
 {
-    return is_device(ndbuf_storage_device(ndbuf_view_storage(&transfer->dst))) !=
-           is_device(ndbuf_storage_device(ndbuf_view_storage(&transfer->src)));
+    return is_device(ndbuf_view_device(&transfer->dst)) != is_device(ndbuf_view_device(&transfer->src));
 }
 
 bool bench_takes_part(const bench_transfer *transfer, int who, int64_t max_runs)

@@ -265,6 +265,11 @@ ndbuf_storage *ndbuf_view_storage(const ndbuf_view *view)
     return ndbuf__view_is_own(view) ? view->storage : NULL;
 }
 
+ndbuf_device *ndbuf_view_device(const ndbuf_view *view)
+{
+    return ndbuf__view_is_own(view) ? ndbuf__view_device(view) : NULL;
+}
+
 ndbuf_format *ndbuf_view_format(const ndbuf_view *view)
 {
     return ndbuf__view_is_own(view) ? view->layout : NULL;

@@ -257,9 +257,11 @@ NDBUF_API ndbuf_answer ndbuf_view_self_overlap(const ndbuf_view *view);
  * This is how host code reaches a view: device memory gives NULL, never a crash. */
 NDBUF_API void *ndbuf_view_host_address(const ndbuf_view *view);
 
-NDBUF_API ndbuf_storage *
-ndbuf_view_storage(const ndbuf_view *view);                        /* borrowed; NULL if this library did not make it */
-NDBUF_API ndbuf_format *ndbuf_view_format(const ndbuf_view *view); /* borrowed; NULL likewise */
+/* All three are borrowed, and NULL if this library did not make the view. The device is the storage's, but the CPU
+ * where a pointer was followed out of the storage. */
+NDBUF_API ndbuf_storage *ndbuf_view_storage(const ndbuf_view *view);
+NDBUF_API ndbuf_device *ndbuf_view_device(const ndbuf_view *view);
+NDBUF_API ndbuf_format *ndbuf_view_format(const ndbuf_view *view);
 
 /* The event after which the contents are valid: NULL for now. The view takes a reference. */
 NDBUF_API void ndbuf_view_set_ready(ndbuf_view *view, ndbuf_event *event);

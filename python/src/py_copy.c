@@ -178,7 +178,7 @@ PyObject *ndpy_view_copy(PyObject *object, PyObject *arguments, PyObject *keywor
         !ndpy_parse_order(name, "CF", &order) || !ndpy_view_enter(self)) {
         return NULL;
     }
-    ndbuf_device *device = ndbuf_storage_device(ndbuf_view_storage(&self->view));
+    ndbuf_device *device = ndbuf_view_device(&self->view);
     int is_good = ndpy_copy_packed(&self->view, device, NULL, order, NDBUF_CASTING_NO, 0, &copy);
     ndpy_view_leave(self);
     return is_good ? ndpy_view_wrap(ndpy_state_of(self), &copy) : NULL;
@@ -200,7 +200,7 @@ PyObject *ndpy_astype(PyObject *object, PyObject *arguments, PyObject *keywords)
     }
     int is_good = 0;
     if (ndpy_view_enter(self)) {
-        ndbuf_device *device = ndbuf_storage_device(ndbuf_view_storage(&self->view));
+        ndbuf_device *device = ndbuf_view_device(&self->view);
         is_good =
             ndpy_copy_packed(&self->view, device, format, 'C', casting, saturate ? NDBUF_CAST_SATURATE : 0, &copy);
         ndpy_view_leave(self);

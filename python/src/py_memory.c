@@ -242,8 +242,7 @@ static int set_ready_behind(ndbuf_view *view, int64_t stream)
     ndbuf_event *event = NULL;
     ndbuf_status status;
     Py_BEGIN_ALLOW_THREADS
-    status =
-        ndbuf_queue_import(ndbuf_storage_device(ndbuf_view_storage(view)), (void *)(uintptr_t)stream, &queue, &err);
+    status = ndbuf_queue_import(ndbuf_view_device(view), (void *)(uintptr_t)stream, &queue, &err);
     if (status == NDBUF_OK) {
         status = ndbuf_queue_record(queue, &event, &err);
     }

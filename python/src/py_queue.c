@@ -87,7 +87,7 @@ int ndpy_queue_open(ndpy_state *state, PyObject *stream, const ndbuf_view *a, co
         return 0;
     }
     Py_BEGIN_ALLOW_THREADS
-    status = ndbuf_queue_import(ndbuf_storage_device(ndbuf_view_storage(view)), handle, out_queue, &err);
+    status = ndbuf_queue_import(ndbuf_view_device(view), handle, out_queue, &err);
     Py_END_ALLOW_THREADS
     if (status != NDBUF_OK) {
         ndpy_raise(&err);

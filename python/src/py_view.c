@@ -75,7 +75,7 @@ ndbuf_exporter *ndpy_view_exporter(ndpy_view *self)
 void ndpy_view_device_name(const ndbuf_view *view, char out_name[32])
 {
     ndbuf_device_info info = {0};
-    ndbuf_device_info_get(ndbuf_storage_device(ndbuf_view_storage(view)), &info);
+    ndbuf_device_info_get(ndbuf_view_device(view), &info);
     snprintf(out_name, 32, "%s", info.name);
 }
 

@@ -36,6 +36,7 @@ static void test_view_says_where_what_and_how(void **state)
     assert_null(view.ready);
     assert_ptr_equal(view.owner, &sample.storage.owner);
     assert_ptr_equal(ndbuf_view_storage(&view), &sample.storage);
+    assert_ptr_equal(ndbuf_view_device(&view), sample.storage.mem.device);
     assert_ptr_equal(ndbuf_view_format(&view), format);
     assert_ptr_equal(ndbuf_view_host_address(&view), memory + 61);
     assert_int_equal(sample.nrefs, 1);

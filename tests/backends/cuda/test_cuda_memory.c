@@ -298,6 +298,7 @@ static void test_rows_behind_pinned_pointers_are_read_where_they_are(void **stat
         ndbuf_copy_plan *plan = NULL;
         ASSERT_OK(ndbuf_view_index(&all, 0, k, &row, err));
         assert_int_equal(row.device.type, k == 0 ? NDBUF_DEVICE_CUDA_HOST : NDBUF_DEVICE_CPU);
+        assert_int_equal(ndbuf_view_device(&row) == ndbuf_device_cpu(), k != 0);
         ASSERT_OK(ndbuf_view_create(&there, device, NULL, 1, &shape[1], err));
         for (int i = 0; i < NBYTES; i++) {
             table[k][i] = (unsigned char)(i * 7 + i / 1000);
