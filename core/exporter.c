@@ -106,13 +106,32 @@ static void view_show(const view_exporter *self, const ndbuf_request *request, n
     ndbuf__request_hide(request->flags, out_view);
 }
 
+/* Lets a queue of the driver's wait for the driver's own event, without a queue of ours, whose release would wait for
+ * all that it has. False: the event is of another driver, or cannot be waited for so. */
+static bool settle_natively(ndbuf_device *device, void *native_queue, const ndbuf_event *ready)
+{
+    const ndbuf_backend_ops *ops = device->ops;
+    ndbuf_queue *queue = NULL;
+    if (ready->native == NULL || ready->device->ops->queue_wait_native != ops->queue_wait_native ||
+        ops->queue_create(device, native_queue, &queue, NULL) != NDBUF_OK) {
+        return false;
+    }
+    const ndbuf_status status = ops->queue_wait_native(queue, ready->native, NULL);
+    ops->queue_destroy(queue);
+    return status == NDBUF_OK;
+}
+
 ndbuf_status ndbuf__view_settle(const ndbuf_view *view, void *native_queue, ndbuf_error *err)
 {
+    ndbuf_device *device = ndbuf__view_device(view);
+    ndbuf_queue *queue = NULL;
     if (native_queue == NULL) {
         return ndbuf_event_wait(view->ready, err);
     }
-    ndbuf_queue *queue = NULL;
-    ndbuf_status status = ndbuf_queue_import(ndbuf__view_device(view), native_queue, &queue, err);
+    if (settle_natively(device, native_queue, view->ready)) {
+        return NDBUF_OK;
+    }
+    ndbuf_status status = ndbuf_queue_import(device, native_queue, &queue, err);
     if (status == NDBUF_OK) {
         status = ndbuf_queue_wait_event(queue, view->ready, err);
         ndbuf_queue_release(queue);

@@ -262,7 +262,7 @@ struct ndbuf_backend_ops {
 
     /* native NULL: a new one; else a queue over the caller's own, retained where the API counts. */
     ndbuf_status (*queue_create)(ndbuf_device *device, void *native, ndbuf_queue **out_queue, ndbuf_error *err);
-    /* The queue is empty: the core has waited. */
+    /* What the core gave to the queue is done, but for waits for native events. */
     void (*queue_destroy)(ndbuf_queue *queue);
     /* Returns when all is done. Tells a failure of earlier work once. After any failure, also of a wait that was
      * refused, the core takes for done only what events say is done. */

@@ -59,6 +59,11 @@ static void assert_consumer_reads(const DLTensor *tensor, cudaStream_t stream)
     }
 }
 
+static int64_t waits_so_far(void)
+{
+    return cudasim_ncalls("cudaStreamSynchronize") + cudasim_ncalls("cudaEventSynchronize");
+}
+
 static void test_a_consumer_reads_what_was_exported_on_its_own_stream(void **state)
 {
     (void)state;
@@ -77,7 +82,9 @@ static void test_a_consumer_reads_what_was_exported_on_its_own_stream(void **sta
             make_view(device, queue, &view);
             const ndbuf_dlpack_export_options options = {.flags = kept ? NDBUF_DLPACK_KEEP_OFFSET : 0,
                                                          .native_queue = stream};
+            const int64_t waits = waits_so_far();
             ASSERT_OK(ndbuf_dlpack_export(&view, &options, &tensor, NULL, err));
+            assert_int_equal(waits_so_far(), waits); /* the stream waits, not the caller */
             assert_memory_equal(&tensor->dl_tensor.device, &devices[i], sizeof(devices[i]));
             assert_int_equal(tensor->dl_tensor.byte_offset, kept ? view.byte_offset : 0);
             assert_consumer_reads(&tensor->dl_tensor, stream);
