@@ -202,8 +202,8 @@ __attribute__((always_inline)) static inline void gather_rows_from(const cpu_shu
     const int64_t out_step = shuffle->out_step;
     const int64_t all_steps = src_back != 0 ? nsteps + 1 : nsteps;
     const gather_step how = gather_step_load(shuffle, nin);
-    const int64_t nbytes = nsteps * out_step + (src_back != 0 ? out_step - dst_back : 0);
-    const bool fetches = FETCHES_NEXT(BYTES_NBYTES) && rows_go_on(count, dst_stride, nbytes);
+    const bool fetches = FETCHES_NEXT(BYTES_NBYTES) &&
+                         rows_go_on(count, dst_stride, nsteps * out_step + (src_back != 0 ? out_step - dst_back : 0));
     for (int64_t k = 0; k < count; k++) {
         const char *from = src + k * src_stride;
         char *to = dst + k * dst_stride;
