@@ -4,15 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
+#include "backends/cpu/cpu_minmax.h"
 
 static void run_append(cpu_item_sources *sources, int64_t place, int64_t nbytes, int32_t stream, int64_t at,
                        bool is_reversed)
@@ -29,7 +21,7 @@ void ndbuf_cpu__sources_put(cpu_item_sources *sources, int64_t place, int64_t nb
                             bool is_reversed)
 {
     while (nbytes > 0) {
-        int64_t n = smaller(nbytes, CPU_VECTOR_MAX - place % CPU_VECTOR_MAX);
+        int64_t n = cpu_smaller(nbytes, CPU_VECTOR_MAX - place % CPU_VECTOR_MAX);
         run_append(sources, place, n, stream, is_reversed ? at + nbytes - n : at, is_reversed);
         place += n;
         at += is_reversed ? 0 : n;
@@ -92,9 +84,9 @@ static void measure_ends(cpu_collect *collect, const cpu_collect_streams *stream
         if (step == 0) {
             collect->exact_head = INT64_MAX;
         } else if (stride < 0) {
-            collect->exact_head = larger(collect->exact_head, larger(0, beyond + step - 1) / step);
+            collect->exact_head = cpu_larger(collect->exact_head, cpu_larger(0, beyond + step - 1) / step);
         } else {
-            collect->exact_tail = larger(collect->exact_tail, larger(0, beyond + stride - 1) / step);
+            collect->exact_tail = cpu_larger(collect->exact_tail, cpu_larger(0, beyond + stride - 1) / step);
         }
     }
 }
@@ -138,7 +130,7 @@ bool ndbuf_cpu__collects_add(cpu_collects *collects, cpu_item_sources *sources, 
     int64_t nitems = 1;
     qsort(sources->runs, (size_t)sources->nruns, sizeof(sources->runs[0]), compare_runs);
     if (sources->nbytes <= CPU_VECTOR_MAX) {
-        nitems = smaller((CPU_VECTOR_MAX - sources->nbytes) / streams->steps[stream] + 1, most);
+        nitems = cpu_smaller((CPU_VECTOR_MAX - sources->nbytes) / streams->steps[stream] + 1, most);
     }
     int64_t first = 0;
     while (first < sources->nbytes) {
@@ -156,7 +148,7 @@ bool ndbuf_cpu__collects_add(cpu_collects *collects, cpu_item_sources *sources, 
             first += CPU_VECTOR_MAX;
         }
     }
-    collects->least = larger(collects->least, nitems);
+    collects->least = cpu_larger(collects->least, nitems);
     return true;
 }
 
@@ -166,8 +158,8 @@ void ndbuf_cpu__collects_run(const cpu_collects *collects, const cpu_kernels *ke
     for (int32_t i = first; i < last; i++) {
         const cpu_collect *collect = &collects->list[i];
         const int64_t nsteps = count / collect->nitems;
-        const int64_t head = goes_on ? 0 : smaller(collect->exact_head, nsteps);
-        const int64_t tail = goes_on ? 0 : smaller(collect->exact_tail, nsteps - head);
+        const int64_t head = goes_on ? 0 : cpu_smaller(collect->exact_head, nsteps);
+        const int64_t tail = goes_on ? 0 : cpu_smaller(collect->exact_tail, nsteps - head);
         kernels->collect(collect, streams, count, head, tail, prefetch_nbytes);
     }
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cpu/cpu_convert_plan.h"
 
+#include "backends/cpu/cpu_minmax.h"
+
 /* Blocks whose source is fastest along the last axis; and of those past the caches that leave elements out. */
 #define PLAIN_BLOCK_NBYTES ((int64_t)16 << 10)
 #define SPARSE_BLOCK_NBYTES ((int64_t)8 << 10)
@@ -27,11 +29,6 @@
 #define SHARED_SETS_NBYTES 1024
 /* Rows of records up to this length are short. */
 #define SHORT_ROW_ITEMS 320
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 static int64_t at_least_1(int64_t value)
 {
@@ -62,9 +59,9 @@ static int64_t dense_run(const int64_t *shape, const int64_t *extents, const int
 static void block_grow(cpu_convert_plan *plan, int32_t axis, int64_t piece)
 {
     const int64_t extent = plan->box->box.shape[axis];
-    int64_t even = pieces(extent, pieces(extent, smaller(extent, piece)));
+    int64_t even = pieces(extent, pieces(extent, cpu_smaller(extent, piece)));
     even = pieces(even, CPU_CONVERT_STEP_MAX) * CPU_CONVERT_STEP_MAX;
-    piece = smaller(extent, smaller(piece, even));
+    piece = cpu_smaller(extent, cpu_smaller(piece, even));
     if (piece > plan->block[axis]) {
         plan->nelements = plan->nelements / plan->block[axis] * piece;
         plan->block[axis] = piece;
@@ -76,7 +73,7 @@ static void block_grow(cpu_convert_plan *plan, int32_t axis, int64_t piece)
 static int64_t block_extend(cpu_convert_plan *plan, int32_t axis, int64_t count, int64_t target, int64_t most)
 {
     int64_t room = most / (plan->nelements / plan->block[axis]);
-    block_grow(plan, axis, smaller(pieces(target, count), room));
+    block_grow(plan, axis, cpu_smaller(pieces(target, count), room));
     return count * plan->block[axis];
 }
 
@@ -157,7 +154,7 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
     const int64_t dst_nbytes = plan->converter.dst_nbytes;
     const int64_t src_nbytes = plan->converter.src_nbytes;
     return box->dst_strides[last] == dst_nbytes && box->src_strides[last] == src_nbytes &&
-           (last == 0 || box->shape[last] * smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
+           (last == 0 || box->shape[last] * cpu_smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
 bool ndbuf_cpu__pays_to_stream(const cpu_box *box, const char *dst, int32_t naxes, int64_t nbytes)
@@ -278,7 +275,7 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         }
     } else if (plan->repeats) {
         /* Elements are converted once. Where the last axis is short, there are more of them than repetitions. */
-        int64_t most = CPU_CONVERT_BLOCK_NBYTES / larger_nbytes * smaller(box->shape[last], MOST_REPEATED);
+        int64_t most = CPU_CONVERT_BLOCK_NBYTES / larger_nbytes * cpu_smaller(box->shape[last], MOST_REPEATED);
         block_grow_dst(plan, most, most);
         plan->packs = true;
         plan->spreads = true;

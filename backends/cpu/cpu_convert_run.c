@@ -5,6 +5,7 @@
 
 #include "backends/cpu/cpu_engine.h"
 #include "backends/cpu/cpu_float_mode.h"
+#include "backends/cpu/cpu_minmax.h"
 #include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_run.h"
 #include "backends/cpu/cpu_writer.h"
@@ -16,11 +17,6 @@
 #define REVERSED_PIECE_NBYTES 1536
 /* Of numbers that lie apart that are prefetched and converted together; even, as pairs are not divided. */
 #define APART_ITEMS 64
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Of the source and the destination. */
 static int64_t larger_nbytes(const cpu_row_converter *converter)
@@ -148,7 +144,7 @@ static void stream_apart(const convert_run *run, char *dst, const char *src, int
     const int64_t dst_nbytes = plan->converter.dst_nbytes;
     cpu_writer_seek(writer, plan->kernels, dst);
     while (count > 0) {
-        const int64_t n = smaller(count, APART_ITEMS);
+        const int64_t n = cpu_smaller(count, APART_ITEMS);
         cpu_prefetch_apart(src + CPU_CONVERT_AHEAD_NBYTES, plan->stride, n / 2);
         if (cpu_writer_room(writer) < n * dst_nbytes) {
             cpu_writer_flush(writer, plan->kernels);
@@ -176,7 +172,7 @@ static void stream_row(const convert_run *run, char *dst, const char *src, int64
     }
     cpu_writer_seek(writer, plan->kernels, dst);
     while (count > 0) {
-        int64_t n = smaller(count, cpu_writer_room(writer) / converter->dst_nbytes);
+        int64_t n = cpu_smaller(count, cpu_writer_room(writer) / converter->dst_nbytes);
         convert_row(run, cpu_writer_place(writer), src, n);
         cpu_writer_commit(writer, n * converter->dst_nbytes);
         cpu_writer_flush(writer, plan->kernels);
@@ -248,7 +244,7 @@ static void convert_gathered(const convert_run *run, convert_buffers *buffers, c
     gather.tuning = &plan->pack_tuning;
     gather.prefetch_nbytes = next != NULL ? next - src : pack->prefetch_nbytes;
     for (int64_t left = nelements / unit_elements; left > 0;) {
-        const int64_t count = smaller(left, piece);
+        const int64_t count = cpu_smaller(left, piece);
         const cpu_piece gathered = {.dst = buffers->packed, .src = src, .count = count, .ncolumns = 1, .ahead = left};
         ndbuf_cpu__run_gather(&gather, &gathered, CPU_VECTOR_MAX);
         stream_row(run, dst, buffers->packed, count * unit_elements);
@@ -342,7 +338,7 @@ static void run_part(void *context, int64_t part)
         bool goes_on = true; /* along the last axis */
         for (int32_t k = 0; k < box->ndim; k++) {
             int64_t begin = index[k] * plan->block[k];
-            extents[k] = smaller(plan->block[k], box->shape[k] - begin);
+            extents[k] = cpu_smaller(plan->block[k], box->shape[k] - begin);
             dst += begin * box->dst_strides[k];
         }
         for (int32_t k = box->ndim - 1; k >= 0 && ++index[k] == plan->nblocks[k]; k--) {

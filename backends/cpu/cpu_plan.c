@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "backends/cpu/cpu_minmax.h"
 #include "backends/cpu/cpu_plan_speed.h"
 #include "backends/cpu/cpu_plan_transpose.h"
 
@@ -41,19 +42,9 @@
 #define PAIRED_UNITS_MIN 32
 #define PAIRED_UNITS_MAX 64
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static int64_t at_least_1(int64_t value)
 {
-    return larger(value, 1);
+    return cpu_larger(value, 1);
 }
 
 cpu_axis ndbuf_cpu__plan_take(cpu_plan *plan, int32_t k)
@@ -380,13 +371,14 @@ static void plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *ker
         (streams && (plan->kind == CPU_PLAN_ROWS || plan->kind == CPU_PLAN_TRANSPOSE))) {
         return;
     }
-    const int64_t shorter = smaller(box->shape[partner], box->shape[last]);
-    const int64_t longer = larger(box->shape[partner], box->shape[last]);
-    const int64_t piece = smaller(longer, PAIRED_UNITS_MAX / shorter);
+    const int64_t shorter = cpu_smaller(box->shape[partner], box->shape[last]);
+    const int64_t longer = cpu_larger(box->shape[partner], box->shape[last]);
+    const int64_t piece = cpu_smaller(longer, PAIRED_UNITS_MAX / shorter);
     const bool has_rows = plan->kind == CPU_PLAN_ROWS;
     if (shorter >= PAIRED_UNITS_MIN || (box->shape[last] >= PAIRED_UNITS_MIN && plan->kind != CPU_PLAN_TRANSPOSE) ||
-        (!has_rows && ndbuf_cpu__walk_speed(plan->unit_nbytes, larger(piece, shorter), smaller(piece, shorter)) <
-                          CPU_LEAST_GAIN * ndbuf_cpu__plan_speed(plan, streams, kernels))) {
+        (!has_rows &&
+         ndbuf_cpu__walk_speed(plan->unit_nbytes, cpu_larger(piece, shorter), cpu_smaller(piece, shorter)) <
+             CPU_LEAST_GAIN * ndbuf_cpu__plan_speed(plan, streams, kernels))) {
         return;
     }
     set_loops(plan, box);
@@ -397,8 +389,8 @@ static void plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *ker
     plan->row_fn = ndbuf_cpu__row_fn(plan->unit_nbytes, plan->swap_nbytes);
     plan->row = is_fast_inner ? fast : other;
     plan->column = is_fast_inner ? other : fast;
-    plan->row_piece = larger(piece, shorter);
-    plan->column_piece = smaller(piece, shorter);
+    plan->row_piece = cpu_larger(piece, shorter);
+    plan->column_piece = cpu_smaller(piece, shorter);
     plan->group_units = 1;
     plan->streams = false;
 }

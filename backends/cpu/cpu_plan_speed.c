@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/cpu/cpu_plan_speed.h"
 
+#include "backends/cpu/cpu_minmax.h"
+
 /* Measured on a Zen 5; tasks, odd units and tiles too narrow for vectors on a Zen 3. */
 #define UNIT_CYCLES 1.2         /* of a unit that is copied by itself, */
 #define ODD_UNIT_CYCLES 2       /* of one in two moves, */
@@ -16,11 +18,6 @@
 #define SCALAR_TILE_CYCLES 200  /* of a tile of a plane that is too narrow for vectors, */
 #define LINE_CYCLES 3           /* and of each line, or strip of it */
 #define FEW_LINES_ROW_CYCLES 9  /* of a row of fewer lines than a block has, however many (on a Xeon) */
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 static double larger(double a, double b)
 {
@@ -62,7 +59,7 @@ static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
     if (nlines < side && nrows >= side) {
         return nbytes / (SCALAR_TILE_CYCLES * (double)ntiles + FEW_LINES_ROW_CYCLES * (double)nrows);
     }
-    const int64_t strip_rows = smaller(nrows, transpose->strip_rows);
+    const int64_t strip_rows = cpu_smaller(nrows, transpose->strip_rows);
     const double move_cycles = larger(UNIT_CYCLES, (double)plan->unit_nbytes / PLANE_NBYTES);
     const double line_cycles = LINE_CYCLES + (double)strip_rows * move_cycles;
     const double cycles = line_cycles * (double)nlines * (double)nrows / (double)strip_rows;
@@ -76,8 +73,8 @@ double ndbuf_cpu__plan_speed(const cpu_plan *plan, bool streams, const cpu_kerne
     const double row = (double)plan->row.extent * (double)plan->group_units * unit;
     switch (plan->kind) {
     case CPU_PLAN_STRIDED:
-        return ndbuf_cpu__walk_speed(plan->unit_nbytes, smaller(plan->row.extent, plan->row_piece),
-                                     smaller(plan->column.extent, plan->column_piece));
+        return ndbuf_cpu__walk_speed(plan->unit_nbytes, cpu_smaller(plan->row.extent, plan->row_piece),
+                                     cpu_smaller(plan->column.extent, plan->column_piece));
     case CPU_PLAN_GATHER:
     case CPU_PLAN_SCATTER:
         return row / (row_cycles + row / ROW_NBYTES);

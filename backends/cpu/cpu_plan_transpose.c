@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "backends/cpu/cpu_minmax.h"
+
 /* A row in the destination shorter than this is not worth a line written past the caches. */
 #define STREAMED_ROW_MIN 128
 /* One that ends within a line, and is shorter than this, is chained to the next one. */
@@ -31,16 +33,6 @@
 #define REACHED_TILES 4
 /* Shorter lines are not fetched a tile ahead. */
 #define PACED_LINE_MIN 256
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 /* Axes chained to one that is dense on one side, innermost first. */
 typedef struct axis_chain {
@@ -84,7 +76,7 @@ static bool chain_extend(axis_chain *chain, cpu_plan *plan, bool in_dst)
 static void repeat_offsets(int64_t *offsets, int64_t group, int64_t count, int64_t stride)
 {
     for (int64_t done = group; done < count;) { /* each time as many as there are */
-        const int64_t more = smaller(done, count - done);
+        const int64_t more = cpu_smaller(done, count - done);
         const int64_t *restrict from = offsets;
         int64_t *restrict to = offsets + done;
         for (int64_t u = 0; u < more; u++) {
@@ -102,7 +94,7 @@ static void chain_offsets(const axis_chain *chain, bool in_dst, int64_t count, i
     out_offsets[0] = 0;
     for (int32_t i = 0; done < count; i++) {
         const cpu_axis *axis = &chain->axes[i];
-        const int64_t all = i < chain->naxes - 1 ? smaller(done * axis->extent, count) : count;
+        const int64_t all = i < chain->naxes - 1 ? cpu_smaller(done * axis->extent, count) : count;
         repeat_offsets(out_offsets, done, all, in_dst ? axis->src_stride : axis->dst_stride);
         done = all;
     }
@@ -159,14 +151,14 @@ static bool has_conflicts(const axis_chain *lines, const axis_chain *rows, const
 static int64_t rows_in_set(const axis_chain *rows, int64_t nrows, int64_t sharers, const ndbuf_cpu__tuning *tuning)
 {
     const int64_t ahead = ndbuf__stride_magnitude(rows->axes[0].dst_stride) * sharers % tuning->conflict_nbytes;
-    const int64_t distance = smaller(ahead, tuning->conflict_nbytes - ahead);
+    const int64_t distance = cpu_smaller(ahead, tuning->conflict_nbytes - ahead);
     return nrows / sharers / (1 + nrows / sharers * distance / CPU_LINE_NBYTES);
 }
 
 /* So many rows in a set of the first cache leave room there for what is read. */
 static int64_t most_rows_in_set(const ndbuf_cpu__tuning *tuning)
 {
-    return larger(1, tuning->set_lines * 2 / 3);
+    return cpu_larger(1, tuning->set_lines * 2 / 3);
 }
 
 /* Whether rows throw each other out of the first cache although each gets whole lines at once: those of a strip, or of
@@ -177,7 +169,7 @@ static bool rows_conflict(const axis_chain *lines, const axis_chain *rows, int64
     const int64_t nrows = rows->axes[0].extent;
     return (nrows >= strip_rows && rows_in_set(rows, strip_rows, 1, tuning) >= 2 * most_rows_in_set(tuning)) ||
            (!lines_share_sets(lines, tuning) &&
-            rows_in_set(rows, smaller(nrows, 2 * side), 2, tuning) >= 4 * most_rows_in_set(tuning));
+            rows_in_set(rows, cpu_smaller(nrows, 2 * side), 2, tuning) >= 4 * most_rows_in_set(tuning));
 }
 
 /* Whether at most so many of `nrows` rows fall into any set of the first cache. */
@@ -255,15 +247,16 @@ static int64_t longer_pieces(const cpu_plan *plan, const cpu_kernels *kernels, b
 /* Bytes of a row that leave together past the caches. */
 static int64_t sent_nbytes(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
-    return larger(1, smaller(tuning->send_nbytes * longer_pieces(plan, kernels, true), CPU_PLAN_MAX_SENT_NBYTES));
+    return cpu_larger(1,
+                      cpu_smaller(tuning->send_nbytes * longer_pieces(plan, kernels, true), CPU_PLAN_MAX_SENT_NBYTES));
 }
 
 /* The same where they may have to go by way of the stage, in which small units can wait for more. */
 static int64_t staged_nbytes(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
     const bool is_small = plan->unit_nbytes < PARTS_DIRECT_MIN && !takes_whole_lines(kernels, plan->unit_nbytes);
-    const int64_t least = is_small ? smaller(tuning->stage_send_nbytes, CPU_PLAN_MAX_SENT_NBYTES) : 0;
-    return larger(least, sent_nbytes(plan, kernels, tuning));
+    const int64_t least = is_small ? cpu_smaller(tuning->stage_send_nbytes, CPU_PLAN_MAX_SENT_NBYTES) : 0;
+    return cpu_larger(least, sent_nbytes(plan, kernels, tuning));
 }
 
 /* Past the caches: whether blocks take parts of lines, of which more than a set of the first cache holds fall into one
@@ -277,7 +270,7 @@ static bool lines_return(const cpu_plan *plan, const axis_chain *lines, const cp
     int64_t inner = 1;
     for (int32_t i = 0; i < lines->naxes && inner < count; i++) {
         const cpu_axis *axis = &lines->axes[i];
-        in_set *= axis->src_stride % tuning->conflict_nbytes == 0 ? smaller(axis->extent, count / inner) : 1;
+        in_set *= axis->src_stride % tuning->conflict_nbytes == 0 ? cpu_smaller(axis->extent, count / inner) : 1;
         inner *= axis->extent;
     }
     return !takes_whole_lines(kernels, unit) && in_set > tuning->set_lines;
@@ -310,9 +303,9 @@ static bool plan_paced(cpu_plan *plan, const axis_chain *lines, const axis_chain
     transpose->paced = true;
     transpose->stage_pitch = lines_up(panel_nbytes);
     const int64_t least = tuning->tile_paced_nbytes / unit;
-    const int64_t reached = smaller(tuning->tile_reach_nbytes / rows->axes[0].dst_stride, least * REACHED_TILES);
-    int64_t nrows = smaller(CPU_PLAN_MAX_STAGE_NBYTES / 2 / transpose->stage_pitch, CPU_PLAN_MAX_STAGED_ROWS);
-    plan->column_piece = chain_piece(rows, smaller(larger(least, reached), nrows), nrows);
+    const int64_t reached = cpu_smaller(tuning->tile_reach_nbytes / rows->axes[0].dst_stride, least * REACHED_TILES);
+    int64_t nrows = cpu_smaller(CPU_PLAN_MAX_STAGE_NBYTES / 2 / transpose->stage_pitch, CPU_PLAN_MAX_STAGED_ROWS);
+    plan->column_piece = chain_piece(rows, cpu_smaller(cpu_larger(least, reached), nrows), nrows);
     return true;
 }
 
@@ -380,18 +373,19 @@ static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_ch
     const int64_t unit = plan->unit_nbytes;
     const int64_t side = cpu_block_side(kernels, unit);
     const int64_t longer = longer_pieces(plan, kernels, true);
-    int64_t most_nbytes = smaller(tuning->panel_stream_nbytes * longer, CPU_PLAN_MAX_SENT_NBYTES);
+    int64_t most_nbytes = cpu_smaller(tuning->panel_stream_nbytes * longer, CPU_PLAN_MAX_SENT_NBYTES);
     const bool returns = lines_return(plan, lines, kernels, tuning);
     if (returns) {
-        most_nbytes = smaller(most_nbytes, tuning->set_lines * unit);
+        most_nbytes = cpu_smaller(most_nbytes, tuning->set_lines * unit);
     }
     plan->row_piece = chain_piece(lines, whole_blocks(most_nbytes / unit, side), side);
     int64_t panel_nbytes = plan->row_piece * transpose->lines_per_index * unit;
     transpose->panels_sent = (staged_nbytes(plan, kernels, tuning) + panel_nbytes - 1) / panel_nbytes;
     transpose->stage_pitch = lines_up(transpose->panels_sent * panel_nbytes) + CPU_LINE_NBYTES;
     /* One row more than there are is for what nobody wants, see tile_turn_short. */
-    int64_t nrows = smaller(CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1, CPU_PLAN_MAX_STAGED_ROWS);
-    plan->column_piece = chain_piece(rows, whole_blocks(smaller(tuning->tile_stream_nbytes / unit, nrows), side), side);
+    int64_t nrows = cpu_smaller(CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1, CPU_PLAN_MAX_STAGED_ROWS);
+    plan->column_piece =
+        chain_piece(rows, whole_blocks(cpu_smaller(tuning->tile_stream_nbytes / unit, nrows), side), side);
     const int64_t strip_nbytes = tuning->strip_stream_nbytes * longer * (returns ? RETURNED_STRIPS : 1);
     transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(strip_nbytes / unit, side);
 }
@@ -412,7 +406,7 @@ static int64_t packed_rows(const cpu_plan *plan, const axis_chain *lines, const 
     const int64_t few = whole_blocks(tuning->pass_rows, cpu_block_side(kernels, unit));
     const bool takes_few = plan->converts && unit == PASS_CONVERTED_UNIT && !lines_conflict(lines, tuning) &&
                            writes_few_rows(plan, plan->nbytes / PASS_CONVERTED_FACTOR, kernels, tuning);
-    return takes_few ? smaller(few, CPU_LINE_NBYTES / unit) : CPU_LINE_NBYTES / unit;
+    return takes_few ? cpu_smaller(few, CPU_LINE_NBYTES / unit) : CPU_LINE_NBYTES / unit;
 }
 
 /* As usual: tiles of many rows, of which some are turned together, right into the destination or by way of the stage.
@@ -424,12 +418,12 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     const int64_t unit = plan->unit_nbytes;
     const int64_t side = cpu_block_side(kernels, unit);
     plan->row_piece = chain_piece(lines, whole_blocks(panel_nbytes / unit, side), side);
-    plan->column_piece = chain_piece(rows, smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
+    plan->column_piece = chain_piece(rows, cpu_smaller(tuning->tile_rows, CPU_PLAN_MAX_ROWS), side);
     const int64_t strip_nbytes = tuning->strip_nbytes * longer_pieces(plan, kernels, false);
     const int64_t most_rows =
-        larger(tuning->strip_rows, CPU_LINE_NBYTES / unit); /* a cache line of each line at least */
+        cpu_larger(tuning->strip_rows, CPU_LINE_NBYTES / unit); /* a cache line of each line at least */
     const int64_t strip_rows =
-        whole_blocks(smaller(smaller(strip_nbytes / unit, most_rows), CPU_PLAN_MAX_STAGED_ROWS), side);
+        whole_blocks(cpu_smaller(cpu_smaller(strip_nbytes / unit, most_rows), CPU_PLAN_MAX_STAGED_ROWS), side);
     const int64_t tile_rows = plan->column_piece * transpose->rows_per_index;
     transpose->strip_rows = strip_rows;
     if (transpose->packs_lines) {
@@ -437,7 +431,7 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     } else if (side > 1 && lines_share_sets(lines, tuning) && tile_rows * unit >= CPU_DIAGONAL_NBYTES) {
         transpose->strip_rows = whole_blocks(tile_rows, side);
     } else if (side > 1 && lines_conflict(lines, tuning)) { /* what is read of them later would have to come again */
-        transpose->strip_rows = smaller(strip_rows, whole_blocks(CPU_LINE_NBYTES / unit, side));
+        transpose->strip_rows = cpu_smaller(strip_rows, whole_blocks(CPU_LINE_NBYTES / unit, side));
     }
     const int size = cpu_size_index(unit);
     const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
@@ -449,9 +443,9 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
         /* One more line, so that the rows do not share cache sets. */
         int64_t nbytes = plan->row_piece * transpose->lines_per_index * unit;
         transpose->stage_pitch = lines_up(nbytes) + 2 * CPU_LINE_NBYTES;
-        const int64_t most = smaller(CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1, /* one is for nobody */
-                                     CPU_PLAN_MAX_STAGED_ROWS);
-        transpose->strip_rows = smaller(transpose->strip_rows, whole_blocks(most, side));
+        const int64_t most = cpu_smaller(CPU_PLAN_MAX_STAGE_NBYTES / transpose->stage_pitch - 1, /* one is for nobody */
+                                         CPU_PLAN_MAX_STAGED_ROWS);
+        transpose->strip_rows = cpu_smaller(transpose->strip_rows, whole_blocks(most, side));
     } else if (!takes_whole_lines(kernels, unit) && transpose->strip_rows == strip_rows) {
         /* Blocks write parts of the rows' lines, which wait in the first cache for the others. */
         while (transpose->strip_rows >= 2 * side &&
@@ -495,7 +489,7 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     const int size = cpu_size_index(unit);
     const int64_t side = cpu_block_side(kernels, unit);
     int64_t panel_nbytes =
-        smaller(smaller(tuning->panel_nbytes, tuning->panel_lines * unit), CPU_PLAN_MAX_PANEL_NBYTES);
+        cpu_smaller(cpu_smaller(tuning->panel_nbytes, tuning->panel_lines * unit), CPU_PLAN_MAX_PANEL_NBYTES);
     transpose->line_stride = plan->loops[column].src_stride;
     plan->streams = ndbuf_cpu__transpose_streams(unit, plan->nbytes, moved_by(plan), kernels, tuning) ||
                     (plan->nbytes >= tuning->stream_direct_nbytes && suits_direct(plan, column, kernels, tuning));

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "backends/cpu/cpu_minmax.h"
+
 /* Dense elements of a part that are worth being converted item by item. */
 #define LONG_RUN 32
 /* Of both sides of the items that go together: they stay in the first cache. */
@@ -14,11 +16,6 @@
 #define APART_ITEMS_MIN 8
 #define APART_ITEMS 128
 #define APART_MAX_NBYTES 16
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* ---- parts ---- */
 
@@ -89,7 +86,7 @@ static void bring_together(const cpu_record *record, const cpu_record_part *part
     } else {
         const cpu_row_fn gather = ndbuf_cpu__row_fn(src_nbytes, 0);
         for (int64_t done = 0; done < count; done += APART_ITEMS) {
-            const int64_t n = smaller(count - done, APART_ITEMS);
+            const int64_t n = cpu_smaller(count - done, APART_ITEMS);
             gather(before, src_nbytes, src + done * stride, stride, n, src_nbytes);
             cpu_convert_steps(converter, dst + done * dst_nbytes, before, steps_of(converter, n), false);
         }
@@ -103,7 +100,7 @@ static void part_apart(const cpu_record *record, const cpu_record_part *part, ch
     const int64_t dst_nbytes = part->converter.dst_nbytes;
     const cpu_row_fn scatter = ndbuf_cpu__row_fn(dst_nbytes, 0);
     while (count > 0) {
-        const int64_t n = smaller(count, APART_ITEMS);
+        const int64_t n = cpu_smaller(count, APART_ITEMS);
         bring_together(record, part, after, src, n);
         scatter(dst, record->dst_stride, after, dst_nbytes, n, dst_nbytes);
         dst += n * record->dst_stride;
@@ -247,7 +244,7 @@ bool ndbuf_cpu__record_init(cpu_record *out_record, const ndbuf__conversion *con
     record->kernels = kernels;
     record->dst_nbytes = sizes->dst.nbytes;
     record->src_nbytes = sizes->src.nbytes;
-    record->nparts = (int32_t)smaller(conversion->nparts - first, CPU_RECORD_PARTS);
+    record->nparts = (int32_t)cpu_smaller(conversion->nparts - first, CPU_RECORD_PARTS);
     for (int32_t i = 0; i < record->nparts; i++) {
         const ndbuf__conversion_part *what = &conversion->parts[first + i];
         if (!part_init(&record->parts[i], what, conversion->flags, kernels)) {
@@ -272,7 +269,7 @@ void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, b
     const int64_t nbytes = record->dst_nbytes + record->src_nbytes;
     record->dst_stride = dst_stride;
     record->src_stride = src_stride;
-    record->nitems = nbytes < CHUNK_NBYTES ? smaller(CHUNK_NBYTES / nbytes, CHUNK_ITEMS) : 1;
+    record->nitems = nbytes < CHUNK_NBYTES ? cpu_smaller(CHUNK_NBYTES / nbytes, CHUNK_ITEMS) : 1;
     const int64_t most = is_packed ? record->nitems : last >= 0 ? axes->shape[last] : 1; /* in a row */
     const int64_t nitems = ndbuf__copy_axes_nunits(axes);
     record->prefetch_nbytes = !is_large ? 0 : src_stride < 0 ? -CPU_CONVERT_AHEAD_NBYTES : CPU_CONVERT_AHEAD_NBYTES;
@@ -283,7 +280,7 @@ void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, b
     if (takes_streams(record)) {
         ndbuf_cpu__record_find_lanes(record, most, nitems);
     }
-    if (record->lane_items == 0 && !collect_parts(record, smaller(most, record->nitems))) {
+    if (record->lane_items == 0 && !collect_parts(record, cpu_smaller(most, record->nitems))) {
         record->collects.count = 0;
         for (int32_t i = 0; i < record->nparts; i++) {
             record->parts[i].collected = CPU_RECORD_NOTHING;
@@ -368,7 +365,7 @@ void ndbuf_cpu__record_rows(const cpu_record *record, char *dst, const char *src
 {
     _Alignas(CPU_LINE_NBYTES) char room[ROOM_NBYTES];
     while (nrows > 0) {
-        const int64_t n = smaller(nrows, record->nitems / count);
+        const int64_t n = cpu_smaller(nrows, record->nitems / count);
         run_lanes(record, room, dst, src, count, n, row_stride);
         dst += n * count * record->dst_stride;
         src += n * row_stride;
@@ -380,7 +377,7 @@ void ndbuf_cpu__record_row(const cpu_record *record, char *dst, const char *src,
 {
     _Alignas(CPU_LINE_NBYTES) char room[ROOM_NBYTES];
     while (count > 0) {
-        const int64_t n = smaller(count, record->nitems);
+        const int64_t n = cpu_smaller(count, record->nitems);
         const bool collects = record->collects.count > 0 && n >= record->collects.least;
         if (collects) {
             collect_items(record, room, dst, src, n, src_end);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "backends/cpu/cpu_minmax.h"
 #include "backends/cpu/cpu_plan.h"
 #include "backends/cpu/cpu_record.h"
 
@@ -14,11 +15,6 @@
 #define LANE_BLOCKS_MIN 2
 /* Of numbers from memory: the items that go together, so that no stream of them has to prefetch too many lines. */
 #define PREFETCHED_ITEMS 128
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Elements of an item. */
 static int64_t count_elements(const cpu_record *record)
@@ -64,7 +60,7 @@ static void find_byte_lanes(cpu_record *record)
     const int64_t step = stride < 0 ? -stride : stride;
     int64_t nitems = CPU_SHARED_NBYTES / record->dst_nbytes;
     if (step > 0) {
-        nitems = smaller(nitems, (CPU_SHARED_NBYTES - record->src_nbytes) / step + 1);
+        nitems = cpu_smaller(nitems, (CPU_SHARED_NBYTES - record->src_nbytes) / step + 1);
     }
     if (nitems < 1 || record->src_nbytes > CPU_SHARED_NBYTES) {
         return;
@@ -110,7 +106,7 @@ static void find_number_lanes(cpu_record *record, int64_t most, int64_t nstreams
     if (try_block(record, sources, nitems, (nstreams - 1) * STREAM_DISTANCE + CPU_LANE_NBYTES)) {
         if (record->prefetch_nbytes != 0 && cpu_pays_to_prefetch_apart(record->src_stride, most)) {
             record->lane_streams = nstreams;
-            record->nitems = smaller(record->nitems, PREFETCHED_ITEMS);
+            record->nitems = cpu_smaller(record->nitems, PREFETCHED_ITEMS);
         }
         record->lane_pitch = record->nitems * nbytes + CPU_RECORD_SLACK_NBYTES;
         for (int32_t j = 0; j < record->lanes.nout; j++) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backends/cpu/cpu_float_mode.h"
+#include "backends/cpu/cpu_minmax.h"
 
 /* -- the kinds, to a destination that is written as usual -- */
 

@@ -48,11 +48,6 @@ void ndbuf_cpu__run_streamed(cpu_run *run, const cpu_piece *piece, const cpu_pie
 void ndbuf_cpu__run_stream_begin(cpu_run *run);
 void ndbuf_cpu__run_stream_end(cpu_run *run);
 
-static inline int64_t cpu_smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Bytes from an address to the next start of a line. */
 static inline int64_t cpu_line_rest(const char *address)
 {

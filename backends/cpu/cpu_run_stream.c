@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "backends/cpu/cpu_minmax.h"
+
 /* Prefetching past the end of a row is wasted: only rows this many times longer than the distance are prefetched. */
 #define PREFETCHED_ROW_FACTOR 4
 /* How far pieces that are collected side by side go in turn. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "backends/cpu/cpu_minmax.h"
 #include "backends/cpu/cpu_run.h"
 
 /* Tiles are turned a strip after the other: a strip is a piece of each line of the source, a cache line or two long,

@@ -3,12 +3,9 @@
 
 #include <string.h>
 
-/* The index tables of shuffles. They say for each byte of a step's output where it comes from. */
+#include "backends/cpu/cpu_minmax.h"
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+/* The index tables of shuffles. They say for each byte of a step's output where it comes from. */
 
 static void shuffle_clear(cpu_shuffle *shuffle, int32_t nin, int32_t nout)
 {
@@ -323,7 +320,7 @@ static bool find_windows(byte_windows *out_windows, const uint8_t *sources, int6
         if (out_windows->count == most) {
             return false;
         }
-        const int64_t begin = smaller(lowest, src_span - CPU_LANE_NBYTES);
+        const int64_t begin = cpu_smaller(lowest, src_span - CPU_LANE_NBYTES);
         for (; lowest < begin + CPU_LANE_NBYTES; lowest++) {
             window_of[lowest] = (uint8_t)out_windows->count;
         }
