@@ -42,12 +42,19 @@ static c_layout lay_out_as_c(const ndbuf__format_tree *tree, int32_t first, int3
     return c;
 }
 
+/* Whether the whole text is one record. */
+static bool is_lone_record(const ndbuf__format_tree *tree)
+{
+    const ndbuf__format_node *top = &tree->nodes[0];
+    return tree->nnodes > 0 && top->code == NDBUF__CODE_RECORD && top->end == tree->nnodes && top->ndim == 0 &&
+           tree->itemsize == top->size;
+}
+
 /* Whether this is a structure of ctypes before Python 3.12, which writes its members packed and its size unpacked. */
 static bool is_old_ctypes(const ndbuf__format_tree *tree, int64_t itemsize)
 {
     const ndbuf__format_node *top = &tree->nodes[0];
-    if (tree->nnodes == 0 || top->code != NDBUF__CODE_RECORD || top->end != tree->nnodes || top->ndim > 0 ||
-        tree->itemsize != top->size) {
+    if (!is_lone_record(tree)) {
         return false;
     }
     int32_t last = 1;
@@ -59,6 +66,39 @@ static bool is_old_ctypes(const ndbuf__format_tree *tree, int64_t itemsize)
     }
     c_layout c = lay_out_as_c(tree, 1, top->end);
     return !c.overflow && !c.gaps && c.moved && c.nbytes == itemsize;
+}
+
+/* Whether this may be a structure of ctypes whose text takes less than its members do: '<' stands before each member,
+ * but for unions and packed structures, all of which are written as B, and u is a wchar_t. A B at the end does no harm,
+ * and NumPy, which writes no '<' on such machines, leaves out the padding behind the members of a C structure. */
+static bool is_shortened_ctypes(const ndbuf__format_tree *tree, int64_t itemsize)
+{
+    if (!is_lone_record(tree)) {
+        return false;
+    }
+    bool is_marked = false;
+    bool has_text = false;
+    bool has_bytes = false;
+    int32_t array_end = 0; /* of the records in arrays so far */
+    for (int32_t i = 1; i < tree->nnodes;) {
+        const ndbuf__format_node *node = &tree->nodes[i];
+        if (node->code == NDBUF__CODE_RECORD) {
+            array_end = node->ndim > 0 && node->end > array_end ? node->end : array_end;
+            i++;
+            continue;
+        }
+        if (node->is_marked) {
+            is_marked = true;
+            has_text = has_text || node->code == NDBUF__CODE_UCS2;
+        } else if (node->code == NDBUF__CODE_UINT8) {
+            has_bytes = has_bytes || node->end < tree->nnodes || node->ndim > 0 || i < array_end;
+        } else if (node->code != NDBUF__CODE_REFERENCE && node->code != NDBUF__CODE_FUNCTION) {
+            return false;
+        }
+        i = node->end;
+    }
+    c_layout c = lay_out_as_c(tree, 1, tree->nnodes);
+    return is_marked && (has_text || (has_bytes && (c.overflow || c.moved || c.nbytes != itemsize)));
 }
 
 /* Whether a size that is not the computed one leaves it open where members lie. NumPy loses the padding at the end of
@@ -160,7 +200,8 @@ void ndbuf__format_tree_set_itemsize(ndbuf__format_tree *tree, int64_t itemsize)
     if (is_larger && is_lone_ucs2(tree) && itemsize / 2 == tree->itemsize && itemsize % 2 == 0) {
         widen_text(tree);
     } else if (itemsize < tree->itemsize_min || is_doubtful(tree) ||
-               (is_larger && ((is_one && top->code == NDBUF__CODE_UINT8) || is_old_ctypes(tree, itemsize)))) {
+               (is_larger && ((is_one && top->code == NDBUF__CODE_UINT8) || is_old_ctypes(tree, itemsize) ||
+                              is_shortened_ctypes(tree, itemsize)))) {
         make_opaque(tree, itemsize); /* a lone B: a union or a packed structure of ctypes, or no format at all */
     } else if (!is_larger) {
         cut_end(tree, itemsize);

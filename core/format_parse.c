@@ -36,6 +36,7 @@ typedef struct prefix {
     int32_t first_extent;
     int64_t count; /* the number directly before the code; 1 without one */
     size_t count_pos;
+    bool has_order; /* a byte order is among it */
 } prefix;
 
 /* An element while it is read. */
@@ -161,18 +162,17 @@ static ndbuf_status parse_prefix(parser *p, const level *around, prefix *out_bef
 {
     ndbuf_status status = NDBUF_OK;
     prefix before = {.first_extent = p->tree->nextents, .count = 1};
-    bool has_order = false;
     skip_space(p);
     before.pos = p->pos;
     for (;;) {
         skip_space(p);
         char c = p->text[p->pos];
         if (ndbuf__is_byte_order(c)) {
-            if (has_order) {
+            if (before.has_order) {
                 return fail_at(p, NDBUF_ERR_FORMAT, p->pos, "a second byte order before the type code");
             }
             p->mode = c == '!' ? '>' : c;
-            has_order = true;
+            before.has_order = true;
             p->pos++;
         } else if (c == '(') {
             status = parse_shape(p, around, &before);
@@ -495,6 +495,7 @@ static ndbuf_status parse_element(parser *p, level *around, bool detached, bool 
     bool has_inside = !is_leaf || code == NDBUF__CODE_REFERENCE || code == NDBUF__CODE_FUNCTION;
     e.node.code = code;
     e.node.byte_order = ndbuf__code_byte_order(code, p->mode);
+    e.node.is_marked = is_leaf && e.before.has_order && p->mode == '<';
     e.node.first_extent = e.before.first_extent;
     e.node.size = ndbuf__code_infos[code].size;
     e.alignment = ndbuf__code_infos[code].alignment;
