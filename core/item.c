@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/float_mode.h"
 #include "core/format_tree.h"
 #include "core/small_floats.h"
 
@@ -107,9 +108,13 @@ static double read_real(int32_t kind, int64_t size, const unsigned char *number,
         memcpy(&value, bytes, sizeof(value));
         return value;
     }
+    ndbuf__long_double_mode mode;
     long double value;
     memcpy(&value, bytes, sizeof(value));
-    return (double)value;
+    ndbuf__long_double_mode_begin(&mode);
+    double rounded = (double)value;
+    ndbuf__long_double_mode_end(&mode);
+    return rounded;
 }
 
 static uint64_t read_unsigned(int64_t size, const unsigned char *number, char byte_order)
@@ -189,7 +194,10 @@ ndbuf_status ndbuf_item_unpack(const ndbuf_format *format, const void *item, int
         return status;
     }
     unpacker u = {format, item, out_values};
-    return walk(format, unpack_element, &u);
+    const uint64_t mode = ndbuf__float_mode_begin();
+    status = walk(format, unpack_element, &u);
+    ndbuf__float_mode_end(mode);
+    return status;
 }
 
 /* ---- writing ---- */
@@ -315,9 +323,12 @@ static bool write_real(const real *r, int32_t kind, int64_t size, char byte_orde
         value = r->negative ? -value : value;
         memcpy(bytes, &value, sizeof(value));
     } else {
+        ndbuf__long_double_mode mode;
+        ndbuf__long_double_mode_begin(&mode);
         long double value = r->is_integer ? (long double)r->magnitude : (long double)r->float64;
         value = r->negative ? -value : value;
         memcpy(bytes, &value, LONG_DOUBLE_NBYTES);
+        ndbuf__long_double_mode_end(&mode);
     }
     ndbuf__element_copy(out, bytes, size, byte_order);
     return fits;
@@ -422,12 +433,14 @@ ndbuf_status ndbuf_item_pack(const ndbuf_format *format, const ndbuf_value *valu
     if (status != NDBUF_OK) {
         return status;
     }
+    const uint64_t mode = ndbuf__float_mode_begin();
     packer check = {.format = format, .values = values, .next = values, .err = err};
     status = walk(format, pack_element, &check);
-    if (status != NDBUF_OK || itemsize == 0) {
-        return status;
+    if (status == NDBUF_OK && itemsize > 0) {
+        packer pack = {.format = format, .values = values, .next = values, .item = out_item, .err = err};
+        memset(out_item, 0, (size_t)itemsize);
+        status = walk(format, pack_element, &pack);
     }
-    packer pack = {.format = format, .values = values, .next = values, .item = out_item, .err = err};
-    memset(out_item, 0, (size_t)itemsize);
-    return walk(format, pack_element, &pack);
+    ndbuf__float_mode_end(mode);
+    return status;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/float_mode.h"
 #include "core/format_tree.h"
 #include "core/small_floats.h"
 
@@ -257,11 +258,16 @@ static void put_level(printer *p, int32_t first, int32_t end, int64_t base, bool
 size_t ndbuf_item_print(const ndbuf_format *format, const void *item, char *out_text, size_t size)
 {
     printer p = {.format = format, .item = item, .out = out_text, .size = size};
+    ndbuf__long_double_mode long_mode; /* which the C library looks at, too */
+    const uint64_t mode = ndbuf__float_mode_begin();
+    ndbuf__long_double_mode_begin(&long_mode);
     if (format->nnodes == 0 && format->nfields == 1) { /* interned */
         put_element(&p, &format->fields[0], p.item);
     } else {
         put_level(&p, 0, format->nnodes, 0, false);
     }
+    ndbuf__long_double_mode_end(&long_mode);
+    ndbuf__float_mode_end(mode);
     if (size > 0) {
         out_text[p.length < size ? p.length : size - 1] = '\0';
     }

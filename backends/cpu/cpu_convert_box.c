@@ -3,10 +3,10 @@
 
 #include <stdbool.h>
 
+#include "core/float_mode.h"
 #include "core/host_records.h"
 
 #include "backends/cpu/cpu_convert_plan.h"
-#include "backends/cpu/cpu_float_mode.h"
 #include "backends/cpu/cpu_repeat.h"
 
 /* Floating-point numbers, which take long one by one, that are worth being brought together. */
@@ -20,9 +20,9 @@
 static void fill_converted(const cpu_convert_box *convert, const cpu_row_converter *converter)
 {
     char item[2 * sizeof(long double)];
-    const uint64_t mode = cpu_float_mode_begin();
+    const uint64_t mode = ndbuf__float_mode_begin();
     ndbuf_cpu__convert_row(converter, item, convert->box.src, 1);
-    cpu_float_mode_end(mode);
+    ndbuf__float_mode_end(mode);
     cpu_box box = convert->box;
     box.src = item;
     box.unit_nbytes = converter->dst_nbytes;

@@ -3,8 +3,9 @@
 
 #include <string.h>
 
+#include "core/float_mode.h"
+
 #include "backends/cpu/cpu_engine.h"
-#include "backends/cpu/cpu_float_mode.h"
 #include "backends/cpu/cpu_minmax.h"
 #include "backends/cpu/cpu_pool.h"
 #include "backends/cpu/cpu_run.h"
@@ -322,7 +323,7 @@ static void run_part(void *context, int64_t part)
     int64_t extents[NDBUF__MAX_AXES] = {0};
     int64_t first;
     int64_t last;
-    const uint64_t mode = cpu_float_mode_begin();
+    const uint64_t mode = ndbuf__float_mode_begin();
     ndbuf_cpu__part_range(plan->ntasks, conversion->nparts, part, &first, &last);
     int64_t rest = first;
     for (int32_t k = box->ndim - 1; k >= 0; k--) {
@@ -352,7 +353,7 @@ static void run_part(void *context, int64_t part)
         cpu_writer_finish(&buffers.writer, plan->kernels);
         plan->kernels->stream_end();
     }
-    cpu_float_mode_end(mode);
+    ndbuf__float_mode_end(mode);
 }
 
 /* A writer takes dense items, without gaps. */
@@ -451,14 +452,14 @@ static void convert_together(const cpu_convert_plan *plan, char *dst, const char
 static void convert_at_once(const cpu_convert_plan *plan, char *dst, const char *src)
 {
     const cpu_box *box = &plan->box->box;
-    const uint64_t mode = cpu_float_mode_begin();
+    const uint64_t mode = ndbuf__float_mode_begin();
     const convert_run run = {.plan = plan, .src_end = src_end(plan, src)};
     if (plan->walks_together) {
         convert_together(plan, dst, src);
     } else {
         convert_rows(&run, dst, src, box->src_strides, box->shape);
     }
-    cpu_float_mode_end(mode);
+    ndbuf__float_mode_end(mode);
 }
 
 void ndbuf_cpu__run_conversion(const cpu_convert_plan *plan, char *dst, const char *src)

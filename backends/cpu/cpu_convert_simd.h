@@ -2,7 +2,7 @@
 
 /* Conversions of dense numbers by vectors of any width, included once by the file of each instruction set. It makes of
  * every pair of numbers one loop; what it has to give is what backends/kernels/convert_element.h says, bit for bit, in
- * the processor's default floating-point mode (cpu_float_mode.h).
+ * the processor's default floating-point mode (core/float_mode.h).
  *
  * A step takes STEP numbers, of which a number of 4 bytes fills a vector. Before, the file defines:
  *

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "backends/cpu/cpu_float_mode.h"
+#include "core/float_mode.h"
+
 #include "backends/cpu/cpu_minmax.h"
 
 /* -- the kinds, to a destination that is written as usual -- */
@@ -370,7 +371,7 @@ static void run_streamed(cpu_run *run, cursor *at, char *dst, const char *src, i
 void ndbuf_cpu__plan_run(const cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning, char *dst,
                          const char *src, int64_t first, int64_t last, const char *next)
 {
-    const uint64_t mode = plan->converts ? cpu_float_mode_begin() : 0;
+    const uint64_t mode = plan->converts ? ndbuf__float_mode_begin() : 0;
     cpu_run run;
     cursor at;
     run.plan = plan;
@@ -399,6 +400,6 @@ void ndbuf_cpu__plan_run(const cpu_plan *plan, const cpu_kernels *kernels, const
         ndbuf_cpu__run_stream_end(&run);
     }
     if (plan->converts) {
-        cpu_float_mode_end(mode);
+        ndbuf__float_mode_end(mode);
     }
 }

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "core/float_mode.h"
+
 #include "backends/kernels/convert_element.h"
 
 _Static_assert(NDK_BOOL == NDBUF_NUMBER_BOOL && NDK_INT8 == NDBUF_NUMBER_INT8 && NDK_UINT8 == NDBUF_NUMBER_UINT8 &&
@@ -163,7 +165,7 @@ HOST_INTEGERS(HOST_SATURATE_FUNCTIONS)
     }
 HOST_ALL(HOST_TRUTH_FUNCTION)
 
-/* ---- long double, by the processor's own arithmetic ---- */
+/* ---- long double, by the processor's own arithmetic, in its default mode ---- */
 
 /* The nearest FLOAT64 toward zero, made odd where it is not exact: rounding that to fewer digits is right, as if it
  * were the first time. */
@@ -227,6 +229,8 @@ static inline long double to_long_double(uint64_t bits, int32_t src_number)
 
 #define HOST_FROM_LONG_DOUBLE_ROW(dst_name, dst_bits, saturates)                                                       \
     {                                                                                                                  \
+        ndbuf__long_double_mode mode;                                                                                  \
+        ndbuf__long_double_mode_begin(&mode);                                                                          \
         for (int64_t i = 0; i < count; i++) {                                                                          \
             long double from;                                                                                          \
             memcpy(&from, src, sizeof(from));                                                                          \
@@ -236,6 +240,7 @@ static inline long double to_long_double(uint64_t bits, int32_t src_number)
             dst += dst_stride;                                                                                         \
             src += src_stride;                                                                                         \
         }                                                                                                              \
+        ndbuf__long_double_mode_end(&mode);                                                                            \
     }
 #define HOST_FROM_LONG_DOUBLE(dst_name, dst_bits)                                                                      \
     HOST_FUNCTION(row_##dst_name##_LONG_DOUBLE) HOST_FROM_LONG_DOUBLE_ROW(dst_name, dst_bits, 0)
@@ -248,6 +253,8 @@ HOST_INTEGERS(HOST_SATURATE_LONG_DOUBLE)
 #define HOST_TO_LONG_DOUBLE(src_name, src_bits)                                                                        \
     HOST_FUNCTION(row_LONG_DOUBLE_##src_name)                                                                          \
     {                                                                                                                  \
+        ndbuf__long_double_mode mode;                                                                                  \
+        ndbuf__long_double_mode_begin(&mode);                                                                          \
         for (int64_t i = 0; i < count; i++) {                                                                          \
             uint##src_bits##_t from;                                                                                   \
             memcpy(&from, src, sizeof(from));                                                                          \
@@ -256,6 +263,7 @@ HOST_INTEGERS(HOST_SATURATE_LONG_DOUBLE)
             dst += dst_stride;                                                                                         \
             src += src_stride;                                                                                         \
         }                                                                                                              \
+        ndbuf__long_double_mode_end(&mode);                                                                            \
     }
 
 static inline void store_long_double(char *dst, long double value)
@@ -279,14 +287,17 @@ HOST_FUNCTION(row_LONG_DOUBLE_LONG_DOUBLE)
 
 HOST_FUNCTION(truth_LONG_DOUBLE)
 {
+    ndbuf__long_double_mode mode;
     long double halves[2];
     (void)converter;
+    ndbuf__long_double_mode_begin(&mode);
     for (int64_t i = 0; i < count; i++) {
         memcpy(halves, src, sizeof(halves));
         *dst = halves[0] != 0 || halves[1] != 0;
         dst += dst_stride;
         src += src_stride;
     }
+    ndbuf__long_double_mode_end(&mode);
 }
 
 /* ---- the tables: by destination, then by source ---- */

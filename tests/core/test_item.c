@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/test.h"
 
+#include <fenv.h>
 #include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "core/float_mode.h"
 #include "core/format_codes.h"
 #include "core/small_floats.h"
 #include "tests/support/reference_number.h"
@@ -417,6 +419,41 @@ static void test_small_floats_are_exact_and_rounded_to_the_nearest(void **state)
     }
 }
 
+static double unpack_real(const char *text, const void *item)
+{
+    ndbuf_value value;
+    ndbuf_format *format = test_parse(text);
+    ASSERT_OK(ndbuf_item_unpack(format, item, ndbuf_format_itemsize(format), &value, 1, err));
+    ndbuf_format_release(format);
+    return value.as.float64;
+}
+
+/* A program may round upward and have no subnormals. */
+static void test_a_floating_point_mode_changes_nothing(void **state)
+{
+    (void)state;
+    const float small = 0x1.6c2p-133F;
+    const long double above_one = 1.0L + LDBL_EPSILON;
+    fenv_t before;
+    assert_int_equal(fegetenv(&before), 0);
+    assert_int_equal(fesetround(FE_UPWARD), 0);
+#if defined(__x86_64__)
+    _mm_setcsr(_mm_getcsr() | 0x8040);
+#endif
+    CHECK_PACK("<f", "0000803f", float_value(0x1.00000001p0));
+    CHECK_PACK("<f", "c2160000", float_value(0x1.6c2p-137));
+    CHECK_PACK("<d", "0000000000004043", uint_value(((uint64_t)1 << 53) + 1));
+    CHECK_PACK("?", "01", float_value(0x1p-1074));
+    const double widened = unpack_real("f", &small);
+    const double narrowed = unpack_real("g", &above_one);
+    check_print("<d", "\x9a\x99\x99\x99\x99\x99\xb9\x3f", "0.1");
+    check_print("<d", "\1\0\0\0\0\0\0\0", "5e-324");
+    assert_int_equal(fegetround(), FE_UPWARD);
+    assert_int_equal(fesetenv(&before), 0);
+    assert_true(widened == 0x1.6c2p-133);
+    assert_true(narrowed == (LDBL_MANT_DIG > DBL_MANT_DIG ? 1.0 : (double)above_one));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_items_are_printed),
         cmocka_unit_test(test_floats_are_printed_with_the_fewest_digits_that_lead_back),
         cmocka_unit_test(test_a_locale_changes_nothing),
+        cmocka_unit_test(test_a_floating_point_mode_changes_nothing),
         cmocka_unit_test(test_small_floats_are_exact_and_rounded_to_the_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,11 +10,11 @@
 #include "ndbuf/cpu.h"
 
 #include "core/copy_axes.h"
+#include "core/float_mode.h"
 #include "core/host_plan.h"
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_convert.h"
-#include "backends/cpu/cpu_float_mode.h"
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_tuning.h"
 #include "backends/kernels/convert_host.h"
@@ -126,12 +126,25 @@ static void random_numbers(test_random *random, const ndbuf_element *element, ch
 
 #define ROW_MAX 1200
 
-/* The floating-point mode of a program that calls. */
+/* The floating-point mode of a program that calls. On x86 that of long doubles is in the upper half. */
 #if defined(__x86_64__)
-#define DEFAULT_MODE 0x1F80
-#define ODD_MODE 0xFFC0 /* toward zero, no subnormals */
-#define MODE_GET(mode) ((mode) = _mm_getcsr())
-#define MODE_SET(mode) _mm_setcsr((uint32_t)(mode))
+#define DEFAULT_MODE 0x37F00001F80
+#define ODD_MODE 0xC7F0000FFC0 /* toward zero, no subnormals; of long doubles, to 24 bits */
+static uint64_t mode_get(void)
+{
+    uint16_t control;
+    __asm__ volatile("fnstcw %0" : "=m"(control));
+    return (uint64_t)control << 32 | _mm_getcsr();
+}
+
+static void mode_set(uint64_t mode)
+{
+    const uint16_t control = (uint16_t)(mode >> 32);
+    __asm__ volatile("fldcw %0" : : "m"(control));
+    _mm_setcsr((uint32_t)mode);
+}
+#define MODE_GET(mode) ((mode) = mode_get())
+#define MODE_SET(mode) mode_set(mode)
 #elif defined(__aarch64__)
 #define DEFAULT_MODE 0
 #define ODD_MODE 0x1C00000
