@@ -206,8 +206,11 @@ static ndbuf_status temporary_create(ndbuf_view *out_view, const ndbuf_view *dst
     int64_t nbytes = src->nbytes;
     layout.itemsize = src->itemsize;
     if (layout.suboffsets == NULL) {
-        offset = ndbuf__copy_axes_pack(layout.ndim, layout.shape, layout.strides, layout.strides, layout.itemsize,
-                                       strides, &nbytes);
+        int64_t order[NDBUF_MAX_NDIM];
+        for (int32_t k = 0; k < layout.ndim; k++) { /* the stride of a single item may be anything */
+            order[k] = layout.shape[k] > 1 ? layout.strides[k] : 0;
+        }
+        offset = ndbuf__copy_axes_pack(layout.ndim, layout.shape, order, order, layout.itemsize, strides, &nbytes);
     } else {
         bool overflow = false;
         ndbuf__layout_fill_strides(layout.ndim, layout.shape, layout.itemsize, 'C', strides, &overflow);

@@ -123,11 +123,37 @@ static void test_a_row_behind_a_pointer_goes_to_a_device_and_back(void **state)
     fake_assert_clean();
 }
 
+/* Such a stride means nothing, and has no other sign. */
+static void test_views_that_overlap_may_have_any_stride_of_a_single_item(void **state)
+{
+    (void)state;
+    const int64_t shape[2] = {ROW_NBYTES, 1};
+    const int64_t forwards[2] = {1, INT64_MIN};
+    const int64_t backwards[2] = {-1, INT64_MIN};
+    ndbuf_view_spec spec = {.ndim = 2, .shape = shape, .strides = forwards};
+    rows self;
+    ndbuf_view src = {0};
+    ndbuf_view dst = {0};
+    rows_init(&self);
+    ASSERT_OK(ndbuf_view_init(&src, self.of_bytes, &spec, err));
+    spec.strides = backwards;
+    spec.byte_offset = ROW_NBYTES - 1;
+    ASSERT_OK(ndbuf_view_init(&dst, self.of_bytes, &spec, err));
+    ASSERT_OK(ndbuf_copy(&dst, &src, NULL, err));
+    for (int k = 0; k < ROW_NBYTES; k++) {
+        assert_int_equal(self.bytes[0][k], ROW_NBYTES - 1 - k);
+    }
+    ndbuf_view_release(&dst);
+    ndbuf_view_release(&src);
+    rows_clear(&self);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_row_behind_a_pointer_shares_its_bytes_with_others),
         cmocka_unit_test(test_a_row_behind_a_pointer_goes_to_a_device_and_back),
+        cmocka_unit_test(test_views_that_overlap_may_have_any_stride_of_a_single_item),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
