@@ -34,6 +34,17 @@ static void side_place(ndbuf__mapped_side *side, const ndbuf_mem *mem, int64_t o
     side->range = *nranges - 1;
 }
 
+/* Whether ranges of two handles cross in the one piece of memory of which they are parts: no mapping of either handle
+ * would be sure to cover both. */
+static bool are_mixed(const ndbuf_mapped_range *a, const ndbuf_mapped_range *b)
+{
+    const void *a_piece = a->mem->whole != NULL ? a->mem->whole : a->mem->handle;
+    const void *b_piece = b->mem->whole != NULL ? b->mem->whole : b->mem->handle;
+    size_t a_first = a->offset + a->mem->whole_offset;
+    size_t b_first = b->offset + b->mem->whole_offset;
+    return a_piece == b_piece && a_first < b_first + b->nbytes && b_first < a_first + a->nbytes;
+}
+
 static char *side_address(const ndbuf__mapped_side *side, void *const *addresses)
 {
     return side->range >= 0 ? (char *)addresses[side->range] + side->offset : side->address;
@@ -68,6 +79,9 @@ ndbuf_status ndbuf__mapped_enqueue(ndbuf__mapped_copy *copy, const ndbuf__plan *
     }
     side_place(&copy->dst, ends->dst, ends->dst_offset, bounds[0], bounds[1], NDBUF_MAP_WRITE, ranges, &nranges);
     side_place(&copy->src, ends->src, ends->src_offset, bounds[2], bounds[3], NDBUF_MAP_READ, ranges, &nranges);
+    if (nranges == 2 && are_mixed(&ranges[0], &ranges[1])) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "two parts of one piece of memory cannot be mapped together");
+    }
     copy->dst.offset -= copy->dst.range >= 0 ? (int64_t)ranges[copy->dst.range].offset : 0;
     copy->src.offset -= copy->src.range >= 0 ? (int64_t)ranges[copy->src.range].offset : 0;
     return queue->device->ops->queue_mapped_call(queue, ranges, nranges, run_mapped, copy, err);

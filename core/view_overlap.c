@@ -7,6 +7,7 @@
 
 #include "core/checked.h"
 #include "core/host_alloc.h"
+#include "core/storage_core.h"
 #include "core/view_core.h"
 
 /* Pointers that an overlap test follows at most. */
@@ -349,6 +350,25 @@ static bool has_bytes(const ndbuf__layout *layout)
     return layout->itemsize > 0 && ndbuf__layout_has_items(layout);
 }
 
+/* Where handles are no addresses: the handle of the largest piece of memory around the view's, and the place of item
+ * 0..0 in it. Only of our own views is it known that the memory is a part of a larger piece. */
+static const void *view_piece(const ndbuf_view *view, int64_t *out_offset)
+{
+    const ndbuf_mem *mem = ndbuf__view_is_own(view) ? &view->storage->mem : NULL;
+    *out_offset = view->byte_offset;
+    if (mem == NULL || mem->whole == NULL) {
+        return view->handle;
+    }
+    *out_offset += (int64_t)mem->whole_offset;
+    return mem->whole;
+}
+
+/* Whether equal handles of two devices are the same memory. Those of OpenCL belong to contexts, which devices share. */
+static bool may_share_memory(ndbuf_device_tag a, ndbuf_device_tag b)
+{
+    return a.type == b.type && (a.id == b.id || a.type == NDBUF_DEVICE_OPENCL);
+}
+
 ndbuf_answer ndbuf_view_overlap(const ndbuf_view *a, const ndbuf_view *b)
 {
     int64_t a_scratch[3 * NDBUF_MAX_NDIM];
@@ -365,10 +385,13 @@ ndbuf_answer ndbuf_view_overlap(const ndbuf_view *a, const ndbuf_view *b)
         }
         return ndbuf__layout_overlap(&a_layout, view_address(a), &b_layout, view_address(b), &work);
     }
-    if (a->device.type != b->device.type || a->device.id != b->device.id || a->handle != b->handle) {
+    int64_t a_offset, b_offset;
+    const void *a_piece = view_piece(a, &a_offset);
+    const void *b_piece = view_piece(b, &b_offset);
+    if (!may_share_memory(a->device, b->device) || a_piece != b_piece) {
         return NDBUF_NO;
     }
-    return ndbuf__layout_overlap(&a_layout, a->byte_offset, &b_layout, b->byte_offset, &work);
+    return ndbuf__layout_overlap(&a_layout, a_offset, &b_layout, b_offset, &work);
 }
 
 ndbuf_answer ndbuf_view_self_overlap(const ndbuf_view *view)

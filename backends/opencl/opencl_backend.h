@@ -101,7 +101,6 @@ typedef struct opencl_event {
 typedef struct opencl_import {
     void *host_address; /* of CL_MEM_USE_HOST_PTR; NULL: none */
     cl_mem_flags flags;
-    bool is_part; /* a sub-buffer */
 } opencl_import;
 
 extern const ndbuf_backend_ops ndbuf_opencl__ops;
@@ -126,8 +125,7 @@ static inline const opencl_import *ndbuf_opencl__import_of(const ndbuf_mem *mem)
  * address of the whole, and a rectangle from buffer to buffer ends the process. */
 static inline bool ndbuf_opencl__is_part(const ndbuf_mem *mem)
 {
-    const opencl_import *import = ndbuf_opencl__import_of(mem);
-    return import != NULL && import->is_part;
+    return mem->whole != NULL;
 }
 
 /* Of a memory, as far as kernels have to know: units must not cross the alignment of imported host memory. Other

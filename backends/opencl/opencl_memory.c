@@ -66,16 +66,23 @@ static ndbuf_status check_foreign(const opencl_device *device, cl_mem buffer, si
     return NDBUF_OK;
 }
 
-static ndbuf_status read_import(const opencl_api *api, cl_mem buffer, opencl_import *out_import, ndbuf_error *err)
+/* Also of which buffer it is a part, if it is a sub-buffer. */
+static ndbuf_status read_import(const opencl_api *api, cl_mem buffer, opencl_import *out_import, ndbuf_mem *out_mem,
+                                ndbuf_error *err)
 {
     opencl_import import = {0};
     cl_mem whole = NULL;
+    size_t origin = 0;
     OPENCL_TRY(
         api->clGetMemObjectInfo(buffer, CL_MEM_HOST_PTR, sizeof(import.host_address), &import.host_address, NULL), err);
     OPENCL_TRY(api->clGetMemObjectInfo(buffer, CL_MEM_ASSOCIATED_MEMOBJECT, sizeof(whole), &whole, NULL), err);
     OPENCL_TRY(api->clGetMemObjectInfo(buffer, CL_MEM_FLAGS, sizeof(import.flags), &import.flags, NULL), err);
-    import.is_part = whole != NULL;
+    if (whole != NULL) {
+        OPENCL_TRY(api->clGetMemObjectInfo(buffer, CL_MEM_OFFSET, sizeof(origin), &origin, NULL), err);
+    }
     *out_import = import;
+    out_mem->whole = whole;
+    out_mem->whole_offset = origin;
     return NDBUF_OK;
 }
 
@@ -99,7 +106,8 @@ ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t
     if (import == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory to import a cl_mem");
     }
-    status = read_import(api, handle, import, err);
+    ndbuf_mem mem = {.device = device, .handle = handle, .nbytes = nbytes, .backend_data = import};
+    status = read_import(api, handle, import, &mem, err);
     if (status == NDBUF_OK) {
         status = OPENCL_STATUS(api->clRetainMemObject(handle), err);
     }
@@ -107,7 +115,7 @@ ndbuf_status ndbuf_opencl__mem_import(ndbuf_device *device, void *handle, size_t
         ndbuf__free(import);
         return status;
     }
-    *out_mem = (ndbuf_mem){.device = device, .handle = handle, .nbytes = nbytes, .backend_data = import};
+    *out_mem = mem;
     return NDBUF_OK;
 }
 

@@ -71,7 +71,10 @@ typedef struct ndbuf_mem {
     void *handle;       /* host address, cl_mem, CUDA pointer */
     void *host_address; /* of byte 0 where the host can touch it, else NULL */
     size_t nbytes;
-    void *backend_data; /* the backend's own */
+    void *backend_data;  /* the backend's own */
+    void *whole;         /* the handle of the larger piece of which this is a part, where handles are no addresses: two
+                          * parts of one piece may share bytes. NULL: it is no part */
+    size_t whole_offset; /* where the part begins, in bytes; 0 where it is none */
 } ndbuf_mem;
 
 /* What a device's backend can copy between two devices, one of which is its own and the other one any (often the host:

@@ -62,18 +62,65 @@ static void test_addresses_of_different_storages_are_compared(void **state)
 static void test_handles_without_addresses_are_compared_as_a_whole(void **state)
 {
     (void)state;
-    sample_storage first, second, on_host, on_second_device;
+    sample_storage first, second, on_host, on_third, on_fourth;
     sample_storage_init(&first, NDBUF_DEVICE_OPENCL, (void *)(uintptr_t)4096, 100);
     sample_storage_init(&second, NDBUF_DEVICE_OPENCL, (void *)(uintptr_t)4100, 100);
     sample_storage_init(&on_host, NDBUF_DEVICE_CPU, (void *)(uintptr_t)4096, 100);
-    sample_storage_init(&on_second_device, NDBUF_DEVICE_OPENCL, (void *)(uintptr_t)4096, 100);
-    on_second_device.device.tag.id = 1;
-    sample_storage *others[3] = {&second, &on_host, &on_second_device};
-    for (int i = 0; i < 3; i++) {
+    sample_storage_init(&on_third, NDBUF_DEVICE_EXT, (void *)(uintptr_t)4096, 100);
+    sample_storage_init(&on_fourth, NDBUF_DEVICE_EXT, (void *)(uintptr_t)4096, 100);
+    on_fourth.device.tag.id = 1;
+    sample_storage *pairs[4][2] = {{&first, &second}, {&first, &on_host}, {&first, &on_third}, {&on_third, &on_fourth}};
+    for (int i = 0; i < 4; i++) {
         ndbuf_view a, b;
-        bytes_at(&a, &first, 0, 100);
-        bytes_at(&b, others[i], 0, 100);
+        bytes_at(&a, pairs[i][0], 0, 100);
+        bytes_at(&b, pairs[i][1], 0, 100);
         assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
+    }
+}
+
+/* A context of OpenCL's has one buffer for all its devices. */
+static void test_a_buffer_of_opencl_is_the_same_on_all_devices(void **state)
+{
+    (void)state;
+    sample_storage first, second;
+    ndbuf_view a, b;
+    sample_storage_init(&first, NDBUF_DEVICE_OPENCL, (void *)(uintptr_t)4096, 100);
+    sample_storage_init(&second, NDBUF_DEVICE_OPENCL, (void *)(uintptr_t)4096, 100);
+    second.device.tag.id = 1;
+    bytes_at(&a, &first, 0, 50);
+    bytes_at(&b, &second, 49, 51);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_YES);
+    bytes_at(&a, &first, 0, 50);
+    bytes_at(&b, &second, 50, 50);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
+}
+
+/* 4096 holds [20, 60) of 100 bytes, and 4100 has [50, 80) of them. */
+static void test_parts_are_compared_in_the_whole(void **state)
+{
+    (void)state;
+    sample_storage whole, part, other;
+    ndbuf_view a, b;
+    void *handle = (void *)(uintptr_t)8192;
+    sample_storage_init(&whole, NDBUF_DEVICE_EXT, handle, 100);
+    sample_storage_init(&part, NDBUF_DEVICE_EXT, (void *)(uintptr_t)4096, 40);
+    sample_storage_init(&other, NDBUF_DEVICE_EXT, (void *)(uintptr_t)4100, 30);
+    part.storage.mem.whole = other.storage.mem.whole = handle;
+    part.storage.mem.whole_offset = 20;
+    other.storage.mem.whole_offset = 50;
+    const struct {
+        sample_storage *a, *b;
+        int64_t a_offset, b_offset;
+        ndbuf_answer answer;
+    } cases[] = {
+        {&whole, &part, 10, 0, NDBUF_NO},    {&whole, &part, 11, 0, NDBUF_YES},  {&whole, &part, 59, 30, NDBUF_YES},
+        {&whole, &part, 60, 30, NDBUF_NO},   {&part, &other, 29, 0, NDBUF_YES},  {&part, &other, 20, 0, NDBUF_NO},
+        {&other, &whole, 20, 79, NDBUF_YES}, {&other, &whole, 20, 80, NDBUF_NO},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bytes_at(&a, cases[i].a, cases[i].a_offset, 10);
+        bytes_at(&b, cases[i].b, cases[i].b_offset, 10);
+        assert_int_equal(overlap_and_release(&a, &b), cases[i].answer);
     }
 }
 
@@ -317,6 +364,8 @@ int main(void)
         cmocka_unit_test(test_one_storage_is_compared_by_offsets),
         cmocka_unit_test(test_addresses_of_different_storages_are_compared),
         cmocka_unit_test(test_handles_without_addresses_are_compared_as_a_whole),
+        cmocka_unit_test(test_a_buffer_of_opencl_is_the_same_on_all_devices),
+        cmocka_unit_test(test_parts_are_compared_in_the_whole),
         cmocka_unit_test(test_rows_behind_pointers_are_compared_one_by_one),
         cmocka_unit_test(test_items_over_the_pointers_of_the_other_view_are_not_denied),
         cmocka_unit_test(test_items_over_pointers_of_any_level_are_not_denied),

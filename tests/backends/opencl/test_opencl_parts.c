@@ -242,6 +242,125 @@ static void test_parts_are_mapped_where_they_begin(void **state)
     ndbuf_storage_release(storage);
 }
 
+/* A view of `nbytes` bytes of a buffer that is only borrowed. */
+static void view_buffer(ndbuf_view *out_view, ndbuf_device *of, cl_mem buffer, size_t offset, size_t nbytes)
+{
+    const int64_t shape[1] = {(int64_t)nbytes};
+    const ndbuf_view_spec spec = {.byte_offset = (int64_t)offset, .ndim = 1, .shape = shape};
+    ndbuf_storage *storage = NULL;
+    ASSERT_OK(ndbuf_storage_adopt(of, buffer, offset + nbytes, 0, NULL, NULL, &storage, err));
+    ASSERT_OK(ndbuf_view_init(out_view, storage, &spec, err));
+    ndbuf_storage_release(storage);
+}
+
+/* The source is read first also where only the driver knows that bytes are shared: between parts, between a part and
+ * the whole, and of one buffer between two devices. */
+static void test_copies_between_parts_that_share_bytes_read_first(void **state)
+{
+    (void)state;
+    enum { NBYTES = 1 << 20 };
+    const int64_t old_staging_nbytes = ndbuf__staging_nbytes;
+    char *expected = malloc(2 * (size_t)NBYTES);
+    assert_non_null(expected);
+    char *values = expected + NBYTES;
+    for (int i = 0; i < NBYTES; i++) {
+        values[i] = (char)(i ^ i >> 8 ^ i >> 13);
+    }
+    const ndbuf_mem whole = opencl_fixture_buffer(device, values, NBYTES);
+    const size_t shift = margin_of(device);
+    const size_t nbytes = NBYTES - 2 * shift;
+    cl_mem subs[2];
+    for (int i = 0; i < 2; i++) {
+        cl_int code = CL_SUCCESS;
+        const cl_buffer_region region = {shift * (size_t)i, nbytes};
+        subs[i] = create_sub_buffer(whole.handle, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
+        assert_int_equal(code, CL_SUCCESS);
+    }
+    ndbuf_view lower[3] = {0}; /* the same bytes */
+    ndbuf_view upper[3] = {0}; /* the same, `shift` further */
+    ndbuf_view behind = {0};
+    ndbuf_device *other = second != NULL ? second : device;
+    view_buffer(&lower[0], device, subs[0], 0, nbytes);
+    view_buffer(&lower[1], device, whole.handle, 0, nbytes);
+    view_buffer(&lower[2], other, whole.handle, 0, nbytes);
+    view_buffer(&upper[0], device, subs[1], 0, nbytes);
+    view_buffer(&upper[1], other, subs[1], 0, nbytes);
+    view_buffer(&upper[2], device, whole.handle, shift, nbytes);
+    view_buffer(&behind, device, whole.handle, nbytes, 2 * shift);
+    ndbuf__staging_nbytes = 1 << 16;
+    for (int i = 0; i < 18; i++) {
+        const ndbuf_view *dst = i < 9 ? &upper[i / 3] : &lower[i / 3 % 3];
+        const ndbuf_view *src = i < 9 ? &lower[i % 3] : &upper[i % 3];
+        ndbuf__closed_routes = i % 2 == 0 ? 0 : 1u << NDBUF_ROUTE_MAPPED;
+        assert_int_equal(ndbuf_view_overlap(dst, src), NDBUF_YES);
+        test_upload(&whole, 0, values, NBYTES);
+        ASSERT_OK(ndbuf_copy(dst, src, NULL, err));
+        memcpy(expected, values, NBYTES);
+        memmove(expected + (i < 9 ? shift : 0), values + (i < 9 ? 0 : shift), nbytes);
+        char *found = malloc(NBYTES);
+        assert_non_null(found);
+        opencl_fixture_read(&whole, found);
+        test_assert_bytes_equal("parts that share bytes", found, expected, NBYTES);
+        free(found);
+    }
+    ndbuf__closed_routes = 0;
+    ndbuf__staging_nbytes = old_staging_nbytes;
+    assert_int_equal(ndbuf_view_overlap(&lower[0], &behind), NDBUF_NO);
+    assert_int_equal(ndbuf_view_overlap(&upper[0], &behind), NDBUF_YES);
+    for (int i = 0; i < 3; i++) {
+        ndbuf_view_release(&lower[i]);
+        ndbuf_view_release(&upper[i]);
+    }
+    ndbuf_view_release(&behind);
+    opencl_fixture_api()->clReleaseMemObject(subs[0]);
+    opencl_fixture_api()->clReleaseMemObject(subs[1]);
+    opencl_fixture_api()->clReleaseMemObject(whole.handle);
+    free(expected);
+}
+
+/* Of one buffer, the even rows of a part and the odd rows of another one: bytes that are apart in ranges that cross. */
+static void test_interleaved_parts_are_copied(void **state)
+{
+    (void)state;
+    enum { NBYTES = 1 << 16, ROW = 64 };
+    char values[NBYTES];
+    char found[NBYTES];
+    for (int i = 0; i < NBYTES; i++) {
+        values[i] = (char)(i ^ i >> 8);
+    }
+    const ndbuf_mem whole = opencl_fixture_buffer(device, values, NBYTES);
+    const cl_buffer_region region = {0, NBYTES};
+    cl_int code = CL_SUCCESS;
+    cl_mem sub = create_sub_buffer(whole.handle, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
+    assert_int_equal(code, CL_SUCCESS);
+    const int64_t shape[2] = {NBYTES / ROW / 2, ROW};
+    const int64_t strides[2] = {2 * (int64_t)ROW, 1};
+    ndbuf_view rows[2] = {0};
+    for (int i = 0; i < 2; i++) {
+        const ndbuf_view_spec spec = {.byte_offset = (int64_t)ROW * i, .ndim = 2, .shape = shape, .strides = strides};
+        ndbuf_storage *storage = NULL;
+        ASSERT_OK(ndbuf_storage_adopt(device, i == 0 ? sub : whole.handle, NBYTES, 0, NULL, NULL, &storage, err));
+        ASSERT_OK(ndbuf_view_init(&rows[i], storage, &spec, err));
+        ndbuf_storage_release(storage);
+    }
+    assert_int_equal(ndbuf_view_overlap(&rows[0], &rows[1]), NDBUF_NO);
+    for (int i = 0; i < 2; i++) {
+        ndbuf__closed_routes =
+            i == 0 ? 1u << NDBUF_ROUTE_BYTES | 1u << NDBUF_ROUTE_RECT | 1u << NDBUF_ROUTE_STRIDED : 0;
+        test_upload(&whole, 0, values, NBYTES);
+        ASSERT_OK(ndbuf_copy(&rows[1], &rows[0], NULL, err));
+        opencl_fixture_read(&whole, found);
+        for (int k = 0; k < NBYTES; k++) {
+            assert_int_equal(found[k], values[k / ROW % 2 == 0 ? k : k - ROW]);
+        }
+    }
+    ndbuf__closed_routes = 0;
+    ndbuf_view_release(&rows[0]);
+    ndbuf_view_release(&rows[1]);
+    opencl_fixture_api()->clReleaseMemObject(sub);
+    opencl_fixture_api()->clReleaseMemObject(whole.handle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +369,8 @@ int main(void)
         cmocka_unit_test(test_parts_are_filled),
         cmocka_unit_test(test_rectangles_of_parts_arrive),
         cmocka_unit_test(test_parts_are_mapped_where_they_begin),
+        cmocka_unit_test(test_copies_between_parts_that_share_bytes_read_first),
+        cmocka_unit_test(test_interleaved_parts_are_copied),
     };
     if (opencl_fixture_start() == 0) {
         return TEST_EXIT_SKIPPED;
