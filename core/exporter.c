@@ -107,7 +107,8 @@ static void view_show(const view_exporter *self, const ndbuf_request *request, n
 }
 
 /* Lets a queue of the driver's wait for the driver's own event, without a queue of ours, whose release would wait for
- * all that it has. False: the event is of another driver, or cannot be waited for so. */
+ * all that it has. False: the event is of another driver, or cannot be waited for so; or the queue is being captured,
+ * which the event may be no part of. */
 static bool settle_natively(ndbuf_device *device, void *native_queue, const ndbuf_event *ready)
 {
     const ndbuf_backend_ops *ops = device->ops;
@@ -116,9 +117,13 @@ static bool settle_natively(ndbuf_device *device, void *native_queue, const ndbu
         ops->queue_create(device, native_queue, &queue, NULL) != NDBUF_OK) {
         return false;
     }
-    const ndbuf_status status = ops->queue_wait_native(queue, ready->native, NULL);
+    int32_t is_capturing = 0;
+    ndbuf_status status = ops->queue_is_capturing(queue, &is_capturing, NULL);
+    if (status == NDBUF_OK && !is_capturing) {
+        status = ops->queue_wait_native(queue, ready->native, NULL);
+    }
     ops->queue_destroy(queue);
-    return status == NDBUF_OK;
+    return status == NDBUF_OK && !is_capturing;
 }
 
 ndbuf_status ndbuf__view_settle(const ndbuf_view *view, void *native_queue, ndbuf_error *err)

@@ -88,6 +88,8 @@ typedef struct cuda_event {
     cudaEvent_t handle;
     cuda_failure *failure; /* retained; NULL: nothing before it can fail on the host */
     uint64_t number;       /* the work of the queue before the event */
+    bool is_captured;      /* recorded while its stream was being captured: CUDA gives up a capture of which such an
+                            * event is asked, and one that waits for any other event */
 } cuda_event;
 
 extern const ndbuf_backend_ops ndbuf_cuda__ops;
@@ -209,6 +211,8 @@ ndbuf_status ndbuf_cuda__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event
 ndbuf_status ndbuf_cuda__queue_wait_native(ndbuf_queue *queue, void *native_event, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__queue_host_call(ndbuf_queue *queue, ndbuf_host_fn fn, void *context, ndbuf_error *err);
 ndbuf_status ndbuf_cuda__queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_capturing, ndbuf_error *err);
+/* Whether the stream is being captured. With the device current. */
+ndbuf_status ndbuf_cuda__get_capturing(const ndbuf_queue *queue, bool *out_is_capturing, ndbuf_error *err);
 /* Fails with NDBUF_ERR_UNSUPPORTED while the stream is being captured. With the device current. */
 ndbuf_status ndbuf_cuda__refuse_capturing(const ndbuf_queue *queue, const char *what, ndbuf_error *err);
 

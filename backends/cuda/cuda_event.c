@@ -60,7 +60,10 @@ static ndbuf_status record(cuda_queue *queue, cuda_event *event, ndbuf_error *er
 {
     const cuda_api *api = ((const cuda_device *)queue->base.device)->place.api;
     ndbuf__mutex_lock(&queue->mutex);
-    ndbuf_status status = CUDA_STATUS(api->cudaEventRecord(event->handle, queue->base.native), err);
+    ndbuf_status status = ndbuf_cuda__get_capturing(&queue->base, &event->is_captured, err);
+    if (status == NDBUF_OK) {
+        status = CUDA_STATUS(api->cudaEventRecord(event->handle, queue->base.native), err);
+    }
     if (status == NDBUF_OK && queue->failure != NULL) {
         event->failure = queue->failure;
         event->number = queue->nissued;
@@ -109,13 +112,25 @@ void ndbuf_cuda__event_destroy(ndbuf_event *event)
     ndbuf__block_give(self);
 }
 
+static ndbuf_status refuse_captured(const cuda_event *event, ndbuf_error *err)
+{
+    return event->is_captured ? ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
+                                           "an event that was recorded while the CUDA stream was being captured is "
+                                           "never complete: only streams of the capture can wait for it")
+                              : NDBUF_OK;
+}
+
 ndbuf_status ndbuf_cuda__event_wait(ndbuf_event *event, ndbuf_error *err)
 {
     const cuda_event *self = (const cuda_event *)event;
     const cuda_place *place = (const cuda_place *)event->device;
     const cuda_api *api = place->api;
     cuda_scope scope;
-    ndbuf_status status = ndbuf_cuda__enter(place, &scope, err);
+    ndbuf_status status = refuse_captured(self, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    status = ndbuf_cuda__enter(place, &scope, err);
     if (status != NDBUF_OK && !ndbuf_cuda__enter_to_undo(place, &scope)) {
         return status;
     }
@@ -139,7 +154,11 @@ ndbuf_status ndbuf_cuda__event_query(ndbuf_event *event, int32_t *out_complete, 
     cuda_scope scope;
     ndbuf_error why = {0};
     cudaError_t code = cudaSuccess;
-    ndbuf_status status = ndbuf_cuda__enter(place, &scope, &why);
+    ndbuf_status status = refuse_captured(self, err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
+    status = ndbuf_cuda__enter(place, &scope, &why);
     if (status == NDBUF_OK) {
         code = api->cudaEventQuery(self->handle);
         status = ndbuf_cuda__status(api, code, "cudaEventQuery", &why);

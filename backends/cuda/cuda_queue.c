@@ -176,8 +176,7 @@ static ndbuf_status job_launch(cuda_queue *queue, cuda_job *job, ndbuf_error *er
     return status;
 }
 
-/* Whether the stream is being captured. With the device current. */
-static ndbuf_status get_capturing(const ndbuf_queue *queue, bool *out_is_capturing, ndbuf_error *err)
+ndbuf_status ndbuf_cuda__get_capturing(const ndbuf_queue *queue, bool *out_is_capturing, ndbuf_error *err)
 {
     const cuda_api *api = place_of(queue)->api;
     enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
@@ -189,7 +188,7 @@ static ndbuf_status get_capturing(const ndbuf_queue *queue, bool *out_is_capturi
 ndbuf_status ndbuf_cuda__refuse_capturing(const ndbuf_queue *queue, const char *what, ndbuf_error *err)
 {
     bool is_capturing = false;
-    ndbuf_status status = get_capturing(queue, &is_capturing, err);
+    ndbuf_status status = ndbuf_cuda__get_capturing(queue, &is_capturing, err);
     if (status == NDBUF_OK && is_capturing) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "%s is not possible while the CUDA stream is being captured",
                           what);
@@ -203,7 +202,7 @@ ndbuf_status ndbuf_cuda__queue_is_capturing(ndbuf_queue *queue, int32_t *out_is_
     bool is_capturing = false;
     ndbuf_status status = ndbuf_cuda__queue_enter(queue, &scope, err);
     if (status == NDBUF_OK) {
-        status = get_capturing(queue, &is_capturing, err);
+        status = ndbuf_cuda__get_capturing(queue, &is_capturing, err);
         ndbuf_cuda__leave(&scope);
     }
     if (status == NDBUF_OK) {
@@ -260,7 +259,7 @@ static ndbuf_status pass_on(cuda_queue *queue, const cuda_event *event, ndbuf_er
     if (ndbuf_cuda__failure_tell(awaited, event->number, &error) != NDBUF_OK) {
         return queue_fail(queue, &error, err);
     }
-    ndbuf_status status = is_done ? NDBUF_OK : get_capturing(&queue->base, &is_capturing, err);
+    ndbuf_status status = is_done ? NDBUF_OK : ndbuf_cuda__get_capturing(&queue->base, &is_capturing, err);
     if (is_done || is_capturing || status != NDBUF_OK) { /* nothing of ours may run when a graph is replayed */
         return status;
     }
@@ -296,6 +295,29 @@ static ndbuf_status wait_foreign(ndbuf_queue *queue, ndbuf_event *event, ndbuf_e
     return status == NDBUF_OK ? NDBUF_OK : queue_fail((cuda_queue *)queue, &error, err);
 }
 
+/* In a capture: an event from outside of it must be over already. With the device current. */
+static ndbuf_status check_captured_wait(const ndbuf_queue *queue, const cuda_event *event, bool *out_is_over,
+                                        ndbuf_error *err)
+{
+    const cuda_api *api = place_of(queue)->api;
+    bool is_capturing = false;
+    *out_is_over = false;
+    ndbuf_status status = event->is_captured ? NDBUF_OK : ndbuf_cuda__get_capturing(queue, &is_capturing, err);
+    if (status != NDBUF_OK || !is_capturing) {
+        return status;
+    }
+    cudaError_t code = api->cudaEventQuery(event->handle);
+    if (code == cudaErrorNotReady) {
+        api->cudaGetLastError();
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
+                          "waiting for an event that was recorded outside of the capture, and is not complete, is not "
+                          "possible while the CUDA stream is being captured");
+    }
+    *out_is_over = code == cudaSuccess;
+    return code == cudaSuccess ? ndbuf_cuda__failure_tell(event->failure, event->number, err)
+                               : ndbuf_cuda__fail(api, err, code, "cudaEventQuery");
+}
+
 ndbuf_status ndbuf_cuda__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err)
 {
     const cuda_api *api = place_of(queue)->api;
@@ -308,8 +330,12 @@ ndbuf_status ndbuf_cuda__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event
     if (status != NDBUF_OK) {
         return status;
     }
-    status = CUDA_STATUS(api->cudaStreamWaitEvent(queue->native, awaited->handle, 0), err);
-    if (status == NDBUF_OK) {
+    bool is_over = false;
+    status = check_captured_wait(queue, awaited, &is_over, err);
+    if (status == NDBUF_OK && !is_over) {
+        status = CUDA_STATUS(api->cudaStreamWaitEvent(queue->native, awaited->handle, 0), err);
+    }
+    if (status == NDBUF_OK && !is_over) {
         status = pass_on((cuda_queue *)queue, awaited, err);
     }
     ndbuf_cuda__leave(&scope);

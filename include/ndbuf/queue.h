@@ -55,7 +55,8 @@ NDBUF_API ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_
 /* Work given to the queue from now on starts after `event`. Does not block if both are of one backend; otherwise the
  * queue's own host thread, or the caller where it has none (CUDA), waits.
  *
- * NDBUF_ERR_UNSUPPORTED  the queue is being captured (CUDA), and the event is of another backend
+ * NDBUF_ERR_UNSUPPORTED  the queue is being captured (CUDA), and the event is of another backend, or was recorded
+ *                        outside of the capture and is not complete
  * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
 NDBUF_API ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
 
@@ -79,10 +80,13 @@ NDBUF_API void ndbuf_event_release(ndbuf_event *event); /* NULL is accepted */
 
 /* Returns when the event is complete.
  *
- * NDBUF_ERR_DEVICE  work before the event failed */
+ * NDBUF_ERR_DEVICE       work before the event failed
+ * NDBUF_ERR_UNSUPPORTED  it was recorded while its queue was being captured (CUDA): only queues of that capture can
+ * wait for it */
 NDBUF_API ndbuf_status ndbuf_event_wait(ndbuf_event *event, ndbuf_error *err);
 
-/* Whether the event is complete; never blocks. A failed event counts as complete; ndbuf_event_wait tells. */
+/* Whether the event is complete; never blocks. A failed event counts as complete; ndbuf_event_wait tells.
+ * Statuses of ndbuf_event_wait, but for that. */
 NDBUF_API ndbuf_status ndbuf_event_query(ndbuf_event *event, int32_t *out_complete, ndbuf_error *err);
 
 #ifdef __cplusplus

@@ -219,6 +219,76 @@ static void test_events_join_a_second_stream_to_the_capture(void **state)
     fixture_clear(&self);
 }
 
+/* CUDA would give the capture up. What is over needs no waiting; what is not cannot be waited for. */
+static void test_events_from_outside_leave_the_capture_alone(void **state)
+{
+    (void)state;
+    capture_fixture self;
+    cudaGraph_t graph = NULL;
+    ndbuf_queue *side = NULL;
+    ndbuf_event *over = NULL;
+    ndbuf_event *failed = NULL;
+    ndbuf_event *pending = NULL;
+    ndbuf_view ready = {0};
+    ndbuf_exporter *exporter = NULL;
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL | NDBUF_REQUEST_ANY_DEVICE);
+    cudasim_set_schedule(CUDASIM_LAZY, 0); /* nothing is done before the wait */
+    fixture_init(&self);
+    set_first(&self, 7);
+    ASSERT_OK(ndbuf_queue_create(self.device, &side, err));
+    ASSERT_OK(ndbuf_queue_record(side, &over, err));
+    ASSERT_OK(ndbuf_queue_wait(side, err));
+    ASSERT_OK(ndbuf_view_copy(&ready, &self.first, err));
+    ndbuf_view_set_ready(&ready, over);
+    ASSERT_OK(ndbuf_exporter_create(&ready, &exporter, err));
+    ASSERT_OK(self.device->ops->queue_host_call(side, fail_always, NULL, err));
+    ASSERT_OK(ndbuf_queue_record(side, &failed, err));
+    ASSERT_FAILS(NDBUF_ERR_NOMEM, "always", ndbuf_event_wait(failed, err));
+    ASSERT_FAILS(NDBUF_ERR_NOMEM, "always", ndbuf_queue_wait(side, err));
+    ASSERT_OK(self.device->ops->queue_host_call(side, do_nothing, NULL, err));
+    ASSERT_OK(ndbuf_queue_record(side, &pending, err));
+    ASSERT_CUDA(extra.cudaStreamBeginCapture(self.stream, cudaStreamCaptureModeGlobal));
+    ASSERT_OK(ndbuf_queue_wait_event(self.queue, over, err));
+    ASSERT_FAILS(NDBUF_ERR_NOMEM, "always", ndbuf_queue_wait_event(self.queue, failed, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "outside of the capture", ndbuf_queue_wait_event(self.queue, pending, err));
+    ASSERT_OK(ndbuf_copy(&self.second, &ready, self.queue, err));
+    request.native_queue = (void *)self.stream;
+    ndbuf_view acquired = {0};
+    ASSERT_OK(ndbuf_view_acquire(&acquired, exporter, &request, err));
+    ndbuf_view_release(&acquired);
+    ASSERT_CUDA(extra.cudaStreamEndCapture(self.stream, &graph));
+    ASSERT_CUDA(extra.cudaGraphDestroy(graph));
+    ASSERT_OK(ndbuf_queue_wait_event(self.queue, pending, err));
+    ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+    ndbuf_event_release(over);
+    ndbuf_event_release(failed);
+    ndbuf_event_release(pending);
+    ndbuf_exporter_release(exporter);
+    ndbuf_view_release(&ready);
+    ndbuf_queue_release(side);
+    fixture_clear(&self);
+}
+
+/* Asked for, it would be the end of the capture, too. */
+static void test_an_event_of_the_capture_is_not_asked_for(void **state)
+{
+    (void)state;
+    capture_fixture self;
+    cudaGraph_t graph = NULL;
+    ndbuf_event *event = NULL;
+    int32_t is_complete = -1;
+    fixture_init(&self);
+    ASSERT_CUDA(extra.cudaStreamBeginCapture(self.stream, cudaStreamCaptureModeGlobal));
+    ASSERT_OK(ndbuf_queue_record(self.queue, &event, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "being captured", ndbuf_event_query(event, &is_complete, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "being captured", ndbuf_event_wait(event, err));
+    assert_int_equal(is_complete, -1);
+    ASSERT_CUDA(extra.cudaStreamEndCapture(self.stream, &graph));
+    ASSERT_CUDA(extra.cudaGraphDestroy(graph));
+    ndbuf_event_release(event);
+    fixture_clear(&self);
+}
+
 /* A run of pinned memory and strided memory of the device: by the kernel alone, without memory that a graph would own.
  */
 static void test_a_copy_from_pinned_memory_allocates_nothing_in_the_graph(void **state)
@@ -346,10 +416,12 @@ int main(void)
         CUDA_TEST(test_what_cannot_be_recorded_is_refused_and_the_capture_goes_on),
         CUDA_TEST(test_a_refused_wait_lets_go_of_nothing_that_is_in_flight),
         CUDA_TEST(test_events_join_a_second_stream_to_the_capture),
+        CUDA_TEST(test_an_event_of_the_capture_is_not_asked_for),
         CUDA_TEST(test_a_copy_from_pinned_memory_allocates_nothing_in_the_graph),
         CUDA_TEST(test_a_stream_that_is_being_captured_can_be_imported),
         CUDA_TEST(test_copies_to_another_device_leave_the_capture_alone),
         CUDA_TEST(test_devices_memory_queues_and_events_are_made_during_a_capture),
+        CUDA_TEST(test_events_from_outside_leave_the_capture_alone), /* changes the schedule */
     };
     return cmocka_run_group_tests(tests, cuda_fixture_start, NULL);
 }
