@@ -7,6 +7,7 @@
 #include "core/copy_stage.h"
 #include "core/host_copy.h"
 #include "core/queue_core.h"
+#include "core/stage_plan.h"
 #include "core/storage_core.h"
 #include "core/view_core.h"
 
@@ -85,6 +86,19 @@ static ndbuf_status mapped_status(const ndbuf__mapped_copy *mapped, ndbuf_error 
     return mapped->status;
 }
 
+/* Through staging buffers. Where a device does not convert after all, the host does. */
+static ndbuf_status run_staged(const copy_run *run, ndbuf_error *err)
+{
+    const ndbuf__staging *planned = &run->plan->staging;
+    ndbuf_status status = ndbuf__stage_run(planned, &run->ends, err);
+    if (status == NDBUF_ERR_UNSUPPORTED && ndbuf__staging_converts_on_device(planned)) {
+        ndbuf__staging staging = *planned;
+        ndbuf__staging_convert_on_host(&staging);
+        status = ndbuf__stage_run(&staging, &run->ends, err);
+    }
+    return status;
+}
+
 /* Runs the whole copy in the calling thread, and waits for the devices. */
 static ndbuf_status run_now(const copy_run *run, ndbuf_error *err)
 {
@@ -92,7 +106,7 @@ static ndbuf_status run_now(const copy_run *run, ndbuf_error *err)
     ndbuf__mapped_copy mapped;
     mapped.status = NDBUF_OK;
     if (is_staged(run)) {
-        return ndbuf__stage_run(&plan->staging, &run->ends, err);
+        return run_staged(run, err);
     }
     if (plan->by_host) {
         return run_on_host(run, err);
@@ -106,7 +120,7 @@ static ndbuf_status run_now(const copy_run *run, ndbuf_error *err)
         wait_status = mapped_status(&mapped, status == NDBUF_OK ? err : NULL);
     }
     if (status == NDBUF_ERR_UNSUPPORTED && plan->has_staging) {
-        return ndbuf__stage_run(&plan->staging, &run->ends, err);
+        return run_staged(run, err);
     }
     return status != NDBUF_OK ? status : wait_status;
 }
@@ -262,6 +276,27 @@ static ndbuf_status enqueue_direct(copy_job *job, const copy_run *run, bool *out
                               : status;
 }
 
+/* The steps of a staged copy. Where a device does not convert after all, the host does, when the queue has let go of
+ * the buffers for the first attempt. */
+static ndbuf_status enqueue_steps(copy_work *work, ndbuf_queue *queue, ndbuf_error *err)
+{
+    ndbuf__staging *staging = &work->plan.staging;
+    ndbuf_status status = ndbuf__stage_enqueue(staging, &work->run.ends, queue, &work->flight, err);
+    if (status != NDBUF_ERR_UNSUPPORTED || !ndbuf__staging_converts_on_device(staging)) {
+        return status;
+    }
+    if (work->flight != NULL) {
+        status = queue->device->ops->queue_wait(queue, err);
+        if (status != NDBUF_OK) {
+            return status;
+        }
+        ndbuf__stage_flight_end(work->flight, NULL);
+        work->flight = NULL;
+    }
+    ndbuf__staging_convert_on_host(staging);
+    return ndbuf__stage_enqueue(staging, &work->run.ends, queue, &work->flight, err);
+}
+
 /* Its steps, or all of it as a host function, or by the caller after the earlier work. */
 static ndbuf_status enqueue_work(copy_work *work, ndbuf_queue *queue, bool *out_started, ndbuf_error *err)
 {
@@ -272,7 +307,7 @@ static ndbuf_status enqueue_work(copy_work *work, ndbuf_queue *queue, bool *out_
         status = ops->queue_host_call(queue, work_run, work, err);
         *out_started = had_started || status == NDBUF_OK;
     } else if (goes_in_steps(&work->run)) {
-        status = ndbuf__stage_enqueue(&work->plan.staging, &work->run.ends, queue, &work->flight, err);
+        status = enqueue_steps(work, queue, err);
         *out_started = had_started || work->flight != NULL;
     } else {
         status = ops->queue_wait(queue, err);

@@ -249,3 +249,15 @@ ndbuf_status ndbuf__staging_make(ndbuf__staging *out_staging, const ndbuf__plan_
     }
     return status;
 }
+
+void ndbuf__staging_convert_on_host(ndbuf__staging *staging)
+{
+    staging->converts_at = NDBUF__CONVERTS_ON_HOST;
+    staging->dst_unit_nbytes = staging->axes.unit_nbytes;
+    staging->src_unit_nbytes = ndbuf__copy_axes_src_unit(&staging->axes);
+    staging->sorts = false; /* kernels, too */
+    if (staging->dst_suboffsets == NULL && staging->src_suboffsets == NULL) {
+        sort_axes(&staging->axes, staging->stores);
+    }
+    staging_split(staging, ndbuf__staging_nbytes);
+}

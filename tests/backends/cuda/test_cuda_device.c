@@ -187,6 +187,57 @@ static void test_opening_survives_each_failing_allocation(void **state)
     ALLOC_FAIL_SWEEP(status_ = ndbuf_cuda__ops.device_open(0, &device, NULL), ndbuf_cuda__ops.device_close(device));
 }
 
+/* Planned for the device, since fewer bytes travel so: until the driver tells. */
+static void test_without_code_for_the_device_the_host_converts(void **state)
+{
+    (void)state;
+    enum { NITEMS = 300000 };
+    const int64_t shape[1] = {NITEMS};
+    for (int i = 0; i < 6; i++) {
+        ndbuf_device *device = cuda_fixture_open("cuda:0");
+        ndbuf_device *other = i % 3 == 2 ? cuda_fixture_open("cuda:1") : NULL;
+        ndbuf_device *host = ndbuf_device_cpu();
+        ndbuf_queue *queue = NULL;
+        ndbuf_view small = {0};
+        ndbuf_view large = {0};
+        ndbuf_view values = {0};
+        ndbuf_format *bytes = test_parse("b");
+        ndbuf_format *doubles = test_parse("<d");
+        ASSERT_OK(ndbuf_view_create(&small, i % 3 == 2 ? device : host, bytes, 1, shape, err));
+        ASSERT_OK(ndbuf_view_create(&large, i % 3 == 2 ? other : device, doubles, 1, shape, err));
+        ASSERT_OK(ndbuf_view_create(&values, host, bytes, 1, shape, err));
+        int8_t *numbers = ndbuf_view_host_address(&values);
+        for (int k = 0; k < NITEMS; k++) {
+            numbers[k] = (int8_t)(k * 7);
+        }
+        const ndbuf_view *dst = i % 3 == 0 ? &large : &small;
+        const ndbuf_view *src = i % 3 == 0 ? &small : &large;
+        ASSERT_OK(ndbuf_copy_cast(src, &values, NDBUF_CASTING_UNSAFE, 0, NULL, err));
+        if (i >= 3) {
+            ASSERT_OK(ndbuf_queue_create(device, &queue, err));
+        }
+        cudasim_fail_call("cudaLaunchKernel", 1, cudaErrorNoKernelImageForDevice);
+        ASSERT_OK(ndbuf_copy_cast(dst, src, NDBUF_CASTING_UNSAFE, 0, queue, err));
+        assert_true(cudasim_fault_happened());
+        if (queue != NULL) {
+            ASSERT_OK(ndbuf_queue_wait(queue, err));
+        }
+        memset(numbers, 0, NITEMS);
+        ASSERT_OK(ndbuf_copy_cast(&values, dst, NDBUF_CASTING_UNSAFE, 0, NULL, err));
+        for (int k = 0; k < NITEMS; k++) {
+            assert_int_equal(numbers[k], (int8_t)(k * 7));
+        }
+        ndbuf_queue_release(queue);
+        ndbuf_view_release(&small);
+        ndbuf_view_release(&large);
+        ndbuf_view_release(&values);
+        ndbuf_format_release(bytes);
+        ndbuf_format_release(doubles);
+        ndbuf_device_close(other);
+        ndbuf_device_close(device);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +250,7 @@ int main(void)
         CUDA_TEST(test_without_pools_memory_comes_from_the_plain_calls),
         CUDA_TEST(test_a_device_holds_nothing_before_it_is_open_and_after),
         CUDA_TEST(test_opening_survives_each_failing_allocation),
+        CUDA_TEST(test_without_code_for_the_device_the_host_converts),
     };
     setenv("NDBUF_CUDART", CUDASIM_LIBRARY, 1);
     return cmocka_run_group_tests(tests, cuda_fixture_start, NULL);
