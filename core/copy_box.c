@@ -105,6 +105,9 @@ static ndbuf_status transfer_axes(const ndbuf__copy_axes *axes, const ndbuf__tra
     ndbuf_copy_caps caps = {0};
     ndbuf__copy_caps_get(device->ops, ends->dst->device, ends->src->device, &caps);
     ndbuf__transfer transfer = ndbuf__transfer_choose(axes, &caps);
+    if (transfer.route == NDBUF_ROUTE_NONE) { /* it could, when the copy was planned */
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "backend '%s' does not convert these items", device->ops->name);
+    }
     ndbuf_status status = ndbuf__transfer_run(&transfer, axes, device->ops, queue, ends, out_started, err);
     if (status == NDBUF_ERR_UNSUPPORTED && transfer.route != NDBUF_ROUTE_BYTES && !ndbuf__converts(&axes->convert)) {
         transfer = ndbuf__transfer_by(NDBUF_ROUTE_BYTES, axes, &caps);

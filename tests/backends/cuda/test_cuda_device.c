@@ -191,11 +191,12 @@ static void test_opening_survives_each_failing_allocation(void **state)
 static void test_without_code_for_the_device_the_host_converts(void **state)
 {
     (void)state;
-    enum { NITEMS = 300000 };
-    const int64_t shape[1] = {NITEMS};
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 16; i++) {
+        const int64_t shape[1] = {i < 8 ? 300000 : 100};
+        const int way = i % 4; /* to the device, from it, from another one, and from memory that its kernels reach */
         ndbuf_device *device = cuda_fixture_open("cuda:0");
-        ndbuf_device *other = i % 3 == 2 ? cuda_fixture_open("cuda:1") : NULL;
+        ndbuf_device *other = way == 2 ? cuda_fixture_open("cuda:1") : NULL;
+        ndbuf_device *pinned = way == 3 ? cuda_fixture_open("cuda_host:0") : NULL;
         ndbuf_device *host = ndbuf_device_cpu();
         ndbuf_queue *queue = NULL;
         ndbuf_view small = {0};
@@ -203,17 +204,17 @@ static void test_without_code_for_the_device_the_host_converts(void **state)
         ndbuf_view values = {0};
         ndbuf_format *bytes = test_parse("b");
         ndbuf_format *doubles = test_parse("<d");
-        ASSERT_OK(ndbuf_view_create(&small, i % 3 == 2 ? device : host, bytes, 1, shape, err));
-        ASSERT_OK(ndbuf_view_create(&large, i % 3 == 2 ? other : device, doubles, 1, shape, err));
+        ASSERT_OK(ndbuf_view_create(&small, way == 2 ? device : way == 3 ? pinned : host, bytes, 1, shape, err));
+        ASSERT_OK(ndbuf_view_create(&large, way == 2 ? other : device, doubles, 1, shape, err));
         ASSERT_OK(ndbuf_view_create(&values, host, bytes, 1, shape, err));
         int8_t *numbers = ndbuf_view_host_address(&values);
-        for (int k = 0; k < NITEMS; k++) {
+        for (int k = 0; k < shape[0]; k++) {
             numbers[k] = (int8_t)(k * 7);
         }
-        const ndbuf_view *dst = i % 3 == 0 ? &large : &small;
-        const ndbuf_view *src = i % 3 == 0 ? &small : &large;
+        const ndbuf_view *dst = way % 3 == 0 ? &large : &small;
+        const ndbuf_view *src = way % 3 == 0 ? &small : &large;
         ASSERT_OK(ndbuf_copy_cast(src, &values, NDBUF_CASTING_UNSAFE, 0, NULL, err));
-        if (i >= 3) {
+        if (i % 8 >= 4) {
             ASSERT_OK(ndbuf_queue_create(device, &queue, err));
         }
         cudasim_fail_call("cudaLaunchKernel", 1, cudaErrorNoKernelImageForDevice);
@@ -222,9 +223,9 @@ static void test_without_code_for_the_device_the_host_converts(void **state)
         if (queue != NULL) {
             ASSERT_OK(ndbuf_queue_wait(queue, err));
         }
-        memset(numbers, 0, NITEMS);
+        memset(numbers, 0, (size_t)shape[0]);
         ASSERT_OK(ndbuf_copy_cast(&values, dst, NDBUF_CASTING_UNSAFE, 0, NULL, err));
-        for (int k = 0; k < NITEMS; k++) {
+        for (int k = 0; k < shape[0]; k++) {
             assert_int_equal(numbers[k], (int8_t)(k * 7));
         }
         ndbuf_queue_release(queue);
@@ -233,6 +234,7 @@ static void test_without_code_for_the_device_the_host_converts(void **state)
         ndbuf_view_release(&values);
         ndbuf_format_release(bytes);
         ndbuf_format_release(doubles);
+        ndbuf_device_close(pinned);
         ndbuf_device_close(other);
         ndbuf_device_close(device);
     }
