@@ -85,7 +85,7 @@ typedef struct cuda_queue {
 
 typedef struct cuda_event {
     ndbuf_event base;
-    cudaEvent_t handle;
+    cudaEvent_t handle;    /* NULL: the device had failed for good, as `failure` tells */
     cuda_failure *failure; /* retained; NULL: nothing before it can fail on the host */
     uint64_t number;       /* the work of the queue before the event */
     bool is_captured;      /* recorded while its stream was being captured: CUDA gives up a capture of which such an

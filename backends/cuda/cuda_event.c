@@ -73,28 +73,56 @@ static ndbuf_status record(cuda_queue *queue, cuda_event *event, ndbuf_error *er
     return status;
 }
 
+/* Makes an event of a device that has failed for good, so that all that was given to it is over: one that is complete,
+ * and tells why. False: no memory. */
+static bool record_end(cuda_event *event, const ndbuf_error *why)
+{
+    cuda_failure *failure = ndbuf__calloc(1, sizeof(*failure));
+    if (failure == NULL) {
+        return false;
+    }
+    ndbuf__ref_init(&failure->refs);
+    atomic_init(&failure->number, 1);
+    atomic_init(&failure->ndone, 1);
+    failure->error = *why;
+    event->failure = failure;
+    event->number = 1;
+    return true;
+}
+
+/* With the device current. */
+static ndbuf_status record_anew(cuda_queue *queue, cuda_event *event, ndbuf_error *err)
+{
+    cuda_device *device = (cuda_device *)queue->base.device;
+    ndbuf_status status = handle_take(device, &event->handle, err);
+    if (status == NDBUF_OK) {
+        status = record(queue, event, err);
+        if (status != NDBUF_OK) {
+            handle_give(device, event->handle);
+            event->handle = NULL;
+        }
+    }
+    return status;
+}
+
 ndbuf_status ndbuf_cuda__event_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err)
 {
     cuda_device *device = (cuda_device *)queue->device;
     cuda_scope scope;
+    ndbuf_error why = {0};
     cuda_event *event = ndbuf__block_take(&device->blocks, sizeof(*event));
     if (event == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a CUDA event");
     }
     *event = (cuda_event){.base = {.device = queue->device}};
-    ndbuf_status status = ndbuf_cuda__queue_enter(queue, &scope, err);
-    if (status != NDBUF_OK) {
-        ndbuf__block_give(event);
-        return status;
-    }
-    status = handle_take(device, &event->handle, err);
+    ndbuf_status status = ndbuf_cuda__queue_enter(queue, &scope, &why);
     if (status == NDBUF_OK) {
-        status = record((cuda_queue *)queue, event, err);
+        status = record_anew((cuda_queue *)queue, event, &why);
+        ndbuf_cuda__leave(&scope);
     }
-    ndbuf_cuda__leave(&scope);
-    if (status != NDBUF_OK) {
-        if (event->handle != NULL) {
-            handle_give(device, event->handle);
+    if (status != NDBUF_OK && !(ndbuf_cuda__is_fatal((cudaError_t)why.native_code) && record_end(event, &why))) {
+        if (err != NULL) {
+            *err = why;
         }
         ndbuf__block_give(event);
         return status;
@@ -107,7 +135,9 @@ ndbuf_status ndbuf_cuda__event_record(ndbuf_queue *queue, ndbuf_event **out_even
 void ndbuf_cuda__event_destroy(ndbuf_event *event)
 {
     cuda_event *self = (cuda_event *)event;
-    handle_give((cuda_device *)event->device, self->handle);
+    if (self->handle != NULL) {
+        handle_give((cuda_device *)event->device, self->handle);
+    }
     ndbuf_cuda__failure_release(self->failure);
     ndbuf__block_give(self);
 }
@@ -127,8 +157,8 @@ ndbuf_status ndbuf_cuda__event_wait(ndbuf_event *event, ndbuf_error *err)
     const cuda_api *api = place->api;
     cuda_scope scope;
     ndbuf_status status = refuse_captured(self, err);
-    if (status != NDBUF_OK) {
-        return status;
+    if (status != NDBUF_OK || self->handle == NULL) {
+        return status != NDBUF_OK ? status : ndbuf_cuda__failure_tell(self->failure, self->number, err);
     }
     status = ndbuf_cuda__enter(place, &scope, err);
     if (status != NDBUF_OK && !ndbuf_cuda__enter_to_undo(place, &scope)) {
@@ -157,6 +187,10 @@ ndbuf_status ndbuf_cuda__event_query(ndbuf_event *event, int32_t *out_complete, 
     ndbuf_status status = refuse_captured(self, err);
     if (status != NDBUF_OK) {
         return status;
+    }
+    if (self->handle == NULL) {
+        *out_complete = 1;
+        return NDBUF_OK;
     }
     status = ndbuf_cuda__enter(place, &scope, &why);
     if (status == NDBUF_OK) {

@@ -330,8 +330,9 @@ ndbuf_status ndbuf_cuda__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event
     if (status != NDBUF_OK) {
         return status;
     }
-    bool is_over = false;
-    status = check_captured_wait(queue, awaited, &is_over, err);
+    bool is_over = awaited->handle == NULL;
+    status = is_over ? ndbuf_cuda__failure_tell(awaited->failure, awaited->number, err)
+                     : check_captured_wait(queue, awaited, &is_over, err);
     if (status == NDBUF_OK && !is_over) {
         status = CUDA_STATUS(api->cudaStreamWaitEvent(queue->native, awaited->handle, 0), err);
     }

@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/queue_core.h"
+
 /* What happens when a device fails for good, after fork, and when the process ends. */
 
 #define NBYTES 3000
@@ -44,6 +46,18 @@ static ndbuf_status count_run(void *context, ndbuf_error *err)
     return NDBUF_OK;
 }
 
+/* A lease that counts how often it ends. */
+typedef struct counted_lease {
+    ndbuf__lease base;
+    int *nends;
+} counted_lease;
+
+static void counted_lease_end(ndbuf__lease *lease)
+{
+    *((counted_lease *)lease)->nends += 1;
+    ndbuf__block_give(lease);
+}
+
 static void test_a_device_that_fails_for_good_fails_every_call_and_all_is_let_go_of(void **state)
 {
     (void)state;
@@ -76,6 +90,40 @@ static void test_a_device_that_fails_for_good_fails_every_call_and_all_is_let_go
     fixture_init(&self);
     ASSERT_OK(ndbuf_copy(&self.view, &self.host, NULL, err));
     fixture_clear(&self);
+}
+
+/* The device fails for good between two calls of one copy: then no event can be recorded behind it. */
+static void test_what_was_given_to_a_device_as_it_failed_is_let_go_of(void **state)
+{
+    (void)state;
+    failure_fixture self;
+    ndbuf_event *event = NULL;
+    ndbuf_queue *side = NULL;
+    int32_t complete = 0;
+    int nends = 0;
+    cudasim_set_schedule(CUDASIM_LAZY, 0);
+    fixture_init(&self);
+    ASSERT_OK(ndbuf_queue_create(self.device, &side, err));
+    counted_lease *lease = ndbuf__lease_take(self.queue, sizeof(*lease), counted_lease_end);
+    assert_non_null(lease);
+    lease->nends = &nends;
+    cudasim_fail_work(1, cudaErrorIllegalAddress);
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "700", ndbuf_copy(&self.view, &self.host, NULL, err));
+    ndbuf__lease_begin(&lease->base);
+    ASSERT_OK(ndbuf_queue_record(self.queue, &event, err));
+    ASSERT_OK(ndbuf_event_query(event, &complete, err));
+    assert_int_equal(complete, 1);
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "cudaErrorIllegalAddress, 700", ndbuf_event_wait(event, err));
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "700", ndbuf_queue_wait_event(side, event, err));
+    assert_null(ndbuf_event_native(event));
+    ndbuf_event_release(event);
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "700", ndbuf_queue_wait(self.queue, err));
+    assert_int_equal(nends, 1);
+    ndbuf_queue_release(side);
+    fixture_clear(&self);
+    assert_int_equal(cudasim_nviolations(), 0);
+    cudasim_repair();
+    cudasim_reset();
 }
 
 /* As the toolkit's header says: it "leaves the process in an inconsistent state", or the device's work is lost. */
@@ -226,6 +274,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         CUDA_TEST(test_a_device_that_fails_for_good_fails_every_call_and_all_is_let_go_of),
+        CUDA_TEST(test_what_was_given_to_a_device_as_it_failed_is_let_go_of),
         CUDA_TEST(test_every_code_that_ends_the_device_is_known_as_such),
         CUDA_TEST(test_a_forked_child_is_told_that_cuda_is_not_for_it),
         CUDA_TEST(test_a_process_may_end_in_any_state),
