@@ -355,12 +355,17 @@ ndbuf_status ndbuf_cuda__queue_wait_native(ndbuf_queue *queue, void *native_even
     return status;
 }
 
-/* With the device current. */
+/* A wait is refused for the sake of a capture alone: else it means done. With the device current. */
 static ndbuf_status synchronise(ndbuf_queue *queue, ndbuf_error *err)
 {
     const cuda_api *api = place_of(queue)->api;
-    ndbuf_status status = ndbuf_cuda__refuse_capturing(queue, "waiting", err);
-    if (status == NDBUF_ERR_UNSUPPORTED) {
+    ndbuf_error why = {0};
+    ndbuf_status status = ndbuf_cuda__refuse_capturing(queue, "waiting", &why);
+    if (status != NDBUF_OK && err != NULL) {
+        *err = why;
+    }
+    if (status == NDBUF_ERR_UNSUPPORTED &&
+        (why.native_code == 0 || ndbuf_cuda__is_capture((cudaError_t)why.native_code))) {
         return status;
     }
     cudaError_t code = api->cudaStreamSynchronize(queue->native);

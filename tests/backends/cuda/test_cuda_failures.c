@@ -126,6 +126,27 @@ static void test_what_was_given_to_a_device_as_it_failed_is_let_go_of(void **sta
     cudasim_reset();
 }
 
+/* Whatever code a call before the wait fails with, the memory may go when the copy returns. */
+static void test_a_copy_that_fails_before_its_wait_is_waited_for(void **state)
+{
+    (void)state;
+    static const cudaError_t codes[] = {cudaErrorUnknown, cudaErrorNotSupported, cudaErrorInvalidValue};
+    cudasim_set_schedule(CUDASIM_LAZY, 0);
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        failure_fixture self;
+        ndbuf_view other = {0};
+        fixture_init(&self);
+        const int64_t shape[1] = {NBYTES};
+        ASSERT_OK(ndbuf_view_create(&other, self.device, NULL, 1, shape, err));
+        cudasim_fail_call("cudaStreamIsCapturing", 1, codes[i]);
+        assert_int_not_equal(ndbuf_copy(&other, &self.view, NULL, NULL), NDBUF_OK);
+        assert_true(cudasim_fault_happened());
+        ndbuf_view_release(&other);
+        fixture_clear(&self);
+        assert_int_equal(cudasim_nviolations(), 0);
+    }
+}
+
 /* As the toolkit's header says: it "leaves the process in an inconsistent state", or the device's work is lost. */
 static void test_every_code_that_ends_the_device_is_known_as_such(void **state)
 {
@@ -275,6 +296,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         CUDA_TEST(test_a_device_that_fails_for_good_fails_every_call_and_all_is_let_go_of),
         CUDA_TEST(test_what_was_given_to_a_device_as_it_failed_is_let_go_of),
+        CUDA_TEST(test_a_copy_that_fails_before_its_wait_is_waited_for),
         CUDA_TEST(test_every_code_that_ends_the_device_is_known_as_such),
         CUDA_TEST(test_a_forked_child_is_told_that_cuda_is_not_for_it),
         CUDA_TEST(test_a_process_may_end_in_any_state),
