@@ -27,10 +27,10 @@ extern "C" {
  * another thread that handle means another stream, and calls are refused with NDBUF_ERR_INVALID.
  *
  * While a stream is being captured, copies and fills that go to it in one direct step are recorded in the graph. The
- * memory that they use must live as long as the graph; ndbuf holds nothing for it. All else is refused with
- * NDBUF_ERR_UNSUPPORTED, copies of pageable host memory too: a graph takes its bytes at the launch (seen on an H200),
- * and not in the order of its steps. A stream that is being captured when it is imported cannot be asked for its
- * device: the caller is believed.
+ * memory that they use must live as long as the graph, and ndbuf holds nothing for it; nor may the last CUDA device
+ * that is open in ndbuf be closed, with which its kernels go. All else is refused with NDBUF_ERR_UNSUPPORTED, copies of
+ * pageable host memory too: a graph takes its bytes at the launch (seen on an H200), and not in the order of its steps.
+ * A stream that is being captured when it is imported cannot be asked for its device: the caller is believed.
  *
  * In a library that was built without the CUDA Toolkit, every function here returns NDBUF_ERR_UNSUPPORTED. Common
  * statuses: NDBUF_ERR_UNAVAILABLE (no driver or no device, with CUDA's code and text), NDBUF_ERR_NOMEM,

@@ -194,7 +194,8 @@ typedef struct ndbuf_dlpack_import_options {
  * Items whose byte order, fields, type or strides cannot be expressed, where that is accepted, go out as the bytes that
  * they are: uint8 with one more axis at the end. A lone number with a name loses the name only.
  *
- * out_tensor  the caller's, ended by its deleter, from any thread. Holds what the view holds; may outlive it.
+ * out_tensor  the caller's, ended by its deleter, from any thread, when no work on the memory is under way any more.
+ *             Holds what the view holds; may outlive it.
  * out_loss    written also where the loss is the reason of the failure; may be NULL.
  *
  * NDBUF_ERR_UNSUPPORTED  byte order, fields or type would be lost; objects and pointers, whatever is accepted

@@ -14,7 +14,9 @@ extern "C" {
 #endif
 
 /* A piece of memory on one device with its owner: what every view rests on. Counted and thread-safe. The memory is
- * released when the last reference is gone; views hold references, and so do copies until the device has done them. */
+ * released when the last reference is gone; views hold references, and so do copies until the device has done them.
+ * Work that others gave to a device must be done with it by then: nothing waits for that, and the next storage may be
+ * the same memory. */
 typedef struct ndbuf_storage ndbuf_storage;
 
 /* Called once, from whichever thread ended the last use of adopted memory. Must not call back into ndbuf with a lock
@@ -73,8 +75,9 @@ NDBUF_API void *ndbuf_storage_host_address(const ndbuf_storage *storage);
 enum { NDBUF_MAP_READ = 1u << 0, NDBUF_MAP_WRITE = 1u << 1 };
 
 /* Makes bytes [byte_offset, byte_offset + nbytes) of a storage touchable by the host until ndbuf_storage_unmap is
- * called with the same address. Waits for the device. While mapped for writing, no copy may use those bytes. A host
- * storage gives its own address.
+ * called with the same address. Returns when they are; but copies in queues that use those bytes are to be waited for
+ * before. While mapped for writing, no copy may use those bytes. Memory that the host can touch anyway, pinned memory
+ * say, gives its own address.
  *
  * NDBUF_ERR_BOUNDS, NDBUF_ERR_READONLY
  * NDBUF_ERR_UNSUPPORTED  the device cannot map; copy instead
