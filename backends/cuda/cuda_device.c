@@ -224,6 +224,19 @@ static void join_list(cuda_device *device)
     ndbuf__mutex_unlock(&list_mutex);
 }
 
+/* With the mutex held: what others know of a device that is closed, unless it was opened again meanwhile. */
+static void forget_peer(int ordinal)
+{
+    for (const cuda_device *other = open_devices; other != NULL; other = other->next) {
+        if (other->place.ordinal == ordinal) {
+            return;
+        }
+    }
+    for (cuda_device *other = open_devices; other != NULL && ordinal < CUDA_MAX_PEERS; other = other->next) {
+        atomic_fetch_and(&other->peers, ~((uint64_t)1 << ordinal));
+    }
+}
+
 static void leave_list(cuda_device *device)
 {
     ndbuf__mutex_lock(&list_mutex);
@@ -233,10 +246,7 @@ static void leave_list(cuda_device *device)
     }
     if (*link == device) {
         *link = device->next;
-        for (cuda_device *other = open_devices; other != NULL && device->place.ordinal < CUDA_MAX_PEERS;
-             other = other->next) {
-            atomic_fetch_and(&other->peers, ~((uint64_t)1 << device->place.ordinal));
-        }
+        forget_peer(device->place.ordinal);
     }
     ndbuf__mutex_unlock(&list_mutex);
 }
