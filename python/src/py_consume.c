@@ -75,9 +75,10 @@ static int may_go_on(first_failure *first)
 static PyObject *consume(ndpy_state *state, PyObject *object, first_failure *first)
 {
     PyObject *view = NULL;
+    int is_final = 0;
     if (PyObject_CheckBuffer(object)) {
-        view = ndpy_from_buffer(state, object);
-        if (view != NULL || !may_go_on(first)) {
+        view = ndpy_from_buffer(state, object, &is_final);
+        if (view != NULL || is_final || !may_go_on(first)) {
             return view;
         }
     }

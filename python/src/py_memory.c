@@ -161,13 +161,46 @@ int ndpy_view_of_memory(PyObject *object, ndbuf_device *device, void *address, c
 
 /* -- Python's buffer protocol -- */
 
+/* Refuses items that are read as opaque bytes, since their format and size do not go together, where the format has
+ * objects among them: as bytes they would be copied, and nobody would count the references. NumPy writes such formats
+ * for records that are not aligned. */
+static ndbuf_status refuse_hidden_objects(const char *text, const ndbuf_format *format, ndbuf_error *err)
+{
+    ndbuf_format *told = NULL;
+    ndbuf_field field;
+    if ((ndbuf_format_flags(format) & NDBUF_FORMAT_UNRELIABLE) == 0) {
+        return NDBUF_OK;
+    }
+    ndbuf_status status = ndbuf_format_parse(text, 0, &told, err);
+    int32_t nfields = status == NDBUF_OK ? ndbuf_format_nfields(told) : 0;
+    for (int32_t i = 0; i < nfields && status == NDBUF_OK; i++) {
+        status = ndbuf_format_field(told, i, &field, err);
+        if (status == NDBUF_OK && field.kind == NDBUF_KIND_OBJECT) {
+            status = ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
+                                "items that are Python objects, or have some: their format '%.100s' takes %lld bytes, "
+                                "but they have %lld",
+                                text, (long long)ndbuf_format_itemsize(told), (long long)ndbuf_format_itemsize(format));
+        }
+    }
+    ndbuf_format_release(told);
+    return status;
+}
+
 /* The format of a buffer's items. Where those are padding alone, as NumPy writes its "V", they are opaque values. */
 static ndbuf_status parse_items(const char *text, Py_ssize_t itemsize, ndbuf_format **out_format, ndbuf_error *err)
 {
     char opaque[32];
     ndbuf_status status = ndbuf_format_parse(text, itemsize, out_format, err);
-    if (status != NDBUF_OK || itemsize == 0 || ndbuf_format_nfields(*out_format) > 0) {
+    if (status == NDBUF_OK) {
+        status = refuse_hidden_objects(text, *out_format, err);
+    }
+    if (status != NDBUF_OK) {
+        ndbuf_format_release(*out_format);
+        *out_format = NULL;
         return status;
+    }
+    if (itemsize == 0 || ndbuf_format_nfields(*out_format) > 0) {
+        return NDBUF_OK;
     }
     ndbuf_format_release(*out_format);
     *out_format = NULL;
@@ -202,13 +235,14 @@ static ndbuf_status describe_buffer(const Py_buffer *buffer, int64_t *bytes_alon
     return parse_items(buffer->format, buffer->itemsize, &spec->format, err);
 }
 
-PyObject *ndpy_from_buffer(ndpy_state *state, PyObject *object)
+PyObject *ndpy_from_buffer(ndpy_state *state, PyObject *object, int *out_is_final)
 {
     ndbuf_error err = {0};
     ndbuf_view_spec spec = {0};
     ndbuf_view view = {0};
     int64_t bytes_alone = 0;
     memory_owner *owner = owner_create();
+    *out_is_final = 0;
     if (owner == NULL) {
         return NULL;
     }
@@ -217,6 +251,8 @@ PyObject *ndpy_from_buffer(ndpy_state *state, PyObject *object)
         return NULL;
     }
     if (describe_buffer(&owner->buffer, &bytes_alone, &spec, &err) != NDBUF_OK) {
+        *out_is_final =
+            err.status == NDBUF_ERR_UNSUPPORTED; /* hidden objects: NumPy's others give them as bytes, too */
         owner_release(owner, NULL);
         return ndpy_raise(&err);
     }

@@ -162,8 +162,8 @@ int ndpy_find_memory(PyObject *object, int *out_has_memory);
 
 /* -- py_memory.c: views of memory that Python objects own -- */
 
-/* A View by the buffer protocol. */
-PyObject *ndpy_from_buffer(ndpy_state *state, PyObject *object);
+/* A View by the buffer protocol. out_is_final: whether no other protocol should be asked after a failure. */
+PyObject *ndpy_from_buffer(ndpy_state *state, PyObject *object, int *out_is_final);
 
 /* A view of memory that `object` keeps alive: it is retained until the last use of the memory.
  *

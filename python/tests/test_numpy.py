@@ -318,6 +318,18 @@ def test_objects_are_seen_but_not_copied_since_nobody_would_count_their_referenc
             copy()
 
 
+@pytest.mark.parametrize("fields", [
+    [("a", "i4"), ("b", "O")], [("a", "i1"), ("b", "O"), ("c", "f4")], [("a", "i4"), ("b", [("c", "i4"), ("d", "O")])],
+    [("a", "i2"), ("b", "O", (2,))],
+], ids=str)
+def test_objects_in_records_whose_format_numpy_writes_wrongly_are_not_taken_for_bytes(fields):
+    array = numpy.zeros(2, fields)
+    with pytest.raises(BufferError, match="Python objects"):
+        ndbuf.view(array)
+    with pytest.raises(BufferError, match="Python objects"):
+        ndbuf.copy(array, array[::-1])
+
+
 @pytest.mark.parametrize("dtype", ["M8[s]", ">M8[ns]", "m8[D]", "m8"])
 def test_dates_have_no_buffer_and_are_opaque(dtype):
     array = numpy.arange(24).reshape(4, 6).astype("i8").astype(dtype)
