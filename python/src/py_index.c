@@ -201,6 +201,10 @@ PyObject *ndpy_iterate(PyObject *object)
 
 PyObject *ndpy_item(PyObject *object, Py_ssize_t index)
 {
+    if (index < 0) { /* PySequence_GetItem has added the length already */
+        PyErr_SetString(PyExc_IndexError, "index out of range");
+        return NULL;
+    }
     PyObject *key = PyLong_FromSsize_t(index);
     PyObject *item = key == NULL ? NULL : ndpy_subscript(object, key);
     Py_XDECREF(key);

@@ -120,6 +120,16 @@ def test_views_are_iterated_over_along_their_first_axis():
     assert list(view[:0]) == []
 
 
+def test_the_sequence_protocol_counts_once_from_the_end():
+    get = ctypes.pythonapi.PySequence_GetItem
+    get.restype, get.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_ssize_t]
+    view = ndbuf.view(bytearray(range(4)))
+    assert [get(view, index) for index in range(-4, 4)] == [0, 1, 2, 3] * 2
+    for index in (-9, -8, -5, 4):
+        with pytest.raises(IndexError):
+            get(view, index)
+
+
 def test_a_view_without_axes_cannot_be_iterated_over():
     view = ndbuf.full((), 5, "d")
     for use in (iter, list):
