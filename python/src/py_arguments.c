@@ -22,7 +22,13 @@ int ndpy_parse_dims(PyObject *dims, int32_t *out_ndim, int64_t *out_dims, const 
 {
     if (PyIndex_Check(dims)) {
         *out_ndim = 1;
-        return ndpy_parse_int64(dims, &out_dims[0]);
+        if (ndpy_parse_int64(dims, &out_dims[0])) {
+            return 1;
+        }
+        if (!PyErr_ExceptionMatches(PyExc_TypeError)) {
+            return 0;
+        }
+        PyErr_Clear(); /* an array of integers */
     }
     PyObject *items = PySequence_Tuple(dims);
     if (items == NULL) {

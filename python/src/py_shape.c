@@ -26,7 +26,7 @@ PyObject *ndpy_permute(PyObject *object, PyObject *arguments)
     int32_t axes[NDBUF_MAX_NDIM];
     int32_t naxes = 0;
     PyObject *list = arguments;
-    if (PyTuple_Size(arguments) == 1 && !PyIndex_Check(PyTuple_GetItem(arguments, 0))) {
+    if (PyTuple_Size(arguments) == 1) {
         list = PyTuple_GetItem(arguments, 0); /* permute((1, 0)) as well as permute(1, 0) */
     }
     if (!ndpy_parse_dims(list, &naxes, given, "axes") || !ndpy_view_enter(self)) {
@@ -64,6 +64,8 @@ static ndbuf_status complete_shape(const ndbuf_view *view, int32_t ndim, int64_t
                 return ndbuf_fail(err, NDBUF_ERR_INVALID, "only one extent can be -1");
             }
             unknown = k;
+        } else if (shape[k] < 0) {
+            return ndbuf_fail(err, NDBUF_ERR_INVALID, "the extent of axis %d is %lld", (int)k, (long long)shape[k]);
         } else if (shape[k] > 0 && known > INT64_MAX / shape[k]) {
             return ndbuf_fail(err, NDBUF_ERR_OVERFLOW, "the shape has more than 2^63 items");
         } else {
@@ -71,7 +73,7 @@ static ndbuf_status complete_shape(const ndbuf_view *view, int32_t ndim, int64_t
         }
     }
     if (unknown >= 0) {
-        if (known <= 0 || nitems % known != 0) {
+        if (known == 0 || nitems % known != 0) {
             return ndbuf_fail(err, NDBUF_ERR_INVALID, "%lld items cannot be divided by the other extents' %lld",
                               (long long)nitems, (long long)known);
         }

@@ -304,6 +304,18 @@ def test_scalars_are_assigned_by_their_value_as_full_takes_them():
     assert view[5] == 0
 
 
+def test_shapes_and_axes_may_be_arrays():
+    shape = numpy.array([2, 3, 4])
+    view = ndbuf.zeros(shape, "h")
+    assert view.shape == (2, 3, 4) and view.permute(numpy.array([2, 0, 1])).shape == (4, 2, 3)
+    assert view.reshape(shape[::-1]).shape == view.T.broadcast_to(shape[::-1]).shape == (4, 3, 2)
+    assert ndbuf.zeros(numpy.int16(5)).shape == ndbuf.zeros(numpy.array(5)).shape == (5,)
+    assert ndbuf.zeros(numpy.array([], int)).shape == ()
+    for bad in (numpy.array([2.0]), numpy.array([[2, 3]]), numpy.array(2.0), numpy.array("2")):
+        with pytest.raises(TypeError):
+            ndbuf.zeros(bad)
+
+
 def test_objects_are_seen_but_not_copied_since_nobody_would_count_their_references():
     array = numpy.array([object(), None, "text"], dtype=object)
     view = ndbuf.view(array)

@@ -224,3 +224,9 @@ def test_pytorch_may_be_imported_before_or_after():
     for order in ("import torch, ndbuf", "import ndbuf, torch"):
         program = order + "; print(torch.from_dlpack(ndbuf.full(3, 7, 'i')).tolist())"
         assert subprocess.check_output([sys.executable, "-c", program], timeout=120).decode().strip() == "[7, 7, 7]"
+
+
+def test_shapes_may_be_tensors():
+    assert ndbuf.zeros(torch.tensor([2, 3])).shape == ndbuf.zeros(torch.zeros(2, 3).shape).shape == (2, 3)
+    with pytest.raises(TypeError):
+        ndbuf.zeros(torch.tensor([2.0, 3.0]))

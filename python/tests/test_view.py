@@ -152,7 +152,8 @@ def test_reshape_completes_one_extent():
     assert view.T.reshape((12, 2), order="F").strides == (4, 48)
 
 
-@pytest.mark.parametrize("shape", [(5, 5), (-1, -1), (-1, 5), (-2, 12), (2 ** 40, 2 ** 40, -1), (0, -1)])
+@pytest.mark.parametrize("shape", [(5, 5), (-1, -1), (-1, 5), (-2, 12), (2 ** 40, 2 ** 40, -1), (0, -1),
+                                   (2, -2 ** 63, 2), (-1, -2 ** 63, 2), (3, -2 ** 62, 4, -1)])
 def test_reshape_refuses_what_does_not_fit(shape):
     with pytest.raises(ValueError):
         view_of_numbers(4, 6).reshape(shape)
