@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """NumPy's array interface and its relative for CUDA, in both directions. Called by the extension module."""
 import math
+import operator
 import re
 import sys
 
@@ -51,12 +52,18 @@ def _format_of_typestr(typestr):
     raise TypeError("typestr %r has no format in PEP 3118" % (typestr,))
 
 
+def _extent(number):
+    if isinstance(number, bool):
+        raise TypeError("an extent of a subarray is %r" % number)
+    return operator.index(number)
+
+
 def _format_of_type(what):
     """(format, bytes of an item) of a typestr, a descr, or a pair of one of these and a shape."""
     if isinstance(what, tuple):
         inner, shape = what
         text, size = _format_of_type(inner)
-        shape = shape if isinstance(shape, tuple) else (shape,)
+        shape = tuple(map(_extent, shape if isinstance(shape, (tuple, list)) else (shape,)))
         return ("(%s)%s" % (",".join("%d" % extent for extent in shape), text) if shape else text,
                 size * math.prod(shape))
     return _format_of_descr(what) if isinstance(what, list) else _format_of_typestr(what)

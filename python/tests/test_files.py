@@ -55,7 +55,7 @@ def test_shapes_of_every_kind(file, shape, data):
 @pytest.mark.parametrize("descr, format", [
     ("'<M8[ns]'", "8x::"), ("'>m8[25s]'", "8x::"), ("'<M8'", "8x::"), ("'>f16'", "16x::"), ("'|V6'", "6x::"),
     ("'i2'", "=h"), ("u'<i2'", "<h"), ("[('a', ('<i2', (2,)))]", "T{(2)<h:a:}"),
-    ("[('a', ('>i2', 2), 3)]", "T{(3,2)>h:a:}"), ("[('a', 'i2', ())]", "T{=h:a:}"),
+    ("[('a', ('>i2', 2), [3])]", "T{(3,2)>h:a:}"), ("[('a', 'i2', ())]", "T{=h:a:}"),
     ("[('t', '<m8[s]'), ('x', '<f4')]", "T{8x:t:<f:x:}"), ("[(('a title', 'a'), '<i2')]", "T{<h:a:}"),
 ])
 def test_descrs_of_every_kind(file, descr, format):
@@ -95,6 +95,8 @@ def test_what_is_known_but_cannot_be_viewed_is_not_called_malformed(file, descr)
     (npy("'<i2'", 6, SHORTS), "malformed.*shape"),
     (npy("'<i2'", (True, 6), SHORTS), "malformed.*shape"),
     (npy("[('a', '<i2'), ('a', '<i2')]", (3,), SHORTS), "malformed.*twice"),
+    (npy("[('a', '<i2', (True,))]", (3,), SHORTS), "malformed.*extent"),
+    (npy("[('a', '<i2', (2.0,))]", (1,), SHORTS), "malformed.*float"),
     (npy("'<M8[ns'", (1,), SHORTS), "malformed.*typestr"),
     (npy("__import__('os')", (2, 3), SHORTS), "malformed"),
     (npy("'<i2'", ("2",), SHORTS), "malformed"),
