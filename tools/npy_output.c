@@ -22,6 +22,9 @@ ndbuf_status npy_output_open(const char *path, npy_output *out_output, ndbuf_err
     if (is_there && !S_ISREG(info.st_mode)) {
         return ndbuf_fail(err, NDBUF_ERR_IO, "cannot replace '%.128s': it is not a regular file", path);
     }
+    if (!is_there && lstat(path, &info) == 0) {
+        return ndbuf_fail(err, NDBUF_ERR_IO, "cannot replace '%.128s': it is a link to what is not there", path);
+    }
     npy_output output = {.path = is_there ? realpath(path, NULL) : strdup(path), .descriptor = -1};
     if (output.path == NULL) {
         return fail_errno(err, "replace", path);

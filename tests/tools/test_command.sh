@@ -186,6 +186,11 @@ same elsewhere/private.npy flipped.npy
 nchecks=$((nchecks + 2))
 [ -L link.npy ] || fails "$what: no link any more"
 [ "$(stat -c %a elsewhere/private.npy)" = 600 ] || fails "$what: another mode"
+ln -s elsewhere/nothing.npy loose.npy
+run 1 copy in.npy loose.npy --through cpu
+has err "cannot replace 'loose.npy': it is a link to what is not there"
+nchecks=$((nchecks + 1))
+[ -L loose.npy ] || fails "$what: no link any more"
 
 run 2 copy in.npy --through cpu
 has err 'ndbuf: copy: no .npy file to write'
