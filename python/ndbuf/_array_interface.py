@@ -119,7 +119,8 @@ def from_array_interface(owner, interface):
     text = _format_of_item(interface)
     if isinstance(data, tuple):
         address, readonly = data
-        return _ndbuf._from_pointer(owner, address, False, text, shape, strides, readonly, None)
+        # The interface, too: NumPy's of scalars holds the memory.
+        return _ndbuf._from_pointer((owner, interface), address, False, text, shape, strides, readonly, None)
     # A buffer, or the object itself is one.
     memory = _ndbuf.view(memoryview(owner if data is None else data).cast("B"))
     offset = interface.get("offset", 0)

@@ -342,6 +342,17 @@ def test_objects_in_records_whose_format_numpy_writes_wrongly_are_not_taken_for_
         ndbuf.copy(array, array[::-1])
 
 
+def test_an_array_interface_holds_what_keeps_its_memory():
+    class Text:
+        @property
+        def __array_interface__(self):
+            return numpy.bytes_(b"text" * 100000).__array_interface__
+
+    view = ndbuf.view(Text())
+    others = [bytes(400000) for _ in range(10)]
+    assert view.tobytes() == b"text" * 100000 and len(others) == 10
+
+
 @pytest.mark.parametrize("dtype", ["M8[s]", ">M8[ns]", "m8[D]", "m8"])
 def test_dates_have_no_buffer_and_are_opaque(dtype):
     array = numpy.arange(24).reshape(4, 6).astype("i8").astype(dtype)
