@@ -72,14 +72,42 @@ static int may_go_on(first_failure *first)
     return 1;
 }
 
+/* The View of a buffer, or a better one where the buffer's format and item size do not go together: the array interface
+ * has the fields of NumPy's packed records that are scalars, or have long doubles. Takes over `view`. */
+static PyObject *with_fields(ndpy_state *state, PyObject *object, PyObject *view)
+{
+    first_failure failure = {NULL, NULL, NULL};
+    PyObject *interface = NULL;
+    PyObject *better = NULL;
+    if ((ndbuf_format_flags(ndbuf_view_format(&((ndpy_view *)view)->view)) & NDBUF_FORMAT_UNRELIABLE) == 0) {
+        return view;
+    }
+    if (ndpy_find_attribute(object, "__array_interface__", &interface) && interface != NULL) {
+        better = from_array_interface(state, object, interface);
+        Py_DECREF(interface);
+    }
+    if (better == NULL && (PyErr_Occurred() == NULL || may_go_on(&failure))) {
+        better = view;
+        Py_INCREF(better);
+    }
+    Py_XDECREF(failure.type);
+    Py_XDECREF(failure.value);
+    Py_XDECREF(failure.traceback);
+    Py_DECREF(view);
+    return better;
+}
+
 static PyObject *consume(ndpy_state *state, PyObject *object, first_failure *first)
 {
     PyObject *view = NULL;
     int is_final = 0;
     if (PyObject_CheckBuffer(object)) {
         view = ndpy_from_buffer(state, object, &is_final);
-        if (view != NULL || is_final || !may_go_on(first)) {
-            return view;
+        if (view != NULL) {
+            return with_fields(state, object, view);
+        }
+        if (is_final || !may_go_on(first)) {
+            return NULL;
         }
     }
     for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {

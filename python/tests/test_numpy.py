@@ -342,6 +342,20 @@ def test_objects_in_records_whose_format_numpy_writes_wrongly_are_not_taken_for_
         ndbuf.copy(array, array[::-1])
 
 
+@pytest.mark.parametrize("fields", [
+    [("a", "i4"), ("b", "f8")], [("a", "i4"), ("b", "g")], [("a", "u1"), ("b", [("c", "f4"), ("d", "i8", (2,))])],
+], ids=str)
+def test_records_whose_format_and_size_do_not_go_together_have_their_fields_all_the_same(fields):
+    array = numpy.zeros(3, fields)
+    array["a"] = 5, 6, 7
+    view = ndbuf.view(array)
+    assert view["a"].tolist() == [5, 6, 7] and not view.readonly
+    assert ndbuf.view(array[1]).format == view.format and ndbuf.view(array[1])["a"][()] == 6
+    view[0] = array[2]
+    view[1:]["a"] = 9
+    assert array["a"].tolist() == [7, 9, 9]
+
+
 def test_an_array_interface_holds_what_keeps_its_memory():
     class Text:
         @property
