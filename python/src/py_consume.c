@@ -72,27 +72,45 @@ static int may_go_on(first_failure *first)
     return 1;
 }
 
-/* The View of a buffer, or a better one where the buffer's format and item size do not go together: the array interface
- * has the fields of NumPy's packed records that are scalars, or have long doubles. Takes over `view`. */
+/* Whether a buffer's format may lead astray: it does not go together with the item size; is that of a record without
+ * axes, which NumPy writes as if it were aligned; or has records in records. Of these NumPy's text can be read in two
+ * ways: it leaves out padding at their end, or writes it behind them, where others have padded already, and in an array
+ * of them only once. */
+static int is_doubtful(const ndbuf_view *view)
+{
+    const ndbuf_format *format = ndbuf_view_format(view);
+    uint32_t flags = ndbuf_format_flags(format);
+    ndbuf_field field;
+    ndbuf_error err = {0};
+    if ((flags & NDBUF_FORMAT_UNRELIABLE) != 0 || (view->ndim == 0 && (flags & NDBUF_FORMAT_RECORD) != 0)) {
+        return 1;
+    }
+    for (int32_t i = 0; i < ndbuf_format_nfields(format); i++) {
+        if (ndbuf_format_field(format, i, &field, &err) == NDBUF_OK && field.nnames > 1) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The View of a buffer, or a better one where its format is in doubt, by NumPy's array interface, which has all fields
+ * as they lie. Takes over `view`. */
 static PyObject *with_fields(ndpy_state *state, PyObject *object, PyObject *view)
 {
-    first_failure failure = {NULL, NULL, NULL};
     PyObject *interface = NULL;
     PyObject *better = NULL;
-    if ((ndbuf_format_flags(ndbuf_view_format(&((ndpy_view *)view)->view)) & NDBUF_FORMAT_UNRELIABLE) == 0) {
+    if (!is_doubtful(&((ndpy_view *)view)->view)) {
         return view;
     }
     if (ndpy_find_attribute(object, "__array_interface__", &interface) && interface != NULL) {
         better = from_array_interface(state, object, interface);
         Py_DECREF(interface);
     }
-    if (better == NULL && (PyErr_Occurred() == NULL || may_go_on(&failure))) {
-        better = view;
-        Py_INCREF(better);
+    if (better == NULL && (PyErr_Occurred() == NULL ||
+                           (PyErr_ExceptionMatches(PyExc_Exception) && !PyErr_ExceptionMatches(PyExc_MemoryError)))) {
+        PyErr_Clear();
+        return view;
     }
-    Py_XDECREF(failure.type);
-    Py_XDECREF(failure.value);
-    Py_XDECREF(failure.traceback);
     Py_DECREF(view);
     return better;
 }

@@ -356,6 +356,43 @@ def test_records_whose_format_and_size_do_not_go_together_have_their_fields_all_
     assert array["a"].tolist() == [7, 9, 9]
 
 
+WITHIN = numpy.dtype({"names": ["x"], "formats": ["<f4"], "offsets": [1], "itemsize": 7})
+
+
+@pytest.mark.parametrize("dtype", [
+    numpy.dtype([("r", [("x", "i2"), ("y", "i1")]), ("z", "i1")], align=True),
+    numpy.dtype([("p", "f8", (2,)), ("r", [("x", "i2"), ("y", "i1")]), ("z", "i1")], align=True),
+    numpy.dtype([("r", WITHIN, (2, 3)), ("z", "i1")]), numpy.dtype([("a", "u1"), ("r", WITHIN), ("z", ">i2")]),
+], ids=str)
+def test_records_in_records_lie_where_numpy_has_them(dtype):
+    array = numpy.frombuffer(bytes(range(1, 2 * dtype.itemsize + 1)), "u1").copy().view(dtype)
+    view = ndbuf.view(array)
+    assert view["z"].tolist() == array["z"].tolist()
+    assert view["r.x"].tobytes() == array["r"]["x"].tobytes()
+    view["z"] = 7
+    assert array["z"].tolist() == [7, 7]
+
+
+@pytest.mark.parametrize("interface", [KeyError("no"), ValueError("no"), 5, {}, {"typestr": "|V6"}], ids=str)
+def test_a_bad_array_interface_leaves_what_the_buffer_says(interface):
+    class Array(numpy.ndarray):
+        @property
+        def __array_interface__(self):
+            if isinstance(interface, Exception):
+                raise interface
+            return interface
+
+    array = numpy.zeros(2, [("r", [("x", "i2")]), ("z", "i2")])
+    array["z"] = 3
+    assert ndbuf.view(array.view(Array))["z"].tolist() == [3, 3]
+
+
+def test_a_record_that_is_a_scalar_lies_where_numpy_has_it():
+    dtype = numpy.dtype({"names": ["x"], "formats": ["<i2"], "offsets": [1], "itemsize": 7})
+    array = numpy.frombuffer(bytes(range(14)), "u1").view(dtype)
+    assert ndbuf.view(array[1]).tolist() == ndbuf.view(array)[1] == (array["x"][1],)
+
+
 def test_an_array_interface_holds_what_keeps_its_memory():
     class Text:
         @property
