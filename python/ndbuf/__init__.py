@@ -7,8 +7,10 @@
     >>> there.tolist()
     [[8, 10], [4, 6], [0, 2]]
 """
+import atexit
 from typing import NamedTuple
 
+from . import _ndbuf
 from ._files import open
 from ._ndbuf import Queue, View, __version__, _backends, can_cast, copy, empty, full, view, zeros
 from ._pillow import from_pil
@@ -25,6 +27,9 @@ class Device(NamedTuple):
     memory_nbytes: int  # 0: unknown
     host_accessible: bool  # the host can touch its memory
     simulated: bool  # no hardware behind it
+
+
+atexit.register(_ndbuf._end)
 
 
 def devices() -> list[Device]:

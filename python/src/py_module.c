@@ -3,10 +3,56 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 /* The extension module ndbuf._ndbuf. */
 
 /* -- devices -- */
+
+/* Drivers are loaded when devices are first looked for. A program that ends meanwhile may never end: the loader waits
+ * for the thread that loads, and that for what was destroyed already. So the end waits for such threads, and lets no
+ * more. */
+static atomic_int nopening;
+static atomic_int opening_process; /* 0: none so far */
+static atomic_ulong ending_thread; /* 0: not at the end */
+
+static int opening_begin(void)
+{
+    int process = (int)getpid();
+    int earlier = atomic_exchange(&opening_process, process);
+    if (earlier != 0 && earlier != process) {
+        atomic_store(&nopening, 0); /* of threads that the parent of a fork has */
+    }
+    atomic_fetch_add(&nopening, 1);
+    unsigned long ending = atomic_load(&ending_thread);
+    if (ending != 0 && ending != PyThread_get_thread_ident()) {
+        atomic_fetch_sub(&nopening, 1);
+        PyErr_SetString(PyExc_RuntimeError, "the interpreter is about to end");
+        return 0;
+    }
+    return 1;
+}
+
+static void opening_end(void)
+{
+    atomic_fetch_sub(&nopening, 1);
+}
+
+/* _end(): for atexit. */
+static PyObject *module_end(PyObject *module, PyObject *ignored)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    (void)module;
+    (void)ignored;
+    atomic_store(&ending_thread, PyThread_get_thread_ident());
+    Py_BEGIN_ALLOW_THREADS
+    while (atomic_load(&nopening) > 0 && atomic_load(&opening_process) == (int)getpid()) {
+        nanosleep(&pause, NULL);
+    }
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
 
 static void close_device(PyObject *capsule)
 {
@@ -33,8 +79,13 @@ static int open_by_name(ndpy_state *state, PyObject *name, ndbuf_device **out_de
     }
     const char *text = PyBytes_AsString(bytes);
     ndbuf_device *device = NULL;
+    if (!opening_begin()) {
+        Py_DECREF(bytes);
+        return 0;
+    }
     Py_BEGIN_ALLOW_THREADS
     status = ndbuf_device_open(text, &device, &err);
+    opening_end();
     Py_END_ALLOW_THREADS
     Py_DECREF(bytes);
     if (status != NDBUF_OK) {
@@ -109,8 +160,12 @@ static PyObject *describe_device(const char *backend, int32_t ordinal)
     ndbuf_error err = {0};
     ndbuf_status status;
     snprintf(name, sizeof(name), strcmp(backend, "cpu") == 0 ? "%s" : "%s:%d", backend, (int)ordinal);
+    if (!opening_begin()) {
+        return NULL;
+    }
     Py_BEGIN_ALLOW_THREADS
     status = ndbuf_device_open(name, &device, &err);
+    opening_end();
     Py_END_ALLOW_THREADS
     if (status != NDBUF_OK) {
         return ndpy_raise(&err);
@@ -135,8 +190,13 @@ static PyObject *module_backends(PyObject *module, PyObject *ignored)
         ndbuf_backend_info info = {0};
         ndbuf_error err = {0};
         ndbuf_status status;
+        if (!opening_begin()) {
+            Py_CLEAR(list);
+            break;
+        }
         Py_BEGIN_ALLOW_THREADS
         status = ndbuf_backend_info_get(i, &info, &err);
+        opening_end();
         Py_END_ALLOW_THREADS
         PyObject *devices = status == NDBUF_OK ? PyList_New(0) : ndpy_raise(&err);
         for (int32_t k = 0; k < info.ndevices && devices != NULL; k++) {
@@ -243,6 +303,8 @@ static PyMethodDef module_methods[] = {
     {"can_cast", FUNCTION(module_can_cast), KEYWORDS,
      "can_cast($module, /, src, dst, casting='safe')\n--\n\n"
      "Whether items of format src may be copied to items of format dst by a casting rule."},
+    {"_end", module_end, METH_NOARGS,
+     "_end($module, /)\n--\n\nReturns when no thread opens a device, which from then on this one alone does."},
     {"_backends", module_backends, METH_NOARGS,
      "_backends($module, /)\n--\n\nA list of (name, why it has no device, list of devices)."},
     {"_from_pointer", ndpy_from_pointer, METH_VARARGS,
@@ -267,6 +329,7 @@ static int module_exec(PyObject *module)
         PyErr_SetString(PyExc_ImportError, "ndbuf works in the main interpreter only");
         return -1;
     }
+    atomic_store(&ending_thread, 0); /* an earlier interpreter may have ended */
     state->devices = PyDict_New();
     state->view_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ndpy_view_spec, NULL);
     state->queue_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ndpy_queue_spec, NULL);

@@ -34,6 +34,22 @@ def work():
         ndbuf.zeros((512, 512), 'i', device).T.to('cpu', copy=True)
 threading.Thread(target=work, daemon=True).start()
 time.sleep(0.05)""",
+    "another thread opens the device": """
+import threading
+def work(device=device):
+    try:
+        ndbuf.zeros(5, 'i', device)
+    except RuntimeError:
+        pass # too late
+threading.Thread(target=work, daemon=True).start()""",
+    "another thread looks for devices at exit": """
+import atexit, threading
+def work(find=ndbuf.devices):
+    try:
+        find()
+    except RuntimeError:
+        pass
+atexit.register(threading.Thread(target=work, daemon=True).start)""",
     "a thread waits at exit": """
 import atexit
 keep = ndbuf.Queue(device)
