@@ -74,8 +74,9 @@ static int close_devices(void **state)
 /* Where the queue of a copy comes from. */
 typedef enum queue_choice { QUEUE_NONE, QUEUE_OF_DST, QUEUE_OF_SRC } queue_choice;
 
-/* How often: less under the thread sanitizer, which makes each byte take its time. */
-#if defined(__SANITIZE_THREAD__)
+/* How often: less under sanitizers, which make each byte take its time and look at where it lies, or who else has it;
+ * other builds look at more of the values. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define ROUNDS(count) (((count) + 3) / 4)
 #else
 #define ROUNDS(count) (count)

@@ -20,10 +20,11 @@ typedef struct random_box {
 
 #define RANDOM_BOX_MAX_AXES 6
 
-/* How many to try: fewer under the thread sanitizer, which makes each byte take its time, and by emulation. */
+/* How many to try: fewer under the thread sanitizer, which makes each byte take its time, under the address sanitizer,
+ * which looks at where they are read and written, while other builds look at more of the values, and by emulation. */
 #if defined(__SANITIZE_THREAD__)
 #define RANDOM_BOXES(count) ((count) / 20)
-#elif defined(EMULATED_AVX512)
+#elif defined(__SANITIZE_ADDRESS__) || defined(EMULATED_AVX512)
 #define RANDOM_BOXES(count) ((count) / 4)
 #else
 #define RANDOM_BOXES(count) (count)
