@@ -10,6 +10,7 @@
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/cpu_tuning.h"
 #include "tests/backends/cpu/all_kernels.h"
+#include "tests/backends/cpu/random_box.h"
 #include "tests/support/test.h"
 
 #define BLOCK_NBYTES (1 << 19)
@@ -82,7 +83,7 @@ static void check_many(const char *name, uint64_t seed, const cpu_kernels *kerne
     for (int64_t i = 0; i < BLOCK_NBYTES; i++) {
         blocks[1][i] = (char)(i * 7 + i / 251);
     }
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < RANDOM_BOXES(300); i++) {
         ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
         tuning.stream_nbytes = test_random_range(&random, 0, 3) > 0 ? 1 : INT64_MAX;
         tuning.stream_ways = test_random_range(&random, 1, 2);
