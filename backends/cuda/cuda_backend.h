@@ -71,6 +71,13 @@ typedef struct cuda_failure {
 
 typedef struct cuda_job cuda_job;
 
+/* A wait for a queue, on the stack of the thread that waits: until it tells, events of the queue do. */
+typedef struct cuda_wait cuda_wait;
+struct cuda_wait {
+    cuda_wait *next;
+    cuda_failure *failure; /* of the work that the wait is for; NULL: none of it can fail */
+};
+
 typedef struct cuda_queue {
     ndbuf_queue base;
     bool owns_stream;
@@ -78,16 +85,25 @@ typedef struct cuda_queue {
                             * by the driver's threads, so that a full stream cannot stop them */
     uint64_t nissued;      /* number of the last work that can fail on the host */
     cuda_failure *failure; /* of the work to come; NULL: there was none that can fail, or a failure was told */
+    cuda_wait *waits;      /* under way, the last first; what they are for is not in `failure` */
     cuda_job *first_job;   /* oldest first */
     cuda_job *last_job;
     ndbuf__thread thread; /* of cudaStreamPerThread: the one whose stream it is */
 } cuda_queue;
+
+/* What an event tells of work that a wait was for when the event was recorded. */
+typedef struct cuda_cause cuda_cause;
+struct cuda_cause {
+    cuda_cause *next;
+    cuda_failure *failure; /* retained */
+};
 
 typedef struct cuda_event {
     ndbuf_event base;
     cudaEvent_t handle;    /* NULL: the device had failed for good, as `failure` tells */
     cuda_failure *failure; /* retained; NULL: nothing before it can fail on the host */
     uint64_t number;       /* the work of the queue before the event */
+    cuda_cause *causes;    /* of earlier work than `failure`, the oldest first */
     bool is_captured;      /* recorded while its stream was being captured: CUDA gives up a capture of which such an
                             * event is asked, and one that waits for any other event */
 } cuda_event;
@@ -131,6 +147,9 @@ void ndbuf_cuda__failure_release(cuda_failure *failure);
 
 /* Tells a failure among the first `number` works: fills `err` and returns its status, or NDBUF_OK. NULL: none. */
 ndbuf_status ndbuf_cuda__failure_tell(const cuda_failure *failure, uint64_t number, ndbuf_error *err);
+
+/* Tells a failure of the work before the event. */
+ndbuf_status ndbuf_cuda__event_tell(const cuda_event *event, ndbuf_error *err);
 
 /* -- kernels -- */
 

@@ -22,6 +22,48 @@ ndbuf_status ndbuf_cuda__failure_tell(const cuda_failure *failure, uint64_t numb
     return (ndbuf_status)failure->error.status;
 }
 
+ndbuf_status ndbuf_cuda__event_tell(const cuda_event *event, ndbuf_error *err)
+{
+    for (const cuda_cause *cause = event->causes; cause != NULL; cause = cause->next) {
+        ndbuf_status status = ndbuf_cuda__failure_tell(cause->failure, event->number, err);
+        if (status != NDBUF_OK) {
+            return status;
+        }
+    }
+    return ndbuf_cuda__failure_tell(event->failure, event->number, err);
+}
+
+/* Lets go of what the event tells. */
+static void forget(cuda_event *event)
+{
+    while (event->causes != NULL) {
+        cuda_cause *cause = event->causes;
+        event->causes = cause->next;
+        ndbuf_cuda__failure_release(cause->failure);
+        ndbuf__block_give(cause);
+    }
+    ndbuf_cuda__failure_release(event->failure);
+    event->failure = NULL;
+}
+
+/* With the queue locked. On failure the event holds some of the causes. */
+static ndbuf_status add_causes(const cuda_queue *queue, cuda_event *event, ndbuf_error *err)
+{
+    for (const cuda_wait *wait = queue->waits; wait != NULL; wait = wait->next) {
+        if (wait->failure == NULL) {
+            continue;
+        }
+        cuda_cause *cause = ndbuf__block_take(&((cuda_device *)queue->base.device)->blocks, sizeof(*cause));
+        if (cause == NULL) {
+            return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for the failures that a CUDA event tells");
+        }
+        *cause = (cuda_cause){.next = event->causes, .failure = wait->failure};
+        ndbuf__ref_retain(&cause->failure->refs);
+        event->causes = cause;
+    }
+    return NDBUF_OK;
+}
+
 /* An event of CUDA's: one that was used before, or a new one. With the device current. */
 static ndbuf_status handle_take(cuda_device *device, cudaEvent_t *out_handle, ndbuf_error *err)
 {
@@ -62,11 +104,16 @@ static ndbuf_status record(cuda_queue *queue, cuda_event *event, ndbuf_error *er
     ndbuf__mutex_lock(&queue->mutex);
     ndbuf_status status = ndbuf_cuda__get_capturing(&queue->base, &event->is_captured, err);
     if (status == NDBUF_OK) {
+        status = add_causes(queue, event, err);
+    }
+    if (status == NDBUF_OK) {
         status = CUDA_STATUS(api->cudaEventRecord(event->handle, queue->base.native), err);
     }
-    if (status == NDBUF_OK && queue->failure != NULL) {
-        event->failure = queue->failure;
+    if (status == NDBUF_OK) {
         event->number = queue->nissued;
+        event->failure = queue->failure;
+    }
+    if (event->failure != NULL) {
         ndbuf__ref_retain(&event->failure->refs);
     }
     ndbuf__mutex_unlock(&queue->mutex);
@@ -100,6 +147,7 @@ static ndbuf_status record_anew(cuda_queue *queue, cuda_event *event, ndbuf_erro
         if (status != NDBUF_OK) {
             handle_give(device, event->handle);
             event->handle = NULL;
+            forget(event);
         }
     }
     return status;
@@ -138,7 +186,7 @@ void ndbuf_cuda__event_destroy(ndbuf_event *event)
     if (self->handle != NULL) {
         handle_give((cuda_device *)event->device, self->handle);
     }
-    ndbuf_cuda__failure_release(self->failure);
+    forget(self);
     ndbuf__block_give(self);
 }
 
@@ -158,7 +206,7 @@ ndbuf_status ndbuf_cuda__event_wait(ndbuf_event *event, ndbuf_error *err)
     cuda_scope scope;
     ndbuf_status status = refuse_captured(self, err);
     if (status != NDBUF_OK || self->handle == NULL) {
-        return status != NDBUF_OK ? status : ndbuf_cuda__failure_tell(self->failure, self->number, err);
+        return status != NDBUF_OK ? status : ndbuf_cuda__event_tell(self, err);
     }
     status = ndbuf_cuda__enter(place, &scope, err);
     if (status != NDBUF_OK && !ndbuf_cuda__enter_to_undo(place, &scope)) {
@@ -172,7 +220,7 @@ ndbuf_status ndbuf_cuda__event_wait(ndbuf_event *event, ndbuf_error *err)
         }
     }
     ndbuf_cuda__leave(&scope);
-    return status != NDBUF_OK ? status : ndbuf_cuda__failure_tell(self->failure, self->number, err);
+    return status != NDBUF_OK ? status : ndbuf_cuda__event_tell(self, err);
 }
 
 /* What the device did not survive counts as complete: who polls must not wait for ever. */

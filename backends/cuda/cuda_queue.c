@@ -246,17 +246,17 @@ static ndbuf_status queue_fail(cuda_queue *queue, const ndbuf_error *error, ndbu
     return status;
 }
 
-/* Sees to it that a failure before the event reaches those who wait for this queue. With the device current. */
-static ndbuf_status pass_on(cuda_queue *queue, const cuda_event *event, ndbuf_error *err)
+/* Sees to it that a failure among the first `number` works of a record reaches those who wait for this queue. NULL:
+ * none can fail. With the device current. */
+static ndbuf_status pass_on_failure(cuda_queue *queue, cuda_failure *awaited, uint64_t number, ndbuf_error *err)
 {
-    cuda_failure *awaited = event->failure;
     bool is_capturing = false;
     ndbuf_error error = {0};
     if (awaited == NULL) {
         return NDBUF_OK;
     }
-    bool is_done = atomic_load_explicit(&awaited->ndone, memory_order_acquire) >= event->number;
-    if (ndbuf_cuda__failure_tell(awaited, event->number, &error) != NDBUF_OK) {
+    bool is_done = atomic_load_explicit(&awaited->ndone, memory_order_acquire) >= number;
+    if (ndbuf_cuda__failure_tell(awaited, number, &error) != NDBUF_OK) {
         return queue_fail(queue, &error, err);
     }
     ndbuf_status status = is_done ? NDBUF_OK : ndbuf_cuda__get_capturing(&queue->base, &is_capturing, err);
@@ -268,13 +268,25 @@ static ndbuf_status pass_on(cuda_queue *queue, const cuda_event *event, ndbuf_er
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory to wait for an event in a CUDA queue");
     }
     job->awaited = awaited;
-    job->awaited_number = event->number;
+    job->awaited_number = number;
     ndbuf__ref_retain(&awaited->refs);
     status = job_launch(queue, job, err);
     if (status != NDBUF_OK) {
         job_free(job);
     }
     return status;
+}
+
+/* The same for all that the event tells. */
+static ndbuf_status pass_on(cuda_queue *queue, const cuda_event *event, ndbuf_error *err)
+{
+    for (const cuda_cause *cause = event->causes; cause != NULL; cause = cause->next) {
+        ndbuf_status status = pass_on_failure(queue, cause->failure, event->number, err);
+        if (status != NDBUF_OK) {
+            return status;
+        }
+    }
+    return pass_on_failure(queue, event->failure, event->number, err);
 }
 
 /* No thread stands behind a stream: the caller waits. What failed before the event is told by the queue. */
@@ -314,7 +326,7 @@ static ndbuf_status check_captured_wait(const ndbuf_queue *queue, const cuda_eve
                           "possible while the CUDA stream is being captured");
     }
     *out_is_over = code == cudaSuccess;
-    return code == cudaSuccess ? ndbuf_cuda__failure_tell(event->failure, event->number, err)
+    return code == cudaSuccess ? ndbuf_cuda__event_tell(event, err)
                                : ndbuf_cuda__fail(api, err, code, "cudaEventQuery");
 }
 
@@ -331,8 +343,7 @@ ndbuf_status ndbuf_cuda__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event
         return status;
     }
     bool is_over = awaited->handle == NULL;
-    status = is_over ? ndbuf_cuda__failure_tell(awaited->failure, awaited->number, err)
-                     : check_captured_wait(queue, awaited, &is_over, err);
+    status = is_over ? ndbuf_cuda__event_tell(awaited, err) : check_captured_wait(queue, awaited, &is_over, err);
     if (status == NDBUF_OK && !is_over) {
         status = CUDA_STATUS(api->cudaStreamWaitEvent(queue->native, awaited->handle, 0), err);
     }
@@ -376,35 +387,54 @@ static ndbuf_status synchronise(ndbuf_queue *queue, ndbuf_error *err)
     return status;
 }
 
+/* Takes the failures of the work so far off the queue, for a wait to tell. */
+static void wait_begin(cuda_queue *queue, cuda_wait *wait)
+{
+    ndbuf__mutex_lock(&queue->mutex);
+    *wait = (cuda_wait){.next = queue->waits, .failure = queue->failure};
+    queue->waits = wait;
+    queue->failure = NULL;
+    ndbuf__mutex_unlock(&queue->mutex);
+}
+
+static void wait_end(cuda_queue *queue, cuda_wait *wait, bool was_told)
+{
+    cuda_failure *failure = wait->failure;
+    ndbuf__mutex_lock(&queue->mutex);
+    cuda_wait **link = &queue->waits;
+    while (*link != wait) {
+        link = &(*link)->next;
+    }
+    *link = wait->next;
+    queue_reap(queue);
+    if (!was_told && queue->failure == NULL) {
+        queue->failure = failure; /* nothing failed, or it is still to be told */
+        failure = NULL;
+    }
+    ndbuf__mutex_unlock(&queue->mutex);
+    ndbuf_cuda__failure_release(failure);
+}
+
 ndbuf_status ndbuf_cuda__queue_wait(ndbuf_queue *queue, ndbuf_error *err)
 {
     cuda_queue *self = (cuda_queue *)queue;
     cuda_scope scope;
+    cuda_wait wait;
     ndbuf_status status = ndbuf_cuda__queue_enter(queue, &scope, err);
     if (status != NDBUF_OK && (status == NDBUF_ERR_INVALID || !ndbuf_cuda__enter_to_undo(place_of(queue), &scope))) {
         return status;
     }
-    /* Work that others give to the queue meanwhile has a record of its own: this one is told here and nowhere else. */
-    ndbuf__mutex_lock(&self->mutex);
-    cuda_failure *failure = self->failure;
-    self->failure = NULL;
-    ndbuf__mutex_unlock(&self->mutex);
+    /* Work that others give to the queue meanwhile has a record of its own: this one is told here, and by events. */
+    wait_begin(self, &wait);
     ndbuf_status wait_status = synchronise(queue, err);
     status = wait_status != NDBUF_OK ? wait_status : status;
     ndbuf_cuda__leave(&scope);
     bool was_told = false;
     if (status == NDBUF_OK) {
-        status = ndbuf_cuda__failure_tell(failure, UINT64_MAX, err);
+        status = ndbuf_cuda__failure_tell(wait.failure, UINT64_MAX, err);
         was_told = status != NDBUF_OK;
     }
-    ndbuf__mutex_lock(&self->mutex);
-    queue_reap(self);
-    if (!was_told && self->failure == NULL) {
-        self->failure = failure; /* nothing failed, or it is still to be told */
-        failure = NULL;
-    }
-    ndbuf__mutex_unlock(&self->mutex);
-    ndbuf_cuda__failure_release(failure);
+    wait_end(self, &wait, was_told);
     return status;
 }
 

@@ -161,6 +161,74 @@ static void test_a_failure_travels_with_the_event(void **state)
     ndbuf_device_close(other);
 }
 
+/* A step of the host that fails when it is let go on. */
+typedef struct held_step {
+    ndbuf_queue *queue;
+    atomic_bool goes_on;
+    ndbuf_status waited; /* what the other thread was told */
+} held_step;
+
+static ndbuf_status held_run(void *context, ndbuf_error *err)
+{
+    held_step *self = context;
+    while (!atomic_load(&self->goes_on)) {
+        ndbuf__thread_sleep_us(100);
+    }
+    return ndbuf_fail(err, NDBUF_ERR_IO, "the disk is full");
+}
+
+static void *wait_elsewhere(void *context)
+{
+    held_step *self = context;
+    self->waited = ndbuf_queue_wait(self->queue, NULL);
+    return NULL;
+}
+
+static bool is_waited_for(cuda_queue *queue)
+{
+    ndbuf__mutex_lock(&queue->mutex);
+    bool is_waited = queue->failure == NULL; /* the wait has taken it */
+    ndbuf__mutex_unlock(&queue->mutex);
+    return is_waited;
+}
+
+static void test_events_that_are_recorded_during_a_wait_tell_what_the_wait_does(void **state)
+{
+    (void)state;
+    ndbuf_device *device = cuda_fixture_open("cuda:0");
+    ndbuf_queue *side = NULL;
+    ndbuf_event *events[2];
+    visit good = {0};
+    held_step step = {0};
+    pthread_t thread;
+    cudasim_set_schedule(CUDASIM_THREADS, 0); /* a step that is held stops its stream alone */
+    ASSERT_OK(ndbuf_queue_create(device, &step.queue, err));
+    ASSERT_OK(ndbuf_queue_create(device, &side, err));
+    ASSERT_OK(OPS->queue_host_call(step.queue, held_run, &step, err));
+    assert_int_equal(pthread_create(&thread, NULL, wait_elsewhere, &step), 0);
+    while (!is_waited_for((cuda_queue *)step.queue)) {
+        ndbuf__thread_sleep_us(100);
+    }
+    ASSERT_OK(ndbuf_queue_record(step.queue, &events[0], err));
+    ASSERT_OK(OPS->queue_host_call(step.queue, visit_run, &good, err)); /* has a record of its own */
+    ASSERT_OK(ndbuf_queue_record(step.queue, &events[1], err));
+    for (int i = 0; i < 2; i++) {
+        ASSERT_OK(ndbuf_queue_wait_event(side, events[i], err));
+    }
+    atomic_store(&step.goes_on, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(step.waited, NDBUF_ERR_IO);
+    for (int i = 0; i < 2; i++) {
+        ASSERT_FAILS(NDBUF_ERR_IO, "the disk is full", ndbuf_event_wait(events[i], err));
+        ndbuf_event_release(events[i]);
+    }
+    ASSERT_FAILS(NDBUF_ERR_IO, "the disk is full", ndbuf_queue_wait(side, err));
+    ASSERT_OK(ndbuf_queue_wait(step.queue, err)); /* it is told once */
+    ndbuf_queue_release(side);
+    ndbuf_queue_release(step.queue);
+    ndbuf_device_close(device);
+}
+
 static void test_a_wait_for_what_cannot_fail_adds_no_step_of_the_host(void **state)
 {
     (void)state;
@@ -312,6 +380,7 @@ int main(void)
         CUDA_TEST(test_events_are_used_again),
         CUDA_TEST(test_a_query_does_not_leave_an_error_behind),
         CUDA_TEST(test_calls_survive_each_failing_allocation),
+        CUDA_TEST(test_events_that_are_recorded_during_a_wait_tell_what_the_wait_does),
     };
     return cmocka_run_group_tests(tests, cuda_fixture_start, NULL);
 }
