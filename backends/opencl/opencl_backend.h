@@ -95,6 +95,7 @@ typedef struct opencl_event {
     cl_event handle;
     opencl_failure *failure; /* retained */
     uint64_t number;         /* the work of the queue before the event */
+    bool is_behind_host;     /* a host function before it was not done when it was recorded */
 } opencl_event;
 
 /* What others made a buffer to be: ndbuf_mem.backend_data of imported memory. Of our own it is NULL. */

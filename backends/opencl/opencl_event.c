@@ -27,6 +27,13 @@ static const opencl_api *api_of(const ndbuf_event *event)
     return ((const opencl_device *)event->device)->api;
 }
 
+/* With the queue locked: whether a host function is still to be done. */
+static bool has_host_work(const opencl_queue *queue)
+{
+    ndbuf__host_worker *worker = queue->worker;
+    return worker != NULL && !ndbuf__host_worker_is_done(worker, ndbuf__host_worker_submitted(worker));
+}
+
 /* Always flushed, so that who waits for the event need not know the queue. */
 ndbuf_status ndbuf_opencl__event_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err)
 {
@@ -53,6 +60,7 @@ ndbuf_status ndbuf_opencl__event_record(ndbuf_queue *queue, ndbuf_event **out_ev
         event->base.native = event->handle;
         event->failure = self->failure;
         event->number = self->nissued;
+        event->is_behind_host = has_host_work(self);
         ndbuf__ref_retain(&self->failure->refs);
     }
     ndbuf__mutex_unlock(&self->mutex);

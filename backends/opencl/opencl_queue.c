@@ -360,23 +360,44 @@ static ndbuf_status wait_for_event(void *context, ndbuf_error *err)
     return event->device->ops->event_wait(event, err);
 }
 
+/* Whether a host function before an event may still fail, which the driver will not know of. */
+static ndbuf_status get_host_under_way(ndbuf_event *event, bool *out_is_under_way, ndbuf_error *err)
+{
+    int32_t is_complete = 1;
+    ndbuf_status status =
+        ((const opencl_event *)event)->is_behind_host ? ndbuf_opencl__event_query(event, &is_complete, err) : NDBUF_OK;
+    *out_is_under_way = !is_complete;
+    return status;
+}
+
+/* A failure before the event is one of this queue, and of events behind the wait: where it is not known yet, the
+ * queue's own thread waits for it, as it does for events of others. The default queue's failures are for the thread
+ * that waits, and no events. */
 ndbuf_status ndbuf_opencl__queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err)
 {
     opencl_queue *self = (opencl_queue *)queue;
-    if (!ndbuf_opencl__is_own(event->device) ||
-        ndbuf_opencl__context_of(event->device) != ndbuf_opencl__context_of(queue->device)) {
-        return ndbuf_opencl__queue_host_call(queue, wait_for_event, event, err);
+    bool by_thread = !ndbuf_opencl__is_own(event->device) ||
+                     ndbuf_opencl__context_of(event->device) != ndbuf_opencl__context_of(queue->device);
+    ndbuf_status status = by_thread || !self->flushes ? NDBUF_OK : get_host_under_way(event, &by_thread, err);
+    if (status != NDBUF_OK || by_thread) {
+        return status != NDBUF_OK ? status : ndbuf_opencl__queue_host_call(queue, wait_for_event, event, err);
     }
     const opencl_event *awaited = (const opencl_event *)event;
     cl_event done = NULL;
-    ndbuf_status status = ndbuf_opencl__queue_begin(self, err);
+    ndbuf_error error = {0};
+    status = ndbuf_opencl__queue_begin(self, err);
     if (status != NDBUF_OK) {
         return status;
     }
     status = OPENCL_STATUS(api_of(self)->clEnqueueBarrierWithWaitList(queue->native, 1, &awaited->handle, &done), err);
     if (status == NDBUF_OK) {
-        ndbuf_opencl__queue_append(self, done, awaited);
+        bool has_failed =
+            self->flushes && ndbuf_opencl__failure_tell(awaited->failure, awaited->number, &error) != NDBUF_OK;
+        ndbuf_opencl__queue_append(self, done, has_failed ? NULL : awaited);
         self->last_wait = self->nissued;
+        if (has_failed) {
+            ndbuf_opencl__queue_fail(self, self->nissued, &error);
+        }
     }
     ndbuf__mutex_unlock(&self->mutex);
     return status;

@@ -468,22 +468,33 @@ static void test_event_orders_queues_of_two_contexts(void **state)
     opencl_fixture_api()->clReleaseContext(context);
 }
 
-/* A failure before an event is a failure of the queue that waits for it. */
-static void check_failure_travels(ndbuf_device *producer, ndbuf_device *consumer)
+/* A failure before an event is a failure of the queue that waits for it, and is told by the events behind the wait. */
+static void check_failure_travels(ndbuf_device *producer, ndbuf_device *consumer, bool is_known)
 {
-    ndbuf_queue *first = make_queue(producer);
-    ndbuf_queue *second = make_queue(consumer);
+    ndbuf_queue *queues[3] = {make_queue(producer), make_queue(consumer), make_queue(producer)};
+    ndbuf_event *events[3];
     host_visit bad = {.status = NDBUF_ERR_NOMEM};
-    ndbuf_event *ready = NULL;
-    ASSERT_OK(OPS->queue_host_call(first, visit_run, &bad, err));
-    ASSERT_OK(OPS->event_record(first, &ready, err));
-    ASSERT_OK(OPS->queue_wait_event(second, ready, err));
-    ASSERT_FAILS(NDBUF_ERR_NOMEM, "visit failed", OPS->queue_wait(second, err));
-    ASSERT_OK(OPS->queue_wait(second, err));
-    ASSERT_FAILS(NDBUF_ERR_NOMEM, "visit failed", OPS->queue_wait(first, err));
-    OPS->event_destroy(ready);
-    OPS->queue_destroy(first);
-    OPS->queue_destroy(second);
+    cl_event gate = opencl_fixture_close_gate(queues[0]);
+    ASSERT_OK(OPS->queue_host_call(queues[0], visit_run, &bad, err));
+    for (int i = 0; i < 3; i++) {
+        ASSERT_OK(OPS->event_record(queues[i], &events[i], err));
+        if (i == (is_known ? 0 : 2)) {
+            opencl_fixture_open_gate(gate);
+        }
+        if (is_known) {
+            ASSERT_FAILS(NDBUF_ERR_NOMEM, "visit failed", OPS->event_wait(events[i], err));
+        }
+        if (i < 2) {
+            ASSERT_OK(OPS->queue_wait_event(queues[i + 1], events[i], err));
+        }
+    }
+    for (int i = 2; i >= 0; i--) {
+        ASSERT_FAILS(NDBUF_ERR_NOMEM, "visit failed", OPS->event_wait(events[i], err));
+        ASSERT_FAILS(NDBUF_ERR_NOMEM, "visit failed", OPS->queue_wait(queues[i], err));
+        ASSERT_OK(OPS->queue_wait(queues[i], err));
+        OPS->event_destroy(events[i]);
+        OPS->queue_destroy(queues[i]);
+    }
 }
 
 static void test_failure_travels_with_the_event(void **state)
@@ -492,8 +503,9 @@ static void test_failure_travels_with_the_event(void **state)
     cl_context context = NULL;
     ndbuf_device *own = opencl_fixture_device();
     ndbuf_device *foreign = opencl_fixture_foreign_device(own, &context);
-    check_failure_travels(own, own);
-    check_failure_travels(own, foreign);
+    for (int i = 0; i < 4; i++) {
+        check_failure_travels(own, i % 2 == 0 ? own : foreign, i / 2 == 1);
+    }
     ndbuf_device_close(foreign);
     opencl_fixture_api()->clReleaseContext(context);
 }
