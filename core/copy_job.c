@@ -286,7 +286,7 @@ static ndbuf_status enqueue_steps(copy_work *work, ndbuf_queue *queue, ndbuf_err
         return status;
     }
     if (work->flight != NULL) {
-        status = queue->device->ops->queue_wait(queue, err);
+        status = ndbuf__queue_settle(queue, err);
         if (status != NDBUF_OK) {
             return status;
         }
@@ -310,7 +310,7 @@ static ndbuf_status enqueue_work(copy_work *work, ndbuf_queue *queue, bool *out_
         status = enqueue_steps(work, queue, err);
         *out_started = had_started || work->flight != NULL;
     } else {
-        status = ops->queue_wait(queue, err);
+        status = ndbuf__queue_settle(queue, err);
         status = status == NDBUF_OK ? work_run(work, err) : status;
     }
     return status;

@@ -228,29 +228,27 @@ void *ndbuf__lease_take(ndbuf_queue *queue, size_t nbytes, void (*end)(ndbuf__le
     return lease;
 }
 
-/* Waits where no event can be had. A wait that has a failure to tell, which is kept, tells it once. False: it is
- * refused.
- */
-static bool wait_instead(ndbuf_queue *queue)
+ndbuf_status ndbuf__queue_settle(ndbuf_queue *queue, ndbuf_error *err)
 {
+    const ndbuf_backend_ops *ops = queue->device->ops;
     ndbuf_error error = {0};
-    for (int i = 0; i < 2; i++) {
-        error.status = (int32_t)queue->device->ops->queue_wait(queue, &error);
-        if (error.status == NDBUF_OK) {
-            return true;
-        }
-        if (error.status != NDBUF_ERR_UNSUPPORTED && error.status != NDBUF_ERR_INVALID) {
-            ndbuf__queue_note(queue, &error);
-        }
+    error.status = (int32_t)ops->queue_wait(queue, &error);
+    if (error.status == NDBUF_OK) {
+        return NDBUF_OK;
     }
-    return false;
+    ndbuf_status status = ops->queue_wait(queue, err); /* a failure of the work is told once, a refusal each time */
+    if (status == NDBUF_OK || (error.status != NDBUF_ERR_UNSUPPORTED && error.status != NDBUF_ERR_INVALID)) {
+        ndbuf__queue_note(queue, &error);
+    }
+    return status;
 }
 
 void ndbuf__lease_begin(ndbuf__lease *lease)
 {
     ndbuf_queue *queue = lease->queue;
     ndbuf_queue_core *core = queue->core;
-    if (queue->device->ops->event_record(queue, &lease->event, NULL) != NDBUF_OK && wait_instead(queue)) {
+    if (queue->device->ops->event_record(queue, &lease->event, NULL) != NDBUF_OK &&
+        ndbuf__queue_settle(queue, NULL) == NDBUF_OK) { /* no event can be had */
         leases_end(lease);
         return;
     }

@@ -161,6 +161,46 @@ static void test_a_failure_travels_with_the_event(void **state)
     ndbuf_device_close(other);
 }
 
+/* The host converts on the way to the other device, and the caller waits for the queue before. */
+static void test_a_copy_goes_on_behind_a_failure_that_the_wait_tells(void **state)
+{
+    (void)state;
+    const int64_t shape[1] = {1000};
+    ndbuf_device *pinned = cuda_fixture_open("cuda_host:0");
+    ndbuf_device *other = cuda_fixture_open("cuda:1");
+    ndbuf_format *formats[2];
+    ndbuf_view src = {0};
+    ndbuf_view dst = {0};
+    ndbuf_view back = {0};
+    ndbuf_queue *queue = NULL;
+    visit bad = {.fails = true};
+    ASSERT_OK(ndbuf_format_parse("h", 2, &formats[0], err));
+    ASSERT_OK(ndbuf_format_parse("d", 8, &formats[1], err));
+    ASSERT_OK(ndbuf_queue_create(pinned, &queue, err));
+    ASSERT_OK(ndbuf_view_create(&src, pinned, formats[0], 1, shape, err));
+    ASSERT_OK(ndbuf_view_create(&dst, other, formats[1], 1, shape, err));
+    ASSERT_OK(ndbuf_view_create(&back, ndbuf_device_cpu(), formats[1], 1, shape, err));
+    for (int16_t i = 0; i < 1000; i++) {
+        ((int16_t *)ndbuf_view_host_address(&src))[i] = i;
+    }
+    ASSERT_OK(OPS->queue_host_call(queue, visit_run, &bad, err));
+    ASSERT_OK(ndbuf_copy_cast(&dst, &src, NDBUF_CASTING_SAFE, 0, queue, err));
+    ASSERT_FAILS(NDBUF_ERR_IO, "the disk is full", ndbuf_queue_wait(queue, err));
+    ASSERT_OK(ndbuf_queue_wait(queue, err));
+    ASSERT_OK(ndbuf_copy(&back, &dst, NULL, err));
+    for (int i = 0; i < 1000; i++) {
+        assert_true(((const double *)ndbuf_view_host_address(&back))[i] == i);
+    }
+    ndbuf_view_release(&src);
+    ndbuf_view_release(&dst);
+    ndbuf_view_release(&back);
+    ndbuf_format_release(formats[0]);
+    ndbuf_format_release(formats[1]);
+    ndbuf_queue_release(queue);
+    ndbuf_device_close(pinned);
+    ndbuf_device_close(other);
+}
+
 /* A step of the host that fails when it is let go on. */
 typedef struct held_step {
     ndbuf_queue *queue;
@@ -379,6 +419,7 @@ int main(void)
         CUDA_TEST(test_many_steps_of_the_host_are_freed_on_the_way),
         CUDA_TEST(test_events_are_used_again),
         CUDA_TEST(test_a_query_does_not_leave_an_error_behind),
+        CUDA_TEST(test_a_copy_goes_on_behind_a_failure_that_the_wait_tells),
         CUDA_TEST(test_calls_survive_each_failing_allocation),
         CUDA_TEST(test_events_that_are_recorded_during_a_wait_tell_what_the_wait_does),
     };
