@@ -2,6 +2,7 @@
 #include "core/block_pool.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #include "core/host_alloc.h"
 
@@ -53,11 +54,26 @@ static size_t shelf_for(size_t nbytes)
 void ndbuf__block_pool_init(ndbuf__block_pool *pool)
 {
     *pool = (ndbuf__block_pool){.nbytes = 0};
-    ndbuf__mutex_init(&pool->mutex);
+    ndbuf__fork_guard_init(&pool->guard);
+}
+
+/* In the child of a fork: what is kept is lost. */
+static void pool_forget(void *owner)
+{
+    ndbuf__block_pool *pool = owner;
+    pool->nbytes = 0;
+    memset(pool->shelves, 0, sizeof(pool->shelves));
+}
+
+static void pool_lock(ndbuf__block_pool *pool)
+{
+    ndbuf__fork_guard_lock(&pool->guard, pool_forget, pool);
 }
 
 void ndbuf__block_pool_clear(ndbuf__block_pool *pool)
 {
+    pool_lock(pool);
+    ndbuf__fork_guard_unlock(&pool->guard);
     for (int i = 0; i < NDBUF__BLOCK_POOL_NSHELVES; i++) {
         while (pool->shelves[i] != NULL) {
             ndbuf__block *block = pool->shelves[i];
@@ -65,19 +81,19 @@ void ndbuf__block_pool_clear(ndbuf__block_pool *pool)
             ndbuf__free(block);
         }
     }
-    ndbuf__mutex_clear(&pool->mutex);
+    ndbuf__fork_guard_clear(&pool->guard);
 }
 
 /* A block that was kept, or NULL. */
 static ndbuf__block *shelf_take(ndbuf__block_pool *pool, size_t shelf)
 {
-    ndbuf__mutex_lock(&pool->mutex);
+    pool_lock(pool);
     ndbuf__block *block = pool->shelves[shelf];
     if (block != NULL) {
         pool->shelves[shelf] = block->link.next;
         pool->nbytes -= shelf_nbytes(shelf);
     }
-    ndbuf__mutex_unlock(&pool->mutex);
+    ndbuf__fork_guard_unlock(&pool->guard);
     return block;
 }
 
@@ -85,14 +101,14 @@ static ndbuf__block *shelf_take(ndbuf__block_pool *pool, size_t shelf)
 static bool shelf_give(ndbuf__block_pool *pool, ndbuf__block *block)
 {
     size_t nbytes = shelf_nbytes(block->shelf);
-    ndbuf__mutex_lock(&pool->mutex);
+    pool_lock(pool);
     bool is_kept = nbytes <= NDBUF__BLOCK_POOL_NBYTES - pool->nbytes;
     if (is_kept) {
         block->link.next = pool->shelves[block->shelf];
         pool->shelves[block->shelf] = block;
         pool->nbytes += nbytes;
     }
-    ndbuf__mutex_unlock(&pool->mutex);
+    ndbuf__fork_guard_unlock(&pool->guard);
     return is_kept;
 }
 

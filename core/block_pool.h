@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "core/sync.h"
+#include "core/fork_guard.h"
 
 /* The most bytes that a pool keeps. */
 #define NDBUF__BLOCK_POOL_NBYTES ((size_t)1 << 20)
@@ -21,14 +21,14 @@ typedef struct ndbuf__block ndbuf__block;
 
 /* Part of what the blocks are for, which must outlive them. A static one is NDBUF__BLOCK_POOL_INIT. */
 typedef struct ndbuf__block_pool {
-    ndbuf__mutex mutex; /* guards the rest */
-    size_t nbytes;      /* kept */
+    ndbuf__fork_guard guard; /* of the rest */
+    size_t nbytes;           /* kept */
     ndbuf__block *shelves[NDBUF__BLOCK_POOL_NSHELVES];
 } ndbuf__block_pool;
 
 #define NDBUF__BLOCK_POOL_INIT                                                                                         \
     {                                                                                                                  \
-        .mutex = NDBUF__MUTEX_INIT                                                                                     \
+        .guard = NDBUF__FORK_GUARD_INIT                                                                                \
     }
 
 void ndbuf__block_pool_init(ndbuf__block_pool *pool);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "core/block_pool.h"
+#include "core/fork_guard.h"
 #include "core/host_alloc.h"
 #include "core/ref_count.h"
 #include "core/sync.h"
@@ -24,8 +25,7 @@ typedef struct ndbuf__host_failure {
 } host_failure;
 
 struct ndbuf__host_worker {
-    _Atomic(uint64_t) process; /* `current_process` of the one whose the thread is */
-    ndbuf__mutex mutex;        /* guards all below */
+    ndbuf__fork_guard guard; /* of all below */
     ndbuf__cond changed;
     ndbuf__thread thread;
     worker_job *first;
@@ -40,29 +40,8 @@ struct ndbuf__host_worker {
     ndbuf__block_pool blocks; /* for jobs; has a lock of its own */
 };
 
-/* How many forks lie between this process and the one that loaded the library. Of a worker that was made before the
- * last of them, the child has neither the thread nor a mutex that somebody would unlock. */
-static _Atomic(uint64_t) current_process;
-static ndbuf__mutex fork_mutex = NDBUF__MUTEX_INIT; /* guards what follows, and workers that forget */
-static bool fork_is_watched;
-
 /* The worker whose job the calling thread runs; NULL in other threads. */
 static _Thread_local const ndbuf__host_worker *current_worker;
-
-static void note_fork(void)
-{
-    ndbuf__mutex_init(&fork_mutex);
-    atomic_fetch_add_explicit(&current_process, 1, memory_order_relaxed);
-}
-
-static bool watch_forks(void)
-{
-    ndbuf__mutex_lock(&fork_mutex);
-    fork_is_watched = fork_is_watched || ndbuf__at_fork(note_fork);
-    bool is_watched = fork_is_watched;
-    ndbuf__mutex_unlock(&fork_mutex);
-    return is_watched;
-}
 
 ndbuf_status ndbuf__host_worker_create(ndbuf__host_worker **out_worker, ndbuf_error *err)
 {
@@ -70,12 +49,11 @@ ndbuf_status ndbuf__host_worker_create(ndbuf__host_worker **out_worker, ndbuf_er
     if (worker == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for a host worker");
     }
-    if (!watch_forks()) {
+    if (!ndbuf__fork_guard_watch()) {
         ndbuf__free(worker);
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory to be told of forks");
     }
-    atomic_init(&worker->process, atomic_load_explicit(&current_process, memory_order_relaxed));
-    ndbuf__mutex_init(&worker->mutex);
+    ndbuf__fork_guard_init(&worker->guard);
     ndbuf__cond_init(&worker->changed);
     ndbuf__block_pool_init(&worker->blocks);
     worker->last = &worker->first;
@@ -106,9 +84,9 @@ static void worker_fail(ndbuf__host_worker *worker, const ndbuf_error *error)
 
 /* In the child of a fork: begins anew, with another thread. What was not done is done by the parent alone; its jobs and
  * what the thread had in hand are lost. */
-static void worker_forget(ndbuf__host_worker *worker, uint64_t process)
+static void worker_forget(void *owner)
 {
-    ndbuf__mutex_init(&worker->mutex);
+    ndbuf__host_worker *worker = owner;
     ndbuf__cond_init(&worker->changed);
     ndbuf__block_pool_init(&worker->blocks);
     worker->first = NULL;
@@ -123,20 +101,11 @@ static void worker_forget(ndbuf__host_worker *worker, uint64_t process)
         worker_fail(worker, &error);
         worker->ndone = worker->nsubmitted;
     }
-    atomic_store_explicit(&worker->process, process, memory_order_release);
 }
 
 static void worker_lock(ndbuf__host_worker *worker)
 {
-    const uint64_t process = atomic_load_explicit(&current_process, memory_order_relaxed);
-    if (atomic_load_explicit(&worker->process, memory_order_acquire) != process) {
-        ndbuf__mutex_lock(&fork_mutex);
-        if (atomic_load_explicit(&worker->process, memory_order_relaxed) != process) {
-            worker_forget(worker, process);
-        }
-        ndbuf__mutex_unlock(&fork_mutex);
-    }
-    ndbuf__mutex_lock(&worker->mutex);
+    ndbuf__fork_guard_lock(&worker->guard, worker_forget, worker);
 }
 
 /* The job's block is there for the next one before others see that the job is done. */
@@ -146,7 +115,7 @@ static void worker_run_job(ndbuf__host_worker *worker, worker_job *block)
     ndbuf_error error = {0};
     ndbuf__block_give(block);
     ndbuf_status status = job.fn(job.context, &error);
-    ndbuf__mutex_lock(&worker->mutex);
+    worker_lock(worker);
     worker->ndone++;
     if (status != NDBUF_OK) {
         error.status = (int32_t)status;
@@ -159,7 +128,7 @@ static NDBUF__THREAD_RESULT worker_main(void *context)
 {
     ndbuf__host_worker *worker = context;
     current_worker = worker;
-    ndbuf__mutex_lock(&worker->mutex);
+    worker_lock(worker);
     for (;;) {
         worker_job *job = worker->first;
         if (job != NULL) {
@@ -167,15 +136,15 @@ static NDBUF__THREAD_RESULT worker_main(void *context)
             if (worker->first == NULL) {
                 worker->last = &worker->first;
             }
-            ndbuf__mutex_unlock(&worker->mutex);
+            ndbuf__fork_guard_unlock(&worker->guard);
             worker_run_job(worker, job); /* leaves the mutex locked */
         } else if (worker->ending) {
             break;
         } else {
-            ndbuf__cond_wait(&worker->changed, &worker->mutex);
+            ndbuf__cond_wait(&worker->changed, &worker->guard.mutex);
         }
     }
-    ndbuf__mutex_unlock(&worker->mutex);
+    ndbuf__fork_guard_unlock(&worker->guard);
     NDBUF__THREAD_RETURN;
 }
 
@@ -187,14 +156,14 @@ void ndbuf__host_worker_destroy(ndbuf__host_worker *worker)
     worker_lock(worker);
     worker->ending = true;
     ndbuf__cond_broadcast(&worker->changed);
-    ndbuf__mutex_unlock(&worker->mutex);
+    ndbuf__fork_guard_unlock(&worker->guard);
     if (worker->running) {
         ndbuf__thread_join(worker->thread);
     }
     failure_release(worker->failure);
     ndbuf__block_pool_clear(&worker->blocks);
     ndbuf__cond_clear(&worker->changed);
-    ndbuf__mutex_clear(&worker->mutex);
+    ndbuf__fork_guard_clear(&worker->guard);
     ndbuf__free(worker);
 }
 
@@ -216,7 +185,7 @@ ndbuf_status ndbuf__host_worker_submit(ndbuf__host_worker *worker, ndbuf_host_fn
         worker->nsubmitted++;
         ndbuf__cond_broadcast(&worker->changed);
     }
-    ndbuf__mutex_unlock(&worker->mutex);
+    ndbuf__fork_guard_unlock(&worker->guard);
     return status;
 }
 
@@ -224,7 +193,7 @@ uint64_t ndbuf__host_worker_submitted(ndbuf__host_worker *worker)
 {
     worker_lock(worker);
     uint64_t nsubmitted = worker->nsubmitted;
-    ndbuf__mutex_unlock(&worker->mutex);
+    ndbuf__fork_guard_unlock(&worker->guard);
     return nsubmitted;
 }
 
@@ -232,7 +201,7 @@ bool ndbuf__host_worker_is_done(ndbuf__host_worker *worker, uint64_t job)
 {
     worker_lock(worker);
     bool done = worker->ndone >= job;
-    ndbuf__mutex_unlock(&worker->mutex);
+    ndbuf__fork_guard_unlock(&worker->guard);
     return done;
 }
 
@@ -243,9 +212,9 @@ void ndbuf__host_worker_wait(ndbuf__host_worker *worker, uint64_t job)
     }
     worker_lock(worker);
     while (worker->ndone < job) {
-        ndbuf__cond_wait(&worker->changed, &worker->mutex);
+        ndbuf__cond_wait(&worker->changed, &worker->guard.mutex);
     }
-    ndbuf__mutex_unlock(&worker->mutex);
+    ndbuf__fork_guard_unlock(&worker->guard);
 }
 
 static ndbuf_status error_tell(const ndbuf_error *error, ndbuf_error *err)
@@ -266,7 +235,7 @@ ndbuf_status ndbuf__host_worker_take_error(ndbuf__host_worker *worker, ndbuf_err
         worker->failure = NULL;
         worker->untold.status = NDBUF_OK;
     }
-    ndbuf__mutex_unlock(&worker->mutex);
+    ndbuf__fork_guard_unlock(&worker->guard);
     failure_release(told);
     return status;
 }
@@ -294,7 +263,7 @@ ndbuf_status ndbuf__host_worker_mark(ndbuf__host_worker *worker, ndbuf__host_mar
         ndbuf__ref_retain(&failure->refs);
         *out_mark = (ndbuf__host_mark){.job = worker->nsubmitted, .failure = failure};
     }
-    ndbuf__mutex_unlock(&worker->mutex);
+    ndbuf__fork_guard_unlock(&worker->guard);
     return failure != NULL ? NDBUF_OK : ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for the failures of a host queue");
 }
 
@@ -311,6 +280,6 @@ ndbuf_status ndbuf__host_mark_failure(ndbuf__host_worker *worker, const ndbuf__h
     if (failure->job != 0 && failure->job <= mark->job) {
         status = error_tell(&failure->error, err);
     }
-    ndbuf__mutex_unlock(&worker->mutex);
+    ndbuf__fork_guard_unlock(&worker->guard);
     return status;
 }

@@ -5,6 +5,7 @@
 
 #include "core/device_core.h"
 #include "core/host_alloc.h"
+#include "core/sync.h"
 
 /* Between two looks at work that cannot be waited for, and how often in a row they may fail. */
 enum { POLL_US = 100, MAX_QUERIES = 100 };
@@ -22,7 +23,7 @@ static ndbuf_status queue_create(ndbuf_device *device, void *native, ndbuf_queue
         return status;
     }
     ndbuf__ref_init(&core->refs);
-    ndbuf__mutex_init(&core->mutex);
+    ndbuf__fork_guard_init(&core->guard);
     ndbuf__block_pool_init(&core->blocks);
     core->last = &core->leases;
     queue->core = core;
@@ -52,6 +53,21 @@ void ndbuf_queue_retain(ndbuf_queue *queue)
     ndbuf__ref_retain(&queue->core->refs);
 }
 
+/* In the child of a fork: leases that were being put into the list, or taken off, may be lost. */
+static void core_forget(void *owner)
+{
+    ndbuf_queue_core *core = owner;
+    core->last = &core->leases;
+    while (*core->last != NULL) {
+        core->last = &(*core->last)->next;
+    }
+}
+
+static void core_lock(ndbuf_queue_core *core)
+{
+    ndbuf__fork_guard_lock(&core->guard, core_forget, core);
+}
+
 /* Ends all leases of a list. Not with the mutex held: what they let go of may be anything. */
 static void leases_end(ndbuf__lease *lease)
 {
@@ -68,11 +84,11 @@ static void leases_end(ndbuf__lease *lease)
 /* Takes all leases off the queue. */
 static ndbuf__lease *leases_take(ndbuf_queue_core *core)
 {
-    ndbuf__mutex_lock(&core->mutex);
+    core_lock(core);
     ndbuf__lease *leases = core->leases;
     core->leases = NULL;
     core->last = &core->leases;
-    ndbuf__mutex_unlock(&core->mutex);
+    ndbuf__fork_guard_unlock(&core->guard);
     return leases;
 }
 
@@ -83,13 +99,13 @@ static void leases_give_back(ndbuf_queue_core *core, ndbuf__lease *leases)
     while (*end != NULL) {
         end = &(*end)->next;
     }
-    ndbuf__mutex_lock(&core->mutex);
+    core_lock(core);
     *end = core->leases;
     if (core->leases == NULL) {
         core->last = end == &leases ? &core->leases : end;
     }
     core->leases = leases;
-    ndbuf__mutex_unlock(&core->mutex);
+    ndbuf__fork_guard_unlock(&core->guard);
 }
 
 /* Ends the leases whose work is done; never blocks. One without an event is done when a later one is: the queue goes in
@@ -97,7 +113,7 @@ static void leases_give_back(ndbuf_queue_core *core, ndbuf__lease *leases)
 static void queue_reap(ndbuf_queue *queue)
 {
     ndbuf_queue_core *core = queue->core;
-    ndbuf__mutex_lock(&core->mutex);
+    core_lock(core);
     ndbuf__lease *first = core->leases;
     ndbuf__lease *last_done = NULL;
     for (ndbuf__lease *lease = first; lease != NULL; lease = lease->next) {
@@ -117,7 +133,7 @@ static void queue_reap(ndbuf_queue *queue)
         }
         last_done->next = NULL;
     }
-    ndbuf__mutex_unlock(&core->mutex);
+    ndbuf__fork_guard_unlock(&core->guard);
     leases_end(last_done != NULL ? first : NULL);
 }
 
@@ -134,12 +150,12 @@ ndbuf_status ndbuf_queue_wait(ndbuf_queue *queue, ndbuf_error *err)
         leases_give_back(core, leases);
         queue_reap(queue);
     }
-    ndbuf__mutex_lock(&core->mutex);
+    core_lock(core);
     if (core->untold.status != NDBUF_OK) {
         error = core->untold;
         core->untold.status = NDBUF_OK;
     }
-    ndbuf__mutex_unlock(&core->mutex);
+    ndbuf__fork_guard_unlock(&core->guard);
     if (error.status != NDBUF_OK && err != NULL) {
         *err = error;
     }
@@ -203,7 +219,7 @@ void ndbuf_queue_release(ndbuf_queue *queue)
     ndbuf_queue_core *core = queue->core;
     device->ops->queue_destroy(queue);
     ndbuf__block_pool_clear(&core->blocks);
-    ndbuf__mutex_clear(&core->mutex);
+    ndbuf__fork_guard_clear(&core->guard);
     ndbuf__free(core);
     ndbuf_device_close(device);
 }
@@ -211,11 +227,11 @@ void ndbuf_queue_release(ndbuf_queue *queue)
 void ndbuf__queue_note(ndbuf_queue *queue, const ndbuf_error *error)
 {
     ndbuf_queue_core *core = queue->core;
-    ndbuf__mutex_lock(&core->mutex);
+    core_lock(core);
     if (core->untold.status == NDBUF_OK) {
         core->untold = *error;
     }
-    ndbuf__mutex_unlock(&core->mutex);
+    ndbuf__fork_guard_unlock(&core->guard);
 }
 
 void *ndbuf__lease_take(ndbuf_queue *queue, size_t nbytes, void (*end)(ndbuf__lease *lease))
@@ -252,10 +268,10 @@ void ndbuf__lease_begin(ndbuf__lease *lease)
         leases_end(lease);
         return;
     }
-    ndbuf__mutex_lock(&core->mutex);
+    core_lock(core);
     *core->last = lease;
     core->last = &lease->next;
-    ndbuf__mutex_unlock(&core->mutex);
+    ndbuf__fork_guard_unlock(&core->guard);
 }
 
 ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err)

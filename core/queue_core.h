@@ -8,8 +8,8 @@
 #include "ndbuf/view.h"
 
 #include "core/block_pool.h"
+#include "core/fork_guard.h"
 #include "core/ref_count.h"
-#include "core/sync.h"
 
 /* Something that must stay as it is until work in a queue is done. What it is stands behind this in the same block. */
 typedef struct ndbuf__lease ndbuf__lease;
@@ -22,8 +22,8 @@ struct ndbuf__lease {
 
 struct ndbuf_queue_core {
     ndbuf__ref_count refs;
-    ndbuf__mutex mutex;   /* guards what follows */
-    ndbuf__lease *leases; /* oldest first */
+    ndbuf__fork_guard guard; /* of what follows */
+    ndbuf__lease *leases;    /* oldest first */
     ndbuf__lease **last;
     ndbuf_error untold; /* a failure that an internal wait was told; for the next ndbuf_queue_wait */
 

@@ -9,7 +9,9 @@
 
 #include "ndbuf/backend.h"
 
+#include "core/device_core.h"
 #include "core/host_worker.h"
+#include "core/queue_core.h"
 
 /* The thread sanitizer ends a forked child whose thread is at the address of one of the parent's. */
 #if defined(__SANITIZE_THREAD__)
@@ -317,6 +319,38 @@ static void test_a_forked_child_goes_on_with_a_thread_of_its_own(void **state)
     }
 }
 
+/* As a thread of the parent's may hold them at the fork, which the child does not have. */
+static void test_a_forked_child_does_not_wait_for_locks_of_its_parent(void **state)
+{
+    (void)state;
+    ndbuf_queue *queue = NULL;
+    ndbuf_event *event = NULL;
+    int status = -1;
+    if (CHILD_NTURNS == 0) {
+        skip(); /* to the thread sanitizer, a mutex that begins anew is locked still */
+    }
+    ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &queue, err));
+    ASSERT_OK(ndbuf_queue_record(queue, &event, err));
+    ndbuf__mutex *const locks[] = {&queue->core->guard.mutex, &queue->core->blocks.guard.mutex,
+                                   &ndbuf_device_cpu()->core->blocks.guard.mutex};
+    for (int i = 0; i < 3; i++) {
+        ndbuf__mutex_lock(locks[i]);
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        _exit(use_in_child(queue, event, true) == 0 ? 0 : 1);
+    }
+    for (int i = 0; i < 3; i++) {
+        ndbuf__mutex_unlock(locks[i]);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    ndbuf_event_release(event);
+    ndbuf_queue_release(queue);
+}
+
 static ndbuf_status count_call(void *context, ndbuf_error *err)
 {
     (void)err;
@@ -355,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_queues_and_events_survive_each_failing_allocation),
         cmocka_unit_test(test_missing_arguments_are_named),
         cmocka_unit_test(test_a_forked_child_goes_on_with_a_thread_of_its_own),
+        cmocka_unit_test(test_a_forked_child_does_not_wait_for_locks_of_its_parent),
         cmocka_unit_test(test_a_worker_runs_each_job_once_and_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
