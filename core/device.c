@@ -16,20 +16,21 @@ static ndbuf_device *open_devices;
 static ndbuf_device_core host_core = {
     .is_static = true, .pool = {.mutex = NDBUF__MUTEX_INIT}, .blocks = NDBUF__BLOCK_POOL_INIT};
 static _Atomic(ndbuf_device *) host_device;
+static ndbuf__mutex host_mutex = NDBUF__MUTEX_INIT; /* not the list's: device_open of a backend may ask for the host */
 
 /* Opening the host's device cannot fail: it is static in its backend. */
 ndbuf_device *ndbuf_device_cpu(void)
 {
     ndbuf_device *device = atomic_load_explicit(&host_device, memory_order_acquire);
     if (device == NULL) {
-        ndbuf__mutex_lock(&list_mutex);
+        ndbuf__mutex_lock(&host_mutex);
         device = atomic_load_explicit(&host_device, memory_order_relaxed);
         if (device == NULL) {
             ndbuf__builtin_backends[0].ops->device_open(0, &device, NULL);
             device->core = &host_core;
             atomic_store_explicit(&host_device, device, memory_order_release);
         }
-        ndbuf__mutex_unlock(&list_mutex);
+        ndbuf__mutex_unlock(&host_mutex);
     }
     return device;
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/support/fake_device.h"
 #include "tests/support/test.h"
@@ -31,6 +32,30 @@ static bool info_of(const char *name, ndbuf_backend_info *out_info)
         }
     }
     return false;
+}
+
+static ndbuf_status (*open_fake)(int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err);
+
+static ndbuf_status open_beside_the_host(int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err)
+{
+    assert_non_null(ndbuf_device_cpu());
+    return open_fake(ordinal, out_device, err);
+}
+
+/* The first test: nobody has asked for the host's device yet. */
+static void test_a_backend_may_ask_for_the_host_as_it_opens(void **state)
+{
+    (void)state;
+    static ndbuf_backend_ops ops;
+    ndbuf_device *device = NULL;
+    ops = table_like_fake("beside_the_host");
+    open_fake = ops.device_open;
+    ops.device_open = open_beside_the_host;
+    ASSERT_OK(ndbuf_backend_register(&ops, err));
+    alarm(60);
+    ASSERT_OK(ndbuf_device_open("beside_the_host:0", &device, err));
+    alarm(0);
+    ndbuf_device_close(device);
 }
 
 static void test_the_host_comes_first_and_is_there(void **state)
@@ -242,6 +267,7 @@ static void test_there_is_room_for_32_backends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_backend_may_ask_for_the_host_as_it_opens),
         cmocka_unit_test(test_the_host_comes_first_and_is_there),
         cmocka_unit_test(test_a_backend_that_was_not_built_tells_why),
         cmocka_unit_test(test_an_index_outside_is_refused),
