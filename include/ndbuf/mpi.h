@@ -241,20 +241,22 @@ static inline ndbuf_status ndbuf_mpi__item(ndbuf_mpi__type *self, const ndbuf_fo
     return status;
 }
 
-/* All items of a view that has some: axes of one item left out, those that continue each other merged. */
+/* All items of a view that has some: axes of one item left out, those that continue each other merged as far as MPI
+ * counts. */
 static inline ndbuf_status ndbuf_mpi__axes(ndbuf_mpi__type *self, const ndbuf_view *view)
 {
     ndbuf_status status = NDBUF_OK;
     int64_t count = 1; /* of the axes that are not nested yet */
     int64_t stride = view->itemsize;
     int64_t compact = view->itemsize;
+    const int64_t max_count = MPI_VERSION >= 4 ? INT64_MAX : INT_MAX;
     for (int32_t k = view->ndim - 1; k >= 0 && view->shape != NULL && status == NDBUF_OK; k--) {
         const int64_t outer = view->strides != NULL ? view->strides[k] : compact;
         compact *= view->shape[k];
         if (view->shape[k] == 1) {
             continue;
         }
-        if (count > 1 && outer % count == 0 && outer / count == stride) {
+        if (count > 1 && outer % count == 0 && outer / count == stride && view->shape[k] <= max_count / count) {
             count *= view->shape[k];
             continue;
         }

@@ -47,6 +47,19 @@ int MPI_Type_create_hvector(int count, int length, MPI_Aint stride, MPI_Datatype
     return CONSTRUCT(PMPI_Type_create_hvector(count, length, stride, old, out_type));
 }
 
+#if MPI_VERSION >= 4
+int MPI_Type_contiguous_c(MPI_Count count, MPI_Datatype old, MPI_Datatype *out_type)
+{
+    return CONSTRUCT(PMPI_Type_contiguous_c(count, old, out_type));
+}
+
+int MPI_Type_create_hvector_c(MPI_Count count, MPI_Count length, MPI_Count stride, MPI_Datatype old,
+                              MPI_Datatype *out_type)
+{
+    return CONSTRUCT(PMPI_Type_create_hvector_c(count, length, stride, old, out_type));
+}
+#endif
+
 int MPI_Type_create_hindexed_block(int count, int length, const MPI_Aint places[], MPI_Datatype old,
                                    MPI_Datatype *out_type)
 {
@@ -347,6 +360,24 @@ static void test_what_would_be_lost_is_refused_and_reported(void **state)
     ndbuf_storage_release(storage);
 }
 
+/* MPI before 4.0 counts to 2^31 - 1: axes that have no more each are not merged to one that has. */
+static void test_axes_together_may_have_more_items_than_an_int_counts(void **state)
+{
+    (void)state;
+    ndbuf_view view = {0};
+    void *base = NULL;
+    MPI_Datatype type = MPI_DATATYPE_NULL;
+    MPI_Count nbytes = 0;
+    ASSERT_OK(ndbuf_view_create(&view, ndbuf_device_cpu(), NULL, 0, NULL, err));
+    ASSERT_OK(ndbuf_view_broadcast(&view, 3, (const int64_t[]){3, 65536, 65536}, &view, err));
+    ASSERT_OK(ndbuf_mpi_type_create(&view, 0, 0, &base, &type, NULL, err));
+    MPI_Type_size_x(type, &nbytes);
+    assert_int_equal(nbytes, view.nbytes);
+    MPI_Type_free(&type);
+    assert_int_equal(nmade, nfreed);
+    ndbuf_view_release(&view);
+}
+
 /* Makes each constructor fail in turn. Returns how many there are. */
 static int64_t sweep(const ndbuf_view *view)
 {
@@ -399,6 +430,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_random_layouts_travel_both_ways),
         cmocka_unit_test(test_overlapping_and_read_only_views_only_send),
         cmocka_unit_test(test_what_would_be_lost_is_refused_and_reported),
+        cmocka_unit_test(test_axes_together_may_have_more_items_than_an_int_counts),
         cmocka_unit_test(test_each_failing_call_of_mpi_is_told_and_loses_nothing),
     };
     int nprocesses = 0;
