@@ -280,6 +280,30 @@ static void test_a_foreign_view_is_adopted_and_released_once(void **state)
     assert_int_equal(exporter.nreleased, 1);
 }
 
+/* A part without the library may hand on a reference that it got from it: that alone makes no view the library's. */
+static void test_a_foreign_view_may_hold_an_owner_of_the_library(void **state)
+{
+    (void)state;
+    ndbuf_view held = {0};
+    ndbuf_view view = {0};
+    ndbuf_view part = {0};
+    ASSERT_OK(ndbuf_view_create(&held, ndbuf_device_cpu(), NULL, 1, (const int64_t[]){24}, err));
+    foreign_exporter exporter;
+    foreign_init(&exporter);
+    exporter.answer.owner = held.owner;
+    exporter.answer.handle = held.handle;
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
+    ASSERT_FAILS(NDBUF_ERR_ABI, "import it first", ndbuf_view_index(&exporter.answer, 0, 1, &part, err));
+    assert_null(ndbuf_view_storage(&exporter.answer));
+    ASSERT_OK(ndbuf_view_acquire(&view, &exporter.base, &request, err));
+    ASSERT_OK(ndbuf_view_index(&view, 0, 1, &part, err));
+    assert_ptr_equal(ndbuf_view_host_address(&part), (char *)held.handle + 12);
+    ndbuf_view_release(&view);
+    ndbuf_view_release(&part);
+    assert_int_equal(exporter.nreleased, 1);
+    ndbuf_view_release(&held);
+}
+
 static void test_a_broken_answer_is_refused_and_released(void **state)
 {
     (void)state;
@@ -401,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_replace_is_refused_while_views_are_out),
         cmocka_unit_test(test_chained_exports_stay_readonly_and_hold_the_first_exporter),
         cmocka_unit_test(test_a_foreign_view_is_adopted_and_released_once),
+        cmocka_unit_test(test_a_foreign_view_may_hold_an_owner_of_the_library),
         cmocka_unit_test(test_a_broken_answer_is_refused_and_released),
         cmocka_unit_test(test_a_failed_import_leaves_the_foreign_view_to_its_holder),
         cmocka_unit_test(test_acquire_release_and_slice_of_eight_axes_allocate_nothing),
