@@ -20,6 +20,11 @@ static void unmap_file(void *context, void *handle)
     ndbuf__free(nbytes);
 }
 
+static ndbuf_status check_regular(const struct stat *info, const char *path, ndbuf_error *err)
+{
+    return S_ISREG(info->st_mode) ? NDBUF_OK : ndbuf_fail(err, NDBUF_ERR_IO, "'%.160s' is not a regular file", path);
+}
+
 /* The whole of an open file; an empty one gives address NULL. */
 static ndbuf_status map_descriptor(int descriptor, const char *path, uint32_t flags, void **out_address,
                                    size_t *out_nbytes, ndbuf_error *err)
@@ -28,8 +33,9 @@ static ndbuf_status map_descriptor(int descriptor, const char *path, uint32_t fl
     if (fstat(descriptor, &info) != 0) {
         return ndbuf_fail_native(err, NDBUF_ERR_IO, errno, "cannot examine '%.128s': %s", path, strerror(errno));
     }
-    if (!S_ISREG(info.st_mode)) {
-        return ndbuf_fail(err, NDBUF_ERR_IO, "'%.160s' is not a regular file", path);
+    ndbuf_status status = check_regular(&info, path, err);
+    if (status != NDBUF_OK) {
+        return status;
     }
     *out_nbytes = (size_t)info.st_size;
     *out_address = NULL;
@@ -49,6 +55,13 @@ ndbuf_status ndbuf_storage_map_file(const char *path, uint32_t flags, ndbuf_stor
 {
     if (path == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "no path");
+    }
+    struct stat info;
+    if (stat(path, &info) == 0) { /* before it is opened: a pipe would wait for its other end */
+        ndbuf_status status = check_regular(&info, path, err);
+        if (status != NDBUF_OK) {
+            return status;
+        }
     }
     size_t *nbytes = ndbuf__malloc(sizeof(*nbytes));
     if (nbytes == NULL) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void test_new_storage_is_aligned_and_counted(void **state)
 {
@@ -146,6 +147,13 @@ static void test_files_that_cannot_be_mapped_are_named(void **state)
     assert_non_null(strstr(error.message, "no/such/file"));
     ASSERT_FAILS(NDBUF_ERR_IO, "not a regular file",
                  ndbuf_storage_map_file("/dev/null", NDBUF_STORAGE_READONLY, &storage, err));
+    /* Nobody is at the other end of the pipe: to open it would be to wait. */
+    const char *path = "test_storage.pipe";
+    remove(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    ASSERT_FAILS(NDBUF_ERR_IO, "not a regular file",
+                 ndbuf_storage_map_file(path, NDBUF_STORAGE_READONLY, &storage, err));
+    remove(path);
     ASSERT_FAILS(NDBUF_ERR_INVALID, "no path", ndbuf_storage_map_file(NULL, 0, &storage, err));
 }
 
