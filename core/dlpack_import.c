@@ -94,8 +94,8 @@ static ndbuf_status find_device(const DLTensor *tensor, const ndbuf_dlpack_impor
                                 const ndbuf_view *own, ndbuf_device **out_device, ndbuf_error *err)
 {
     ndbuf_device_tag tag = tag_of(tensor);
-    if (tag.type == NDBUF_DEVICE_CUDA_HOST || tag.type == NDBUF_DEVICE_CUDA_MANAGED) {
-        tag.id = 0; /* some give the number of the current device */
+    if (ndbuf__device_is_host(tag)) {
+        tag.id = 0; /* some give the number of the current device, or of one of theirs on the host */
     }
     ndbuf_device *device = options->device;
     if (device == NULL && own != NULL && own->device.type == tag.type && own->device.id == tag.id) {

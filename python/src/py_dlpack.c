@@ -340,6 +340,9 @@ static int find_device(ndpy_state *state, PyObject *object, ndbuf_device **out_d
     int is_good = ndpy_parse_pair(pair, "what __dlpack_device__ returns", numbers);
     Py_DECREF(pair);
     ndbuf_device_tag tag = {numbers[0], numbers[1]};
+    if (tag.type == NDBUF_DEVICE_CUDA_HOST || tag.type == NDBUF_DEVICE_CUDA_MANAGED) {
+        tag.id = 0; /* some give the number of the current device, as CuPy does */
+    }
     return is_good && ndpy_device_open_tag(state, tag, out_device);
 }
 

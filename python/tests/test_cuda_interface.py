@@ -351,6 +351,15 @@ def test_a_tensor_that_lies_is_an_error_and_is_deleted_once(what):
     assert_no_leak(exchange, producer, times=300)
 
 
+@pytest.mark.parametrize("kind", [CUDA_HOST, CUDA_MANAGED], ids=["pinned", "managed"])
+def test_the_number_of_pinned_and_managed_memory_means_nothing(kind):
+    """CuPy gives that of the current device."""
+    memory = Memory(runtime, VALUES, kind)
+    producer = dlpack_peer.Producer(None, (60,), (1,), address=memory.pointer, device=(kind, 1))
+    producer.device = (kind, 1)
+    assert ndbuf.view(producer).tolist() == VALUES
+
+
 def test_a_tensor_on_another_device_than_its_producer_says_is_refused():
     """Nobody would have ordered its work."""
     producer = dlpack_peer.Producer(None, (60,), (1,), address=MEMORY.pointer, device=(CUDA, 0))

@@ -236,6 +236,16 @@ def test_a_tensor_on_another_device_than_its_producer_says_is_refused():
     assert not NOTHING
 
 
+@pytest.mark.parametrize("said", [0, 3])
+def test_the_number_of_a_host_means_nothing(said):
+    """JAX has several devices on the host, and writes their numbers into its tensors."""
+    producer = Producer(MEMORY, (2,), (1,), device=(1, 3))
+    producer.device = (1, said)
+    view = ndbuf.view(producer)
+    assert view.device == "cpu"
+    assert view.shape == (2,)
+
+
 def test_an_object_with_only_one_of_the_two_methods_is_an_error():
     class WithoutDevice:
         def __dlpack__(self, **keywords):
