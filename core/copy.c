@@ -301,8 +301,13 @@ ndbuf_status ndbuf__copy_execute(const ndbuf__plan *plan, ndbuf_device *direct, 
             return copy_overlapping(plan, dst, src, queue, err);
         }
     }
-    return queue != NULL ? ndbuf__copy_job_enqueue(plan, direct, dst, src, queue, err)
-                         : ndbuf__copy_job_run(plan, direct, dst, src, err);
+    ndbuf_error why = {0}; /* a way that is refused is not the last word */
+    status = queue != NULL ? ndbuf__copy_job_enqueue(plan, direct, dst, src, queue, &why)
+                           : ndbuf__copy_job_run(plan, direct, dst, src, &why);
+    if (status != NDBUF_OK && err != NULL) {
+        *err = why;
+    }
+    return status;
 }
 
 /* Copies within the host's memory that the planner has no choice about; NDBUF_ERR_UNSUPPORTED: it has, or the views

@@ -93,6 +93,7 @@ static bool layout_has_suboffsets(const ndbuf__layout *layout)
 static ndbuf_status choose_staging(ndbuf__plan *plan, const ndbuf__plan_input *input, ndbuf_error *err)
 {
     ndbuf_route route = input->dst_is_host || input->src_is_host ? NDBUF_ROUTE_STAGED : NDBUF_ROUTE_THROUGH_HOST;
+    err = plan->route == NDBUF_ROUTE_NONE ? err : NULL; /* where there is another way, that is no failure */
     ndbuf_status status = input->staging_is_closed
                               ? ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "no way between the two devices is open")
                           : ndbuf__cast_parts(&input->cast) != NULL

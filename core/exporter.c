@@ -278,7 +278,7 @@ NDBUF__NOINLINE static ndbuf_status acquire_any(view_exporter *self, uint64_t st
     }
     bool may_copy = status == NDBUF_OK && request->copy != NDBUF_COPY_NEVER;
     if (status == NDBUF_OK && request->copy != NDBUF_COPY_ALWAYS) {
-        status = check_memory(self, request, err);
+        status = check_memory(self, request, may_copy ? NULL : err);
         if (status == NDBUF_OK) {
             may_copy = false;
             status = acquire_shared(self, request, out_view, err);

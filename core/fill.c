@@ -116,8 +116,12 @@ static ndbuf_status fill_view(const ndbuf_view *dst, const void *item, ndbuf_que
     }
     if (status == NDBUF_OK && plan.route != NDBUF_ROUTE_NONE) {
         status = ndbuf__copy_wait_ready(dst, queue, err);
+        ndbuf_error why = {0}; /* if it is not the last word */
         if (status == NDBUF_OK) {
-            status = fill_direct(dst, &plan, item, queue, is_capturing != 0, err);
+            status = fill_direct(dst, &plan, item, queue, is_capturing != 0, &why);
+            if (status != NDBUF_OK && status != NDBUF_ERR_UNSUPPORTED && err != NULL) {
+                *err = why;
+            }
         }
         if (status == NDBUF_ERR_UNSUPPORTED && is_capturing) { /* the item would have to live as long as the graph */
             status = ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,

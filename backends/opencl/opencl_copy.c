@@ -350,11 +350,18 @@ ndbuf_status ndbuf_opencl__copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect,
         (dst->row_pitch != src->row_pitch || (simple.nslices > 1 && dst->slice_pitch != src->slice_pitch))) {
         return copy_rect_by_kernel(queue, &simple, err);
     }
-    status = enqueue_rect((opencl_queue *)queue, direction, &simple, &code, err);
+    ndbuf_error why = {0}; /* if it is the last word */
+    status = enqueue_rect((opencl_queue *)queue, direction, &simple, &code, &why);
     if (code == CL_INVALID_VALUE && !is_within_one) {
         return copy_rect_in_parts(queue, direction, &simple, err);
     }
-    return code == CL_INVALID_VALUE || code == CL_MEM_COPY_OVERLAP ? copy_rect_by_kernel(queue, &simple, err) : status;
+    if (code == CL_INVALID_VALUE || code == CL_MEM_COPY_OVERLAP) {
+        return copy_rect_by_kernel(queue, &simple, err);
+    }
+    if (status != NDBUF_OK && err != NULL) {
+        *err = why;
+    }
+    return status;
 }
 
 /* The bytes from the first element on that a box covers without gaps; 0: it has gaps. Repeated elements (stride 0)

@@ -58,10 +58,12 @@ static ndbuf_status open_both(opencl_stand_in *to, opencl_stand_in *from, const 
 {
     ndk_params *params = &launch->params;
     bool converts = params->unit_nbytes == 0;
-    ndbuf_status status = ndbuf_opencl__check_access(dst, OPENCL_KERNEL_WRITES, err);
-    if (status != NDBUF_OK && find_range(params, params->dst_offset, params->dst_strides,
-                                         converts ? params->dst_nbytes : params->unit_nbytes, to)) {
-        status = stand_in_open(to, queue, dst, &params->dst_offset, err);
+    ndbuf_status status = NDBUF_OK;
+    if (ndbuf_opencl__check_access(dst, OPENCL_KERNEL_WRITES, NULL) != NDBUF_OK) {
+        status = find_range(params, params->dst_offset, params->dst_strides,
+                            converts ? params->dst_nbytes : params->unit_nbytes, to)
+                     ? stand_in_open(to, queue, dst, &params->dst_offset, err)
+                     : ndbuf_opencl__check_access(dst, OPENCL_KERNEL_WRITES, err);
     }
     if (status == NDBUF_OK && src != NULL && ndbuf_opencl__check_access(src, OPENCL_KERNEL_READS, NULL) != NDBUF_OK) {
         (void)find_range(params, params->src_offset, params->src_strides,

@@ -351,6 +351,38 @@ static void test_a_move_without_room_for_the_temporary_leaves_the_bytes(void **s
     fake_reset();
 }
 
+static void test_a_way_that_is_refused_is_not_told_if_another_one_is_taken(void **state)
+{
+    (void)state;
+    fake_config config = fake_config_default;
+    config.copy_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_RECT_EQUAL_PITCHES;
+    fake_configure(&config);
+    ndbuf_storage *storage = NULL;
+    ndbuf_queue *queue = NULL;
+    ndbuf_view dst = {0}, src = {0};
+    ASSERT_OK(ndbuf_storage_create(fake0, 2048, &storage, err));
+    const ndbuf_view_spec to = {.ndim = 2, .shape = (int64_t[2]){16, 8}, .strides = (int64_t[2]){16, 1}};
+    const ndbuf_view_spec from = {
+        .ndim = 2, .byte_offset = 1024, .shape = (int64_t[2]){16, 8}, .strides = (int64_t[2]){32, 1}};
+    ASSERT_OK(ndbuf_view_init(&dst, storage, &to, err));
+    ASSERT_OK(ndbuf_view_init(&src, storage, &from, err));
+    ndbuf_copy_plan *plan = NULL;
+    ndbuf_copy_plan_info info;
+    ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, NDBUF_CASTING_EQUIV, 0, &plan, err));
+    ndbuf_copy_plan_info_get(plan, &info);
+    assert_int_equal(info.route, NDBUF_ROUTE_RECT);
+    ASSERT_OK(ndbuf_copy_plan_run(plan, &dst, &src, NULL, err));
+    ndbuf_copy_plan_destroy(plan);
+    ASSERT_OK(ndbuf_queue_create(fake0, &queue, err));
+    ASSERT_OK(ndbuf_copy(&dst, &src, queue, err));
+    ASSERT_OK(ndbuf_queue_wait(queue, err));
+    ndbuf_queue_release(queue);
+    ndbuf_view_release(&dst);
+    ndbuf_view_release(&src);
+    ndbuf_storage_release(storage);
+    fake_reset();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_a_plan_for_other_views_is_refused),
         cmocka_unit_test(test_running_out_of_device_memory_is_told),
         cmocka_unit_test(test_a_move_without_room_for_the_temporary_leaves_the_bytes),
+        cmocka_unit_test(test_a_way_that_is_refused_is_not_told_if_another_one_is_taken),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }
