@@ -140,7 +140,8 @@ NDBUF_API ndbuf_status ndbuf_arrow_export(const ndbuf_view *view, const ndbuf_ar
  *
  * NDBUF_ERR_INVALID      already released; lengths or offsets < 0, children or buffers missing, a sync_event on the
  *                        host, unknown flags of the caller's
- * NDBUF_ERR_UNSUPPORTED  another type, a dictionary, or items that may be null and NDBUF_LOSS_NULLS is not accepted
+ * NDBUF_ERR_UNSUPPORTED  another type, a dictionary, or items that may be null and NDBUF_LOSS_NULLS is not accepted; or
+ *                        the device's backend takes no foreign memory
  * NDBUF_ERR_BOUNDS       a child is shorter than its lists, or the memory than the array
  * NDBUF_ERR_OVERFLOW     sizes beyond 63 bits, more than 64 dimensions
  * NDBUF_ERR_UNAVAILABLE  no such device here

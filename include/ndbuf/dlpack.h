@@ -229,7 +229,7 @@ NDBUF_API ndbuf_status ndbuf_dlpack_export_legacy(const ndbuf_view *view, const 
  * NDBUF_ERR_INVALID      *tensor is NULL (never made, or consumed before); ndim outside 0 .. 64, extents < 0, no shape,
  *                        no data, 0 bits or lanes, unknown flags of the caller's
  * NDBUF_ERR_ABI          of another major version, or with flags of later versions
- * NDBUF_ERR_UNSUPPORTED  no format for the type
+ * NDBUF_ERR_UNSUPPORTED  no format for the type; or the device's backend takes no foreign memory
  * NDBUF_ERR_UNAVAILABLE  no such device here
  * NDBUF_ERR_OVERFLOW     sizes or strides beyond 63 bits
  * NDBUF_ERR_BOUNDS       the tensor leaves its allocation, or the address space

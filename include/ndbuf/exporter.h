@@ -101,8 +101,10 @@ NDBUF_API ndbuf_status ndbuf_view_acquire(ndbuf_view *out_view, ndbuf_exporter *
  * out_view holds what it held; on failure `foreign` is untouched.
  *
  * NDBUF_ERR_INVALID, NDBUF_ERR_BOUNDS, NDBUF_ERR_OVERFLOW, NDBUF_ERR_FORMAT  what it says about itself is wrong
- * NDBUF_ERR_UNAVAILABLE  no backend here for its device
- * NDBUF_ERR_NOMEM */
+ * NDBUF_ERR_ABI          made for another version
+ * NDBUF_ERR_UNAVAILABLE  no built-in backend for its device
+ * NDBUF_ERR_UNSUPPORTED  pointers or objects off the host
+ * NDBUF_ERR_NOMEM, and what waiting for foreign->ready returns */
 NDBUF_API ndbuf_status ndbuf_view_import(ndbuf_view *out_view, ndbuf_view *foreign, ndbuf_error *err);
 
 /* An exporter of the memory under `view`, which it keeps a copy of. What it hands out is read-only if `view` is.

@@ -43,8 +43,9 @@ NDBUF_API ndbuf_status ndbuf_storage_create(ndbuf_device *device, size_t nbytes,
  * release   called with `context` and `handle` when the storage goes; NULL: nothing to do. On failure it is NOT called:
  *           the memory is still the caller's.
  *
- * NDBUF_ERR_INVALID  not a handle of this device or context
- * NDBUF_ERR_BOUNDS   the memory is smaller than nbytes
+ * NDBUF_ERR_INVALID      not a handle of this device or context, or unknown flags
+ * NDBUF_ERR_BOUNDS       the memory is smaller than nbytes
+ * NDBUF_ERR_UNSUPPORTED  the device's backend takes no foreign memory
  * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
 NDBUF_API ndbuf_status ndbuf_storage_adopt(ndbuf_device *device, void *handle, size_t nbytes, uint32_t flags,
                                            ndbuf_release_fn release, void *context, ndbuf_storage **out_storage,
@@ -79,7 +80,9 @@ enum { NDBUF_MAP_READ = 1u << 0, NDBUF_MAP_WRITE = 1u << 1 };
  * before. While mapped for writing, no copy may use those bytes. Memory that the host can touch anyway, pinned memory
  * say, gives its own address.
  *
- * NDBUF_ERR_BOUNDS, NDBUF_ERR_READONLY
+ * NDBUF_ERR_BOUNDS       outside the storage, or no bytes
+ * NDBUF_ERR_INVALID      neither to be read nor written, or unknown flags
+ * NDBUF_ERR_READONLY
  * NDBUF_ERR_UNSUPPORTED  the device cannot map; copy instead
  * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
 NDBUF_API ndbuf_status ndbuf_storage_map(ndbuf_storage *storage, size_t byte_offset, size_t nbytes, uint32_t map_flags,
