@@ -229,13 +229,27 @@ static ndbuf_status import_array(const struct ArrowSchema *schema, imported_arra
     return status;
 }
 
+static void schema_end(struct ArrowSchema *schema)
+{
+    if (schema != NULL && schema->release != NULL) {
+        schema->release(schema);
+        schema->release = NULL;
+    }
+}
+
+static void array_end(struct ArrowArray *array)
+{
+    if (array->release != NULL) {
+        array->release(array);
+        array->release = NULL;
+    }
+}
+
 /* The array's memory may be given back only when whatever its event stands for is done. */
 static void imported_array_free(imported_array *imported)
 {
     ndbuf_queue_release(imported->queue);
-    if (imported->array.array.release != NULL) {
-        imported->array.array.release(&imported->array.array);
-    }
+    array_end(&imported->array.array);
     ndbuf__free(imported);
 }
 
@@ -252,6 +266,10 @@ ndbuf_status ndbuf_arrow_import(struct ArrowSchema *schema, struct ArrowDeviceAr
     static const ndbuf_arrow_import_options defaults = {0};
     ndbuf_status status;
     if (schema == NULL || array == NULL) {
+        schema_end(schema);
+        if (array != NULL) {
+            array_end(&array->array);
+        }
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "no %s", schema == NULL ? "schema" : "array");
     }
     struct ArrowDeviceArray taken = *array;
@@ -263,17 +281,14 @@ ndbuf_status ndbuf_arrow_import(struct ArrowSchema *schema, struct ArrowDeviceAr
     } else {
         status = ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory to hold an Arrow array");
     }
-    if (schema->release != NULL) {
-        schema->release(schema);
-        schema->release = NULL;
-    }
+    schema_end(schema);
     if (status == NDBUF_OK) {
         out_view->storage->release = release_imported;
         out_view->storage->release_context = imported;
     } else if (imported != NULL) {
         imported_array_free(imported);
-    } else if (taken.array.release != NULL) {
-        taken.array.release(&taken.array);
+    } else {
+        array_end(&taken.array);
     }
     return status;
 }

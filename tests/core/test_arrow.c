@@ -468,7 +468,10 @@ static void test_a_bad_array_is_an_error_and_is_released_once(void **state)
     producer_init(&made);
     ASSERT_FAILS(NDBUF_ERR_INVALID, "no array", ndbuf_arrow_import(&made.schema, NULL, NULL, &view, NULL, err));
     ASSERT_FAILS(NDBUF_ERR_INVALID, "no schema", ndbuf_arrow_import(NULL, &made.device, NULL, &view, NULL, err));
-    assert_int_equal(made.nreleased + made.nschemas_released, 0);
+    assert_int_equal(made.nschemas_released, 1);
+    assert_int_equal(made.nreleased, 1);
+    assert_true(made.schema.release == NULL && made.device.array.release == NULL);
+    producer_init(&made);
     const ndbuf_arrow_import_options unknown = {.flags = 1};
     ASSERT_FAILS(NDBUF_ERR_INVALID, "0x1", ndbuf_arrow_import(&made.schema, &made.device, &unknown, &view, NULL, err));
     assert_int_equal(made.nreleased, 1);
