@@ -274,6 +274,17 @@ static int find_single(const ndbuf_view *dst, PyObject *value, int is_item, int 
     return 1;
 }
 
+/* The source in the destination's shape. Axes of one item in front of that count for nothing, as to NumPy and PyTorch.
+ */
+static ndbuf_status fit(const ndbuf_view *source, const ndbuf_view *dst, ndbuf_view *out_view, ndbuf_error *err)
+{
+    ndbuf_status status = ndbuf_view_copy(out_view, source, err);
+    while (status == NDBUF_OK && out_view->ndim > dst->ndim && out_view->shape[0] == 1) {
+        status = ndbuf_view_squeeze(out_view, 0, out_view, err);
+    }
+    return status == NDBUF_OK ? ndbuf_view_broadcast(out_view, dst->ndim, dst->shape, out_view, err) : status;
+}
+
 static int copy_from(ndpy_state *state, const ndbuf_view *dst, PyObject *value)
 {
     ndbuf_error err = {0};
@@ -284,7 +295,7 @@ static int copy_from(ndpy_state *state, const ndbuf_view *dst, PyObject *value)
     }
     int is_good = ndpy_view_enter(source);
     if (is_good) {
-        is_good = succeeded(ndbuf_view_broadcast(&source->view, dst->ndim, dst->shape, &src, &err), &err) &&
+        is_good = succeeded(fit(&source->view, dst, &src, &err), &err) &&
                   ndpy_copy_views(dst, &src, NDBUF_CASTING_SAME_KIND, 0, NULL);
         ndpy_view_clear(&src);
         ndpy_view_leave(source);

@@ -194,6 +194,16 @@ def test_assignment_broadcasts_and_converts_within_a_kind():
         whole[...] = view
 
 
+def test_axes_of_one_item_before_those_of_the_destination_count_for_nothing():
+    view = ndbuf.zeros((2, 3), "i")
+    view[...] = ndbuf.full((1, 1, 1, 3), 5, "i")
+    assert view.tolist() == [[5] * 3] * 2
+    view[1, 2] = ndbuf.full((1, 1), 7, "i")
+    assert view.tolist() == [[5] * 3, [5, 5, 7]]
+    with pytest.raises(ValueError):
+        view[...] = ndbuf.zeros((2, 1, 3), "i")
+
+
 def test_what_has_memory_is_assigned_as_an_array_though_it_passes_for_a_number():
     class Tensor:
         def __init__(self, view):
