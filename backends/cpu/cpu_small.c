@@ -29,7 +29,7 @@ typedef void (*cpu_plane_fn)(const cpu_plane *plane, const void *context, char *
 
 /* memcpy of a constant size is one load and one store. */
 #define DEFINE_PLANE(nbytes)                                                                                           \
-    static inline void plane_##nbytes(const cpu_plane *plane, const void *context, char *dst, const char *src)         \
+    static void plane_##nbytes(const cpu_plane *plane, const void *context, char *dst, const char *src)                \
     {                                                                                                                  \
         (void)context;                                                                                                 \
         const cpu_plane p = *plane;                                                                                    \
@@ -295,23 +295,25 @@ static NDBUF__NOINLINE void copy_planes(const cpu_box *box, const cpu_kernels *k
     if (plane.ncolumns < plane.nrows) { /* the longer axis inside */
         plane = exchanged(&plane);
     }
+    cpu_plane_fn copy = NULL;
     switch (box->swap_nbytes == 0 ? box->unit_nbytes : 0) {
     case 1:
-        walk(box, &plane, plane_1, NULL);
+        copy = plane_1;
         break;
     case 2:
-        walk(box, &plane, plane_2, NULL);
+        copy = plane_2;
         break;
     case 4:
-        walk(box, &plane, plane_4, NULL);
+        copy = plane_4;
         break;
     case 8:
-        walk(box, &plane, plane_8, NULL);
+        copy = plane_8;
         break;
     default:
-        walk(box, &plane, box->swap_nbytes != 0 && box->unit_nbytes <= 8 ? plane_swapped : plane_rows, NULL);
+        copy = box->swap_nbytes != 0 && box->unit_nbytes <= 8 ? plane_swapped : plane_rows;
         break;
     }
+    walk(box, &plane, copy, NULL);
 }
 
 void ndbuf_cpu__copy_small(const cpu_box *box, const cpu_kernels *kernels)
