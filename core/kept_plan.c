@@ -260,12 +260,18 @@ static inline uint64_t differ(const void *a, const void *b)
     return (uint64_t)((uintptr_t)a ^ (uintptr_t)b);
 }
 
-/* 0: a view of this library is what a side without suboffsets was made for, as far as its extents and strides do not
- * tell, and may be used now. */
+/* Whether the view is one of this library's, and of the side's format. */
+static inline bool has_format(const ndbuf_view *view, const ndbuf__kept_side *side)
+{
+    return view != NULL && ndbuf__view_has_own_owner(view) && view->layout == side->format;
+}
+
+/* 0: such a view is what a side without suboffsets was made for, as far as its extents and strides do not tell, and may
+ * be used now. */
 static inline uint64_t side_differences(const ndbuf_view *view, const ndbuf__kept_side *side)
 {
-    return differ(view->storage->mem.device, side->device) | differ(view->layout, side->format) |
-           differ(view->suboffsets, NULL) | differ(view->ready, NULL) | (uint32_t)(view->ndim ^ side->layout.ndim);
+    return differ(view->storage->mem.device, side->device) | differ(view->suboffsets, NULL) |
+           differ(view->ready, NULL) | (uint32_t)(view->ndim ^ side->layout.ndim);
 }
 
 /* The same for the extents and strides of both, two at a time. */
@@ -281,11 +287,6 @@ static inline uint64_t dims_differences(const ndbuf_copy_plan *plan, const ndbuf
         NDBUF__KEEP_AS_LOOP(differences);
     }
     return differences;
-}
-
-static inline bool is_own(const ndbuf_view *view)
-{
-    return view != NULL && ndbuf__view_is_own(view);
 }
 
 static NDBUF__NOINLINE ndbuf_status run_by_engine(const ndbuf_copy_plan *plan, const ndbuf_view *dst,
@@ -307,7 +308,7 @@ static NDBUF__NOINLINE ndbuf_status run_by_engine(const ndbuf_copy_plan *plan, c
 ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src,
                                  ndbuf_queue *queue, ndbuf_error *err)
 {
-    if (queue != NULL || !plan->runs_at_once || !is_own(dst) || !is_own(src) ||
+    if (queue != NULL || !plan->runs_at_once || !has_format(dst, &plan->dst) || !has_format(src, &plan->src) ||
         (dst->flags & NDBUF_VIEW_READONLY) != 0 ||
         (side_differences(dst, &plan->dst) | side_differences(src, &plan->src)) != 0 ||
         dims_differences(plan, dst, src) != 0) {

@@ -26,11 +26,16 @@ enum {
 /* The address that ndbuf_owner.library has in all objects of this copy of the library. */
 extern const char ndbuf__library;
 
-/* Whether this copy of the library made the view: only then may its private fields be used. Others may hold a reference
- * to one of its owners, too, but leave the private fields zero. */
+/* Whether the view holds one of the owners of this copy of the library. Views that others make may, too. */
+static inline bool ndbuf__view_has_own_owner(const ndbuf_view *view)
+{
+    return view->owner != NULL && view->owner->library == &ndbuf__library;
+}
+
+/* Whether this copy of the library made the view: only then may its private fields be used. Others leave them zero. */
 static inline bool ndbuf__view_is_own(const ndbuf_view *view)
 {
-    return view->owner != NULL && view->owner->library == &ndbuf__library && view->layout != NULL;
+    return ndbuf__view_has_own_owner(view) && view->layout != NULL;
 }
 
 /* What ndbuf__view_check says of a view that is NULL, empty or foreign. */
