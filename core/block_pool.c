@@ -72,7 +72,7 @@ static void pool_lock(ndbuf__block_pool *pool)
 
 void ndbuf__block_pool_clear(ndbuf__block_pool *pool)
 {
-    pool_lock(pool);
+    pool_lock(pool); /* the child of a fork forgets its parent's blocks */
     ndbuf__fork_guard_unlock(&pool->guard);
     for (int i = 0; i < NDBUF__BLOCK_POOL_NSHELVES; i++) {
         while (pool->shelves[i] != NULL) {

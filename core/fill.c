@@ -114,20 +114,20 @@ static ndbuf_status fill_view(const ndbuf_view *dst, const void *item, ndbuf_que
     if (status == NDBUF_OK && queue != NULL) {
         status = queue->device->ops->queue_is_capturing(queue, &is_capturing, err);
     }
-    if (status == NDBUF_OK && plan.route != NDBUF_ROUTE_NONE) {
+    bool has_work = status == NDBUF_OK && plan.route != NDBUF_ROUTE_NONE;
+    if (has_work) {
         status = ndbuf__copy_wait_ready(dst, queue, err);
+    }
+    if (has_work && status == NDBUF_OK) {
         ndbuf_error why = {0}; /* if it is not the last word */
-        if (status == NDBUF_OK) {
-            status = fill_direct(dst, &plan, item, queue, is_capturing != 0, &why);
-            if (status != NDBUF_OK && status != NDBUF_ERR_UNSUPPORTED && err != NULL) {
-                *err = why;
-            }
-        }
+        status = fill_direct(dst, &plan, item, queue, is_capturing != 0, &why);
         if (status == NDBUF_ERR_UNSUPPORTED && is_capturing) { /* the item would have to live as long as the graph */
             status = ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
                                 "the queue is being captured: the device cannot fill this view by itself");
         } else if (status == NDBUF_ERR_UNSUPPORTED) {
             status = ndbuf__copy_execute(&plan, direct, dst, &source, queue, err);
+        } else if (status != NDBUF_OK && err != NULL) {
+            *err = why;
         }
     }
     ndbuf_view_release(&source);

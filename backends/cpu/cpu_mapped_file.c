@@ -20,11 +20,6 @@ static void unmap_file(void *context, void *handle)
     ndbuf__free(nbytes);
 }
 
-static ndbuf_status check_regular(const struct stat *info, const char *path, ndbuf_error *err)
-{
-    return S_ISREG(info->st_mode) ? NDBUF_OK : ndbuf_fail(err, NDBUF_ERR_IO, "'%.160s' is not a regular file", path);
-}
-
 /* The whole of an open file; an empty one gives address NULL. */
 static ndbuf_status map_descriptor(int descriptor, const char *path, uint32_t flags, void **out_address,
                                    size_t *out_nbytes, ndbuf_error *err)
@@ -33,9 +28,8 @@ static ndbuf_status map_descriptor(int descriptor, const char *path, uint32_t fl
     if (fstat(descriptor, &info) != 0) {
         return ndbuf_fail_native(err, NDBUF_ERR_IO, errno, "cannot examine '%.128s': %s", path, strerror(errno));
     }
-    ndbuf_status status = check_regular(&info, path, err);
-    if (status != NDBUF_OK) {
-        return status;
+    if (!S_ISREG(info.st_mode)) {
+        return ndbuf_fail(err, NDBUF_ERR_IO, "'%.160s' is not a regular file", path);
     }
     *out_nbytes = (size_t)info.st_size;
     *out_address = NULL;
@@ -56,18 +50,12 @@ ndbuf_status ndbuf_storage_map_file(const char *path, uint32_t flags, ndbuf_stor
     if (path == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "no path");
     }
-    struct stat info;
-    if (stat(path, &info) == 0) { /* before it is opened: a pipe would wait for its other end */
-        ndbuf_status status = check_regular(&info, path, err);
-        if (status != NDBUF_OK) {
-            return status;
-        }
-    }
     size_t *nbytes = ndbuf__malloc(sizeof(*nbytes));
     if (nbytes == NULL) {
         return ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory to map '%.128s'", path);
     }
-    int descriptor = open(path, ((flags & NDBUF_STORAGE_READONLY) != 0 ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    const int access = (flags & NDBUF_STORAGE_READONLY) != 0 ? O_RDONLY : O_RDWR;
+    int descriptor = open(path, access | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for its other end */
     if (descriptor < 0) {
         int code = errno;
         ndbuf__free(nbytes);

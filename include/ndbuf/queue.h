@@ -82,7 +82,7 @@ NDBUF_API void ndbuf_event_release(ndbuf_event *event); /* NULL is accepted */
  *
  * NDBUF_ERR_DEVICE       work before the event failed
  * NDBUF_ERR_UNSUPPORTED  it was recorded while its queue was being captured (CUDA): only queues of that capture can
- * wait for it */
+ *                        wait for it */
 NDBUF_API ndbuf_status ndbuf_event_wait(ndbuf_event *event, ndbuf_error *err);
 
 /* Whether the event is complete; never blocks. A failed event counts as complete; ndbuf_event_wait tells.

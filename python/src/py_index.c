@@ -274,8 +274,7 @@ static int find_single(const ndbuf_view *dst, PyObject *value, int is_item, int 
     return 1;
 }
 
-/* The source in the destination's shape. Axes of one item in front of that count for nothing, as to NumPy and PyTorch.
- */
+/* The source in the destination's shape. Axes of one item in front count for nothing, as to NumPy and PyTorch. */
 static ndbuf_status fit(const ndbuf_view *source, const ndbuf_view *dst, ndbuf_view *out_view, ndbuf_error *err)
 {
     ndbuf_status status = ndbuf_view_copy(out_view, source, err);

@@ -230,6 +230,7 @@ static void test_events_from_outside_leave_the_capture_alone(void **state)
     ndbuf_event *failed = NULL;
     ndbuf_event *pending = NULL;
     ndbuf_view ready = {0};
+    const int32_t nine = 9;
     ndbuf_exporter *exporter = NULL;
     ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL | NDBUF_REQUEST_ANY_DEVICE);
     cudasim_set_schedule(CUDASIM_LAZY, 0); /* nothing is done before the wait */
@@ -252,6 +253,9 @@ static void test_events_from_outside_leave_the_capture_alone(void **state)
     ASSERT_FAILS(NDBUF_ERR_NOMEM, "always", ndbuf_queue_wait_event(self.queue, failed, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "outside of the capture", ndbuf_queue_wait_event(self.queue, pending, err));
     ASSERT_OK(ndbuf_copy(&self.second, &ready, self.queue, err));
+    ndbuf_view_set_ready(&ready, pending);
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "outside of the capture",
+                 ndbuf_fill(&ready, &nine, sizeof(nine), self.queue, err));
     request.native_queue = (void *)self.stream;
     ndbuf_view acquired = {0};
     ASSERT_OK(ndbuf_view_acquire(&acquired, exporter, &request, err));
