@@ -2,7 +2,7 @@
 import sys
 from collections.abc import Iterator
 from types import EllipsisType
-from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, final
+from typing import Any, ClassVar, Literal, Protocol, SupportsIndex, TypeAlias, final
 
 from typing_extensions import Buffer, CapsuleType
 
@@ -19,6 +19,7 @@ __version__: str
 
 @final
 class View(Buffer):
+    __dlpack_c_exchange_api__: ClassVar[CapsuleType]
     @property
     def T(self) -> View: ...
     @property

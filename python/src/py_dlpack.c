@@ -96,18 +96,18 @@ static int parse_stream(PyObject *stream, dlpack_request *request)
     return 1;
 }
 
-static int has_negative_strides(const ndbuf_view *view)
+int ndpy_refuse_negative_strides(const ndbuf_view *view)
 {
     for (int32_t k = 0; k < view->ndim && view->strides != NULL; k++) {
         if (view->strides[k] < 0 && view->shape[k] > 1) {
-            return 1;
+            PyErr_SetString(PyExc_BufferError, "strides are negative, which not every consumer of DLPack survives: "
+                                               "take view.copy(), or ask for a copy");
+            return 0;
         }
     }
-    return 0;
+    return 1;
 }
 
-/* Negative strides are refused unless the consumer asks for a copy: DLPack has them, but consumers end the program over
- * them (PyTorch). */
 static int parse_copy(const ndbuf_view *view, PyObject *copy, dlpack_request *request)
 {
     request->copy = NDBUF_COPY_IF_NEEDED;
@@ -118,12 +118,7 @@ static int parse_copy(const ndbuf_view *view, PyObject *copy, dlpack_request *re
         }
         request->copy = must_copy ? NDBUF_COPY_ALWAYS : NDBUF_COPY_NEVER;
     }
-    if (request->copy != NDBUF_COPY_ALWAYS && has_negative_strides(view)) {
-        PyErr_SetString(PyExc_BufferError, "strides are negative, which not every consumer of DLPack survives: take "
-                                           "view.copy(), or ask for a copy");
-        return 0;
-    }
-    return 1;
+    return request->copy == NDBUF_COPY_ALWAYS || ndpy_refuse_negative_strides(view);
 }
 
 /* A capsule that owns the tensor of `view`. */
@@ -251,6 +246,11 @@ static PyObject *call_dlpack(PyObject *method, PyObject *stream, int *out_is_old
     return capsule;
 }
 
+PyObject *ndpy_refuse_tensor(const ndbuf_error *err)
+{
+    return err->status == NDBUF_ERR_INVALID ? ndpy_raise(err) : ndpy_raise_buffer_error(err);
+}
+
 /* Consumes a capsule, whose name says so from then on. What is in it must be on the device that its producer said,
  * since its work was put in order there. `ready` may be NULL.
  *
@@ -281,9 +281,9 @@ static PyObject *consume_capsule(ndpy_state *state, PyObject *capsule, int is_ol
         PyErr_SetString(PyExc_BufferError, "__dlpack__ gave no DLPack capsule, or one that is consumed already");
         return NULL;
     }
-    if (status != NDBUF_OK) { /* ValueError where the tensor cannot be true, BufferError where it is not for us */
+    if (status != NDBUF_OK) {
         ndpy_view_clear(&view);
-        return status == NDBUF_ERR_INVALID ? ndpy_raise(&err) : ndpy_raise_buffer_error(&err);
+        return ndpy_refuse_tensor(&err);
     }
     ndbuf_device_tag tag = ndbuf_device_tag_get(device);
     if (view.device.type != tag.type || view.device.id != tag.id) {

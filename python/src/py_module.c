@@ -321,6 +321,16 @@ static PyMethodDef module_methods[] = {
      "A View of the pixels behind Image.getim()."},
     {NULL, NULL, 0, NULL}};
 
+/* What DLPack has consumers look for on the type. */
+static int add_exchange_api(PyTypeObject *type)
+{
+    PyObject *capsule = ndpy_exchange_api();
+    int is_good =
+        capsule != NULL && PyObject_SetAttrString((PyObject *)type, "__dlpack_c_exchange_api__", capsule) == 0;
+    Py_XDECREF(capsule);
+    return is_good;
+}
+
 static int module_exec(PyObject *module)
 {
     ndpy_state *state = PyModule_GetState(module);
@@ -334,7 +344,8 @@ static int module_exec(PyObject *module)
     state->view_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ndpy_view_spec, NULL);
     state->queue_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ndpy_queue_spec, NULL);
     if (state->devices == NULL || state->view_type == NULL || state->queue_type == NULL ||
-        PyModule_AddType(module, state->view_type) != 0 || PyModule_AddType(module, state->queue_type) != 0 ||
+        !add_exchange_api(state->view_type) || PyModule_AddType(module, state->view_type) != 0 ||
+        PyModule_AddType(module, state->queue_type) != 0 ||
         PyModule_AddStringConstant(module, "__version__", ndbuf_version()) != 0) {
         return -1;
     }

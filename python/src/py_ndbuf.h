@@ -189,6 +189,18 @@ PyObject *ndpy_dlpack(PyObject *object, PyObject *arguments, PyObject *keywords)
 PyObject *ndpy_dlpack_device(PyObject *object, PyObject *ignored);
 PyObject *ndpy_from_dlpack(ndpy_state *state, PyObject *object, PyObject *method);
 
+/* BufferError over negative strides: DLPack has them, but consumers end the program over them (PyTorch). */
+int ndpy_refuse_negative_strides(const ndbuf_view *view);
+
+/* Raises why a tensor was not taken: ValueError where it cannot be true, BufferError where it is not for us. Returns
+ * NULL. */
+PyObject *ndpy_refuse_tensor(const ndbuf_error *err);
+
+/* -- py_exchange.c -- */
+
+/* DLPack's functions for other extensions, as a capsule. */
+PyObject *ndpy_exchange_api(void);
+
 /* -- py_arrow.c -- */
 
 PyObject *ndpy_arrow_device_array(PyObject *object, PyObject *arguments, PyObject *keywords);

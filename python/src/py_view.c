@@ -474,6 +474,6 @@ static PyType_Slot view_slots[] = {{Py_tp_doc, (void *)view_text},
                                    {Py_bf_releasebuffer, NDPY_SLOT(ndpy_release_buffer)},
                                    {0, NULL}};
 
+/* Not Py_TPFLAGS_IMMUTABLETYPE: the module sets the attribute that DLPack wants on the type itself. */
 PyType_Spec ndpy_view_spec = {"ndbuf.View", sizeof(ndpy_view), 0,
-                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
-                              view_slots};
+                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, view_slots};
