@@ -4,7 +4,7 @@
 
 usage: bench_python.py [--rounds N] [--only PART_OF_NAME] [--json] [--check]
 
-For an environment with ndbuf (pip install ./python) and NumPy. Each case has calls that do the like; in each round each
+For an environment with ndbuf (pip install .) and NumPy. Each case has calls that do the like; in each round each
 call is timed once, some thousand times in a row, in random order. Medians and quartiles are of a call in ns; the ratio
 is the median over the rounds of a call's time to the first one's in the same round. Progress goes to stderr, a table to
 stdout, or JSON. Exit status: 0 done; 1 with --check, if a ratio is above its limit.
