@@ -14,9 +14,10 @@ from . import _ndbuf
 from ._files import open
 from ._ndbuf import Queue, View, __version__, _backends, can_cast, copy, empty, full, view, zeros
 from ._pillow import from_pil
+from ._pyopencl import from_pyopencl
 
-__all__ = ["Device", "Queue", "View", "backends", "can_cast", "copy", "devices", "empty", "from_pil", "full", "open",
-           "view", "zeros"]
+__all__ = ["Device", "Queue", "View", "backends", "can_cast", "copy", "devices", "empty", "from_pil", "from_pyopencl",
+           "full", "open", "view", "zeros"]
 
 
 class Device(NamedTuple):

@@ -92,7 +92,7 @@ def format_of(what):
     return text + "::" if text.endswith("x") else text  # a value, no padding
 
 
-def _format_of_item(interface):
+def format_of_item(interface):
     """The format of an interface's items. `descr` counts for records alone."""
     typestr, descr = interface["typestr"], interface.get("descr")
     text, size = _format_of_typestr(typestr)
@@ -116,7 +116,7 @@ def _check(interface, names):
 def from_array_interface(owner, interface):
     _check(interface, ("typestr", "shape"))
     data, shape, strides = interface.get("data"), interface["shape"], interface.get("strides")
-    text = _format_of_item(interface)
+    text = format_of_item(interface)
     if isinstance(data, tuple):
         address, readonly = data
         # The interface, too: NumPy's of scalars holds the memory.
@@ -152,7 +152,7 @@ def from_cuda_interface(owner, interface):
         raise ValueError("stream 0 is ambiguous, and not allowed in __cuda_array_interface__")
     # CUDA finds the device of an address; an array without items may have none.
     is_cuda = bool(address) or 0 not in shape
-    return _ndbuf._from_pointer(owner, address, is_cuda, _format_of_item(interface), shape, interface.get("strides"),
+    return _ndbuf._from_pointer(owner, address, is_cuda, format_of_item(interface), shape, interface.get("strides"),
                                 readonly, stream if is_cuda else None)
 
 

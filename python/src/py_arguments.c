@@ -82,6 +82,23 @@ int ndpy_parse_format(PyObject *text, ndbuf_format **out_format)
     return status == NDBUF_OK;
 }
 
+int ndpy_parse_layout(PyObject *format, PyObject *shape, PyObject *strides, int64_t *out_shape, int64_t *out_strides,
+                      ndbuf_view_spec *out_spec)
+{
+    int32_t nstrides = 0;
+    if (!ndpy_parse_dims(shape, &out_spec->ndim, out_shape, "shape") ||
+        (strides != Py_None && !ndpy_parse_dims(strides, &nstrides, out_strides, "strides"))) {
+        return 0;
+    }
+    if (strides != Py_None && nstrides != out_spec->ndim) {
+        PyErr_Format(PyExc_ValueError, "%d axes, but %d strides", (int)out_spec->ndim, (int)nstrides);
+        return 0;
+    }
+    out_spec->shape = out_shape;
+    out_spec->strides = strides == Py_None ? NULL : out_strides;
+    return ndpy_parse_format(format, &out_spec->format);
+}
+
 int ndpy_parse_casting(const char *name, ndbuf_casting *out_casting)
 {
     for (int casting = NDBUF_CASTING_NO; casting <= NDBUF_CASTING_UNSAFE; casting++) {

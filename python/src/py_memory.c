@@ -127,6 +127,22 @@ static ndbuf_status adopt(memory_owner *owner, ndbuf_device *device, void *addre
     return ndbuf_cuda_storage_adopt(handle, (size_t)(hi - lo), flags, owner_release, owner, out_storage, err);
 }
 
+/* A view in a storage, if that could be adopted (`status`): else `owner` is ended. Takes over the storage. */
+static int view_in(memory_owner *owner, ndbuf_status status, ndbuf_storage *storage, const ndbuf_view_spec *spec,
+                   ndbuf_view *out_view, ndbuf_error *err)
+{
+    if (status != NDBUF_OK) {
+        owner_release(owner, NULL);
+    } else {
+        status = ndbuf_view_init(out_view, storage, spec, err);
+        ndbuf_storage_release(storage); /* the last reference if that failed */
+    }
+    if (status != NDBUF_OK) {
+        ndpy_raise(err);
+    }
+    return status == NDBUF_OK;
+}
+
 /* A view of the memory. Takes over `owner`, also when it fails. `device` NULL: the one that CUDA knows for it. */
 static int view_of(memory_owner *owner, ndbuf_device *device, void *address, const ndbuf_view_spec *given,
                    ndbuf_view *out_view)
@@ -135,16 +151,22 @@ static int view_of(memory_owner *owner, ndbuf_device *device, void *address, con
     ndbuf_view_spec spec = *given;
     ndbuf_storage *storage = NULL;
     ndbuf_status status = adopt(owner, device, address, given, &spec.byte_offset, &storage, &err);
-    if (status != NDBUF_OK) {
-        owner_release(owner, NULL);
-    } else {
-        status = ndbuf_view_init(out_view, storage, &spec, &err);
-        ndbuf_storage_release(storage); /* the last reference if that failed */
+    return view_in(owner, status, storage, &spec, out_view, &err);
+}
+
+int ndpy_view_of_handle(PyObject *object, ndbuf_device *device, void *handle, size_t nbytes,
+                        const ndbuf_view_spec *spec, ndbuf_view *out_view)
+{
+    ndbuf_error err = {0};
+    ndbuf_storage *storage = NULL;
+    memory_owner *owner = owner_create();
+    if (owner == NULL) {
+        return 0;
     }
-    if (status != NDBUF_OK) {
-        ndpy_raise(&err);
-    }
-    return status == NDBUF_OK;
+    Py_INCREF(object);
+    owner->object = object;
+    ndbuf_status status = ndbuf_storage_adopt(device, handle, nbytes, 0, owner_release, owner, &storage, &err);
+    return view_in(owner, status, storage, spec, out_view, &err);
 }
 
 int ndpy_view_of_memory(PyObject *object, ndbuf_device *device, void *address, const ndbuf_view_spec *spec,
@@ -300,10 +322,9 @@ PyObject *ndpy_from_pointer(PyObject *module, PyObject *arguments)
     PyObject *owner, *address, *format, *shape, *strides, *stream;
     int is_cuda = 0;
     int readonly = 0;
-    int64_t dims[NDBUF_MAX_NDIM] = {0};
-    int64_t steps[NDBUF_MAX_NDIM] = {0};
+    int64_t dims[NDBUF_MAX_NDIM];
+    int64_t steps[NDBUF_MAX_NDIM];
     int64_t native = 0;
-    int32_t nstrides = 0;
     ndbuf_view_spec spec = {0};
     ndbuf_view view = {0};
     if (!PyArg_ParseTuple(arguments, "OOpOOOpO:_from_pointer", &owner, &address, &is_cuda, &format, &shape, &strides,
@@ -311,21 +332,11 @@ PyObject *ndpy_from_pointer(PyObject *module, PyObject *arguments)
         return NULL;
     }
     void *pointer = PyLong_AsVoidPtr(address);
-    if (PyErr_Occurred() != NULL || !ndpy_parse_dims(shape, &spec.ndim, dims, "shape") ||
-        (strides != Py_None && !ndpy_parse_dims(strides, &nstrides, steps, "strides")) ||
-        (stream != Py_None && !ndpy_parse_int64(stream, &native))) {
-        return NULL;
-    }
-    if (strides != Py_None && nstrides != spec.ndim) {
-        PyErr_Format(PyExc_ValueError, "%d axes, but %d strides", (int)spec.ndim, (int)nstrides);
-        return NULL;
-    }
-    if (!ndpy_parse_format(format, &spec.format)) {
+    if (PyErr_Occurred() != NULL || (stream != Py_None && !ndpy_parse_int64(stream, &native)) ||
+        !ndpy_parse_layout(format, shape, strides, dims, steps, &spec)) {
         return NULL;
     }
     spec.flags = readonly ? NDBUF_VIEW_READONLY : 0;
-    spec.shape = dims;
-    spec.strides = strides == Py_None ? NULL : steps;
     int is_good = ndpy_view_of_memory(owner, is_cuda ? NULL : ndbuf_device_cpu(), pointer, &spec, &view);
     ndbuf_format_release(spec.format);
     if (is_good && stream != Py_None && !set_ready_behind(&view, native)) {

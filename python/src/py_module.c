@@ -17,7 +17,7 @@ static atomic_int nopening;
 static atomic_int opening_process; /* 0: none so far */
 static atomic_ulong ending_thread; /* 0: not at the end */
 
-static int opening_begin(void)
+int ndpy_opening_begin(void)
 {
     int process = (int)getpid();
     int earlier = atomic_exchange(&opening_process, process);
@@ -34,7 +34,7 @@ static int opening_begin(void)
     return 1;
 }
 
-static void opening_end(void)
+void ndpy_opening_end(void)
 {
     atomic_fetch_sub(&nopening, 1);
 }
@@ -79,13 +79,13 @@ static int open_by_name(ndpy_state *state, PyObject *name, ndbuf_device **out_de
     }
     const char *text = PyBytes_AsString(bytes);
     ndbuf_device *device = NULL;
-    if (!opening_begin()) {
+    if (!ndpy_opening_begin()) {
         Py_DECREF(bytes);
         return 0;
     }
     Py_BEGIN_ALLOW_THREADS
     status = ndbuf_device_open(text, &device, &err);
-    opening_end();
+    ndpy_opening_end();
     Py_END_ALLOW_THREADS
     Py_DECREF(bytes);
     if (status != NDBUF_OK) {
@@ -160,12 +160,12 @@ static PyObject *describe_device(const char *backend, int32_t ordinal)
     ndbuf_error err = {0};
     ndbuf_status status;
     snprintf(name, sizeof(name), strcmp(backend, "cpu") == 0 ? "%s" : "%s:%d", backend, (int)ordinal);
-    if (!opening_begin()) {
+    if (!ndpy_opening_begin()) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
     status = ndbuf_device_open(name, &device, &err);
-    opening_end();
+    ndpy_opening_end();
     Py_END_ALLOW_THREADS
     if (status != NDBUF_OK) {
         return ndpy_raise(&err);
@@ -190,13 +190,13 @@ static PyObject *module_backends(PyObject *module, PyObject *ignored)
         ndbuf_backend_info info = {0};
         ndbuf_error err = {0};
         ndbuf_status status;
-        if (!opening_begin()) {
+        if (!ndpy_opening_begin()) {
             Py_CLEAR(list);
             break;
         }
         Py_BEGIN_ALLOW_THREADS
         status = ndbuf_backend_info_get(i, &info, &err);
-        opening_end();
+        ndpy_opening_end();
         Py_END_ALLOW_THREADS
         PyObject *devices = status == NDBUF_OK ? PyList_New(0) : ndpy_raise(&err);
         for (int32_t k = 0; k < info.ndevices && devices != NULL; k++) {
@@ -313,6 +313,11 @@ static PyMethodDef module_methods[] = {
     {"_array_struct", ndpy_array_struct, METH_O,
      "_array_struct($module, capsule, /)\n--\n\nThe dict of __array_interface__ that says what an __array_struct__ "
      "does."},
+    {"_opencl_device", ndpy_opencl_device, METH_VARARGS,
+     "_opencl_device($module, context, device, /)\n--\n\nA capsule of a device in a context of others, by handles."},
+    {"_from_opencl", ndpy_from_opencl, METH_VARARGS,
+     "_from_opencl($module, owner, device, memory, nbytes, events, format, shape, strides, offset, /)\n--\n\n"
+     "A View of a buffer in the context of a device as of _opencl_device, which owner keeps alive."},
     {"_map_file", ndpy_map_file, METH_VARARGS,
      "_map_file($module, path, readonly, /)\n--\n\nA View of all bytes of a file."},
     {"_from_imaging", ndpy_from_imaging, METH_VARARGS,

@@ -115,6 +115,10 @@ PyObject *ndpy_refuse_host(const ndbuf_view *view);
 int ndpy_device_open(ndpy_state *state, PyObject *spec, ndbuf_device **out_device);
 int ndpy_device_open_tag(ndpy_state *state, ndbuf_device_tag tag, ndbuf_device **out_device);
 
+/* Around whatever may load drivers. The first one, with the interpreter's lock, fails where the interpreter ends. */
+int ndpy_opening_begin(void);
+void ndpy_opening_end(void);
+
 /* Calls a function of one of the package's Python modules. `second` may be NULL. */
 PyObject *ndpy_call_helper(const char *module, const char *function, PyObject *first, PyObject *second);
 
@@ -128,6 +132,10 @@ int ndpy_parse_pair(PyObject *pair, const char *what, int32_t out_pair[2]);
 
 /* A format from text; the caller's. None: "B". */
 int ndpy_parse_format(PyObject *text, ndbuf_format **out_format);
+
+/* Format (the caller's), shape and strides (None: packed) of a spec; the arrays have NDBUF_MAX_NDIM entries. */
+int ndpy_parse_layout(PyObject *format, PyObject *shape, PyObject *strides, int64_t *out_shape, int64_t *out_strides,
+                      ndbuf_view_spec *out_spec);
 
 /* A casting rule from its name. */
 int ndpy_parse_casting(const char *name, ndbuf_casting *out_casting);
@@ -171,6 +179,10 @@ PyObject *ndpy_from_buffer(ndpy_state *state, PyObject *object, int *out_is_fina
  * address  of item 0..0; the storage reaches as far as shape and strides do. */
 int ndpy_view_of_memory(PyObject *object, ndbuf_device *device, void *address, const ndbuf_view_spec *spec,
                         ndbuf_view *out_view);
+
+/* The same of memory behind a device's handle, all `nbytes` bytes of which the storage has. */
+int ndpy_view_of_handle(PyObject *object, ndbuf_device *device, void *handle, size_t nbytes,
+                        const ndbuf_view_spec *spec, ndbuf_view *out_view);
 
 PyObject *ndpy_from_pointer(PyObject *module, PyObject *arguments);
 PyObject *ndpy_array_struct(PyObject *module, PyObject *capsule);
@@ -287,6 +299,11 @@ PyObject *ndpy_empty(PyObject *module, PyObject *arguments, PyObject *keywords);
 PyObject *ndpy_zeros(PyObject *module, PyObject *arguments, PyObject *keywords);
 PyObject *ndpy_full(PyObject *module, PyObject *arguments, PyObject *keywords);
 PyObject *ndpy_map_file(PyObject *module, PyObject *arguments);
+
+/* -- py_opencl.c -- */
+
+PyObject *ndpy_opencl_device(PyObject *module, PyObject *arguments);
+PyObject *ndpy_from_opencl(PyObject *module, PyObject *arguments);
 
 /* -- py_pillow.c -- */
 

@@ -15,7 +15,7 @@ import zipfile
 
 NEEDED = re.compile(r"(libc|libm|libdl|libpthread|librt|ld-linux-[\w-]+)\.so\.\d+")
 FILES = {"ndbuf/__init__.py", "ndbuf/_array_interface.py", "ndbuf/_files.py", "ndbuf/_ndbuf.abi3.so",
-         "ndbuf/_ndbuf.pyi", "ndbuf/_pillow.py", "ndbuf/py.typed"}
+         "ndbuf/_ndbuf.pyi", "ndbuf/_pillow.py", "ndbuf/_pyopencl.py", "ndbuf/py.typed"}
 
 
 def ask(*command):
