@@ -129,11 +129,18 @@ static ndbuf_status get_values(probe_request *request, ndbuf_value **out_values,
     return status;
 }
 
+/* Whether a text is one that `struct` reads, in native mode. Then no leaf is in a record. */
+static bool is_native_struct(const char *text)
+{
+    const char *codes = text[0] == '@' ? text + 1 : text;
+    return strspn(codes, "0123456789 \t\n\v\f\rxcbB?hHiIlLqQnNefdspP") == strlen(codes);
+}
+
 /* In native mode `struct` makes a float as C does: what is beyond its range becomes infinite. */
 static void make_floats_as_c(const char *text, const ndbuf_format *format, ndbuf_value *values, int64_t count)
 {
     int64_t at = 0;
-    if (text[0] != '\0' && strchr("=<>!", text[0]) != NULL) {
+    if (!is_native_struct(text)) {
         return;
     }
     for (int32_t i = 0; i < ndbuf_format_nfields(format); i++) {
@@ -141,10 +148,7 @@ static void make_floats_as_c(const char *text, const ndbuf_format *format, ndbuf
         if (ndbuf_format_field(format, i, &field, NULL) != NDBUF_OK) {
             return;
         }
-        int64_t nelements = 1;
-        for (int32_t k = 0; k < field.ndim; k++) {
-            nelements *= field.extents[k];
-        }
+        int64_t nelements = field.ndim > 0 ? field.extents[0] : 1; /* struct has counts alone */
         for (int64_t k = 0; k < nelements && at < count; k++, at++) {
             if (strcmp(field.code, "f") == 0 && values[at].kind == NDBUF_VALUE_FLOAT) {
                 values[at].as.float64 = (float)values[at].as.float64;
@@ -193,12 +197,13 @@ ndbuf_status probe_pack(probe_request *request, probe_answer *answer, ndbuf_erro
     return status;
 }
 
+/* The halves of a complex number are bits, also of a NaN. */
 static void put_double(probe_answer *answer, const char *prefix, double value)
 {
     uint64_t bits;
     memcpy(&bits, &value, sizeof(bits));
-    if (value != value) {
-        probe_put(answer, "%snan", prefix[0] == 'x' ? "" : prefix);
+    if (value != value && prefix[0] == 'x') {
+        probe_put(answer, "nan");
     } else {
         probe_put(answer, "%s%016" PRIx64, prefix, bits);
     }
