@@ -48,8 +48,35 @@ static double as_stored(double value, int32_t kind, int64_t size)
 
 #define MAX_WHOLE 1e16
 
-/* The fewest digits that lead back to the number, and all of a whole one that is not too large. Locales write the point
- * their way: it is made one again. */
+/* The last digit of a text becomes the next one; with nines before, more of them. Returns false if all are nines. */
+static bool step_up(char *text)
+{
+    for (size_t i = strcspn(text, "e"); i > 0; i--) {
+        char *c = &text[i - 1];
+        if (*c >= '0' && *c < '9') {
+            *c = (char)(*c + 1);
+            return true;
+        }
+        *c = *c == '9' ? '0' : *c;
+    }
+    return false;
+}
+
+/* Writes a number with so many digits: those that are nearest to it, or the next ones away from zero. Returns whether
+ * they lead back to it. */
+static bool write_digits(double value, int32_t kind, int64_t size, int digits, bool up, char *text, size_t text_size)
+{
+    if (fabs(value) >= MAX_WHOLE) {
+        snprintf(text, text_size, "%.*e", digits - 1, value);
+    } else {
+        snprintf(text, text_size, up ? "%#.*g" : "%.*g", digits, value); /* '#' keeps zeros at the end */
+    }
+    return (!up || step_up(text)) && as_stored(strtod(text, NULL), kind, size) == value;
+}
+
+/* The fewest digits that lead back to the number, and all of a whole one that is not too large. Below a power of two
+ * floats are closer together than above it: there the nearest digits may lead elsewhere, and the next ones back.
+ * Locales write the point their way: it is made one again. */
 static void put_real(printer *p, double value, int32_t kind, int64_t size, bool with_plus)
 {
     static const char plain[] = "+-0123456789e";
@@ -58,15 +85,13 @@ static void put_real(printer *p, double value, int32_t kind, int64_t size, bool 
         put(p, isnan(value) ? (with_plus ? "+nan" : "nan") : value < 0 ? "-inf" : with_plus ? "+inf" : "inf");
         return;
     }
-    bool is_whole = value > -MAX_WHOLE && value < MAX_WHOLE && (double)(int64_t)value == value;
-    if (is_whole) {
+    bool is_done = value > -MAX_WHOLE && value < MAX_WHOLE && (double)(int64_t)value == value;
+    if (is_done) {
         snprintf(text, sizeof(text), "%.1f", value);
     }
-    for (int digits = 1; digits <= 17 && !is_whole; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, value);
-        if (as_stored(strtod(text, NULL), kind, size) == value) {
-            break;
-        }
+    for (int digits = 1; digits <= 17 && !is_done; digits++) {
+        is_done = write_digits(value, kind, size, digits, false, text, sizeof(text)) ||
+                  (digits < 17 && write_digits(value, kind, size, digits, true, text, sizeof(text)));
     }
     size_t whole = strspn(text, plain);
     if (with_plus && text[0] != '-') {
