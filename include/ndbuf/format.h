@@ -45,7 +45,7 @@ enum {
 };
 
 #define NDBUF_FORMAT_MAX_TEXT 65535 /* bytes of text, given or canonical */
-#define NDBUF_FORMAT_MAX_DEPTH 32   /* nested T{}, X{} and & together */
+#define NDBUF_FORMAT_MAX_DEPTH 64   /* nested T{}, X{} and & together */
 #define NDBUF_FORMAT_MAX_LEAVES 65536
 #define NDBUF_FORMAT_MAX_DIMS 64 /* of one leaf, all levels together */
 

@@ -340,16 +340,17 @@ static void check_limit(char *text, ndbuf_status expected, const char *part)
 static void test_depth_is_bounded(void **state)
 {
     (void)state;
-    check_limit(repeat("", "T{", 32, "i}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}"), NDBUF_OK, "");
-    check_limit(repeat("", "T{", 33, "i"), NDBUF_ERR_OVERFLOW, "at 64: nested deeper than 32");
-    check_limit(repeat("", "T{", 32767, ""), NDBUF_ERR_OVERFLOW, "at 64: nested deeper than 32");
-    check_limit(repeat("", "&", 32, "i"), NDBUF_OK, "");
-    check_limit(repeat("", "&", 65534, "i"), NDBUF_ERR_OVERFLOW, "at 32: nested deeper than 32");
-    check_limit(repeat("", "&", 31, "[numpy$bfloat16]"), NDBUF_OK, ""); /* which is written as a record */
-    check_limit(repeat("", "&", 32, "[numpy$bfloat16]"), NDBUF_ERR_OVERFLOW, "at 32: nested deeper than 32");
-    check_limit(repeat("", "X{", 33, ""), NDBUF_ERR_OVERFLOW, "at 64: nested deeper than 32");
-    check_limit(repeat("", "X{->", 33, ""), NDBUF_ERR_OVERFLOW, "at 128: nested deeper than 32");
-    check_limit(repeat("", "X{&T{", 11, ""), NDBUF_ERR_OVERFLOW, "at 53: nested deeper than 32");
+    check_limit(repeat("", "T{", 64, "i}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}"), NDBUF_OK,
+                "");
+    check_limit(repeat("", "T{", 65, "i"), NDBUF_ERR_OVERFLOW, "at 128: nested deeper than 64");
+    check_limit(repeat("", "T{", 32767, ""), NDBUF_ERR_OVERFLOW, "at 128: nested deeper than 64");
+    check_limit(repeat("", "&", 64, "i"), NDBUF_OK, "");
+    check_limit(repeat("", "&", 65534, "i"), NDBUF_ERR_OVERFLOW, "at 64: nested deeper than 64");
+    check_limit(repeat("", "&", 63, "[numpy$bfloat16]"), NDBUF_OK, ""); /* which is written as a record */
+    check_limit(repeat("", "&", 64, "[numpy$bfloat16]"), NDBUF_ERR_OVERFLOW, "at 64: nested deeper than 64");
+    check_limit(repeat("", "X{", 65, ""), NDBUF_ERR_OVERFLOW, "at 128: nested deeper than 64");
+    check_limit(repeat("", "X{->", 65, ""), NDBUF_ERR_OVERFLOW, "at 256: nested deeper than 64");
+    check_limit(repeat("", "X{&T{", 22, ""), NDBUF_ERR_OVERFLOW, "at 107: nested deeper than 64");
 }
 
 static void test_dims_of_all_levels_together_are_bounded(void **state)
