@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "core/compiler.h"
+#include "core/float_mode.h"
 #include "core/stage_plan.h"
 
 int64_t ndbuf__staging_nbytes = NDBUF__STAGING_NBYTES;
@@ -110,7 +112,7 @@ static ndbuf_status choose_staging(ndbuf__plan *plan, const ndbuf__plan_input *i
     return NDBUF_OK;
 }
 
-ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *input, ndbuf_error *err)
+static NDBUF__NOINLINE ndbuf_status make_plan(ndbuf__plan *out_plan, const ndbuf__plan_input *input, ndbuf_error *err)
 {
     ndbuf__plan *plan = out_plan;
     bool is_host_copy = input->dst_is_host && input->src_is_host;
@@ -165,4 +167,13 @@ ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *in
         plan->route = NDBUF_ROUTE_MAPPED;
     }
     return choose_staging(plan, input, err);
+}
+
+/* Costs are estimates, and in a program that has signals for what is not exact none of them wants one. */
+ndbuf_status ndbuf__plan_make(ndbuf__plan *out_plan, const ndbuf__plan_input *input, ndbuf_error *err)
+{
+    const uint64_t mode = ndbuf__float_mode_begin();
+    ndbuf_status status = make_plan(out_plan, input, err);
+    ndbuf__float_mode_end(mode);
+    return status;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/compiler.h"
+#include "core/float_mode.h"
 
 #include "backends/cpu/cpu_plan.h"
 #include "backends/cpu/cpu_plan_speed.h"
@@ -73,13 +74,10 @@ static int64_t run_once(const cpu_box *box)
     return run;
 }
 
-bool ndbuf_cpu__copies_once(const cpu_planned_copy *planned, const cpu_box *box)
+/* Whether copying without repetitions, and then repeating, is estimated to be faster. */
+static NDBUF__NOINLINE bool is_faster_once(const cpu_planned_copy *planned, const cpu_box *box)
 {
     const cpu_plan *plan = &planned->plan;
-    if (plan->kind == CPU_PLAN_BLOCKS || plan->kind == CPU_PLAN_ROWS || plan->converts ||
-        !ndbuf_cpu__repeats_rows(box, box->unit_nbytes, planned->tuning.stream_nbytes)) {
-        return false;
-    }
     int64_t shape[NDBUF__MAX_AXES];
     double once = (double)box->unit_nbytes;
     ndbuf_cpu__shape_once(box, shape);
@@ -89,8 +87,21 @@ bool ndbuf_cpu__copies_once(const cpu_planned_copy *planned, const cpu_box *box)
     const double all = (double)plan->nbytes;
     const double speed = ndbuf_cpu__plan_speed(plan, plan->streams, planned->kernels);
     const double again = (all - once) / REPEATED_NBYTES;
-    return run_once(box) >= REPEATED_RUN_UNITS * box->unit_nbytes &&
-           all > CPU_LEAST_GAIN * (once + speed * (again + ONCE_CYCLES));
+    return all > CPU_LEAST_GAIN * (once + speed * (again + ONCE_CYCLES));
+}
+
+bool ndbuf_cpu__copies_once(const cpu_planned_copy *planned, const cpu_box *box)
+{
+    const cpu_plan *plan = &planned->plan;
+    if (plan->kind == CPU_PLAN_BLOCKS || plan->kind == CPU_PLAN_ROWS || plan->converts ||
+        !ndbuf_cpu__repeats_rows(box, box->unit_nbytes, planned->tuning.stream_nbytes) ||
+        run_once(box) < REPEATED_RUN_UNITS * box->unit_nbytes) {
+        return false;
+    }
+    const uint64_t mode = ndbuf__float_mode_begin();
+    const bool is_faster = is_faster_once(planned, box);
+    ndbuf__float_mode_end(mode);
+    return is_faster;
 }
 
 static void copy_once(const cpu_box *box)

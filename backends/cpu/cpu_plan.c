@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "core/float_mode.h"
+
 #include "backends/cpu/cpu_minmax.h"
 #include "backends/cpu/cpu_plan_speed.h"
 #include "backends/cpu/cpu_plan_transpose.h"
@@ -480,6 +482,7 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
     if (box->ndim == 0) {
         plan_bytes(plan);
     } else {
+        const uint64_t mode = ndbuf__float_mode_begin(); /* speeds are estimates, and want no signals */
         plan_choose(plan, kernels, tuning);
         const bool waits_for_lines = plan->streams && is_sparse(plan, kernels);
         plan->streams = plan->streams && !waits_for_lines;
@@ -487,6 +490,7 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
         if (!plan->converts && !waits_for_lines) {
             ndbuf_cpu__plan_arrange(plan, box, kernels);
         }
+        ndbuf__float_mode_end(mode);
     }
     plan->whole_lines = has_whole_lines(plan);
     plan->streams = may_stream(plan);

@@ -2,6 +2,9 @@
 #include "tests/support/test.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include "core/copy_plan.h"
 
@@ -350,6 +353,27 @@ static void test_merging_moves_each_byte_where_the_indices_say(void **state)
     }
 }
 
+static void test_costs_want_no_signals_of_floating_point(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    static const int64_t shape[2] = {100, 63};
+    static const int64_t dst[2] = {256, 4};
+    static const int64_t src[2] = {4, 404};
+    ndbuf__plan_input input = to_device(2, 4, shape, dst, src);
+    ndbuf__plan plan;
+    const uint32_t before = _mm_getcsr();
+    const uint32_t with_signals = before & ~(uint32_t)(_MM_MASK_MASK | _MM_EXCEPT_MASK);
+    _mm_setcsr(with_signals);
+    ndbuf_status status = ndbuf__plan_make(&plan, &input, NULL);
+    const uint32_t after = _mm_getcsr();
+    _mm_setcsr(before);
+    assert_int_equal(status, NDBUF_OK);
+    assert_int_equal(plan.route, NDBUF_ROUTE_STAGED);
+    assert_int_equal(after, with_signals);
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_device_views_with_suboffsets_are_refused),
         cmocka_unit_test(test_a_device_that_can_do_nothing_is_named),
         cmocka_unit_test(test_merging_moves_each_byte_where_the_indices_say),
+        cmocka_unit_test(test_costs_want_no_signals_of_floating_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

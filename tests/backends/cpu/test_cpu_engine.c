@@ -4,6 +4,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include "ndbuf/cpu.h"
 
@@ -62,6 +65,32 @@ static void streamed_copies_are_right_at_any_size(void **state)
     tuning.strip_prefetch_nbytes = 1;
     ndbuf_cpu__tuning_set(&tuning);
     check_many("streamed_copies_are_right_at_any_size", 3, 4000, 65536);
+}
+
+/* In a program that wants signals for whatever is not exact. */
+static void planned_copies_raise_no_signals_of_floating_point(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    test_random random = test_random_make("planned_copies_raise_no_signals_of_floating_point", 12);
+    const uint32_t before = _mm_getcsr();
+    const uint32_t with_signals = before & ~(uint32_t)(_MM_MASK_MASK | _MM_EXCEPT_MASK);
+    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+    tuning.small_nbytes = 0;
+    tuning.stream_nbytes = 1024; /* what is repeated past the caches may be copied once */
+    ndbuf_cpu__tuning_set(&tuning);
+    for (int i = 0; i < RANDOM_BOXES(1000); i++) {
+        random_box box;
+        random_box_make(&box, &random, 32768);
+        _mm_setcsr(with_signals);
+        ndbuf_cpu__copy_box(&box.box);
+        const uint32_t after = _mm_getcsr();
+        _mm_setcsr(before);
+        assert_int_equal(after, with_signals);
+        random_box_check(&box, "with signals");
+        random_box_clear(&box);
+    }
+#endif
 }
 
 static void any_constants_give_right_copies(void **state)
@@ -419,6 +448,7 @@ int main(void)
         cmocka_unit_test_teardown(all_kernels_copy_4000_random_boxes_alike, all_kernels_teardown),
         cmocka_unit_test_teardown(planned_copies_are_right_at_any_size, all_kernels_teardown),
         cmocka_unit_test_teardown(streamed_copies_are_right_at_any_size, all_kernels_teardown),
+        cmocka_unit_test_teardown(planned_copies_raise_no_signals_of_floating_point, all_kernels_teardown),
         cmocka_unit_test_teardown(any_constants_give_right_copies, all_kernels_teardown),
         cmocka_unit_test_teardown(steps_decided_beforehand_are_right, all_kernels_teardown),
         cmocka_unit_test_teardown(plans_made_beforehand_are_right_until_something_changes, all_kernels_teardown),
