@@ -195,8 +195,8 @@ static ndbuf_status create_packed(const view_exporter *self, const ndbuf_request
         return status;
     }
     int64_t offset = 0;
-    if (request->alignment > 0 && device->tag.type != NDBUF_DEVICE_OPENCL) {
-        offset = (int64_t)(-(uintptr_t)storage->mem.handle & (uintptr_t)(request->alignment - 1));
+    if (request->alignment > 0) {
+        offset = (int64_t)(-ndbuf__mem_address(&storage->mem) & (uintptr_t)(request->alignment - 1));
     }
     layout.strides = strides;
     layout.suboffsets = NULL;

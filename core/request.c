@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/exporter_core.h"
+#include "core/storage_core.h"
 #include "core/view_core.h"
 
 ndbuf_status ndbuf__request_check(const ndbuf_request *request, ndbuf_error *err)
@@ -38,12 +39,16 @@ static bool accepts_device(const ndbuf_request *request, ndbuf_device_tag tag)
     return request->ndevices == 0 && ndbuf__device_is_host(tag);
 }
 
-/* Device memory that is not an address is aligned as its offset is. */
+/* Device memory without an address is aligned as its offset is. */
 static bool is_aligned(const ndbuf_view *view, int64_t alignment)
 {
-    bool is_address = view->device.type != NDBUF_DEVICE_OPENCL;
-    uintptr_t place = (is_address ? (uintptr_t)view->handle : 0) + (uintptr_t)view->byte_offset;
-    return alignment == 0 || (place & (uintptr_t)(alignment - 1)) == 0;
+    uintptr_t first = 0;
+    if (ndbuf__view_is_own(view)) {
+        first = ndbuf__mem_address(&view->storage->mem);
+    } else if (ndbuf__device_has_addresses(view->device)) {
+        first = (uintptr_t)view->handle;
+    }
+    return alignment == 0 || ((first + (uintptr_t)view->byte_offset) & (uintptr_t)(alignment - 1)) == 0;
 }
 
 ndbuf_status ndbuf__request_check_place(const ndbuf_request *request, const ndbuf_view *view, ndbuf_error *err)

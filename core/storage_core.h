@@ -7,6 +7,7 @@
 #include "ndbuf/view.h"
 
 #include "core/ref_count.h"
+#include "core/view_core.h"
 
 struct ndbuf_storage {
     ndbuf_owner owner; /* must stay first: views hold storages as their owners */
@@ -17,6 +18,15 @@ struct ndbuf_storage {
     void *release_context;
     void *adopted_handle;
 };
+
+/* The address of byte 0 of a piece of memory: the host's, else the handle where it is one; 0: there is no address. */
+static inline uintptr_t ndbuf__mem_address(const ndbuf_mem *mem)
+{
+    if (mem->host_address != NULL) {
+        return (uintptr_t)mem->host_address;
+    }
+    return ndbuf__device_has_addresses(mem->device->tag) ? (uintptr_t)mem->handle : 0;
+}
 
 /* Whose memory a view is in: its storage's device, or the host where a pointer led out of the storage. Borrowed. */
 static inline ndbuf_device *ndbuf__view_device(const ndbuf_view *view)

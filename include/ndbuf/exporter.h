@@ -57,8 +57,8 @@ typedef struct ndbuf_request {
     const ndbuf_device_tag *devices; /* ndevices devices that the consumer accepts, the preferred one first */
     int32_t ndevices;
     int32_t reserved;   /* 0 */
-    int64_t alignment;  /* bytes, a power of two, of item 0..0; 0: any. Device memory: of the offset, and the handle
-                         * where it is an address */
+    int64_t alignment;  /* bytes, a power of two, of item 0..0; 0: any. Of its address for the host or for CUDA; of the
+                         * offset in memory that has neither (OpenCL, most backends from outside the library) */
     void *native_queue; /* the consumer's queue on the view's device (cl_command_queue, cudaStream_t): the exporter
                          * makes it wait for the contents. NULL: the exporter waits itself, or see READY_EVENT */
 } ndbuf_request;

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/fake_device.h"
+#include "tests/support/sample_views.h"
+
 #include "core/host_alloc.h"
 
 /* A writable C-contiguous view of `ndim` axes with items of format `text`. */
@@ -157,6 +160,68 @@ static void test_a_copy_is_made_only_if_allowed_and_as_asked_for(void **state)
     assert_int_equal(out.flags, NDBUF_VIEW_COPIED);
     ndbuf_view_release(&out);
     ndbuf_exporter_release(exporter);
+}
+
+static const int64_t any_alignment = (int64_t)1 << 40; /* which no handle has by chance */
+
+static void test_memory_without_addresses_is_aligned_as_its_offset_is(void **state)
+{
+    (void)state;
+    static const ndbuf_slice from_1 = {.start = 1, .given = NDBUF_SLICE_START};
+    const int64_t shape = 100;
+    ndbuf_device *device = NULL;
+    ndbuf_exporter *exporter = NULL;
+    ndbuf_view view = {0};
+    ndbuf_view out = {0};
+    fake_register();
+    ASSERT_OK(ndbuf_device_open("fake:0", &device, err));
+    ASSERT_OK(ndbuf_view_create(&view, device, NULL, 1, &shape, err));
+    ASSERT_OK(ndbuf_exporter_create(&view, &exporter, err));
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_STRIDES | NDBUF_REQUEST_ANY_DEVICE);
+    request.alignment = any_alignment;
+    ASSERT_OK(ndbuf_view_acquire(&out, exporter, &request, err));
+    ndbuf_view_release(&out);
+
+    ASSERT_OK(ndbuf_view_slice(&view, 0, &from_1, &view, err));
+    ASSERT_OK(ndbuf_exporter_replace(exporter, &view, err));
+    ASSERT_FAILS(NDBUF_ERR_REQUEST, "alignment", ndbuf_view_acquire(&out, exporter, &request, err));
+    request.alignment = 4096;
+    request.copy = NDBUF_COPY_IF_NEEDED;
+    ASSERT_OK(ndbuf_view_acquire(&out, exporter, &request, err));
+    assert_int_equal(out.flags, NDBUF_VIEW_COPIED);
+    assert_int_equal(out.byte_offset % 4096, 0);
+    ndbuf_view_release(&out);
+    ndbuf_view_release(&view);
+    ndbuf_exporter_release(exporter);
+    ndbuf_device_close(device);
+    fake_assert_clean();
+}
+
+static void test_memory_that_the_host_reaches_is_aligned_as_its_address_is(void **state)
+{
+    (void)state;
+    _Alignas(64) char memory[128];
+    sample_storage sample;
+    ndbuf_exporter *exporter = NULL;
+    ndbuf_view view, out;
+    const int64_t shape = 8;
+    sample_storage_init(&sample, NDBUF_DEVICE_EXT, NULL, 100);
+    sample.storage.mem.host_address = memory + 4;
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_STRIDES | NDBUF_REQUEST_ANY_DEVICE);
+    request.alignment = 64;
+    for (int64_t offset = 0; offset <= 60; offset += 60) {
+        sample_view_init(&view, &sample, 1, 1, &shape, NULL, offset);
+        ASSERT_OK(ndbuf_exporter_create(&view, &exporter, err));
+        if (offset == 60) {
+            ASSERT_OK(ndbuf_view_acquire(&out, exporter, &request, err));
+            ndbuf_view_release(&out);
+        } else {
+            ASSERT_FAILS(NDBUF_ERR_REQUEST, "alignment", ndbuf_view_acquire(&out, exporter, &request, err));
+        }
+        ndbuf_exporter_release(exporter);
+        ndbuf_view_release(&view);
+    }
+    assert_int_equal(sample.nrefs, 0);
 }
 
 static void test_views_keep_the_exporter_alive(void **state)
@@ -421,6 +486,8 @@ int main(void)
         cmocka_unit_test(test_what_was_not_asked_for_is_not_shown_but_the_view_stays_whole),
         cmocka_unit_test(test_an_unmet_request_names_its_flag),
         cmocka_unit_test(test_a_copy_is_made_only_if_allowed_and_as_asked_for),
+        cmocka_unit_test(test_memory_without_addresses_is_aligned_as_its_offset_is),
+        cmocka_unit_test(test_memory_that_the_host_reaches_is_aligned_as_its_address_is),
         cmocka_unit_test(test_views_keep_the_exporter_alive),
         cmocka_unit_test(test_replace_is_refused_while_views_are_out),
         cmocka_unit_test(test_chained_exports_stay_readonly_and_hold_the_first_exporter),
