@@ -297,10 +297,18 @@ static bool are_wholly_apart(const ndbuf__layout *a, char *a_base, const ndbuf__
     return apart;
 }
 
-/* The address of item 0..0 where handles are addresses. */
+/* Whether it is known that a view's memory has an address: the host's, or CUDA's. */
+static bool has_address(const ndbuf_view *view)
+{
+    return ndbuf__device_has_addresses(view->device) || ndbuf_view_host_address(view) != NULL;
+}
+
+/* That of item 0..0. */
 static int64_t view_address(const ndbuf_view *view)
 {
-    return (int64_t)((uint64_t)(uintptr_t)view->handle + (uint64_t)view->byte_offset);
+    const void *on_host = ndbuf_view_host_address(view);
+    return on_host != NULL ? (int64_t)(uintptr_t)on_host
+                           : (int64_t)((uint64_t)(uintptr_t)view->handle + (uint64_t)view->byte_offset);
 }
 
 static ndbuf_answer host_overlap(const ndbuf_view *a, const ndbuf__layout *a_layout, const ndbuf_view *b,
@@ -363,10 +371,25 @@ static const void *view_piece(const ndbuf_view *view, int64_t *out_offset)
     return mem->whole;
 }
 
-/* Whether equal handles of two devices are the same memory. Those of OpenCL belong to contexts, which devices share. */
-static bool may_share_memory(ndbuf_device_tag a, ndbuf_device_tag b)
+/* Whether equal handles of two views are the same memory. Those of OpenCL belong to contexts, which devices share. Two
+ * backends may have chosen the same type: of our own views it is known whose they are. */
+static bool may_share_memory(const ndbuf_view *a, const ndbuf_view *b)
 {
-    return a.type == b.type && (a.id == b.id || a.type == NDBUF_DEVICE_OPENCL);
+    if (a->device.type != b->device.type || (a->device.id != b->device.id && a->device.type != NDBUF_DEVICE_OPENCL)) {
+        return false;
+    }
+    return !ndbuf__view_is_own(a) || !ndbuf__view_is_own(b) ||
+           a->storage->mem.device->ops == b->storage->mem.device->ops;
+}
+
+static ndbuf_answer overlap_by_address(const ndbuf_view *a, const ndbuf__layout *a_layout, const ndbuf_view *b,
+                                       const ndbuf__layout *b_layout)
+{
+    int64_t work = NDBUF__OVERLAP_WORK;
+    if (a_layout->suboffsets != NULL || b_layout->suboffsets != NULL) {
+        return host_overlap(a, a_layout, b, b_layout);
+    }
+    return ndbuf__layout_overlap(a_layout, view_address(a), b_layout, view_address(b), &work);
 }
 
 ndbuf_answer ndbuf_view_overlap(const ndbuf_view *a, const ndbuf_view *b)
@@ -378,20 +401,17 @@ ndbuf_answer ndbuf_view_overlap(const ndbuf_view *a, const ndbuf_view *b)
     if (!has_bytes(&a_layout) || !has_bytes(&b_layout)) {
         return NDBUF_NO;
     }
-    int64_t work = NDBUF__OVERLAP_WORK;
     if (ndbuf__device_has_addresses(a->device) && ndbuf__device_has_addresses(b->device)) {
-        if (a_layout.suboffsets != NULL || b_layout.suboffsets != NULL) {
-            return host_overlap(a, &a_layout, b, &b_layout);
-        }
-        return ndbuf__layout_overlap(&a_layout, view_address(a), &b_layout, view_address(b), &work);
+        return overlap_by_address(a, &a_layout, b, &b_layout);
     }
     int64_t a_offset, b_offset;
     const void *a_piece = view_piece(a, &a_offset);
     const void *b_piece = view_piece(b, &b_offset);
-    if (!may_share_memory(a->device, b->device) || a_piece != b_piece) {
-        return NDBUF_NO;
+    if (a_piece == b_piece && may_share_memory(a, b)) {
+        int64_t work = NDBUF__OVERLAP_WORK;
+        return ndbuf__layout_overlap(&a_layout, a_offset, &b_layout, b_offset, &work);
     }
-    return ndbuf__layout_overlap(&a_layout, a_offset, &b_layout, b_offset, &work);
+    return has_address(a) && has_address(b) ? overlap_by_address(a, &a_layout, b, &b_layout) : NDBUF_NO;
 }
 
 ndbuf_answer ndbuf_view_self_overlap(const ndbuf_view *view)

@@ -245,11 +245,11 @@ typedef enum ndbuf_answer {
 } ndbuf_answer;
 
 /* Do two views share a byte? Exact; the work is bounded, and beyond the bound the answer is NDBUF_UNDECIDED. Memory
- * that has addresses (CPU, CUDA, CUDA_HOST, CUDA_MANAGED) is compared by address, since one piece can be seen under two
- * tags; other memory is shared only under the same device and handle, but for OpenCL's: a buffer is that of all devices
- * of its context, and sub-buffers are compared as parts of it, where both views are this library's. Suboffsets are
- * followed, up to 2^20 pointers; where one view's items cover the other's pointers, of any level, the answer is
- * NDBUF_UNDECIDED. */
+ * that has addresses (CPU, CUDA, CUDA_HOST, CUDA_MANAGED, and of this library's own views what the host can touch) is
+ * compared by address, since one piece can be seen under two tags; other memory is shared only under the same device
+ * and handle, but for OpenCL's: a buffer is that of all devices of its context, and sub-buffers are compared as parts
+ * of it, where both views are this library's. Suboffsets are followed, up to 2^20 pointers; where one view's items
+ * cover the other's pointers, of any level, the answer is NDBUF_UNDECIDED. */
 NDBUF_API ndbuf_answer ndbuf_view_overlap(const ndbuf_view *a, const ndbuf_view *b);
 
 /* Do two different indices of the view reach a common byte? */

@@ -78,6 +78,58 @@ static void test_handles_without_addresses_are_compared_as_a_whole(void **state)
     }
 }
 
+static void test_backends_of_one_type_have_handles_of_their_own(void **state)
+{
+    (void)state;
+    static const ndbuf_backend_ops one, another;
+    sample_storage first, second;
+    ndbuf_view a, b;
+    sample_storage_init(&first, NDBUF_DEVICE_EXT, (void *)(uintptr_t)3, 100);
+    sample_storage_init(&second, NDBUF_DEVICE_EXT, (void *)(uintptr_t)3, 100);
+    first.device.ops = &one;
+    for (int i = 0; i < 2; i++) {
+        second.device.ops = i == 0 ? &one : &another;
+        bytes_at(&a, &first, 0, 51);
+        bytes_at(&b, &second, 50, 50);
+        assert_int_equal(overlap_and_release(&a, &b), i == 0 ? NDBUF_YES : NDBUF_NO);
+    }
+}
+
+/* What the host can touch is one piece, whatever the handles are. */
+static void test_memory_that_the_host_reaches_is_compared_by_address(void **state)
+{
+    (void)state;
+    char memory[100];
+    char *table[2] = {memory + 20, memory + 60};
+    sample_storage on_host, whole, part, rows;
+    ndbuf_view a, b;
+    sample_storage_init(&on_host, NDBUF_DEVICE_CPU, memory, 100);
+    sample_storage_init(&whole, NDBUF_DEVICE_EXT, (void *)(uintptr_t)3, 100);
+    sample_storage_init(&part, NDBUF_DEVICE_EXT, (void *)(uintptr_t)5, 40);
+    sample_storage_init(&rows, NDBUF_DEVICE_CPU, table, sizeof(table));
+    whole.storage.mem.host_address = memory;
+    part.storage.mem.host_address = memory + 60;
+    bytes_at(&a, &on_host, 0, 62);
+    bytes_at(&b, &part, 1, 5);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_YES);
+    bytes_at(&a, &on_host, 0, 61);
+    bytes_at(&b, &part, 1, 5);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_NO);
+    bytes_at(&a, &whole, 0, 62);
+    bytes_at(&b, &part, 1, 5);
+    assert_int_equal(overlap_and_release(&a, &b), NDBUF_YES);
+
+    const int64_t shape[2] = {2, 4};
+    const int64_t strides[2] = {sizeof(char *), 1};
+    const int64_t suboffsets[2] = {0, -1};
+    ndbuf_view_spec spec = {.ndim = 2, .shape = shape, .strides = strides, .suboffsets = suboffsets};
+    for (int64_t offset = 0; offset <= 4; offset += 4) {
+        ASSERT_OK(ndbuf_view_init(&a, &rows.storage, &spec, err));
+        bytes_at(&b, &part, offset, 5);
+        assert_int_equal(overlap_and_release(&a, &b), offset == 0 ? NDBUF_YES : NDBUF_NO);
+    }
+}
+
 /* A context of OpenCL's has one buffer for all its devices. */
 static void test_a_buffer_of_opencl_is_the_same_on_all_devices(void **state)
 {
@@ -364,6 +416,8 @@ int main(void)
         cmocka_unit_test(test_one_storage_is_compared_by_offsets),
         cmocka_unit_test(test_addresses_of_different_storages_are_compared),
         cmocka_unit_test(test_handles_without_addresses_are_compared_as_a_whole),
+        cmocka_unit_test(test_backends_of_one_type_have_handles_of_their_own),
+        cmocka_unit_test(test_memory_that_the_host_reaches_is_compared_by_address),
         cmocka_unit_test(test_a_buffer_of_opencl_is_the_same_on_all_devices),
         cmocka_unit_test(test_parts_are_compared_in_the_whole),
         cmocka_unit_test(test_rows_behind_pointers_are_compared_one_by_one),
