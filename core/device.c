@@ -194,6 +194,33 @@ ndbuf_status ndbuf_device_open(const char *name, ndbuf_device **out_device, ndbu
     return open_of_backend(name, length, ordinal, out_device, err);
 }
 
+/* The open device of a backend from outside the library, whose types are its own choice. */
+static ndbuf_status find_open_by_tag(ndbuf_device_tag tag, ndbuf_device **out_device, ndbuf_error *err)
+{
+    ndbuf_device *found = NULL;
+    ndbuf_device *another = NULL;
+    ndbuf__mutex_lock(&list_mutex);
+    for (ndbuf_device *device = open_devices; device != NULL && another == NULL; device = device->core->next) {
+        if (device->tag.type == tag.type && device->tag.id == tag.id &&
+            ndbuf__ref_retain_if_alive(&device->core->refs)) {
+            *(found == NULL ? &found : &another) = device;
+        }
+    }
+    ndbuf__mutex_unlock(&list_mutex);
+    ndbuf_status status = NDBUF_OK;
+    if (found == NULL) {
+        status = ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "no backend for memory of device type %d", (int)tag.type);
+    } else if (another != NULL) {
+        status = ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "backends '%s' and '%s' both have a device type %d, number %d",
+                            found->ops->name, another->ops->name, (int)tag.type, (int)tag.id);
+        ndbuf_device_close(found);
+    } else {
+        *out_device = found;
+    }
+    ndbuf_device_close(another);
+    return status;
+}
+
 ndbuf_status ndbuf__device_of_tag(ndbuf_device_tag tag, ndbuf_device **out_device, ndbuf_error *err)
 {
     if (tag.type == NDBUF_DEVICE_CPU && tag.id == 0) { /* imports are to be quick */
@@ -206,10 +233,8 @@ ndbuf_status ndbuf__device_of_tag(ndbuf_device_tag tag, ndbuf_device **out_devic
                           : tag.type == NDBUF_DEVICE_CUDA_HOST    ? "cuda_host"
                           : tag.type == NDBUF_DEVICE_CUDA_MANAGED ? "cuda_managed"
                                                                   : NULL;
-    if (backend == NULL) {
-        return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "no backend for memory of device type %d", (int)tag.type);
-    }
-    return open_of_backend(backend, strlen(backend), tag.id, out_device, err);
+    return backend != NULL ? open_of_backend(backend, strlen(backend), tag.id, out_device, err)
+                           : find_open_by_tag(tag, out_device, err);
 }
 
 void ndbuf_device_info_get(const ndbuf_device *device, ndbuf_device_info *out_info)

@@ -26,7 +26,8 @@ void ndbuf__device_retain(ndbuf_device *device);
  * failure the device is untouched. Statuses: NDBUF_ERR_NOMEM. */
 ndbuf_status ndbuf__device_adopt(ndbuf_device *device, int32_t ordinal, ndbuf_error *err);
 
-/* The open or newly opened device of a tag, retained; for imports. Statuses of ndbuf_device_open. */
+/* The open or newly opened device of a tag, retained; for imports. Devices of backends from outside the library must be
+ * open, since nothing else tells their types. Statuses of ndbuf_device_open. */
 ndbuf_status ndbuf__device_of_tag(ndbuf_device_tag tag, ndbuf_device **out_device, ndbuf_error *err);
 
 #endif

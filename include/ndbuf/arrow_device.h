@@ -103,7 +103,7 @@ typedef struct ndbuf_arrow_import_options {
     uint32_t flags;       /* NDBUF_ARROW_WRITABLE or 0 */
     uint32_t accept;      /* NDBUF_LOSS_NULLS: which items are missing is not looked at */
     ndbuf_device *device; /* where the array is; NULL: the device of its number. For OpenCL memory in another context,
-                           * and for devices of other backends */
+                           * and for devices of other backends that are not open */
 } ndbuf_arrow_import_options;
 
 /* Exports a C-contiguous view as an array: of shape (n, a, b), n lists of a lists of b items each ("+w:a" of "+w:b").

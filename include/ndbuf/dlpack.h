@@ -183,8 +183,8 @@ typedef struct ndbuf_dlpack_import_options {
         accept; /* NDBUF_LOSS_TYPE: types without a format become opaque items of their size: fp8 and its kin, handles
                  * and other widths; sub-byte types only where they are padded to bytes, or the lanes fill bytes */
     ndbuf_device *device; /* where the tensor is; NULL: the device of its number. For OpenCL memory, whose context
-                           * DLPack does not tell, and for devices of other backends. Numbers of host memory, pinned
-                           * and managed memory among it, mean nothing */
+                           * DLPack does not tell, and for devices of other backends that are not open. Numbers of
+                           * host memory, pinned and managed memory among it, mean nothing */
     int64_t alignment;    /* bytes, a power of two, that item 0..0 must be aligned to; 0: any */
 } ndbuf_dlpack_import_options;
 

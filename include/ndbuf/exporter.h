@@ -102,7 +102,7 @@ NDBUF_API ndbuf_status ndbuf_view_acquire(ndbuf_view *out_view, ndbuf_exporter *
  *
  * NDBUF_ERR_INVALID, NDBUF_ERR_BOUNDS, NDBUF_ERR_OVERFLOW, NDBUF_ERR_FORMAT  what it says about itself is wrong
  * NDBUF_ERR_ABI          made for another version
- * NDBUF_ERR_UNAVAILABLE  no built-in backend for its device
+ * NDBUF_ERR_UNAVAILABLE  no built-in backend for its device, nor one open device of other backends with that tag
  * NDBUF_ERR_UNSUPPORTED  pointers or objects off the host
  * NDBUF_ERR_NOMEM, and what waiting for foreign->ready returns */
 NDBUF_API ndbuf_status ndbuf_view_import(ndbuf_view *out_view, ndbuf_view *foreign, ndbuf_error *err);

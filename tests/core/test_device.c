@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/support/test.h"
+#include "core/device_core.h"
 
 #include <string.h>
+
+#include "tests/support/fake_device.h"
+#include "tests/support/test.h"
+
+#include "backends/null/null_backend.h"
 
 static void test_the_host_is_always_there(void **state)
 {
@@ -60,12 +65,41 @@ static void test_every_backend_gives_its_state_and_reason(void **state)
     ASSERT_FAILS(NDBUF_ERR_INDEX, "of", ndbuf_backend_info_get(ndbuf_backend_count(), &info, err));
 }
 
+static void test_an_open_device_of_any_backend_is_found_by_its_tag(void **state)
+{
+    (void)state;
+    ndbuf_device *fake = NULL;
+    ndbuf_device *null = NULL;
+    ndbuf_device *found = NULL;
+    fake_register();
+    ASSERT_OK(null_backend_register(err));
+    ASSERT_OK(ndbuf_device_open("fake:1", &fake, err));
+    const ndbuf_device_tag tag = fake->tag;
+    ASSERT_OK(ndbuf__device_of_tag(tag, &found, err));
+    assert_ptr_equal(found, fake);
+    ndbuf_device_close(fake);
+    fake_assert_no_violation();
+    assert_int_equal(fake_live_now().devices, 1); /* it was retained */
+
+    ASSERT_OK(ndbuf_device_open("null", &null, err));
+    null->tag = tag;
+    ASSERT_FAILS(NDBUF_ERR_UNAVAILABLE, "both have", ndbuf__device_of_tag(tag, &null, err));
+    ndbuf_device_close(found);
+    ASSERT_OK(ndbuf__device_of_tag(tag, &found, err));
+    assert_ptr_equal(found, null);
+    ndbuf_device_close(found);
+    ndbuf_device_close(null);
+    ASSERT_FAILS(NDBUF_ERR_UNAVAILABLE, "no backend for memory", ndbuf__device_of_tag(tag, &found, err));
+    fake_assert_clean();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_host_is_always_there),
         cmocka_unit_test(test_bad_device_names_say_what_is_wrong),
         cmocka_unit_test(test_every_backend_gives_its_state_and_reason),
+        cmocka_unit_test(test_an_open_device_of_any_backend_is_found_by_its_tag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "tests/support/fake_device.h"
 #include "tests/support/sample_views.h"
 #include "tests/support/test.h"
 
@@ -471,6 +472,41 @@ static void test_alignment_is_reported_and_can_be_demanded(void **state)
     ndbuf_view_release(&view);
 }
 
+static void count_deletion(DLManagedTensorVersioned *self)
+{
+    ++*(int *)self->manager_ctx;
+}
+
+static void test_a_tensor_of_another_maker_is_found_on_an_open_device_of_any_backend(void **state)
+{
+    (void)state;
+    const int64_t nbytes = 24;
+    int64_t shape[2] = {2, 3};
+    int ndeleted = 0;
+    ndbuf_device *device = NULL;
+    ndbuf_view memory = {0};
+    ndbuf_view view = {0};
+    fake_register();
+    ASSERT_OK(ndbuf_device_open("fake:1", &device, err));
+    ASSERT_OK(ndbuf_view_create(&memory, device, NULL, 1, &nbytes, err));
+    DLManagedTensorVersioned made = {.version = {1, 0}, .manager_ctx = &ndeleted, .deleter = count_deletion};
+    made.dl_tensor = (DLTensor){.data = memory.handle,
+                                .device = {(DLDeviceType)memory.device.type, memory.device.id},
+                                .ndim = 2,
+                                .dtype = {kDLFloat, 32, 1},
+                                .shape = shape};
+    DLManagedTensorVersioned *tensor = &made;
+    ASSERT_OK(ndbuf_dlpack_import(&tensor, NULL, &view, NULL, err));
+    assert_ptr_equal(ndbuf_view_device(&view), device);
+    assert_int_equal(view.nbytes, nbytes);
+    ndbuf_view_release(&memory);
+    ndbuf_device_close(device);
+    assert_int_equal(ndeleted, 0);
+    ndbuf_view_release(&view);
+    assert_int_equal(ndeleted, 1);
+    fake_assert_clean();
+}
+
 static void test_bad_options_and_views_are_refused(void **state)
 {
     (void)state;
@@ -545,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_odd_strides_need_a_copy_or_go_out_as_bytes),
         cmocka_unit_test(test_read_only_memory_stays_so_or_is_refused),
         cmocka_unit_test(test_alignment_is_reported_and_can_be_demanded),
+        cmocka_unit_test(test_a_tensor_of_another_maker_is_found_on_an_open_device_of_any_backend),
         cmocka_unit_test(test_bad_options_and_views_are_refused),
         cmocka_unit_test(test_random_layouts_come_back_as_they_were),
     };
