@@ -157,8 +157,8 @@ static ndbuf_status settle_ready(const view_exporter *self, const ndbuf_request 
     return ndbuf__view_settle(&self->view, request->native_queue, err);
 }
 
-/* The device for a copy: the memory's own if the request accepts it, else the first that the request names, else the
- * host. Retained. */
+/* The device for a copy: the memory's own if the request accepts it, else the first here of those that the request
+ * names, else the host. Retained. */
 static ndbuf_status copy_device(const view_exporter *self, const ndbuf_request *request, ndbuf_device **out_device,
                                 ndbuf_error *err)
 {
@@ -169,11 +169,22 @@ static ndbuf_status copy_device(const view_exporter *self, const ndbuf_request *
         ndbuf__device_retain(*out_device);
         return NDBUF_OK;
     }
-    if (request->ndevices > 0) {
-        return ndbuf__device_of_tag(request->devices[0], out_device, err);
+    if (request->ndevices == 0) {
+        *out_device = ndbuf_device_cpu();
+        return NDBUF_OK;
     }
-    *out_device = ndbuf_device_cpu();
-    return NDBUF_OK;
+    ndbuf_status status = ndbuf__device_of_tag(request->devices[0], out_device, err);
+    for (int32_t i = 1; i < request->ndevices && status == NDBUF_ERR_UNAVAILABLE; i++) {
+        ndbuf_error why = {0}; /* not the preferred device's */
+        ndbuf_status next = ndbuf__device_of_tag(request->devices[i], out_device, &why);
+        if (next != NDBUF_ERR_UNAVAILABLE) {
+            status = next;
+            if (err != NULL) {
+                *err = why;
+            }
+        }
+    }
+    return status;
 }
 
 /* A view like the exporter's in new memory, contiguous in `order` and aligned. */

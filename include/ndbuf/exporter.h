@@ -54,7 +54,8 @@ typedef struct ndbuf_request {
     uint32_t view_nbytes;            /* sizeof(ndbuf_view), as the consumer was compiled */
     uint32_t flags;                  /* NDBUF_REQUEST_... bits */
     int32_t copy;                    /* an ndbuf_copy_policy */
-    const ndbuf_device_tag *devices; /* ndevices devices that the consumer accepts, the preferred one first */
+    const ndbuf_device_tag *devices; /* ndevices devices that the consumer accepts, the preferred one first: a copy that
+                                      * has to leave the memory's device goes to the first one that is here */
     int32_t ndevices;
     int32_t reserved;   /* 0 */
     int64_t alignment;  /* bytes, a power of two, of item 0..0; 0: any. Of its address for the host or for CUDA; of the
@@ -83,7 +84,7 @@ struct ndbuf_exporter {
      * NDBUF_ERR_READONLY  ... because the memory is read-only
      * NDBUF_ERR_BUSY      the exporter is changing its memory at this moment
      * NDBUF_ERR_ABI       request->abi_version or view_nbytes is not this version's
-     * Whatever a copy can return, if one was allowed. */
+     * Whatever a copy can return, if one was allowed, and what opening the device for it does. */
     ndbuf_status (*acquire)(ndbuf_exporter *exporter, const ndbuf_request *request, ndbuf_view *out_view,
                             ndbuf_error *err);
 };

@@ -162,6 +162,35 @@ static void test_a_copy_is_made_only_if_allowed_and_as_asked_for(void **state)
     ndbuf_exporter_release(exporter);
 }
 
+static void test_a_copy_goes_to_the_first_accepted_device_that_is_here(void **state)
+{
+    (void)state;
+    const ndbuf_device_tag accepted[] = {{NDBUF_DEVICE_CUDA, 999999}, {77, 0}, {NDBUF_DEVICE_CPU, 0}};
+    const int64_t shape = 8;
+    ndbuf_device *device = NULL;
+    ndbuf_exporter *exporter = NULL;
+    ndbuf_view view = {0};
+    ndbuf_view out = {0};
+    fake_register();
+    ASSERT_OK(ndbuf_device_open("fake:0", &device, err));
+    ASSERT_OK(ndbuf_view_create(&view, device, NULL, 1, &shape, err));
+    ASSERT_OK(ndbuf_exporter_create(&view, &exporter, err));
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_STRIDES);
+    request.copy = NDBUF_COPY_IF_NEEDED;
+    request.devices = accepted;
+    request.ndevices = 3;
+    ASSERT_OK(ndbuf_view_acquire(&out, exporter, &request, err));
+    assert_int_equal(out.device.type, NDBUF_DEVICE_CPU);
+    ndbuf_view_release(&out);
+    request.ndevices = 2;
+    ASSERT_FAILS(NDBUF_ERR_UNAVAILABLE, "cuda:999999", ndbuf_view_acquire(&out, exporter, &request, err));
+    assert_null(out.release);
+    ndbuf_view_release(&view);
+    ndbuf_exporter_release(exporter);
+    ndbuf_device_close(device);
+    fake_assert_clean();
+}
+
 static const int64_t any_alignment = (int64_t)1 << 40; /* which no handle has by chance */
 
 static void test_memory_without_addresses_is_aligned_as_its_offset_is(void **state)
@@ -486,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_what_was_not_asked_for_is_not_shown_but_the_view_stays_whole),
         cmocka_unit_test(test_an_unmet_request_names_its_flag),
         cmocka_unit_test(test_a_copy_is_made_only_if_allowed_and_as_asked_for),
+        cmocka_unit_test(test_a_copy_goes_to_the_first_accepted_device_that_is_here),
         cmocka_unit_test(test_memory_without_addresses_is_aligned_as_its_offset_is),
         cmocka_unit_test(test_memory_that_the_host_reaches_is_aligned_as_its_address_is),
         cmocka_unit_test(test_views_keep_the_exporter_alive),
