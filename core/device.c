@@ -6,31 +6,33 @@
 #include <string.h>
 
 #include "core/backend_registry.h"
+#include "core/fork_guard.h"
 #include "core/host_alloc.h"
-#include "core/sync.h"
 
-/* Devices opened by ordinal, so that each is open once. The list holds no references. */
-static ndbuf__mutex list_mutex = NDBUF__MUTEX_INIT;
+/* Devices opened by ordinal, so that each is open once. The list holds no references, and can be walked at any time. */
+static ndbuf__fork_guard list_guard = NDBUF__FORK_GUARD_INIT;
 static ndbuf_device *open_devices;
 
 static ndbuf_device_core host_core = {
     .is_static = true, .pool = {.mutex = NDBUF__MUTEX_INIT}, .blocks = NDBUF__BLOCK_POOL_INIT};
 static _Atomic(ndbuf_device *) host_device;
-static ndbuf__mutex host_mutex = NDBUF__MUTEX_INIT; /* not the list's: device_open of a backend may ask for the host */
+/* Not the list's: device_open of a backend may ask for the host. */
+static ndbuf__fork_guard host_guard = NDBUF__FORK_GUARD_INIT;
 
 /* Opening the host's device cannot fail: it is static in its backend. */
 ndbuf_device *ndbuf_device_cpu(void)
 {
     ndbuf_device *device = atomic_load_explicit(&host_device, memory_order_acquire);
     if (device == NULL) {
-        ndbuf__mutex_lock(&host_mutex);
+        (void)ndbuf__fork_guard_watch();
+        ndbuf__fork_guard_lock(&host_guard, NULL, NULL);
         device = atomic_load_explicit(&host_device, memory_order_relaxed);
         if (device == NULL) {
             ndbuf__builtin_backends[0].ops->device_open(0, &device, NULL);
             device->core = &host_core;
             atomic_store_explicit(&host_device, device, memory_order_release);
         }
-        ndbuf__mutex_unlock(&host_mutex);
+        ndbuf__fork_guard_unlock(&host_guard);
     }
     return device;
 }
@@ -70,14 +72,14 @@ void ndbuf_device_close(ndbuf_device *device)
     if (device == NULL || device->core->is_static || !ndbuf__ref_release(&device->core->refs)) {
         return;
     }
-    ndbuf__mutex_lock(&list_mutex);
+    ndbuf__fork_guard_lock(&list_guard, NULL, NULL);
     for (ndbuf_device **link = &open_devices; *link != NULL; link = &(*link)->core->next) {
         if (*link == device) {
             *link = device->core->next;
             break;
         }
     }
-    ndbuf__mutex_unlock(&list_mutex);
+    ndbuf__fork_guard_unlock(&list_guard);
     ndbuf_device_core *core = device->core;
     ndbuf__device_pool_clear(&core->pool);
     device->ops->device_close(device);
@@ -85,7 +87,7 @@ void ndbuf_device_close(ndbuf_device *device)
     ndbuf__free(core);
 }
 
-/* With the list's mutex held: the open device, retained, or NULL. */
+/* With the list's guard held: the open device, retained, or NULL. */
 static ndbuf_device *find_open(const ndbuf_backend_ops *ops, int32_t ordinal)
 {
     for (ndbuf_device *device = open_devices; device != NULL; device = device->core->next) {
@@ -96,7 +98,7 @@ static ndbuf_device *find_open(const ndbuf_backend_ops *ops, int32_t ordinal)
     return NULL;
 }
 
-/* With the list's mutex held. */
+/* With the list's guard held. */
 static ndbuf_status open_new(const ndbuf_backend_ops *ops, int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err)
 {
     ndbuf_device *device = NULL;
@@ -139,14 +141,15 @@ static ndbuf_status open_ordinal(const ndbuf_backend_ops *ops, int32_t ordinal, 
         return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "device %s:%d: the backend has %d device(s)", ops->name,
                           (int)ordinal, (int)count);
     }
-    ndbuf__mutex_lock(&list_mutex);
+    (void)ndbuf__fork_guard_watch();
+    ndbuf__fork_guard_lock(&list_guard, NULL, NULL);
     ndbuf_device *device = find_open(ops, ordinal);
     if (device != NULL) {
         *out_device = device;
     } else {
         status = open_new(ops, ordinal, out_device, err);
     }
-    ndbuf__mutex_unlock(&list_mutex);
+    ndbuf__fork_guard_unlock(&list_guard);
     return status;
 }
 
@@ -199,14 +202,14 @@ static ndbuf_status find_open_by_tag(ndbuf_device_tag tag, ndbuf_device **out_de
 {
     ndbuf_device *found = NULL;
     ndbuf_device *another = NULL;
-    ndbuf__mutex_lock(&list_mutex);
+    ndbuf__fork_guard_lock(&list_guard, NULL, NULL);
     for (ndbuf_device *device = open_devices; device != NULL && another == NULL; device = device->core->next) {
         if (device->tag.type == tag.type && device->tag.id == tag.id &&
             ndbuf__ref_retain_if_alive(&device->core->refs)) {
             *(found == NULL ? &found : &another) = device;
         }
     }
-    ndbuf__mutex_unlock(&list_mutex);
+    ndbuf__fork_guard_unlock(&list_guard);
     ndbuf_status status = NDBUF_OK;
     if (found == NULL) {
         status = ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "no backend for memory of device type %d", (int)tag.type);

@@ -38,7 +38,9 @@ void ndbuf__fork_guard_lock(ndbuf__fork_guard *guard, void (*forget)(void *owner
         ndbuf__mutex_lock(&fork_mutex);
         if (atomic_load_explicit(&guard->process, memory_order_relaxed) != process) {
             ndbuf__mutex_init(&guard->mutex);
-            forget(owner);
+            if (forget != NULL) {
+                forget(owner);
+            }
             atomic_store_explicit(&guard->process, process, memory_order_release);
         }
         ndbuf__mutex_unlock(&fork_mutex);

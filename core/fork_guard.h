@@ -28,7 +28,7 @@ void ndbuf__fork_guard_init(ndbuf__fork_guard *guard);
 void ndbuf__fork_guard_clear(ndbuf__fork_guard *guard);
 
 /* In the child of a fork, the first time, `forget` makes of the owner what can be used: a thread of the parent's may
- * have been changing it. */
+ * have been changing it. NULL: it can be used at any time. */
 void ndbuf__fork_guard_lock(ndbuf__fork_guard *guard, void (*forget)(void *owner), void *owner);
 
 static inline void ndbuf__fork_guard_unlock(ndbuf__fork_guard *guard)

@@ -58,7 +58,7 @@ enum {
 void ndbuf__copy_caps_get(const ndbuf_backend_ops *ops, const ndbuf_device *dst, const ndbuf_device *src,
                           ndbuf_copy_caps *out_caps);
 
-/* -- the links that were set; writers hold the mutex of core/tuning.c -- */
+/* -- the links that were set; writers hold the guard of core/tuning.c -- */
 
 /* Links never go away: their number grows only. */
 int32_t ndbuf__link_count(void);

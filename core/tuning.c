@@ -9,6 +9,7 @@
 #include "core/backend_registry.h"
 #include "core/copy_core.h"
 #include "core/environment.h"
+#include "core/fork_guard.h"
 #include "core/link_costs.h"
 #include "core/sync.h"
 
@@ -25,13 +26,13 @@ static const struct {
 #undef LINK_COST_LINE
 };
 
-/* Writers hold the mutex; values are read without it. */
-static ndbuf__mutex mutex = NDBUF__MUTEX_INIT;
+/* Writers hold the guard; values are read without it. */
+static ndbuf__fork_guard guard = NDBUF__FORK_GUARD_INIT;
 static char machine[sizeof(((ndbuf_tuning_info *)0)->machine)];
 
 /* What came of NDBUF_TUNING. */
 _Atomic(bool) ndbuf__tuning_is_started;
-static ndbuf__mutex start_mutex = NDBUF__MUTEX_INIT;
+static ndbuf__fork_guard start_guard = NDBUF__FORK_GUARD_INIT;
 static ndbuf_tuning_info started; /* its nset and machine are not used */
 
 /* -- the constants -- */
@@ -114,7 +115,7 @@ ndbuf_status ndbuf__tuning_check(const ndbuf__tuning_place *place, double value,
                : ndbuf_fail(err, NDBUF_ERR_INVALID, "%s is %g: not an integer", tunable->name, value);
 }
 
-/* With the mutex held, and room for a link. value NAN: back to the default. */
+/* With the guard held, and room for a link. value NAN: back to the default. */
 static void apply_one(const ndbuf__tuning_place *place, double value)
 {
     if (place->tunables != NULL) {
@@ -153,14 +154,14 @@ static int32_t count_new_links(const ndbuf__tuning_setting *settings, int32_t co
 ndbuf_status ndbuf__tuning_apply(const ndbuf__tuning_setting *settings, int32_t count, ndbuf_error *err)
 {
     ndbuf_status status = NDBUF_OK;
-    ndbuf__mutex_lock(&mutex);
+    ndbuf__fork_guard_lock(&guard, NULL, NULL);
     if (ndbuf__link_count() + count_new_links(settings, count) > NDBUF__MAX_LINKS) {
         status = ndbuf_fail(err, NDBUF_ERR_BUSY, "constants of more than %d links", NDBUF__MAX_LINKS);
     }
     for (int32_t i = 0; i < count && status == NDBUF_OK; i++) {
         apply_one(&settings[i].place, settings[i].value);
     }
-    ndbuf__mutex_unlock(&mutex);
+    ndbuf__fork_guard_unlock(&guard);
     return status;
 }
 
@@ -177,7 +178,8 @@ static double value_of(const ndbuf__tuning_place *place)
 
 void ndbuf__tuning_start_now(void)
 {
-    ndbuf__mutex_lock(&start_mutex);
+    (void)ndbuf__fork_guard_watch(); /* without memory for that, forks are as before */
+    ndbuf__fork_guard_lock(&start_guard, NULL, NULL);
     if (!atomic_load_explicit(&ndbuf__tuning_is_started, memory_order_relaxed)) {
         const char *path = ndbuf__environment("NDBUF_TUNING");
         if (path != NULL && path[0] != '\0') {
@@ -190,7 +192,7 @@ void ndbuf__tuning_start_now(void)
         }
         atomic_store_explicit(&ndbuf__tuning_is_started, true, memory_order_release);
     }
-    ndbuf__mutex_unlock(&start_mutex);
+    ndbuf__fork_guard_unlock(&start_guard);
 }
 
 /* -- for users -- */
@@ -273,7 +275,7 @@ ndbuf_status ndbuf_tuning_set(const char *name, double value, ndbuf_error *err)
 void ndbuf_tuning_reset(void)
 {
     ndbuf__tuning_start();
-    ndbuf__mutex_lock(&mutex);
+    ndbuf__fork_guard_lock(&guard, NULL, NULL);
     int32_t backend = 0;
     for (const ndbuf__tunables *tunables; (tunables = next_tunables(&backend)) != NULL;) {
         for (int32_t i = 0; i < tunables->count; i++) {
@@ -287,14 +289,14 @@ void ndbuf_tuning_reset(void)
         }
     }
     machine[0] = '\0';
-    ndbuf__mutex_unlock(&mutex);
+    ndbuf__fork_guard_unlock(&guard);
 }
 
 static void set_machine(const char *made_on)
 {
-    ndbuf__mutex_lock(&mutex);
+    ndbuf__fork_guard_lock(&guard, NULL, NULL);
     memcpy(machine, made_on, sizeof(machine));
-    ndbuf__mutex_unlock(&mutex);
+    ndbuf__fork_guard_unlock(&guard);
 }
 
 ndbuf_status ndbuf_tuning_parse(const char *text, size_t length, const char *name, ndbuf_error *err)
@@ -323,9 +325,9 @@ void ndbuf_tuning_info_get(ndbuf_tuning_info *out_info)
 {
     int32_t count = ndbuf_tuning_count();
     *out_info = started; /* not written any more */
-    ndbuf__mutex_lock(&mutex);
+    ndbuf__fork_guard_lock(&guard, NULL, NULL);
     memcpy(out_info->machine, machine, sizeof(machine));
-    ndbuf__mutex_unlock(&mutex);
+    ndbuf__fork_guard_unlock(&guard);
     out_info->nset = 0;
     for (int32_t i = 0; i < count; i++) {
         ndbuf_tuning_entry entry;

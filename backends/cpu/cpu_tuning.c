@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "core/sync.h"
+#include "core/fork_guard.h"
 
 #include "backends/cpu/cpu_caches.h"
 
@@ -13,7 +13,7 @@ _Atomic(uint32_t) ndbuf_cpu__tuning_changes;
 
 static int64_t defaults[NDBUF_CPU__TUNING_COUNT];
 static _Atomic(bool) is_prepared;
-static ndbuf__mutex prepare_mutex = NDBUF__MUTEX_INIT;
+static ndbuf__fork_guard prepare_guard = NDBUF__FORK_GUARD_INIT;
 
 static void values_store(const int64_t *values)
 {
@@ -24,7 +24,8 @@ static void values_store(const int64_t *values)
 
 static void prepare_now(void)
 {
-    ndbuf__mutex_lock(&prepare_mutex);
+    (void)ndbuf__fork_guard_watch();
+    ndbuf__fork_guard_lock(&prepare_guard, NULL, NULL);
     if (!atomic_load_explicit(&is_prepared, memory_order_relaxed)) {
         const cpu_caches caches = ndbuf_cpu__caches();
 #define DEFAULT_VALUE(name, unit, value, ...) defaults[NDBUF_CPU__TUNING_##name] = (value);
@@ -33,7 +34,7 @@ static void prepare_now(void)
         values_store(defaults);
         atomic_store_explicit(&is_prepared, true, memory_order_release);
     }
-    ndbuf__mutex_unlock(&prepare_mutex);
+    ndbuf__fork_guard_unlock(&prepare_guard);
 }
 
 static void prepare(void)

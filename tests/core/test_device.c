@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/device_core.h"
 
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/support/fake_device.h"
 #include "tests/support/test.h"
@@ -93,6 +96,59 @@ static void test_an_open_device_of_any_backend_is_found_by_its_tag(void **state)
     fake_assert_clean();
 }
 
+static ndbuf_status (*open_null)(int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err);
+static atomic_bool is_opening;
+static atomic_bool may_open;
+
+static ndbuf_status open_when_told(int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err)
+{
+    atomic_store(&is_opening, true);
+    while (!atomic_load(&may_open)) {
+        ndbuf__thread_sleep_us(100);
+    }
+    return open_null(ordinal, out_device, err);
+}
+
+static NDBUF__THREAD_RESULT open_slow_device(void *context)
+{
+    ndbuf_device_open("slow", context, NULL);
+    NDBUF__THREAD_RETURN;
+}
+
+/* A driver may take its time to open a device. */
+static void test_the_child_of_a_fork_opens_devices_whatever_the_parent_was_opening(void **state)
+{
+    (void)state;
+    static ndbuf_backend_ops slow;
+    ndbuf_device *device = NULL;
+    ndbuf_device *opened = NULL;
+    ndbuf__thread opener;
+    int result = -1;
+    ASSERT_OK(ndbuf_device_open("null", &device, err)); /* of the test before this one */
+    slow = *device->ops;
+    ndbuf_device_close(device);
+    slow.name = "slow";
+    open_null = slow.device_open;
+    slow.device_open = open_when_told;
+    ASSERT_OK(ndbuf_backend_register(&slow, err));
+    assert_true(ndbuf__thread_start(&opener, open_slow_device, &opened));
+    while (!atomic_load(&is_opening)) {
+        ndbuf__thread_sleep_us(100);
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        ndbuf_status status = ndbuf_device_open("null", &device, NULL);
+        _exit(status == NDBUF_OK ? 0 : 1);
+    }
+    atomic_store(&may_open, true);
+    ndbuf__thread_join(opener);
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+    ndbuf_device_close(opened);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_bad_device_names_say_what_is_wrong),
         cmocka_unit_test(test_every_backend_gives_its_state_and_reason),
         cmocka_unit_test(test_an_open_device_of_any_backend_is_found_by_its_tag),
+        cmocka_unit_test(test_the_child_of_a_fork_opens_devices_whatever_the_parent_was_opening),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

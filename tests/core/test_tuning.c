@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/link_costs.h"
@@ -349,6 +350,30 @@ static void test_constants_are_set_while_copies_run(void **state)
     ndbuf_format_release(format);
 }
 
+static void test_the_child_of_a_fork_sets_constants_whatever_the_parent_was_doing(void **state)
+{
+    (void)state;
+    enum { NFORKS = 200 };
+    ndbuf__thread setter;
+    int nhung = 0;
+    atomic_store(&is_done, false);
+    assert_true(ndbuf__thread_start(&setter, set_all_the_time, NULL));
+    for (int i = 0; i < NFORKS && nhung == 0; i++) {
+        int result = -1;
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(10);
+            _exit(ndbuf_tuning_set("cpu.thread_nbytes", 1 << 20, NULL) == NDBUF_OK ? 0 : 1);
+        }
+        assert_true(child > 0);
+        assert_int_equal(waitpid(child, &result, 0), child);
+        nhung += result != 0;
+    }
+    atomic_store(&is_done, true);
+    ndbuf__thread_join(setter);
+    assert_int_equal(nhung, 0);
+}
+
 /* Last, since links stay known: their number is limited. */
 static void test_more_links_than_there_is_room_for_are_refused(void **state)
 {
@@ -388,6 +413,7 @@ int main(void)
         cmocka_unit_test_teardown(test_random_bytes_are_refused_and_set_nothing, reset),
         cmocka_unit_test_teardown(test_files_that_cannot_be_read_are_told, reset),
         cmocka_unit_test_teardown(test_constants_are_set_while_copies_run, reset),
+        cmocka_unit_test_teardown(test_the_child_of_a_fork_sets_constants_whatever_the_parent_was_doing, reset),
         cmocka_unit_test_teardown(test_more_links_than_there_is_room_for_are_refused, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

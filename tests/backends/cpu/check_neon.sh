@@ -28,7 +28,7 @@ cd "$out/objects"
     "$root"/tests/backends/cpu/test_cpu_engine.c "$root"/tests/backends/cpu/test_cpu_convert.c \
     "$root/tests/backends/cpu/random_box.c" "$root/tests/backends/cpu/all_kernels.c" "$root/tests/support/test.c" \
     $sources "$root/backends/kernels/convert_host.c" "$root/core/copy_axes.c" "$root/core/environment.c" \
-    "$root/core/host_alloc.c" "$root/core/status.c"
+    "$root/core/fork_guard.c" "$root/core/host_alloc.c" "$root/core/status.c"
 for test in engine convert; do
     # shellcheck disable=SC2046 # a list
     "$compiler" -static "test_cpu_$test.o" $(ls | grep -v '^test_cpu_') -o "../test_cpu_${test}_aarch64" -lpthread
