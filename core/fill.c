@@ -43,7 +43,7 @@ static ndbuf_status fill_direct(const ndbuf_view *dst, const ndbuf__plan *plan, 
     int64_t offset;
     const ndbuf_mem mem = ndbuf__view_mem(dst, &offset);
     const ndbuf_backend_ops *ops = mem.device->ops;
-    ndbuf_copy_caps caps;
+    ndbuf_copy_caps caps = {0};
     ndbuf__tuning_start();
     ops->copy_caps(mem.device, mem.device, &caps);
     if ((caps.flags & NDBUF_CAN_FILL) == 0 || plan->indirect || (queue != NULL && queue->device != mem.device)) {
@@ -70,7 +70,7 @@ static ndbuf_status fill_direct(const ndbuf_view *dst, const ndbuf__plan *plan, 
         ndbuf_status wait_status = ops->queue_wait(mem.device->default_queue, status == NDBUF_OK ? err : NULL);
         return status != NDBUF_OK ? status : wait_status;
     }
-    if (status == NDBUF_OK && lease != NULL) {
+    if (status != NDBUF_ERR_UNSUPPORTED && lease != NULL) { /* a part may be under way where it has failed */
         lease->owner = dst->owner;
         dst->owner->retain(dst->owner);
         ndbuf__lease_begin(&lease->base);

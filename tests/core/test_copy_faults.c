@@ -383,6 +383,37 @@ static void test_every_call_of_a_fill_failing_in_turn(void **state)
     fake_reset();
 }
 
+/* A fill that is told as failed may have a part in the queue: what it writes to stays alive until that is done. */
+static void test_a_fill_that_fails_behind_its_work_holds_the_memory(void **state)
+{
+    (void)state;
+    const int64_t shape = 16;
+    ndbuf_device *device = NULL;
+    ndbuf_queue *queue = NULL;
+    ndbuf_view view = {0};
+    fake_reset();
+    ASSERT_OK(ndbuf_device_open("fake:0", &device, err));
+    ASSERT_OK(ndbuf_queue_create(device, &queue, err));
+    for (int64_t nth = 1; nth <= 2; nth++) {
+        ASSERT_OK(ndbuf_view_create(&view, device, NULL, 1, &shape, err));
+        fake_fail_late(nth);
+        if (nth == 1) {
+            ASSERT_FAILS(NDBUF_ERR_DEVICE, "behind work", ndbuf_fill(&view, "a", 1, queue, err));
+        } else {
+            ASSERT_OK(ndbuf_fill(&view, "a", 1, queue, err));
+        }
+        ndbuf_view_release(&view);
+        fake_assert_no_violation();
+        assert_true(fake_live_now().mems > 0);
+        ASSERT_OK(ndbuf_queue_wait(queue, err));
+        assert_int_equal(fake_live_now().mems, 0);
+    }
+    ndbuf_queue_release(queue);
+    ndbuf_device_close(device);
+    fake_assert_clean();
+    fake_reset();
+}
+
 /* Where no event can be had, what a copy holds is let go of by waiting: the wait must not swallow what the user's own
  * wait has to tell. */
 static void test_a_failure_is_told_even_if_no_event_can_be_recorded(void **state)
@@ -453,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_every_call_of_null_failing_in_turn),
         cmocka_unit_test(test_every_call_of_opencl_failing_in_turn),
         cmocka_unit_test(test_every_call_of_a_fill_failing_in_turn),
+        cmocka_unit_test(test_a_fill_that_fails_behind_its_work_holds_the_memory),
         cmocka_unit_test(test_a_failure_is_told_even_if_no_event_can_be_recorded),
         cmocka_unit_test(test_every_call_of_opening_a_device_failing_in_turn),
     };

@@ -116,6 +116,12 @@ static ndbuf_status submit(fake_slot slot, uint32_t needed, ndbuf_queue *queue, 
     return fake_queue_submit_box(queue, box, (flags_between(&config, dst, src) & NDBUF_COPY_BLOCKS) != 0, err);
 }
 
+/* What a call returns that has given work to a queue. */
+static ndbuf_status submitted(ndbuf_status status, ndbuf_error *err)
+{
+    return status == NDBUF_OK && fake_job_fails_late(err) ? NDBUF_ERR_DEVICE : status;
+}
+
 ndbuf_status fake_copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t dst_offset, const ndbuf_mem *src,
                              int64_t src_offset, int64_t nbytes, ndbuf_error *err)
 {
@@ -127,7 +133,7 @@ ndbuf_status fake_copy_bytes(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t d
     }
     fake_box box = {
         .dst = *dst, .src = *src, .dst_offset = dst_offset, .src_offset = src_offset, .unit_nbytes = nbytes};
-    return submit(FAKE_copy_bytes, NDBUF_CAN_COPY_BYTES, queue, &box, 1, err);
+    return submitted(submit(FAKE_copy_bytes, NDBUF_CAN_COPY_BYTES, queue, &box, 1, err), err);
 }
 
 static ndbuf_status check_pitches(const char *name, const ndbuf_rect *rect, const ndbuf_rect_side *side,
@@ -174,7 +180,7 @@ ndbuf_status fake_copy_rect(ndbuf_queue *queue, const ndbuf_rect *rect, ndbuf_er
                     .shape = {rect->nslices, rect->nrows},
                     .dst_strides = {rect->dst.slice_pitch, rect->dst.row_pitch},
                     .src_strides = {rect->src.slice_pitch, rect->src.row_pitch}};
-    return submit(FAKE_copy_rect, NDBUF_CAN_COPY_RECT, queue, &box, rect->nslices * rect->nrows, err);
+    return submitted(submit(FAKE_copy_rect, NDBUF_CAN_COPY_RECT, queue, &box, rect->nslices * rect->nrows, err), err);
 }
 
 /* Axes of a strided box; for fills only the extents. */
@@ -233,8 +239,10 @@ ndbuf_status fake_copy_strided(ndbuf_queue *queue, const ndbuf_strided *strided,
         box.src_strides[k] = strided->src.strides[k];
     }
     ndbuf_status status = check_axes(&box, false, err);
-    return status == NDBUF_OK ? submit(FAKE_copy_strided, NDBUF_CAN_COPY_STRIDED, queue, &box, count_units(&box), err)
-                              : status;
+    if (status == NDBUF_OK) {
+        status = submit(FAKE_copy_strided, NDBUF_CAN_COPY_STRIDED, queue, &box, count_units(&box), err);
+    }
+    return submitted(status, err);
 }
 
 /* Elements that the contract lets through: as complex as it says, and of the size that they have. */
@@ -275,7 +283,10 @@ ndbuf_status fake_convert_strided(ndbuf_queue *queue, const ndbuf_convert_box *c
         box.src_strides[k] = convert->src.strides[k];
     }
     ndbuf_status status = check_axes(&box, false, err);
-    return status == NDBUF_OK ? submit(FAKE_convert_strided, needed, queue, &box, count_units(&box), err) : status;
+    if (status == NDBUF_OK) {
+        status = submit(FAKE_convert_strided, needed, queue, &box, count_units(&box), err);
+    }
+    return submitted(status, err);
 }
 
 ndbuf_status fake_fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *fill, ndbuf_error *err)
@@ -305,7 +316,7 @@ ndbuf_status fake_fill_strided(ndbuf_queue *queue, const ndbuf_fill_box *fill, n
     if (status != NDBUF_OK) {
         free(box.item);
     }
-    return status;
+    return submitted(status, err);
 }
 
 /* ---- the work ---- */

@@ -52,8 +52,9 @@ extern fake_live fake_alive; /* guarded by fake_mutex */
 /* Counts a call; tells whether it is to fail, and then fills `err`. */
 bool fake_call_fails(fake_slot slot, ndbuf_error *err);
 
-/* The same for work that runs. */
+/* The same for work that runs, and for work that a queue has just got. */
 bool fake_job_fails(ndbuf_error *err);
+bool fake_job_fails_late(ndbuf_error *err);
 
 /* Whether this thread is in a host call of a queue without a host thread: then it may not use the devices. */
 extern _Thread_local bool fake_in_pure_host_call;

@@ -35,6 +35,7 @@ static int64_t nlogged;
 static fake_slot fault_slot;
 static int64_t calls_until_fault;
 static int64_t jobs_until_fault;
+static int64_t jobs_until_late_fault;
 static bool fault_happened;
 static int64_t nviolations;
 static char first_violation[256];
@@ -107,6 +108,14 @@ void fake_fail_job(int64_t nth)
     ndbuf__mutex_unlock(&fake_mutex);
 }
 
+void fake_fail_late(int64_t nth)
+{
+    ndbuf__mutex_lock(&fake_mutex);
+    jobs_until_late_fault = nth;
+    fault_happened = false;
+    ndbuf__mutex_unlock(&fake_mutex);
+}
+
 bool fake_fault_happened(void)
 {
     ndbuf__mutex_lock(&fake_mutex);
@@ -153,6 +162,17 @@ bool fake_job_fails(ndbuf_error *err)
     ndbuf__mutex_unlock(&fake_mutex);
     if (fails) {
         ndbuf_fail_native(err, NDBUF_ERR_DEVICE, FAULT_CODE, "injected failure of work in a queue");
+    }
+    return fails;
+}
+
+bool fake_job_fails_late(ndbuf_error *err)
+{
+    ndbuf__mutex_lock(&fake_mutex);
+    bool fails = count_down(&jobs_until_late_fault);
+    ndbuf__mutex_unlock(&fake_mutex);
+    if (fails) {
+        ndbuf_fail_native(err, NDBUF_ERR_DEVICE, FAULT_CODE, "injected failure behind work in a queue");
     }
     return fails;
 }
@@ -239,6 +259,7 @@ void fake_reset(void)
 {
     fake_fail_call(FAKE_any, 0);
     fake_fail_job(0);
+    fake_fail_late(0);
     fake_configure(&fake_config_default);
     fake_log_clear();
 }

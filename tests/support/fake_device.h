@@ -84,7 +84,11 @@ void fake_fail_call(fake_slot slot, int64_t nth);
 /* The nth copy or fill that runs fails, in the same way. nth 0: none. */
 void fake_fail_job(int64_t nth);
 
-/* Whether a fault of the two functions above has happened since it was set. */
+/* The nth copy or fill that is given to a queue is told as failed, in the same way, though the queue has it. nth 0:
+ * none. */
+void fake_fail_late(int64_t nth);
+
+/* Whether a fault of the three functions above has happened since it was set. */
 bool fake_fault_happened(void);
 
 /* Calls of a slot since fake_log_clear. */
