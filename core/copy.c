@@ -37,13 +37,21 @@ static ndbuf_status check_shapes(const ndbuf__layout *dst_layout, const ndbuf__l
     return NDBUF_OK;
 }
 
-ndbuf_device *ndbuf__copy_direct(ndbuf_device *dst, ndbuf_device *src, ndbuf_copy_caps *out_caps)
+/* Whether a backend is of use between two devices. In the host's memory it has to do all that the host's engine does: a
+ * call for each run of bytes would be no match for that. */
+static bool is_of_use(const ndbuf_copy_caps *caps, bool on_host)
 {
     static const uint32_t any = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_MAP;
+    static const uint32_t all = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_STRIDED;
+    return on_host ? (caps->flags & all) == all : (caps->flags & any) != 0;
+}
+
+ndbuf_device *ndbuf__copy_direct(ndbuf_device *dst, ndbuf_device *src, ndbuf_copy_caps *out_caps)
+{
     ndbuf_device *candidates[3] = {dst, src, ndbuf_device_cpu()};
     for (int i = 0; i < 3; i++) {
         ndbuf__copy_caps_get(candidates[i]->ops, dst, src, out_caps);
-        if ((out_caps->flags & any) != 0) {
+        if (is_of_use(out_caps, is_host(dst) && is_host(src))) {
             return candidates[i];
         }
     }

@@ -41,6 +41,17 @@ static bool is_host(const ndbuf_mem *mem)
     return (mem->device->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0;
 }
 
+static bool is_within_host(const copy_run *run)
+{
+    return is_host(run->ends.dst) && is_host(run->ends.src);
+}
+
+/* Whether there is another way than the calls of the plan: the host's engine, or staging buffers. */
+static bool has_another_way(const copy_run *run)
+{
+    return run->plan->has_staging || is_within_host(run);
+}
+
 static bool is_staged(const copy_run *run)
 {
     return ndbuf__route_is_staged(run->plan->route);
@@ -119,8 +130,8 @@ static ndbuf_status run_now(const copy_run *run, ndbuf_error *err)
     if (wait_status == NDBUF_OK) {
         wait_status = mapped_status(&mapped, status == NDBUF_OK ? err : NULL);
     }
-    if (status == NDBUF_ERR_UNSUPPORTED && plan->has_staging) {
-        return run_staged(run, err);
+    if (status == NDBUF_ERR_UNSUPPORTED && has_another_way(run)) {
+        return plan->has_staging ? run_staged(run, err) : run_on_host(run, err);
     }
     return status != NDBUF_OK ? status : wait_status;
 }
@@ -244,8 +255,7 @@ static uint32_t direct_caps(const copy_run *run, const ndbuf_queue *queue)
 /* Whether a host function can do the copy in the queue: one without a host thread only where no device takes part. */
 static bool goes_as_host_call(const copy_run *run, const ndbuf_queue *queue)
 {
-    return (queue->device->queue_flags & NDBUF_QUEUE_NO_HOST_THREAD) == 0 ||
-           (is_host(run->ends.dst) && is_host(run->ends.src));
+    return (queue->device->queue_flags & NDBUF_QUEUE_NO_HOST_THREAD) == 0 || is_within_host(run);
 }
 
 /* Whether all devices that take part know each other's events. */
@@ -324,9 +334,9 @@ static ndbuf_status job_enqueue(copy_job *job, const copy_run *run, bool *out_st
     ndbuf_queue *queue = job->lease.queue;
     uint32_t caps = direct_caps(run, queue);
     *out_started = false;
-    if (caps != 0 && ((caps & NDBUF_COPY_MAY_BLOCK) == 0 || !run->plan->has_staging)) {
+    if (caps != 0 && ((caps & NDBUF_COPY_MAY_BLOCK) == 0 || !has_another_way(run))) {
         ndbuf_status status = enqueue_direct(job, run, out_started, err);
-        if (status != NDBUF_ERR_UNSUPPORTED || !run->plan->has_staging) {
+        if (status != NDBUF_ERR_UNSUPPORTED || !has_another_way(run)) {
             return status;
         }
     }
@@ -334,8 +344,10 @@ static ndbuf_status job_enqueue(copy_job *job, const copy_run *run, bool *out_st
     if (status != NDBUF_OK) {
         return status;
     }
-    if (caps != 0) {
+    if (caps != 0 && run->plan->has_staging) {
         job->work->plan.route = NDBUF_ROUTE_THROUGH_HOST;
+    } else if (caps != 0) {
+        job->work->plan.by_host = true;
     }
     return enqueue_work(job->work, queue, out_started, err);
 }
