@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/copy_core.h"
 #include "core/copy_mapped.h"
 #include "core/copy_stage.h"
 #include "core/host_copy.h"
@@ -20,6 +21,7 @@ typedef struct copy_run {
     ndbuf__transfer_ends ends; /* of these */
     ndbuf__layout dst;         /* of a plan with suboffsets */
     ndbuf__layout src;
+    const ndbuf_view *views[2]; /* destination and source; NULL once their caller has gone on */
 } copy_run;
 
 static void run_init(copy_run *run, const ndbuf__plan *plan, ndbuf_device *direct, const ndbuf_view *dst,
@@ -30,6 +32,8 @@ static void run_init(copy_run *run, const ndbuf__plan *plan, ndbuf_device *direc
     run->ends = (ndbuf__transfer_ends){.dst = &run->dst_mem, .src = &run->src_mem};
     run->dst_mem = ndbuf__view_mem(dst, &run->ends.dst_offset);
     run->src_mem = ndbuf__view_mem(src, &run->ends.src_offset);
+    run->views[0] = dst;
+    run->views[1] = src;
     if (plan->indirect) {
         run->dst = ndbuf__view_layout(dst);
         run->src = ndbuf__view_layout(src);
@@ -151,6 +155,7 @@ typedef struct copy_work {
     ndbuf__plan plan;
     ndbuf__mapped_copy mapped;   /* of a copy in mapped memory */
     ndbuf__stage_flight *flight; /* of a staged copy that was put into the queue step by step; NULL: none */
+    ndbuf_view *views;           /* destination and source of records that may have to go part by part; NULL: none */
     int64_t dims[];              /* of a plan with suboffsets: shape, both strides, both suboffsets */
 } copy_work;
 
@@ -172,6 +177,31 @@ static const int64_t *work_adopt(copy_work *work, int place, const int64_t *arra
     return copy;
 }
 
+/* Keeps the views where mapping is the only way for whole records, and may be refused. False: no memory. */
+static bool work_keep_views(copy_work *work, ndbuf_queue *queue)
+{
+    const ndbuf__plan *plan = &work->plan;
+    if (plan->cast.record == NULL || plan->route != NDBUF_ROUTE_MAPPED || plan->has_staging) {
+        return true;
+    }
+    work->views = ndbuf__block_take(&queue->core->blocks, 2 * sizeof(work->views[0]));
+    if (work->views == NULL) {
+        return false;
+    }
+    memset(work->views, 0, 2 * sizeof(work->views[0]));
+    return ndbuf_view_copy(&work->views[0], work->run.views[0], NULL) == NDBUF_OK &&
+           ndbuf_view_copy(&work->views[1], work->run.views[1], NULL) == NDBUF_OK;
+}
+
+static void work_drop_views(copy_work *work)
+{
+    if (work->views != NULL) {
+        ndbuf_view_release(&work->views[0]);
+        ndbuf_view_release(&work->views[1]);
+        ndbuf__block_give(work->views);
+    }
+}
+
 /* NULL: no memory. */
 static copy_work *work_make(ndbuf_queue *queue, const copy_run *model)
 {
@@ -188,7 +218,14 @@ static copy_work *work_make(ndbuf_queue *queue, const copy_run *model)
     run->ends.dst = &run->dst_mem;
     run->ends.src = &run->src_mem;
     work->flight = NULL;
+    work->views = NULL;
     work->mapped.status = NDBUF_OK;
+    if (!work_keep_views(work, queue)) {
+        work_drop_views(work);
+        ndbuf__block_give(work);
+        return NULL;
+    }
+    run->views[0] = run->views[1] = NULL;
     if (plan->indirect) {
         int32_t ndim = run->dst.ndim;
         run->dst.shape = run->src.shape = work_adopt(work, 0, run->dst.shape, ndim);
@@ -205,7 +242,12 @@ static copy_work *work_make(ndbuf_queue *queue, const copy_run *model)
 
 static ndbuf_status work_run(void *context, ndbuf_error *err)
 {
-    return run_now(&((copy_work *)context)->run, err);
+    copy_work *work = context;
+    ndbuf_status status = run_now(&work->run, err);
+    if (status == NDBUF_ERR_UNSUPPORTED && work->views != NULL) {
+        status = ndbuf__copy_parts(&work->views[0], &work->views[1], &work->plan.cast, NULL, err);
+    }
+    return status;
 }
 
 /* A failure beside the queue becomes the queue's. */
@@ -218,6 +260,7 @@ static void work_end(copy_work *work, ndbuf_queue *queue)
     if (work->mapped.status != NDBUF_OK) {
         ndbuf__queue_note(queue, &work->mapped.error);
     }
+    work_drop_views(work);
     ndbuf__record_release(work->plan.cast.record);
     ndbuf__block_give(work);
 }

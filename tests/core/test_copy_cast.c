@@ -288,6 +288,46 @@ static void test_records_in_a_queue_outlive_views_and_formats(void **state)
     }
 }
 
+/* Mapping is the only way for whole records; the queue may be of either device, or there is none. */
+static void test_records_of_memory_that_is_not_mapped_after_all_go_field_by_field(void **state)
+{
+    (void)state;
+    const fake_config refusing = {
+        .copy_flags = CONVERTS | NDBUF_CAN_MAP, .memory_nbytes = 16 << 20, .refuses_maps = true};
+    for (int i = 0; i < 12; i++) {
+        bool to_host = i % 2 == 0;
+        bool through_plan = i / 2 % 2 == 0;
+        cast_case self;
+        ndbuf_queue *queue = NULL;
+        ndbuf_view dst = {0};
+        ndbuf_view src = {0};
+        ndbuf_copy_plan *plan = NULL;
+        case_open(&self, refusing.copy_flags, to_host ? "cpu" : "fake:0", record_to, to_host ? "fake:0" : "cpu",
+                  record_from);
+        fake_configure(&refusing);
+        if (i / 4 > 0) {
+            ASSERT_OK(ndbuf_queue_create(i / 4 == 1 ? self.src_device : self.dst_device, &queue, err));
+        }
+        ASSERT_OK(ndbuf_view_copy(&dst, &self.dst, err));
+        ASSERT_OK(ndbuf_view_copy(&src, &self.src, err));
+        if (through_plan) {
+            ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, NDBUF_CASTING_UNSAFE, 0, &plan, err));
+            ASSERT_OK(ndbuf_copy_plan_run(plan, &dst, &src, queue, err));
+            ndbuf_copy_plan_destroy(plan);
+        } else {
+            ASSERT_OK(ndbuf_copy_cast(&dst, &src, NDBUF_CASTING_UNSAFE, 0, queue, err));
+        }
+        ndbuf_view_release(&dst);
+        ndbuf_view_release(&src);
+        if (queue != NULL) {
+            ASSERT_OK(ndbuf_queue_wait(queue, err));
+        }
+        ndbuf_queue_release(queue);
+        assert_converted(&self, record_parts, 2);
+        case_close(&self);
+    }
+}
+
 static void test_a_view_is_converted_in_its_own_place(void **state)
 {
     (void)state;
@@ -419,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_byte_order_changes_by_default_and_between_devices_too),
         cmocka_unit_test(test_records_go_field_by_field_and_padding_is_untouched),
         cmocka_unit_test(test_records_in_a_queue_outlive_views_and_formats),
+        cmocka_unit_test(test_records_of_memory_that_is_not_mapped_after_all_go_field_by_field),
         cmocka_unit_test(test_a_view_is_converted_in_its_own_place),
         cmocka_unit_test(test_a_rule_that_forbids_it_leaves_the_destination_alone),
         cmocka_unit_test(test_explanations_tell_where_it_is_converted),

@@ -70,6 +70,7 @@ typedef struct fake_config {
     size_t memory_nbytes; /* of each device */
     uint32_t
         queue_flags; /* NDBUF_QUEUE_... bits; without a host thread, host calls that use the devices break a promise */
+    bool refuses_maps; /* queue_mapped_call is for other memory than is given to it */
 } fake_config;
 
 /* Bytes, rectangles, strided boxes and fills everywhere, no mapped calls, 64 MiB. */

@@ -406,6 +406,9 @@ ndbuf_status fake_queue_mapped_call(ndbuf_queue *queue, const ndbuf_mapped_range
     if (status != NDBUF_OK) {
         return status;
     }
+    if (fake_config_now().refuses_maps) {
+        return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "fake does not map this memory");
+    }
     fake_job *job = new_zeroed(sizeof(*job));
     job->kind = JOB_MAPPED_CALL;
     job->mapped_fn = fn;
