@@ -111,11 +111,13 @@ static const char *ops_missing_slot(const ndbuf_backend_ops *ops)
     return NULL;
 }
 
+/* A device's name is that of its backend with a number of up to six digits, and has to fit ndbuf_device_info. */
+#define MAX_NAME_LENGTH (sizeof(((ndbuf_device_info *)0)->name) - sizeof(":999999"))
+
 static bool is_backend_name(const char *name)
 {
     size_t length = name != NULL ? strlen(name) : 0;
-    return length > 0 && length < sizeof(((ndbuf_backend_info *)0)->name) &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == length;
+    return length > 0 && length <= MAX_NAME_LENGTH && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == length;
 }
 
 ndbuf_status ndbuf_backend_register(const ndbuf_backend_ops *ops, ndbuf_error *err)
@@ -130,8 +132,8 @@ ndbuf_status ndbuf_backend_register(const ndbuf_backend_ops *ops, ndbuf_error *e
                           sizeof(*ops));
     }
     if (!is_backend_name(ops->name)) {
-        return ndbuf_fail(err, NDBUF_ERR_INVALID, "backend name '%s' is not 1 to 31 of a-z, 0-9 and '_'",
-                          ops->name != NULL ? ops->name : "(null)");
+        return ndbuf_fail(err, NDBUF_ERR_INVALID, "backend name '%s' is not 1 to %zu of a-z, 0-9 and '_'",
+                          ops->name != NULL ? ops->name : "(null)", MAX_NAME_LENGTH);
     }
     const char *missing = ops_missing_slot(ops);
     if (missing != NULL) {

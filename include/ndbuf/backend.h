@@ -219,7 +219,7 @@ typedef void (*ndbuf_mapped_fn)(void *context, void *const *addresses);
 struct ndbuf_backend_ops {
     uint32_t abi_version;   /* NDBUF_BACKEND_ABI_VERSION */
     uint32_t struct_nbytes; /* sizeof(ndbuf_backend_ops) */
-    const char *name;       /* "opencl": lower case, no colon, static */
+    const char *name;       /* "opencl": lower-case letters, digits and '_', up to 24 of them; static */
 
     /* -- devices -- */
 
@@ -321,7 +321,7 @@ NDBUF_API ndbuf_status ndbuf_never_queue_is_capturing(ndbuf_queue *queue, int32_
  * to. Its devices open as "name:0" and so on.
  *
  * NDBUF_ERR_ABI      abi_version or struct_nbytes differ
- * NDBUF_ERR_INVALID  a slot is NULL (the text names it), or the name is not lower-case letters, digits and '_'
+ * NDBUF_ERR_INVALID  a slot is NULL (the text names it), or the name is not 1 to 24 lower-case letters, digits and '_'
  * NDBUF_ERR_BUSY     the name is taken, or there are 32 backends already */
 NDBUF_API ndbuf_status ndbuf_backend_register(const ndbuf_backend_ops *ops, ndbuf_error *err);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/device_core.h"
 #include "tests/support/fake_device.h"
 #include "tests/support/test.h"
 
@@ -135,7 +136,7 @@ static void test_names_are_checked(void **state)
 {
     (void)state;
     static const char *const bad[] = {"",           "Upper",       "with space",
-                                      "with:colon", "minus-minus", "a234567890123456789012345678901234567890"};
+                                      "with:colon", "minus-minus", "a234567890123456789012345"};
     static ndbuf_backend_ops ops;
     ops = table_like_fake(NULL);
     ASSERT_FAILS(NDBUF_ERR_INVALID, "name", ndbuf_backend_register(&ops, err));
@@ -144,6 +145,25 @@ static void test_names_are_checked(void **state)
         ASSERT_FAILS(NDBUF_ERR_INVALID, "name", ndbuf_backend_register(&ops, err));
     }
     ASSERT_FAILS(NDBUF_ERR_INVALID, "no table", ndbuf_backend_register(NULL, err));
+}
+
+static void test_the_longest_name_fits_with_any_number(void **state)
+{
+    (void)state;
+    static ndbuf_backend_ops ops;
+    ndbuf_device *device = NULL;
+    ndbuf_device_info info;
+    ops = table_like_fake("a23456789012345678901234");
+    ASSERT_OK(ndbuf_backend_register(&ops, err));
+    ASSERT_OK(ndbuf_device_open("a23456789012345678901234:1", &device, err));
+    const ndbuf_backend_ops *fake = device->ops;
+    device->ops = &ops; /* whose name it is */
+    device->core->ordinal = 999999;
+    ndbuf_device_info_get(device, &info);
+    device->core->ordinal = 1;
+    device->ops = fake;
+    assert_string_equal(info.name, "a23456789012345678901234:999999");
+    ndbuf_device_close(device);
 }
 
 static void test_another_abi_is_refused(void **state)
@@ -274,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_a_registered_backend_is_found_and_opens),
         cmocka_unit_test(test_a_name_can_be_taken_once),
         cmocka_unit_test(test_names_are_checked),
+        cmocka_unit_test(test_the_longest_name_fits_with_any_number),
         cmocka_unit_test(test_another_abi_is_refused),
         cmocka_unit_test(test_an_empty_slot_is_named),
         cmocka_unit_test(test_a_backend_without_a_device_says_why),
