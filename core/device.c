@@ -9,9 +9,11 @@
 #include "core/fork_guard.h"
 #include "core/host_alloc.h"
 
-/* Devices opened by ordinal, so that each is open once. The list holds no references, and can be walked at any time. */
+/* Devices opened by ordinal, so that each is open once: from before a backend opens it until it has closed it. The list
+ * holds no references. */
 static ndbuf__fork_guard list_guard = NDBUF__FORK_GUARD_INIT;
-static ndbuf_device *open_devices;
+static ndbuf__cond list_shortened = NDBUF__COND_INIT;
+static ndbuf_device_core *open_devices;
 
 static ndbuf_device_core host_core = {
     .is_static = true, .pool = {.mutex = NDBUF__MUTEX_INIT}, .blocks = NDBUF__BLOCK_POOL_INIT};
@@ -67,38 +69,75 @@ ndbuf_status ndbuf__device_adopt(ndbuf_device *device, int32_t ordinal, ndbuf_er
     return NDBUF_OK;
 }
 
+/* In the child of a fork: nobody goes on closing what the parent's threads were closing. */
+static void list_forget(void *unused)
+{
+    (void)unused;
+    ndbuf__cond_init(&list_shortened);
+    for (ndbuf_device_core **link = &open_devices; *link != NULL;) {
+        if (ndbuf__ref_retain_if_alive(&(*link)->refs)) {
+            (void)ndbuf__ref_release(&(*link)->refs);
+            link = &(*link)->next;
+        } else {
+            *link = (*link)->next;
+        }
+    }
+}
+
+static void list_lock(void)
+{
+    ndbuf__fork_guard_lock(&list_guard, list_forget, NULL);
+}
+
+static void list_unlock(void)
+{
+    ndbuf__fork_guard_unlock(&list_guard);
+}
+
+static void list_remove(const ndbuf_device_core *core)
+{
+    list_lock();
+    for (ndbuf_device_core **link = &open_devices; *link != NULL; link = &(*link)->next) {
+        if (*link == core) {
+            *link = core->next;
+            break;
+        }
+    }
+    ndbuf__cond_broadcast(&list_shortened);
+    list_unlock();
+}
+
 void ndbuf_device_close(ndbuf_device *device)
 {
     if (device == NULL || device->core->is_static || !ndbuf__ref_release(&device->core->refs)) {
         return;
     }
-    ndbuf__fork_guard_lock(&list_guard, NULL, NULL);
-    for (ndbuf_device **link = &open_devices; *link != NULL; link = &(*link)->core->next) {
-        if (*link == device) {
-            *link = device->core->next;
-            break;
-        }
-    }
-    ndbuf__fork_guard_unlock(&list_guard);
     ndbuf_device_core *core = device->core;
     ndbuf__device_pool_clear(&core->pool);
     device->ops->device_close(device);
+    list_remove(core);
     ndbuf__block_pool_clear(&core->blocks);
     ndbuf__free(core);
 }
 
-/* With the list's guard held: the open device, retained, or NULL. */
+/* With the list locked: the open device, retained, or NULL. Waits for one that is being closed. */
 static ndbuf_device *find_open(const ndbuf_backend_ops *ops, int32_t ordinal)
 {
-    for (ndbuf_device *device = open_devices; device != NULL; device = device->core->next) {
-        if (device->ops == ops && device->core->ordinal == ordinal && ndbuf__ref_retain_if_alive(&device->core->refs)) {
-            return device;
+    ndbuf_device_core *core = open_devices;
+    while (core != NULL) {
+        if (core->ops != ops || core->ordinal != ordinal) {
+            core = core->next;
+        } else if (ndbuf__ref_retain_if_alive(&core->refs)) {
+            return core->device;
+        } else {
+            ndbuf__cond_wait(&list_shortened, &list_guard.mutex);
+            core = open_devices;
         }
     }
     return NULL;
 }
 
-/* With the list's guard held. */
+/* With the list locked. */
 static ndbuf_status open_new(const ndbuf_backend_ops *ops, int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err)
 {
     ndbuf_device *device = NULL;
@@ -113,9 +152,12 @@ static ndbuf_status open_new(const ndbuf_backend_ops *ops, int32_t ordinal, ndbu
         ndbuf__free(core);
         return status;
     }
-    core->next = open_devices;
     device->core = core;
-    open_devices = device;
+    core->device = device;
+    core->ops = ops;
+    core->tag = device->tag;
+    core->next = open_devices;
+    open_devices = core;
     *out_device = device;
     return NDBUF_OK;
 }
@@ -142,14 +184,14 @@ static ndbuf_status open_ordinal(const ndbuf_backend_ops *ops, int32_t ordinal, 
                           (int)ordinal, (int)count);
     }
     (void)ndbuf__fork_guard_watch();
-    ndbuf__fork_guard_lock(&list_guard, NULL, NULL);
+    list_lock();
     ndbuf_device *device = find_open(ops, ordinal);
     if (device != NULL) {
         *out_device = device;
     } else {
         status = open_new(ops, ordinal, out_device, err);
     }
-    ndbuf__fork_guard_unlock(&list_guard);
+    list_unlock();
     return status;
 }
 
@@ -202,14 +244,13 @@ static ndbuf_status find_open_by_tag(ndbuf_device_tag tag, ndbuf_device **out_de
 {
     ndbuf_device *found = NULL;
     ndbuf_device *another = NULL;
-    ndbuf__fork_guard_lock(&list_guard, NULL, NULL);
-    for (ndbuf_device *device = open_devices; device != NULL && another == NULL; device = device->core->next) {
-        if (device->tag.type == tag.type && device->tag.id == tag.id &&
-            ndbuf__ref_retain_if_alive(&device->core->refs)) {
-            *(found == NULL ? &found : &another) = device;
+    list_lock();
+    for (ndbuf_device_core *core = open_devices; core != NULL && another == NULL; core = core->next) {
+        if (core->tag.type == tag.type && core->tag.id == tag.id && ndbuf__ref_retain_if_alive(&core->refs)) {
+            *(found == NULL ? &found : &another) = core->device;
         }
     }
-    ndbuf__fork_guard_unlock(&list_guard);
+    list_unlock();
     ndbuf_status status = NDBUF_OK;
     if (found == NULL) {
         status = ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "no backend for memory of device type %d", (int)tag.type);

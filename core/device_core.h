@@ -13,9 +13,13 @@
 /* What the core keeps about an open device. */
 struct ndbuf_device_core {
     ndbuf__ref_count refs;
-    bool is_static;     /* the host: never closed */
-    int32_t ordinal;    /* in its backend; for the name */
-    ndbuf_device *next; /* in the list of open devices; NULL also for those not in it */
+    bool is_static;  /* the host: never closed */
+    int32_t ordinal; /* in its backend; for the name */
+    /* Of those in the list of open devices: what can be looked at while the device is being closed. */
+    ndbuf_device_core *next;
+    ndbuf_device *device;
+    const ndbuf_backend_ops *ops;
+    ndbuf_device_tag tag;
     ndbuf__device_pool pool;
     ndbuf__block_pool blocks; /* for the records of events */
 };

@@ -15,6 +15,7 @@ typedef SRWLOCK ndbuf__mutex;
 typedef CONDITION_VARIABLE ndbuf__cond;
 typedef HANDLE ndbuf__thread;
 #define NDBUF__MUTEX_INIT SRWLOCK_INIT
+#define NDBUF__COND_INIT CONDITION_VARIABLE_INIT
 #define NDBUF__THREAD_RESULT unsigned __stdcall
 #define NDBUF__THREAD_RETURN return 0
 typedef unsigned(__stdcall *ndbuf__thread_fn)(void *);
@@ -82,6 +83,7 @@ typedef pthread_mutex_t ndbuf__mutex;
 typedef pthread_cond_t ndbuf__cond;
 typedef pthread_t ndbuf__thread;
 #define NDBUF__MUTEX_INIT PTHREAD_MUTEX_INITIALIZER
+#define NDBUF__COND_INIT PTHREAD_COND_INITIALIZER
 #define NDBUF__THREAD_RESULT void *
 #define NDBUF__THREAD_RETURN return NULL
 typedef void *(*ndbuf__thread_fn)(void *);

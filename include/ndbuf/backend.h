@@ -225,8 +225,9 @@ struct ndbuf_backend_ops {
 
     /* How many there are. NDBUF_ERR_UNAVAILABLE with the reason where there is no driver or no device. */
     ndbuf_status (*device_count)(int32_t *out_count, ndbuf_error *err);
-    /* Device `ordinal`, newly made; the core keeps one per ordinal. One call at a time, of all backends together: it
-     * must not open devices by ndbuf_device_open, but may use ndbuf_device_cpu. */
+    /* Device `ordinal`, newly made; the core keeps one per ordinal, and opens it again when device_close of the earlier
+     * one has returned. One call at a time, of all backends together: it must neither open nor close devices by
+     * ndbuf_device_open and ndbuf_device_close, but may use ndbuf_device_cpu. */
     ndbuf_status (*device_open)(int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err);
     /* Frees the device and its default queue. Nothing of it is in use any more. */
     void (*device_close)(ndbuf_device *device);

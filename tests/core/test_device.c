@@ -85,7 +85,7 @@ static void test_an_open_device_of_any_backend_is_found_by_its_tag(void **state)
     assert_int_equal(fake_live_now().devices, 1); /* it was retained */
 
     ASSERT_OK(ndbuf_device_open("null", &null, err));
-    null->tag = tag;
+    null->core->tag = tag;
     ASSERT_FAILS(NDBUF_ERR_UNAVAILABLE, "both have", ndbuf__device_of_tag(tag, &null, err));
     ndbuf_device_close(found);
     ASSERT_OK(ndbuf__device_of_tag(tag, &found, err));
@@ -96,7 +96,74 @@ static void test_an_open_device_of_any_backend_is_found_by_its_tag(void **state)
     fake_assert_clean();
 }
 
-static ndbuf_status (*open_null)(int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err);
+/* The table of null, which the test before has registered. */
+static const ndbuf_backend_ops *null_device_table(void)
+{
+    static const ndbuf_backend_ops *table;
+    if (table == NULL) {
+        ndbuf_device *device = NULL;
+        ASSERT_OK(ndbuf_device_open("null", &device, err));
+        table = device->ops;
+        ndbuf_device_close(device);
+    }
+    return table;
+}
+
+static ndbuf_backend_ops watched;
+static _Atomic(int) nopen;
+static _Atomic(int) most_open;
+
+static ndbuf_status watched_device_open(int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err)
+{
+    ndbuf_status status = null_device_table()->device_open(ordinal, out_device, err);
+    if (status == NDBUF_OK) {
+        (*out_device)->ops = &watched;
+        int now = atomic_fetch_add(&nopen, 1) + 1;
+        if (now > atomic_load(&most_open)) {
+            atomic_store(&most_open, now);
+        }
+    }
+    return status;
+}
+
+static void watched_device_close(ndbuf_device *device)
+{
+    null_device_table()->device_close(device);
+    ndbuf__thread_sleep_us(10);
+    atomic_fetch_sub(&nopen, 1);
+}
+
+static NDBUF__THREAD_RESULT open_and_close(void *context)
+{
+    (void)context;
+    for (int i = 0; i < 1000; i++) {
+        ndbuf_device *device = NULL;
+        if (ndbuf_device_open("watched", &device, NULL) == NDBUF_OK) {
+            ndbuf_device_close(device);
+        }
+    }
+    NDBUF__THREAD_RETURN;
+}
+
+static void test_a_device_is_opened_again_when_it_has_been_closed(void **state)
+{
+    (void)state;
+    ndbuf__thread threads[3];
+    watched = *null_device_table();
+    watched.name = "watched";
+    watched.device_open = watched_device_open;
+    watched.device_close = watched_device_close;
+    ASSERT_OK(ndbuf_backend_register(&watched, err));
+    for (int i = 0; i < 3; i++) {
+        assert_true(ndbuf__thread_start(&threads[i], open_and_close, NULL));
+    }
+    for (int i = 0; i < 3; i++) {
+        ndbuf__thread_join(threads[i]);
+    }
+    assert_int_equal(atomic_load(&nopen), 0);
+    assert_int_equal(atomic_load(&most_open), 1);
+}
+
 static atomic_bool is_opening;
 static atomic_bool may_open;
 
@@ -106,7 +173,7 @@ static ndbuf_status open_when_told(int32_t ordinal, ndbuf_device **out_device, n
     while (!atomic_load(&may_open)) {
         ndbuf__thread_sleep_us(100);
     }
-    return open_null(ordinal, out_device, err);
+    return null_device_table()->device_open(ordinal, out_device, err);
 }
 
 static NDBUF__THREAD_RESULT open_slow_device(void *context)
@@ -124,11 +191,8 @@ static void test_the_child_of_a_fork_opens_devices_whatever_the_parent_was_openi
     ndbuf_device *opened = NULL;
     ndbuf__thread opener;
     int result = -1;
-    ASSERT_OK(ndbuf_device_open("null", &device, err)); /* of the test before this one */
-    slow = *device->ops;
-    ndbuf_device_close(device);
+    slow = *null_device_table();
     slow.name = "slow";
-    open_null = slow.device_open;
     slow.device_open = open_when_told;
     ASSERT_OK(ndbuf_backend_register(&slow, err));
     assert_true(ndbuf__thread_start(&opener, open_slow_device, &opened));
@@ -156,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_bad_device_names_say_what_is_wrong),
         cmocka_unit_test(test_every_backend_gives_its_state_and_reason),
         cmocka_unit_test(test_an_open_device_of_any_backend_is_found_by_its_tag),
+        cmocka_unit_test(test_a_device_is_opened_again_when_it_has_been_closed),
         cmocka_unit_test(test_the_child_of_a_fork_opens_devices_whatever_the_parent_was_opening),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
