@@ -55,6 +55,28 @@ static _Atomic int32_t wanted_threads;   /* 0: not known yet */
 static _Atomic int32_t executor_threads; /* 0: there is none */
 static pthread_once_t pool_once = PTHREAD_ONCE_INIT;
 
+/* The child of a fork has none of the threads, and locks that nobody holds. */
+static void forget_threads(void)
+{
+    ndbuf__mutex_init(&pool.mutex);
+    ndbuf__cond_init(&pool.changed);
+    pool.job = NULL;
+    pool.busy = false;
+    pool.nthreads = 0;
+    atomic_store_explicit(&pool.nworking, 0, memory_order_relaxed);
+}
+
+static void pool_first(void)
+{
+    pthread_atfork(NULL, NULL, forget_threads);
+}
+
+static void pool_lock(void)
+{
+    pthread_once(&pool_once, pool_first);
+    ndbuf__mutex_lock(&pool.mutex);
+}
+
 static void spin_pause(void)
 {
 #if defined(__x86_64__)
@@ -120,7 +142,7 @@ ndbuf_status ndbuf_cpu_executor_set(const ndbuf_cpu_executor *executor, ndbuf_er
         return ndbuf_fail(err, NDBUF_ERR_INVALID, "an executor of %d threads: 1 to %d are possible",
                           (int)executor->nthreads, NDBUF_CPU_MAX_THREADS);
     }
-    ndbuf__mutex_lock(&pool.mutex);
+    pool_lock();
     pool.executor = executor != NULL ? *executor : none;
     atomic_store_explicit(&executor_threads, pool.executor.nthreads, memory_order_relaxed);
     ndbuf__mutex_unlock(&pool.mutex);
@@ -223,22 +245,6 @@ static NDBUF__THREAD_RESULT thread_main(void *context)
     NDBUF__THREAD_RETURN;
 }
 
-/* The child of a fork has none of the threads, and locks that nobody holds. */
-static void forget_threads(void)
-{
-    ndbuf__mutex_init(&pool.mutex);
-    ndbuf__cond_init(&pool.changed);
-    pool.job = NULL;
-    pool.busy = false;
-    pool.nthreads = 0;
-    atomic_store_explicit(&pool.nworking, 0, memory_order_relaxed);
-}
-
-static void pool_first(void)
-{
-    pthread_atfork(NULL, NULL, forget_threads);
-}
-
 /* Makes threads until there are `nthreads`, or no more can be had. The program's signals are not theirs. */
 static void add_threads(int32_t nthreads)
 {
@@ -247,7 +253,6 @@ static void add_threads(int32_t nthreads)
     if (pool.nthreads >= nthreads) {
         return;
     }
-    pthread_once(&pool_once, pool_first);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool.nthreads < nthreads && ndbuf__thread_start(&pool.threads[pool.nthreads], thread_main, NULL)) {
@@ -278,7 +283,7 @@ void ndbuf_cpu__pool_run(cpu_pool_fn fn, void *context, int64_t nparts)
     ndbuf_cpu_executor executor = {0};
     bool shared = false;
     if (nhelpers > 0 && nparts > 1) {
-        ndbuf__mutex_lock(&pool.mutex);
+        pool_lock();
         executor = pool.executor;
         if (executor.run == NULL && !pool.busy && !pool.ending) {
             add_threads(nhelpers);

@@ -262,9 +262,46 @@ static void threads_and_executors_may_change_while_work_is_done(void **state)
     pthread_join(setter, NULL);
 }
 
+static atomic_bool is_done;
+
+static void *set_executors(void *context)
+{
+    const ndbuf_cpu_executor executor = {.run = executor_run, .context = context, .nthreads = 2};
+    while (!atomic_load(&is_done)) {
+        ndbuf_cpu_executor_set(&executor, NULL);
+    }
+    return NULL;
+}
+
+/* The first test: nothing has made threads of the library's yet. */
+static void a_forked_child_sets_an_executor_whatever_the_parent_was_doing(void **state)
+{
+    (void)state;
+    enum { NFORKS = 200 };
+    test_executor with_threads = {.nthreads = 2};
+    pthread_t setter;
+    int nhung = 0;
+    assert_int_equal(pthread_create(&setter, NULL, set_executors, &with_threads), 0);
+    for (int i = 0; i < NFORKS && nhung == 0; i++) {
+        int status = -1;
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(10);
+            _exit(ndbuf_cpu_executor_set(NULL, NULL) == NDBUF_OK ? 0 : 1);
+        }
+        assert_true(child > 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        nhung += status != 0;
+    }
+    atomic_store(&is_done, true);
+    pthread_join(setter, NULL);
+    assert_int_equal(nhung, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_forked_child_sets_an_executor_whatever_the_parent_was_doing, teardown_executor),
         cmocka_unit_test_teardown(every_part_runs_once, teardown),
         cmocka_unit_test_teardown(fewer_threads_than_before_are_obeyed, teardown),
         cmocka_unit_test_teardown(work_within_work_runs_where_it_is, teardown),
