@@ -279,6 +279,15 @@ static void job_end(ndbuf__lease *lease)
     }
 }
 
+/* Whether a backend with these limits takes the rectangles that were planned for the direct one. */
+static bool takes_rectangles(const ndbuf_copy_caps *caps, const copy_run *run)
+{
+    ndbuf_copy_caps planned = {0};
+    run->direct->ops->copy_caps(run->ends.dst->device, run->ends.src->device, &planned);
+    return (caps->max_pitch == 0 || (planned.max_pitch > 0 && planned.max_pitch <= caps->max_pitch)) &&
+           ((caps->flags & ~planned.flags) & NDBUF_RECT_EQUAL_PITCHES) == 0;
+}
+
 /* What the queue's own backend can do between the two pieces of memory of a plan that goes directly, if it can make the
  * plan's calls; else 0. */
 static uint32_t direct_caps(const copy_run *run, const ndbuf_queue *queue)
@@ -291,6 +300,9 @@ static uint32_t direct_caps(const copy_run *run, const ndbuf_queue *queue)
     queue->device->ops->copy_caps(run->ends.dst->device, run->ends.src->device, &caps);
     if (flag == NDBUF_CAN_COPY_STRIDED && ndbuf__converts(&run->plan->axes.convert)) {
         flag = ndbuf__convert_caps(&run->plan->axes.convert);
+    }
+    if (flag == NDBUF_CAN_COPY_RECT && queue->device->ops != run->direct->ops && !takes_rectangles(&caps, run)) {
+        return 0;
     }
     return (caps.flags & flag) == flag ? caps.flags : 0;
 }

@@ -67,14 +67,14 @@ struct ndbuf_event {
 
 /* A piece of memory as backends see it. */
 typedef struct ndbuf_mem {
-    ndbuf_device *device;
-    void *handle;       /* host address, cl_mem, CUDA pointer */
-    void *host_address; /* of byte 0 where the host can touch it, else NULL */
-    size_t nbytes;
-    void *backend_data;  /* the backend's own */
-    void *whole;         /* the handle of the larger piece of which this is a part, where handles are no addresses: two
-                          * parts of one piece may share bytes. NULL: it is no part */
-    size_t whole_offset; /* where the part begins, in bytes; 0 where it is none */
+    ndbuf_device *device; /* whose it is */
+    void *handle;         /* host address, cl_mem, CUDA pointer, or any number but 0 */
+    void *host_address;   /* of byte 0 where the host can touch it, else NULL */
+    size_t nbytes;        /* as many as were asked for, whatever the driver makes of that */
+    void *backend_data;   /* the backend's own */
+    void *whole;          /* the handle of the larger piece of which this is a part, where handles are no addresses: two
+                           * parts of one piece may share bytes. NULL: it is no part */
+    size_t whole_offset;  /* where the part begins, in bytes; 0 where it is none */
 } ndbuf_mem;
 
 /* What a device's backend can copy between two devices, one of which is its own and the other one any (often the host:

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies between two pieces of memory that the host can touch, one of them of a backend from outside the library, which
- * may have handles that are no addresses. */
+/* Copies from and to memory that the host can touch of a backend from outside the library, most of them within the
+ * host's memory. */
 #include "tests/support/test.h"
 
 #include <string.h>
 
 #include "ndbuf/backend.h"
+
+#include "tests/support/fake_device.h"
 
 #include "backends/null/null_backend.h"
 
@@ -46,6 +48,7 @@ static void reached_copy_caps(const ndbuf_device *dst, const ndbuf_device *src, 
 {
     null_ops->copy_caps(dst, src, out_caps);
     out_caps->flags = copy_flags;
+    out_caps->call_ns = 50;
 }
 
 static int register_reached(void **state)
@@ -153,12 +156,53 @@ static void test_what_a_backend_refuses_the_host_does(void **state)
     assert_int_equal(copy_all_ways(NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_FILL), 1);
 }
 
+/* "reached" takes any rectangle, "fake" has a limit. */
+static void test_a_queue_of_the_other_backend_gets_no_rectangles_beyond_its_limits(void **state)
+{
+    (void)state;
+    const fake_config limited = {
+        .copy_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT, .max_pitch = 64, .memory_nbytes = 16 << 20};
+    static const ndbuf_slice some = {.stop = 80, .given = NDBUF_SLICE_STOP};
+    const int64_t dst_shape[2] = {ROWS, 128};
+    const int64_t src_shape[2] = {ROWS, 200};
+    ndbuf_device *reached = NULL;
+    ndbuf_device *fake = NULL;
+    ndbuf_queue *queue = NULL;
+    ndbuf_view dst = {0};
+    ndbuf_view src = {0};
+    copy_flags = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_RECT;
+    fake_register();
+    fake_configure(&limited);
+    ASSERT_OK(ndbuf_device_open("reached", &reached, err));
+    ASSERT_OK(ndbuf_device_open("fake:0", &fake, err));
+    ASSERT_OK(ndbuf_queue_create(fake, &queue, err));
+    ASSERT_OK(ndbuf_view_create(&dst, reached, NULL, 2, dst_shape, err));
+    ASSERT_OK(ndbuf_view_create(&src, fake, NULL, 2, src_shape, err));
+    ASSERT_OK(ndbuf_fill(&dst, "-", 1, NULL, err));
+    ASSERT_OK(ndbuf_fill(&src, "x", 1, NULL, err));
+    ASSERT_OK(ndbuf_view_slice(&dst, 1, &some, &dst, err));
+    ASSERT_OK(ndbuf_view_slice(&src, 1, &some, &src, err));
+    ASSERT_OK(ndbuf_copy(&dst, &src, queue, err));
+    ASSERT_OK(ndbuf_queue_wait(queue, err));
+    const char *bytes = ndbuf_view_host_address(&dst);
+    for (int i = 0; i < ROWS * 128; i++) {
+        assert_int_equal(bytes[i], i % 128 < 80 ? 'x' : '-');
+    }
+    ndbuf_view_release(&dst);
+    ndbuf_view_release(&src);
+    ndbuf_queue_release(queue);
+    ndbuf_device_close(fake);
+    ndbuf_device_close(reached);
+    fake_assert_clean();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_backend_that_copies_only_bytes_leaves_the_rest_to_the_host),
         cmocka_unit_test(test_a_backend_that_copies_only_rectangles_or_maps_leaves_the_rest_to_the_host),
         cmocka_unit_test(test_what_a_backend_refuses_the_host_does),
+        cmocka_unit_test(test_a_queue_of_the_other_backend_gets_no_rectangles_beyond_its_limits),
     };
     return cmocka_run_group_tests(tests, register_reached, NULL);
 }
