@@ -197,6 +197,7 @@ static void use_set_costs(const ndbuf_device *dst, const ndbuf_device *src, int3
 void ndbuf__copy_caps_get(const ndbuf_backend_ops *ops, const ndbuf_device *dst, const ndbuf_device *src,
                           ndbuf_copy_caps *out_caps)
 {
+    memset(out_caps, 0, sizeof(*out_caps));
     ops->copy_caps(dst, src, out_caps);
     int32_t count = ndbuf__link_count();
     if (count > 0 && out_caps->flags != 0) {

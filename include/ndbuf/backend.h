@@ -254,7 +254,7 @@ struct ndbuf_backend_ops {
     /* -- copies: enqueue, do not wait. NDBUF_ERR_UNSUPPORTED: not this one; the core takes another route, so it must
      * come before anything is enqueued. Other failures may come after a part is -- */
 
-    /* What can be copied between the two devices by this backend. Pure: asks no driver. */
+    /* What can be copied between the two devices by this backend. Pure: asks no driver. Zeroed before: nothing. */
     void (*copy_caps)(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps);
     ndbuf_status (*copy_bytes)(ndbuf_queue *queue, const ndbuf_mem *dst, int64_t dst_offset, const ndbuf_mem *src,
                                int64_t src_offset, int64_t nbytes, ndbuf_error *err);

@@ -7,6 +7,7 @@
 
 #include "ndbuf/backend.h"
 
+#include "core/link_costs.h"
 #include "tests/support/fake_device.h"
 
 #include "backends/null/null_backend.h"
@@ -46,6 +47,9 @@ static void reached_mem_free(ndbuf_mem *mem)
 
 static void reached_copy_caps(const ndbuf_device *dst, const ndbuf_device *src, ndbuf_copy_caps *out_caps)
 {
+    if (copy_flags == 0) {
+        return;
+    }
     null_ops->copy_caps(dst, src, out_caps);
     out_caps->flags = copy_flags;
     out_caps->call_ns = 50;
@@ -156,6 +160,16 @@ static void test_what_a_backend_refuses_the_host_does(void **state)
     assert_int_equal(copy_all_ways(NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_FILL), 1);
 }
 
+static void test_a_backend_may_leave_alone_what_it_cannot_copy(void **state)
+{
+    (void)state;
+    ndbuf_copy_caps caps;
+    memset(&caps, 0xFF, sizeof(caps));
+    assert_int_equal(copy_all_ways(0), 1);
+    ndbuf__copy_caps_get(&reached_ops, ndbuf_device_cpu(), ndbuf_device_cpu(), &caps);
+    assert_int_equal(caps.flags, 0);
+}
+
 /* "reached" takes any rectangle, "fake" has a limit. */
 static void test_a_queue_of_the_other_backend_gets_no_rectangles_beyond_its_limits(void **state)
 {
@@ -202,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_a_backend_that_copies_only_bytes_leaves_the_rest_to_the_host),
         cmocka_unit_test(test_a_backend_that_copies_only_rectangles_or_maps_leaves_the_rest_to_the_host),
         cmocka_unit_test(test_what_a_backend_refuses_the_host_does),
+        cmocka_unit_test(test_a_backend_may_leave_alone_what_it_cannot_copy),
         cmocka_unit_test(test_a_queue_of_the_other_backend_gets_no_rectangles_beyond_its_limits),
     };
     return cmocka_run_group_tests(tests, register_reached, NULL);
