@@ -5,10 +5,10 @@
 
 /* All items of a view as lists, and as bytes. */
 
-/* Walks through a view that the host can touch. */
+/* Walks through a view that the host can touch. One without bytes has axes, but no memory, and no pointers in it. */
 typedef struct walker {
     const ndbuf_view *view;
-    int64_t strides[NDBUF_MAX_NDIM];
+    int64_t strides[NDBUF_MAX_NDIM]; /* all 0 if the view has no bytes */
     ndpy_unpacker *unpacker;
 } walker;
 
@@ -21,7 +21,7 @@ static PyObject *list_axis(const walker *w, int32_t axis, const char *address)
     PyObject *list = PyList_New((Py_ssize_t)extent);
     for (int64_t i = 0; i < extent && list != NULL; i++) {
         const char *place = address + i * w->strides[axis];
-        if (w->view->suboffsets != NULL && w->view->suboffsets[axis] >= 0) {
+        if (w->view->nbytes > 0 && w->view->suboffsets != NULL && w->view->suboffsets[axis] >= 0) {
             const char *pointer;
             memcpy(&pointer, place, sizeof(pointer));
             place = pointer + w->view->suboffsets[axis];
@@ -40,7 +40,9 @@ static PyObject *list_of_items(const ndbuf_view *view)
     if (w.unpacker == NULL) {
         return NULL;
     }
-    ndpy_strides_of(view, w.strides);
+    if (view->nbytes > 0) {
+        ndpy_strides_of(view, w.strides);
+    }
     PyObject *list = list_axis(&w, 0, ndbuf_view_host_address(view));
     ndpy_unpacker_destroy(w.unpacker);
     return list;

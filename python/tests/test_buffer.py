@@ -194,6 +194,14 @@ def test_rows_behind_pointers_travel(device):
     assert view[0].tolist() == [20, 21, 22, 23]
 
 
+def test_no_pointer_is_followed_where_there_are_no_items():
+    for memory in (None, bytearray(24)):  # the pointers would be NULL
+        view = ndbuf.view(Exporter(memory, 0, shape=(3, 0), strides=(8, 1), suboffsets=(0, -1)))
+        assert view.shape == (3, 0) and view.tolist() == [[], [], []] == view.copy().tolist()
+        assert view[1].tolist() == [] and view.tobytes() == b""
+        view[:] = 7
+
+
 def test_suboffsets_that_are_all_negative_are_none():
     assert ndbuf.view(Exporter(bytearray(6), 6, shape=(2, 3), strides=(3, 1), suboffsets=(-1, -1))).suboffsets == ()
 
