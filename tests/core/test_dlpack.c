@@ -9,6 +9,9 @@
 #include "tests/support/sample_views.h"
 #include "tests/support/test.h"
 
+/* The standard header's macros, for programs that include it later and use them. */
+DLPACK_EXTERN_C DLPACK_DLL void dlpack_function(DLManagedTensorVersioned *tensor);
+
 static const int64_t shape234[] = {2, 3, 4};
 
 static void make_view(ndbuf_view *out_view, const char *text, int32_t ndim, const int64_t *shape)
