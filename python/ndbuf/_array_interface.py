@@ -122,7 +122,7 @@ def from_array_interface(owner, interface):
         # The interface, too: NumPy's of scalars holds the memory.
         return _ndbuf._from_pointer((owner, interface), address, False, text, shape, strides, readonly, None)
     # A buffer, or the object itself is one.
-    memory = _ndbuf.view(memoryview(owner if data is None else data).cast("B"))
+    memory = _bytes_of(_ndbuf.view(memoryview(owner if data is None else data)))
     offset = interface.get("offset", 0)
     view = _ndbuf._from_pointer(memory, (memory._address or 0) + offset, False, text, shape, strides, memory.readonly,
                                 None)
@@ -131,6 +131,13 @@ def from_array_interface(owner, interface):
         raise ValueError("the array leaves its buffer: bytes %d to %d of %d"
                          % (offset + low, offset + high, memory.nbytes))
     return view
+
+
+def _bytes_of(view):
+    """A contiguous view's bytes along one axis. memoryview.cast knows neither all formats nor extents of 0."""
+    if not view.c_contiguous:
+        raise BufferError("the array's buffer is not C-contiguous")
+    return view.reshape(-1).cast("B")
 
 
 def _reach(view):

@@ -179,6 +179,19 @@ def test_an_interface_over_a_buffer_keeps_it():
     memory.append(1)
 
 
+def test_an_interface_over_a_buffer_takes_any_contiguous_one():
+    for shape, text in (((0, 3), "i"), ((), "q"), ((2, 2), ">i"), (2, "T{i:a:i:b:}")):
+        data = ndbuf.zeros(shape, text)
+        nitems = data.nbytes // 4
+        view = ndbuf.view(With(__array_interface__={**GOOD, "data": data, "shape": (nitems,)}))
+        assert view.tolist() == [0] * nitems
+        view[:] = 7
+        assert data.tobytes() == view.tobytes()
+    for data in (memoryview(MEMORY)[::-1], ndbuf.zeros((6, 4)).T):
+        owner = With(__array_interface__={**GOOD, "data": data, "shape": (2,)})
+        check_refused(lambda: owner, owner, match="not C-contiguous")
+
+
 def test_an_interface_keeps_its_owner():
     gone = []
 
