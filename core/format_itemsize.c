@@ -50,27 +50,30 @@ static bool is_lone_record(const ndbuf__format_tree *tree)
            tree->itemsize == top->size;
 }
 
+/* Whether the text of a lone record has padding behind the last member. */
+static bool is_padded_at_end(const ndbuf__format_tree *tree)
+{
+    int64_t end = 0;
+    for (int32_t i = 1; i < tree->nnodes; i = tree->nodes[i].end) {
+        end = tree->nodes[i].offset + tree->nodes[i].nbytes;
+    }
+    return end != tree->nodes[0].size;
+}
+
 /* Whether this is a structure of ctypes before Python 3.12, which writes its members packed and its size unpacked. */
 static bool is_old_ctypes(const ndbuf__format_tree *tree, int64_t itemsize)
 {
-    const ndbuf__format_node *top = &tree->nodes[0];
-    if (!is_lone_record(tree)) {
+    if (!is_lone_record(tree) || is_padded_at_end(tree)) {
         return false;
     }
-    int32_t last = 1;
-    for (int32_t i = 1; i < top->end; i = tree->nodes[i].end) {
-        last = i;
-    }
-    if (top->end == 1 || tree->nodes[last].offset + tree->nodes[last].nbytes != top->size) {
-        return false;
-    }
-    c_layout c = lay_out_as_c(tree, 1, top->end);
+    c_layout c = lay_out_as_c(tree, 1, tree->nnodes);
     return !c.overflow && !c.gaps && c.moved && c.nbytes == itemsize;
 }
 
-/* Whether this may be a structure of ctypes whose text takes less than its members do: '<' stands before each member,
- * but for unions and packed structures, all of which are written as B, and u is a wchar_t. A B at the end does no harm,
- * and NumPy, which writes no '<' on such machines, leaves out the padding behind the members of a C structure. */
+/* Whether this may be a structure of ctypes whose text takes less than its members do: '<' or '>' stands before each
+ * member, but for unions and packed structures, all of which are written as B, and u is a wchar_t. A B at the end does
+ * no harm where the members before it lie as in C or are padded, as before Python 3.12 they are not. NumPy, which
+ * writes no '<' on such machines, leaves out the padding behind the members of a C structure. */
 static bool is_shortened_ctypes(const ndbuf__format_tree *tree, int64_t itemsize)
 {
     if (!is_lone_record(tree)) {
@@ -79,7 +82,8 @@ static bool is_shortened_ctypes(const ndbuf__format_tree *tree, int64_t itemsize
     bool is_marked = false;
     bool has_text = false;
     bool has_bytes = false;
-    int32_t array_end = 0; /* of the records in arrays so far */
+    bool has_bytes_before = false; /* other members */
+    int32_t array_end = 0;         /* of the records in arrays so far */
     for (int32_t i = 1; i < tree->nnodes;) {
         const ndbuf__format_node *node = &tree->nodes[i];
         if (node->code == NDBUF__CODE_RECORD) {
@@ -91,14 +95,19 @@ static bool is_shortened_ctypes(const ndbuf__format_tree *tree, int64_t itemsize
             is_marked = true;
             has_text = has_text || node->code == NDBUF__CODE_UCS2;
         } else if (node->code == NDBUF__CODE_UINT8) {
-            has_bytes = has_bytes || node->end < tree->nnodes || node->ndim > 0 || i < array_end;
-        } else if (node->code != NDBUF__CODE_REFERENCE && node->code != NDBUF__CODE_FUNCTION) {
+            has_bytes = true;
+            has_bytes_before = has_bytes_before || node->end < tree->nnodes || node->ndim > 0 || i < array_end;
+        } else if (node->code == NDBUF__CODE_REFERENCE || node->code == NDBUF__CODE_FUNCTION) {
+            is_marked = true; /* NumPy knows neither */
+        } else if (node->byte_order != '>') {
             return false;
         }
         i = node->end;
     }
     c_layout c = lay_out_as_c(tree, 1, tree->nnodes);
-    return is_marked && (has_text || (has_bytes && (c.overflow || c.moved || c.nbytes != itemsize)));
+    return is_marked &&
+           (has_text || (has_bytes && c.moved && !c.gaps) ||
+            (has_bytes_before && (c.overflow || c.moved || c.nbytes != itemsize || is_padded_at_end(tree))));
 }
 
 /* Whether a size that is not the computed one leaves it open where members lie. NumPy loses the padding at the end of

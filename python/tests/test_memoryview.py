@@ -165,6 +165,20 @@ def test_a_padded_structure_of_ctypes_is_a_record_where_python_tells_of_the_padd
         assert (view.format, view.itemsize) == ("<16x::", 16)
 
 
+def test_a_union_of_ctypes_leaves_no_member_where_it_is_not():
+    class Union(ctypes.Union):
+        _fields_ = [("real", ctypes.c_double), ("whole", ctypes.c_int * 4)]
+
+    class Tagged(ctypes.Structure):
+        _fields_ = [("tag", ctypes.c_char), ("number", ctypes.c_int), ("union", Union)]
+
+    view = ndbuf.view((Tagged * 2)(Tagged(b"a", 7), Tagged(b"b", 8)))
+    if sys.version_info >= (3, 12):
+        assert (view["tag"].tolist(), view["number"].tolist()) == ([b"a", b"b"], [7, 8])
+    else:
+        assert view.format == "<24x::"
+
+
 def test_rows_behind_pointers_come_in_and_go_out_as_suboffsets():
     rows = [bytearray(b"abcd"), bytearray(b"efgh"), bytearray(b"ijkl")]
     pointers = (ctypes.c_void_p * 3)(*(ctypes.addressof(ctypes.c_char.from_buffer(row)) for row in rows))

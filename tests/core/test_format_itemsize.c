@@ -120,14 +120,21 @@ static void test_members_that_ctypes_writes_shorter_than_they_are_give_opaque_it
                 {"T{<i:n:4x(2)T{B:u:}:s:}", 24, "<24x::", UNRELIABLE},
                 {"T{T{<h:a:B:u:}:s:<h:b:}", 12, "<12x::", UNRELIABLE},
                 {"T{B:u:<q:x:&<i:p:}", 24, "<24x::", UNRELIABLE | HOST_ONLY}, {"T{<u:a:<u:b:}", 8, "<8x::", UNRELIABLE},
-                {"T{<u:a:<B:d:3x}", 8, "<8x::", UNRELIABLE}, {"T{<i:n:<u:a:}", 8, "<8x::", UNRELIABLE});
-    /* Nothing lies behind the B; B has a byte order of its own, or others have none, or one that NumPy writes; or all
-     * lies as in C. */
-    CHECK_SIZES({"T{<i:n:B:u:}", 12, "T{<i:n:<B:u:7x}", RECORD}, {"T{<B:u:<i:n:}", 8, "<8x::", UNRELIABLE},
-                {"T{<B:u:3x<i:n:}", 12, "T{<B:u:3x<i:n:4x}", RECORD}, {"T{B:a:=i:b:}", 7, "T{<B:a:<i:b:2x}", RECORD},
-                {"T{B:a:xxx>i:b:B:c:}", 12, "T{<B:a:3x>i:b:<B:c:3x}", RECORD},
-                {"T{>i:a:3B:b:}", 8, "T{>i:a:<3B:b:x}", RECORD},
-                {"T{B:a:>i:b:(3)B:c:}", 16, "T{<B:a:>i:b:<3B:c:8x}", RECORD});
+                {"T{<u:a:<B:d:3x}", 8, "<8x::", UNRELIABLE}, {"T{<i:n:<u:a:}", 8, "<8x::", UNRELIABLE},
+                {"T{<c:a:<i:b:B:u:}", 24, "<24x::", UNRELIABLE},
+                {"T{<c:a:&<i:p:T{<h:n:B:u:}:s:}", 40, "<40x::", UNRELIABLE | HOST_ONLY},
+                {"T{B:u:2xB:v:&<i:p:}", 24, "<24x::", UNRELIABLE | HOST_ONLY},
+                {"T{<i:n:B:u:<b:b:2x}", 12, "<12x::", UNRELIABLE}, {"T{<u:a:T{>h:b:}:s:}", 8, "<8x::", UNRELIABLE},
+                {"T{T{>h:a:<B:b:}:s:B:u:<q:c:}", 40, "<40x::", UNRELIABLE});
+    /* Nothing lies behind the B, and all before it where C has it, or with padding; B has a byte order of its own, or
+     * others have none, or one that NumPy writes; or all lies as in C. */
+    CHECK_SIZES(
+        {"T{<i:n:B:u:}", 12, "T{<i:n:<B:u:7x}", RECORD}, {"T{<B:u:<i:n:}", 8, "<8x::", UNRELIABLE},
+        {"T{<i:n:B:a:<b:b:}", 8, "T{<i:n:<B:a:<b:b:2x}", RECORD},
+        {"T{<c:a:3x<i:b:B:u:}", 24, "T{<c:a:3x<i:b:<B:u:15x}", RECORD},
+        {"T{>h:a:b:b:>i:c:}", 16, "T{>h:a:<b:b:>i:c:9x}", RECORD}, {"T{<B:u:3x<i:n:}", 12, "T{<B:u:3x<i:n:4x}", RECORD},
+        {"T{B:a:=i:b:}", 7, "T{<B:a:<i:b:2x}", RECORD}, {"T{B:a:xxx>i:b:B:c:}", 12, "T{<B:a:3x>i:b:<B:c:3x}", RECORD},
+        {"T{>i:a:3B:b:}", 8, "T{>i:a:<3B:b:x}", RECORD}, {"T{B:a:>i:b:(3)B:c:}", 16, "T{<B:a:>i:b:<3B:c:8x}", RECORD});
 }
 
 static void test_opaque_items_are_one_leaf(void **state)
