@@ -220,7 +220,7 @@ def host_interface(view):
                              "view.to('cpu'), a copy on the host" % view.device)
     if view.suboffsets:
         raise AttributeError("no __array_interface__: the rows lie behind pointers: take view.copy()")
-    if any(field[4] == "O" for field in view._fields()):
+    if "O" in [field[4] for field in view._fields()]:
         raise AttributeError("no __array_interface__: the items are Python objects, and it would give them as bytes")
     return _interface(view, view._address or id(view))  # to NumPy 1, address 0 means no array, even without items
 

@@ -49,7 +49,12 @@ def work(find=ndbuf.devices):
         find()
     except RuntimeError:
         pass
-atexit.register(threading.Thread(target=work, daemon=True).start)""",
+@atexit.register
+def start(thread=threading.Thread(target=work, daemon=True)):
+    try:
+        thread.start()
+    except RuntimeError:
+        pass # Python 3.12 starts none so late""",
     "a thread waits at exit": """
 import atexit
 keep = ndbuf.Queue(device)
