@@ -2,10 +2,11 @@
 """Views of mapped files."""
 import ast
 import math
+import operator
 import os
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, SupportsIndex
 
 from . import _ndbuf
 from ._array_interface import UnsupportedItems, format_of
@@ -66,8 +67,17 @@ def _read_npy_header(raw):
     return format, shape, "F" if is_fortran else "C", start + length
 
 
+def _dims(shape):
+    """A shape as a tuple."""
+    try:
+        return (operator.index(shape),)
+    except TypeError:
+        return tuple(map(operator.index, shape))  # Python's integers, which have no bounds
+
+
 def open(path: str | bytes | os.PathLike, mode: Literal["r", "r+"] = "r", format: str | None = None,
-         shape: int | Sequence[int] | None = None, offset: int = 0, order: Literal["C", "F"] = "C") -> View:
+         shape: SupportsIndex | Iterable[SupportsIndex] | None = None, offset: int = 0,
+         order: Literal["C", "F"] = "C") -> View:
     """A View of a mapped file.
 
     mode    "r": read-only; "r+": what is written to the View goes into the file.
@@ -91,14 +101,14 @@ def open(path: str | bytes | os.PathLike, mode: Literal["r", "r+"] = "r", format
         if itemsize == 0 or (raw.nbytes - offset) % itemsize:
             raise ValueError("%d bytes are no whole number of items of %d bytes" % (raw.nbytes - offset, itemsize))
         shape = ((raw.nbytes - offset) // itemsize,)
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    if any(extent < 0 for extent in shape):
-        raise ValueError("a negative extent in shape %r" % (shape,))
-    nbytes = math.prod(shape) * itemsize
+    dims = _dims(shape)
+    if any(extent < 0 for extent in dims):
+        raise ValueError("a negative extent in shape %r" % (dims,))
+    nbytes = math.prod(dims) * itemsize
     if nbytes > raw.nbytes - offset:
         raise ValueError("shape %r needs %d bytes, but the file has %d from offset %d on"
-                         % (shape, nbytes, raw.nbytes - offset, offset))
+                         % (dims, nbytes, raw.nbytes - offset, offset))
     if itemsize == 0:  # which bytes are no multiple of
-        nothing = _ndbuf.empty(shape, format)
+        nothing = _ndbuf.empty(dims, format)
         return nothing.toreadonly() if mode == "r" else nothing
-    return raw[offset:offset + nbytes].cast(format).reshape(shape, order=order)
+    return raw[offset:offset + nbytes].cast(format).reshape(dims, order=order)

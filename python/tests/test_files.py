@@ -120,12 +120,18 @@ def test_what_is_written_goes_into_the_file(file):
         ndbuf.open(path)[0, 0] = 1
 
 
+class Three:
+    def __index__(self):
+        return 3
+
+
 def test_raw_files(file):
     path = file(bytes(range(13)))
     assert ndbuf.open(path).tolist() == list(range(13))
     assert ndbuf.open(path, format="<h", offset=1).tolist() == list(struct.unpack("<6h", bytes(range(1, 13))))
     assert ndbuf.open(path, format="<h", shape=(2, 3), order="F").strides == (2, 4)
     assert ndbuf.open(path, shape=5).tolist() == list(range(5))
+    assert ndbuf.open(path, shape=Three()).tolist() == ndbuf.open(path, shape=iter([Three()])).tolist() == [0, 1, 2]
     assert ndbuf.open(path, offset=13).shape == (0,)
     assert ndbuf.open(file(b"")).shape == (0,)
 
