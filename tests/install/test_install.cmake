@@ -3,6 +3,8 @@
 #
 #   cmake -D BUILD_DIR=<ndbuf's build> -D WORK_DIR=<scratch folder> -D VERSION=0.1.0 -D C_COMPILER=... -D C_FLAGS=...
 #         -D CXX_COMPILER=... -D HOW=find_package|pkg_config [-D PKG_CONFIG=...] -P test_install.cmake
+#
+# HOW=subproject configures a program of which the library is a part, and which is built in unity.
 cmake_minimum_required(VERSION 3.22)
 
 function(run)
@@ -13,6 +15,17 @@ function(output_of variable)
     execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE output OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
     set(${variable} "${output}" PARENT_SCOPE)
 endfunction()
+
+if(HOW STREQUAL "subproject")
+    file(REMOVE_RECURSE ${WORK_DIR})
+    run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/subproject -B ${WORK_DIR} -G Ninja -D CMAKE_UNITY_BUILD=ON
+        -D CMAKE_C_COMPILER=${C_COMPILER} -D CMAKE_CXX_COMPILER=${CXX_COMPILER})
+    file(STRINGS ${WORK_DIR}/build.ninja unities REGEX "^build ndbuf/.*/Unity/")
+    if(unities)
+        message(FATAL_ERROR "files of the library would be compiled together: ${unities}")
+    endif()
+    return()
+endif()
 
 # Nothing of the prefix that the library was installed to may be left in the files that users read.
 set(first ${WORK_DIR}/first)
