@@ -39,7 +39,7 @@ static bool accepts_device(const ndbuf_request *request, ndbuf_device_tag tag)
     return request->ndevices == 0 && ndbuf__device_is_host(tag);
 }
 
-/* Device memory without an address is aligned as its offset is. */
+/* Device memory without an address is aligned as its offset is; where there are no items, nothing need be. */
 static bool is_aligned(const ndbuf_view *view, int64_t alignment)
 {
     uintptr_t first = 0;
@@ -48,7 +48,8 @@ static bool is_aligned(const ndbuf_view *view, int64_t alignment)
     } else if (ndbuf__device_has_addresses(view->device)) {
         first = (uintptr_t)view->handle;
     }
-    return alignment == 0 || ((first + (uintptr_t)view->byte_offset) & (uintptr_t)(alignment - 1)) == 0;
+    return alignment == 0 || view->nbytes == 0 ||
+           ((first + (uintptr_t)view->byte_offset) & (uintptr_t)(alignment - 1)) == 0;
 }
 
 ndbuf_status ndbuf__request_check_place(const ndbuf_request *request, const ndbuf_view *view, ndbuf_error *err)

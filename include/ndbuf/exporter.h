@@ -58,8 +58,9 @@ typedef struct ndbuf_request {
                                       * has to leave the memory's device goes to the first one that is here */
     int32_t ndevices;
     int32_t reserved;   /* 0 */
-    int64_t alignment;  /* bytes, a power of two, of item 0..0; 0: any. Of its address for the host or for CUDA; of the
-                         * offset in memory that has neither (OpenCL, most backends from outside the library) */
+    int64_t alignment;  /* bytes, a power of two, of item 0..0, if there is one; 0: any. Of its address for the host or
+                         * for CUDA; of the offset in memory that has neither (OpenCL, most backends from outside the
+                         * library) */
     void *native_queue; /* the consumer's queue on the view's device (cl_command_queue, cudaStream_t): the exporter
                          * makes it wait for the contents. NULL: the exporter waits itself, or see READY_EVENT */
 } ndbuf_request;

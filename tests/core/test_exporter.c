@@ -253,6 +253,26 @@ static void test_memory_that_the_host_reaches_is_aligned_as_its_address_is(void 
     assert_int_equal(sample.nrefs, 0);
 }
 
+static void test_a_view_without_items_is_aligned_wherever_it_begins(void **state)
+{
+    (void)state;
+    ndbuf_exporter *exporter = NULL;
+    ndbuf_view view = {0};
+    ndbuf_view out = {0};
+    ndbuf_slice slice = {.start = 1, .stop = 1, .given = NDBUF_SLICE_START | NDBUF_SLICE_STOP};
+    make_view(&view, "i", 2, shape23);
+    ASSERT_OK(ndbuf_view_index(&view, 0, 1, &view, err)); /* 12 bytes behind an aligned address */
+    ASSERT_OK(ndbuf_view_slice(&view, 0, &slice, &view, err));
+    ASSERT_OK(ndbuf_exporter_create(&view, &exporter, err));
+    ndbuf_view_release(&view);
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
+    request.alignment = 64;
+    ASSERT_OK(ndbuf_view_acquire(&out, exporter, &request, err));
+    assert_int_equal(out.flags, 0);
+    ndbuf_view_release(&out);
+    ndbuf_exporter_release(exporter);
+}
+
 static void test_views_keep_the_exporter_alive(void **state)
 {
     (void)state;
@@ -518,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_a_copy_goes_to_the_first_accepted_device_that_is_here),
         cmocka_unit_test(test_memory_without_addresses_is_aligned_as_its_offset_is),
         cmocka_unit_test(test_memory_that_the_host_reaches_is_aligned_as_its_address_is),
+        cmocka_unit_test(test_a_view_without_items_is_aligned_wherever_it_begins),
         cmocka_unit_test(test_views_keep_the_exporter_alive),
         cmocka_unit_test(test_replace_is_refused_while_views_are_out),
         cmocka_unit_test(test_chained_exports_stay_readonly_and_hold_the_first_exporter),
