@@ -370,7 +370,7 @@ static ndbuf_copy_plan_info info_of(const ndbuf_copy_plan *plan)
         info.ncalls = 1;
         info.nrows = ndbuf__copy_axes_nruns(&made->axes);
         info.asynchronous = 1;
-    } else if (made->by_host) {
+    } else if (made->by_host && made->route != NDBUF_ROUTE_NONE) {
         info.ncalls = 1;
         info.nrows = ndbuf__copy_axes_nruns(&made->axes);
     }

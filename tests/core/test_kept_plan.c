@@ -227,6 +227,29 @@ static void check_other_places(const char *src_format, int64_t side)
     ndbuf_view_release(&rows);
 }
 
+static void test_a_plan_of_no_items_makes_no_calls(void **state)
+{
+    (void)state;
+    static const int64_t shape[2] = {3, 0};
+    static const char *const formats[] = {"<i", ">i", "<d"};
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        ndbuf_view dst, src;
+        ndbuf_copy_plan *plan = NULL;
+        ndbuf_copy_plan_info info;
+        new_view(&dst, formats[i], 2, shape);
+        new_view(&src, "<i", 2, shape);
+        ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, NDBUF_CASTING_SAFE, 0, &plan, err));
+        ndbuf_copy_plan_info_get(plan, &info);
+        assert_int_equal(info.route, NDBUF_ROUTE_NONE);
+        assert_int_equal(info.ncalls, 0);
+        assert_int_equal(info.nrows, 0);
+        ASSERT_OK(ndbuf_copy_plan_run(plan, &dst, &src, NULL, err));
+        ndbuf_copy_plan_destroy(plan);
+        ndbuf_view_release(&dst);
+        ndbuf_view_release(&src);
+    }
+}
+
 static void test_plans_are_run_at_other_places(void **state)
 {
     (void)state;
@@ -243,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_views_that_show_no_strides_or_no_shape_are_taken),
         cmocka_unit_test(test_other_views_are_refused),
         cmocka_unit_test(test_views_that_share_memory_are_copied_as_if_at_once),
+        cmocka_unit_test(test_a_plan_of_no_items_makes_no_calls),
         cmocka_unit_test(test_plans_are_run_at_other_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
