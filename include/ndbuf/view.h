@@ -201,6 +201,7 @@ NDBUF_API ndbuf_status ndbuf_view_broadcast(const ndbuf_view *view, int32_t ndim
  * order  'C': last index fastest; 'F': first index fastest.
  *
  * NDBUF_ERR_INVALID      another number of items, a negative extent, or another order
+ * NDBUF_ERR_OVERFLOW     strides beyond 63 bits, which shapes without items may have
  * NDBUF_ERR_COPY_NEEDED  the strides allow no such view */
 NDBUF_API ndbuf_status ndbuf_view_reshape(const ndbuf_view *view, int32_t ndim, const int64_t *shape, char order,
                                           ndbuf_view *out_view, ndbuf_error *err);
@@ -208,7 +209,8 @@ NDBUF_API ndbuf_status ndbuf_view_reshape(const ndbuf_view *view, int32_t ndim, 
 /* A field of a record by path: names joined by '.', "pos.x". A name that itself contains a '.' is matched whole before
  * it is split. Subarrays of the field, and of the records around it, become axes at the end.
  *
- * NDBUF_ERR_INDEX  no such field, or the name is not unique */
+ * NDBUF_ERR_INDEX     no such field, or the name is not unique
+ * NDBUF_ERR_OVERFLOW  more than NDBUF_MAX_NDIM axes together */
 NDBUF_API ndbuf_status ndbuf_view_field(const ndbuf_view *view, const char *path, ndbuf_view *out_view,
                                         ndbuf_error *err);
 
@@ -216,6 +218,7 @@ NDBUF_API ndbuf_status ndbuf_view_field(const ndbuf_view *view, const char *path
  * and its bytes a multiple of the new size; its extent changes. A 0-d view takes only equal sizes.
  *
  * NDBUF_ERR_INVALID      the sizes do not divide
+ * NDBUF_ERR_OVERFLOW     the last axis of a view without items is beyond 63 bits
  * NDBUF_ERR_COPY_NEEDED  the last axis is not packed
  * NDBUF_ERR_UNSUPPORTED  to or from a format with objects or pointers, or the last axis leads to pointers */
 NDBUF_API ndbuf_status ndbuf_view_reinterpret(const ndbuf_view *view, ndbuf_format *format, ndbuf_view *out_view,
