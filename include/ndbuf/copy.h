@@ -27,8 +27,8 @@ extern "C" {
  *
  * NDBUF_ERR_INVALID      shapes differ, two indices of `dst` reach one byte, or the queue is of a third device
  * NDBUF_ERR_CAST         formats differ in more than byte orders: see ndbuf_copy_cast
- * NDBUF_ERR_UNSUPPORTED  objects or pointers would travel to another device; or the queue is being captured (CUDA), and
- *                        the copy is not one direct step
+ * NDBUF_ERR_UNSUPPORTED  objects or pointers would travel to another device; items of more than 2^31 - 1 bytes differ
+ *                        in byte orders; or the queue is being captured (CUDA), and the copy is not one direct step
  * NDBUF_ERR_READONLY     `dst` is read-only
  * NDBUF_ERR_NOMEM        a staging buffer could not be had, and `dst` is unchanged; or memory ran out between the
  *                        pieces of a staged copy, and its contents are unspecified
@@ -46,7 +46,8 @@ NDBUF_API ndbuf_status ndbuf_copy(const ndbuf_view *dst, const ndbuf_view *src, 
  *
  * NDBUF_ERR_CAST         not allowed; the text names both formats, the rule, and the field
  * NDBUF_ERR_INVALID      also: not a rule, or an unknown flag
- * NDBUF_ERR_UNSUPPORTED  also: a field and the view have more than 64 axes together, and a device takes part
+ * NDBUF_ERR_UNSUPPORTED  also: items of more than 2^31 - 1 bytes are to be converted; or a field and the view have more
+ *                        than 64 axes together, and a device takes part
  * Other statuses of ndbuf_copy. */
 NDBUF_API ndbuf_status ndbuf_copy_cast(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting,
                                        uint32_t flags, ndbuf_queue *queue, ndbuf_error *err);

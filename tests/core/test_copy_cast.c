@@ -367,6 +367,25 @@ static void test_a_rule_that_forbids_it_leaves_the_destination_alone(void **stat
     case_close(&self);
 }
 
+static void test_items_beyond_31_bits_are_not_converted(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"(600000000)<i", "(600000000)>i", "<600000000w", ">600000000w"};
+    const int64_t none = 0;
+    ndbuf_view views[4] = {{0}};
+    for (int k = 0; k < 4; k++) {
+        ndbuf_format *format = test_parse(texts[k]);
+        ASSERT_OK(ndbuf_view_create(&views[k], ndbuf_device_cpu(), format, 1, &none, err));
+        ndbuf_format_release(format);
+    }
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "2400000000 bytes are too large", ndbuf_copy(&views[0], &views[1], NULL, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "2400000000 bytes are too large", ndbuf_copy(&views[2], &views[3], NULL, err));
+    ASSERT_OK(ndbuf_copy(&views[0], &views[0], NULL, err));
+    for (int k = 0; k < 4; k++) {
+        ndbuf_view_release(&views[k]);
+    }
+}
+
 static void test_explanations_tell_where_it_is_converted(void **state)
 {
     (void)state;
@@ -462,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_records_of_memory_that_is_not_mapped_after_all_go_field_by_field),
         cmocka_unit_test(test_a_view_is_converted_in_its_own_place),
         cmocka_unit_test(test_a_rule_that_forbids_it_leaves_the_destination_alone),
+        cmocka_unit_test(test_items_beyond_31_bits_are_not_converted),
         cmocka_unit_test(test_explanations_tell_where_it_is_converted),
         cmocka_unit_test(test_each_call_may_fail),
         cmocka_unit_test(test_each_allocation_may_fail),
