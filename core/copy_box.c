@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "core/float_mode.h"
 #include "core/host_copy.h"
 #include "core/link_costs.h"
 
@@ -98,19 +99,29 @@ static void side_axes(ndbuf__copy_axes *axes, const ndbuf__box_side *side, const
     ndbuf__copy_axes_merge(axes);
 }
 
+/* The best way, or that of bytes. Costs are estimates, and want no signals of floating point. */
+static ndbuf__transfer choose_way(const ndbuf__copy_axes *axes, const ndbuf_copy_caps *caps, bool by_bytes)
+{
+    const uint64_t mode = ndbuf__float_mode_begin();
+    const ndbuf__transfer transfer =
+        by_bytes ? ndbuf__transfer_by(NDBUF_ROUTE_BYTES, axes, caps) : ndbuf__transfer_choose(axes, caps);
+    ndbuf__float_mode_end(mode);
+    return transfer;
+}
+
 static ndbuf_status transfer_axes(const ndbuf__copy_axes *axes, const ndbuf__transfer_ends *ends, ndbuf_queue *queue,
                                   bool *out_started, ndbuf_error *err)
 {
     const ndbuf_device *device = queue->device;
     ndbuf_copy_caps caps = {0};
     ndbuf__copy_caps_get(device->ops, ends->dst->device, ends->src->device, &caps);
-    ndbuf__transfer transfer = ndbuf__transfer_choose(axes, &caps);
+    ndbuf__transfer transfer = choose_way(axes, &caps, false);
     if (transfer.route == NDBUF_ROUTE_NONE) { /* it could, when the copy was planned */
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED, "backend '%s' does not convert these items", device->ops->name);
     }
     ndbuf_status status = ndbuf__transfer_run(&transfer, axes, device->ops, queue, ends, out_started, err);
     if (status == NDBUF_ERR_UNSUPPORTED && transfer.route != NDBUF_ROUTE_BYTES && !ndbuf__converts(&axes->convert)) {
-        transfer = ndbuf__transfer_by(NDBUF_ROUTE_BYTES, axes, &caps);
+        transfer = choose_way(axes, &caps, true);
         status = ndbuf__transfer_run(&transfer, axes, device->ops, queue, ends, out_started, err);
     }
     return status;

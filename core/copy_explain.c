@@ -2,7 +2,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "core/compiler.h"
 #include "core/copy_stage.h"
+#include "core/float_mode.h"
 #include "core/kept_plan.h"
 
 const char *ndbuf_route_name(ndbuf_route route)
@@ -150,7 +152,7 @@ static void add_mapped(text *out, const ndbuf_copy_plan *kept)
              plan->route == NDBUF_ROUTE_MAPPED ? "  <- taken" : "");
 }
 
-static void add_candidates(text *out, const ndbuf_copy_plan *kept)
+static NDBUF__NOINLINE void add_candidates(text *out, const ndbuf_copy_plan *kept)
 {
     const ndbuf__plan *plan = &kept->plan;
     text_add(out, "  ways (times are estimates):\n");
@@ -223,7 +225,9 @@ size_t ndbuf_copy_plan_explain(const ndbuf_copy_plan *plan, char *out_text, size
     if (!made->indirect) {
         add_axes(&out, &made->axes);
     }
+    const uint64_t mode = ndbuf__float_mode_begin(); /* times are estimates, and want no signals */
     add_candidates(&out, plan);
+    ndbuf__float_mode_end(mode);
     text_add(&out, "  route %s: %lld call(s), %lld row(s), %s\n", ndbuf_route_name(made->route), (long long)info.ncalls,
              (long long)info.nrows, on_a_queue(plan, &info));
     if (ndbuf__route_is_staged(made->route)) {

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/compiler.h"
+#include "core/float_mode.h"
 #include "core/host_alloc.h"
 #include "core/tuning_core.h"
 
@@ -167,7 +169,7 @@ static ndbuf_status parse_line(parser *self, span line, ndbuf_error *err)
     return span_is(name, "machine") ? parse_machine(self, value, err) : parse_constant(self, name, value, err);
 }
 
-static ndbuf_status parse_lines(parser *self, span text, ndbuf_error *err)
+static NDBUF__NOINLINE ndbuf_status parse_lines(parser *self, span text, ndbuf_error *err)
 {
     while (text.length > 0) {
         span line = span_before(text, '\n');
@@ -189,9 +191,11 @@ ndbuf_status ndbuf__tuning_parse(const char *text, size_t length, const char *na
     parser self = {.name = name};
     self.settings = ndbuf__malloc(MAX_SETTINGS * sizeof(*self.settings));
     self.lines = ndbuf__malloc(MAX_SETTINGS * sizeof(*self.lines));
+    const uint64_t mode = ndbuf__float_mode_begin(); /* a copy may be what makes the library read its constants */
     ndbuf_status status = self.settings != NULL && self.lines != NULL
                               ? parse_lines(&self, (span){text, length}, err)
                               : ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for constants");
+    ndbuf__float_mode_end(mode);
     if (status == NDBUF_OK) {
         status = ndbuf__tuning_apply(self.settings, self.nsettings, err);
     }

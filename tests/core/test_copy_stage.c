@@ -4,6 +4,9 @@
 #include "tests/support/test.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include "core/copy_plan.h"
 #include "core/storage_core.h"
@@ -196,6 +199,36 @@ static void test_a_failure_in_a_helper_queue_is_told_by_the_callers_queue(void *
     case_close(&self);
 }
 
+/* In a program that wants signals for whatever is not exact, as costs in thirds are. */
+static void test_the_ways_of_boxes_are_chosen_without_signals_of_floating_point(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    const uint32_t before = _mm_getcsr();
+    const uint32_t with_signals = before & ~(uint32_t)(_MM_MASK_MASK | _MM_EXCEPT_MASK);
+    ASSERT_OK(ndbuf_tuning_set("link.cpu.fake.bytes_per_ns", 3, err));
+    ASSERT_OK(ndbuf_tuning_set("link.fake.cpu.bytes_per_ns", 3, err));
+    for (int i = 0; i < 2; i++) {
+        stage_case self;
+        ndbuf_copy_plan *plan = NULL;
+        char text[2048];
+        case_open(&self, "fake:0", "fake:1", i == 0 ? 0 : NDBUF_QUEUE_NO_HOST_THREAD, false);
+        _mm_setcsr(with_signals);
+        ASSERT_OK(ndbuf_copy_plan_create(&self.dst, &self.src, NDBUF_CASTING_EQUIV, 0, &plan, err));
+        ndbuf_copy_plan_explain(plan, text, sizeof(text));
+        ASSERT_OK(ndbuf_copy_plan_run(plan, &self.dst, &self.src, i == 0 ? NULL : self.queue, err));
+        ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+        const uint32_t after = _mm_getcsr();
+        _mm_setcsr(before);
+        assert_int_equal(after, with_signals);
+        assert_arrived(&self, false);
+        ndbuf_copy_plan_destroy(plan);
+        case_close(&self);
+    }
+    ndbuf_tuning_reset();
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_an_event_behind_the_copy_covers_all_its_steps),
         cmocka_unit_test(test_a_queue_with_a_host_thread_gets_one_host_step),
         cmocka_unit_test(test_a_failure_in_a_helper_queue_is_told_by_the_callers_queue),
+        cmocka_unit_test(test_the_ways_of_boxes_are_chosen_without_signals_of_floating_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include "core/link_costs.h"
 #include "core/sync.h"
@@ -180,6 +183,23 @@ static void test_a_text_sets_constants(void **state)
     ndbuf_tuning_info_get(&info);
     assert_int_equal(info.nset, 3);
     assert_string_equal(info.machine, "a # machine, 32 MiB");
+}
+
+/* As at the first copy of a program that wants signals for whatever is not exact. */
+static void test_a_text_is_read_without_signals_of_floating_point(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    const uint32_t before = _mm_getcsr();
+    const uint32_t with_signals = before & ~(uint32_t)(_MM_MASK_MASK | _MM_EXCEPT_MASK);
+    _mm_setcsr(with_signals);
+    const ndbuf_status status = parse("version = 1\nlink.cpu.fake.bytes_per_ns = 12.3\n", NULL);
+    const uint32_t after = _mm_getcsr();
+    _mm_setcsr(before);
+    assert_int_equal(status, NDBUF_OK);
+    assert_int_equal(after, with_signals);
+    assert_true(fabs(value_of("link.cpu.fake.bytes_per_ns") - 12.3) < 1e-9);
+#endif
 }
 
 static void test_the_text_of_the_constants_gives_them_back(void **state)
@@ -408,6 +428,7 @@ int main(void)
         cmocka_unit_test_teardown(test_costs_of_a_link_take_the_place_of_the_backends, reset),
         cmocka_unit_test_teardown(test_costs_of_a_link_choose_the_route, reset),
         cmocka_unit_test_teardown(test_a_text_sets_constants, reset),
+        cmocka_unit_test_teardown(test_a_text_is_read_without_signals_of_floating_point, reset),
         cmocka_unit_test_teardown(test_the_text_of_the_constants_gives_them_back, reset),
         cmocka_unit_test_teardown(test_a_bad_line_is_told_and_nothing_is_set, reset),
         cmocka_unit_test_teardown(test_random_bytes_are_refused_and_set_nothing, reset),
