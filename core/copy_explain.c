@@ -182,9 +182,10 @@ static const char *on_a_queue(const ndbuf_copy_plan *plan, const ndbuf_copy_plan
     bool is_staged = ndbuf__route_is_staged(plan->plan.route);
     bool may_block = (plan->input.direct.flags & NDBUF_COPY_MAY_BLOCK) != 0;
     if (info->asynchronous) {
-        return may_block && !is_staged
+        return !may_block || is_staged || plan->plan.by_host ? "asynchronous on a queue"
+               : plan->plan.has_staging
                    ? "on a queue staged and asynchronous: the driver reads pageable host memory at once"
-                   : "asynchronous on a queue";
+                   : "on a queue by the host and asynchronous: the driver reads its memory at once";
     }
     if (is_staged) {
         return "blocks the caller, who waits for the two devices in turn";

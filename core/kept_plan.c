@@ -339,12 +339,13 @@ static bool stages_beside_caller(const ndbuf_copy_plan *plan)
 }
 
 /* Whether the calls of a direct plan return from a queue at once. Where the driver may block, staging takes their
- * place, if there is a way for it. */
+ * place, if there is a way for it, and within the host's memory the host's engine. */
 static bool is_asynchronous(const ndbuf_copy_plan *plan)
 {
     uint32_t flags = plan->input.direct.flags;
     return (flags & NDBUF_COPY_BLOCKS) == 0 &&
-           ((flags & NDBUF_COPY_MAY_BLOCK) == 0 || (plan->plan.has_staging && stages_beside_caller(plan)));
+           ((flags & NDBUF_COPY_MAY_BLOCK) == 0 || (plan->input.dst_is_host && plan->input.src_is_host) ||
+            (plan->plan.has_staging && stages_beside_caller(plan)));
 }
 
 static ndbuf_copy_plan_info info_of(const ndbuf_copy_plan *plan)

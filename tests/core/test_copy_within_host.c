@@ -160,6 +160,39 @@ static void test_what_a_backend_refuses_the_host_does(void **state)
     assert_int_equal(copy_all_ways(NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_STRIDED | NDBUF_CAN_FILL), 1);
 }
 
+/* Between the host and "reached": whether a plan says that it does not let the caller of a queue wait, and how. */
+static void assert_told_as_asynchronous(uint32_t flags, const char *how)
+{
+    ndbuf_device *device = NULL;
+    ndbuf_view dst = {0};
+    ndbuf_view src = {0};
+    ndbuf_copy_plan *plan = NULL;
+    ndbuf_copy_plan_info info;
+    char text[2048];
+    copy_flags = flags;
+    ASSERT_OK(ndbuf_device_open("reached", &device, err));
+    make_matrix(&dst, device, false, 0);
+    make_matrix(&src, ndbuf_device_cpu(), false, 1000);
+    ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, NDBUF_CASTING_EQUIV, 0, &plan, err));
+    ndbuf_copy_plan_info_get(plan, &info);
+    ndbuf_copy_plan_explain(plan, text, sizeof(text));
+    assert_int_equal(info.asynchronous, 1);
+    assert_non_null(strstr(text, how));
+    ndbuf_copy_plan_destroy(plan);
+    ndbuf_view_release(&dst);
+    ndbuf_view_release(&src);
+    ndbuf_device_close(device);
+}
+
+static void test_a_driver_that_may_block_lets_nobody_wait_within_the_hosts_memory(void **state)
+{
+    (void)state;
+    const uint32_t all = NDBUF_CAN_COPY_BYTES | NDBUF_CAN_COPY_STRIDED;
+    assert_told_as_asynchronous(all, ", asynchronous on a queue");
+    assert_told_as_asynchronous(all | NDBUF_COPY_MAY_BLOCK, "on a queue by the host and asynchronous");
+    assert_int_equal(copy_all_ways(all | NDBUF_COPY_MAY_BLOCK), 1);
+}
+
 static void test_a_backend_may_leave_alone_what_it_cannot_copy(void **state)
 {
     (void)state;
@@ -216,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_a_backend_that_copies_only_bytes_leaves_the_rest_to_the_host),
         cmocka_unit_test(test_a_backend_that_copies_only_rectangles_or_maps_leaves_the_rest_to_the_host),
         cmocka_unit_test(test_what_a_backend_refuses_the_host_does),
+        cmocka_unit_test(test_a_driver_that_may_block_lets_nobody_wait_within_the_hosts_memory),
         cmocka_unit_test(test_a_backend_may_leave_alone_what_it_cannot_copy),
         cmocka_unit_test(test_a_queue_of_the_other_backend_gets_no_rectangles_beyond_its_limits),
     };
