@@ -3,6 +3,8 @@
 
 #include "ndbuf/storage.h"
 
+#include "core/storage_core.h"
+
 static bool is_host(const ndbuf_mem *mem)
 {
     return (mem->device->flags & NDBUF_DEVICE_HOST_ACCESSIBLE) != 0;
@@ -21,7 +23,7 @@ static void side_place(ndbuf__mapped_side *side, const ndbuf_mem *mem, int64_t o
     size_t end = (size_t)(offset + hi);
     side->address = NULL;
     side->offset = offset;
-    if (*nranges == 1 && ranges[0].mem->handle == mem->handle) {
+    if (*nranges == 1 && ranges[0].mem->handle == mem->handle && ndbuf__mem_shares_handles(ranges[0].mem, mem)) {
         ndbuf_mapped_range *shared = &ranges[0];
         size_t shared_end = shared->offset + shared->nbytes;
         shared->offset = first < shared->offset ? first : shared->offset;
@@ -42,7 +44,8 @@ static bool are_mixed(const ndbuf_mapped_range *a, const ndbuf_mapped_range *b)
     const void *b_piece = b->mem->whole != NULL ? b->mem->whole : b->mem->handle;
     size_t a_first = a->offset + a->mem->whole_offset;
     size_t b_first = b->offset + b->mem->whole_offset;
-    return a_piece == b_piece && a_first < b_first + b->nbytes && b_first < a_first + a->nbytes;
+    return a_piece == b_piece && ndbuf__mem_shares_handles(a->mem, b->mem) && a_first < b_first + b->nbytes &&
+           b_first < a_first + a->nbytes;
 }
 
 static char *side_address(const ndbuf__mapped_side *side, void *const *addresses)

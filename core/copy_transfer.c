@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "core/storage_core.h"
+
 /* Whether an axis can be the rows of a rectangle: rows that neither overlap nor run backwards, on both sides. */
 static bool is_row_axis(const ndbuf__copy_axes *axes, int32_t row, int64_t max_pitch)
 {
@@ -157,7 +159,8 @@ ndbuf_status ndbuf__transfer_run(const ndbuf__transfer *transfer, const ndbuf__c
         return status;
     }
     *out_started = false;
-    if (transfer->needs_equal_pitches && ends->dst->handle == ends->src->handle && !has_equal_pitches(transfer, axes)) {
+    if (transfer->needs_equal_pitches && ends->dst->handle == ends->src->handle &&
+        ndbuf__mem_shares_handles(ends->dst, ends->src) && !has_equal_pitches(transfer, axes)) {
         return ndbuf_fail(err, NDBUF_ERR_UNSUPPORTED,
                           "backend '%s' copies rectangles within one piece of memory only with equal pitches",
                           ops->name);

@@ -28,6 +28,14 @@ static inline uintptr_t ndbuf__mem_address(const ndbuf_mem *mem)
     return ndbuf__device_has_addresses(mem->device->tag) ? (uintptr_t)mem->handle : 0;
 }
 
+/* Whether equal handles of two pieces of memory are the same memory. Those of OpenCL belong to contexts, which devices
+ * share; each device of another backend may count its own. */
+static inline bool ndbuf__mem_shares_handles(const ndbuf_mem *a, const ndbuf_mem *b)
+{
+    return a->device == b->device ||
+           (a->device->tag.type == NDBUF_DEVICE_OPENCL && b->device->tag.type == NDBUF_DEVICE_OPENCL);
+}
+
 /* Whose memory a view is in: its storage's device, or the host where a pointer led out of the storage. Borrowed. */
 static inline ndbuf_device *ndbuf__view_device(const ndbuf_view *view)
 {

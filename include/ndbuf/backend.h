@@ -68,7 +68,7 @@ struct ndbuf_event {
 /* A piece of memory as backends see it. */
 typedef struct ndbuf_mem {
     ndbuf_device *device; /* whose it is */
-    void *handle;         /* host address, cl_mem, CUDA pointer, or any number but 0 */
+    void *handle;         /* host address, cl_mem, CUDA pointer, or any number but 0 of the device's own */
     void *host_address;   /* of byte 0 where the host can touch it, else NULL */
     size_t nbytes;        /* as many as were asked for, whatever the driver makes of that */
     void *backend_data;   /* the backend's own */
