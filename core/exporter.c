@@ -173,16 +173,17 @@ static ndbuf_status copy_device(const view_exporter *self, const ndbuf_request *
         *out_device = ndbuf_device_cpu();
         return NDBUF_OK;
     }
-    ndbuf_status status = ndbuf__device_of_tag(request->devices[0], out_device, err);
-    for (int32_t i = 1; i < request->ndevices && status == NDBUF_ERR_UNAVAILABLE; i++) {
-        ndbuf_error why = {0}; /* not the preferred device's */
-        ndbuf_status next = ndbuf__device_of_tag(request->devices[i], out_device, &why);
-        if (next != NDBUF_ERR_UNAVAILABLE) {
-            status = next;
-            if (err != NULL) {
-                *err = why;
-            }
+    ndbuf_status status = NDBUF_ERR_UNAVAILABLE;
+    ndbuf_error why = {0}; /* the preferred device's, if none is here */
+    for (int32_t i = 0; i < request->ndevices && status == NDBUF_ERR_UNAVAILABLE; i++) {
+        ndbuf_error one = {0};
+        status = ndbuf__device_of_tag(request->devices[i], out_device, &one);
+        if (i == 0 || status != NDBUF_ERR_UNAVAILABLE) {
+            why = one;
         }
+    }
+    if (status != NDBUF_OK && err != NULL) {
+        *err = why;
     }
     return status;
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PyOpenCL's arrays and buffers without a copy."""
 import functools
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from . import _ndbuf
 from ._array_interface import format_of_item
@@ -27,6 +27,10 @@ def from_pyopencl(array: Union["pyopencl.array.Array", "pyopencl.MemoryObject"],
     """
     import pyopencl
     import pyopencl.array
+    memory: Any
+    shape: Any
+    context: Any
+    nbytes: Any
     if isinstance(array, pyopencl.array.Array):
         memory, queue, events = array.base_data, queue or array.queue, list(array.events)
         text = format_of_item({"typestr": array.dtype.str, "descr": array.dtype.descr})
@@ -41,8 +45,11 @@ def from_pyopencl(array: Union["pyopencl.array.Array", "pyopencl.MemoryObject"],
     if queue is not None:
         events.append(pyopencl.enqueue_marker(queue))
         queue.flush()  # or what waits for it in another queue could wait for ever
-    context = array.context if memory is None else memory.get_info(pyopencl.mem_info.CONTEXT)
+    if memory is None:  # nor are there items
+        context, handle, nbytes = array.context, 0, 0
+    else:
+        context, nbytes = memory.get_info(pyopencl.mem_info.CONTEXT), memory.get_info(pyopencl.mem_info.SIZE)
+        handle = memory.int_ptr
     device = context.devices[0] if queue is None else queue.device
-    handle, nbytes = (0, 0) if memory is None else (memory.int_ptr, memory.get_info(pyopencl.mem_info.SIZE))
     return _ndbuf._from_opencl(memory, _device(context.int_ptr, device.int_ptr), handle, nbytes,
                                tuple(event.int_ptr for event in events), text, shape, strides, offset)
