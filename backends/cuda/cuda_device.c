@@ -224,14 +224,9 @@ static void join_list(cuda_device *device)
     ndbuf__mutex_unlock(&list_mutex);
 }
 
-/* With the mutex held: what others know of a device that is closed, unless it was opened again meanwhile. */
+/* With the mutex held: what others know of a device that is closed. It is opened again only after that. */
 static void forget_peer(int ordinal)
 {
-    for (const cuda_device *other = open_devices; other != NULL; other = other->next) {
-        if (other->place.ordinal == ordinal) {
-            return;
-        }
-    }
     for (cuda_device *other = open_devices; other != NULL && ordinal < CUDA_MAX_PEERS; other = other->next) {
         atomic_fetch_and(&other->peers, ~((uint64_t)1 << ordinal));
     }

@@ -19,8 +19,8 @@ def from_pyopencl(array: Union["pyopencl.array.Array", "pyopencl.MemoryObject"],
                   queue: "pyopencl.CommandQueue | None" = None) -> View:
     """A View of the memory of a pyopencl.array.Array, strided as that is, or of the bytes of a pyopencl.Buffer.
 
-    Nothing is copied, and what is written to the View is in the array. The View keeps the memory, and is ready when all
-    is done that the array's events and its queue, or the one that is given, have to do by now. Its device is the one of
+    Nothing is copied, and what is written to the View is in the array. The View keeps the memory. What the array's
+    events and its queue, or the one that is given, have to do by now is waited for. The View's device is the one of
     that number, but in PyOpenCL's context.
 
     Shared virtual memory is refused with BufferError.
@@ -44,7 +44,8 @@ def from_pyopencl(array: Union["pyopencl.array.Array", "pyopencl.MemoryObject"],
         raise BufferError("the array lies in shared virtual memory (%s), which is no buffer" % type(memory).__name__)
     if queue is not None:
         events.append(pyopencl.enqueue_marker(queue))
-        queue.flush()  # or what waits for it in another queue could wait for ever
+    for event in events:
+        event.wait()
     if memory is None:  # nor are there items
         context, handle, nbytes = array.context, 0, 0
     else:
@@ -52,4 +53,4 @@ def from_pyopencl(array: Union["pyopencl.array.Array", "pyopencl.MemoryObject"],
         handle = memory.int_ptr
     device = context.devices[0] if queue is None else queue.device
     return _ndbuf._from_opencl(memory, _device(context.int_ptr, device.int_ptr), handle, nbytes,
-                               tuple(event.int_ptr for event in events), text, shape, strides, offset)
+                               text, shape, strides, offset)

@@ -39,18 +39,16 @@ static int tensor_of_view(void *object, DLManagedTensorVersioned **out_tensor)
 {
     ndpy_view *self = object;
     ndbuf_error err = {0};
-    ndbuf_status status;
     if (!ndpy_view_enter(self)) {
         return -1;
     }
     int is_good = ndpy_refuse_negative_strides(&self->view);
-    if (is_good && self->view.ready == NULL) { /* quick */
-        status = export(&self->view, out_tensor, &err);
-        is_good = status == NDBUF_OK || ndpy_raise_buffer_error(&err) != NULL;
-    } else if (is_good) {
-        Py_BEGIN_ALLOW_THREADS
-        status = export(&self->view, out_tensor, &err);
-        Py_END_ALLOW_THREADS
+    if (is_good) {
+        PyThreadState *saved = self->view.ready != NULL ? PyEval_SaveThread() : NULL; /* which is waited for */
+        ndbuf_status status = export(&self->view, out_tensor, &err);
+        if (saved != NULL) {
+            PyEval_RestoreThread(saved);
+        }
         is_good = status == NDBUF_OK || ndpy_raise_buffer_error(&err) != NULL;
     }
     ndpy_view_leave(self);

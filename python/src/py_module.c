@@ -316,7 +316,7 @@ static PyMethodDef module_methods[] = {
     {"_opencl_device", ndpy_opencl_device, METH_VARARGS,
      "_opencl_device($module, context, device, /)\n--\n\nA capsule of a device in a context of others, by handles."},
     {"_from_opencl", ndpy_from_opencl, METH_VARARGS,
-     "_from_opencl($module, owner, device, memory, nbytes, events, format, shape, strides, offset, /)\n--\n\n"
+     "_from_opencl($module, owner, device, memory, nbytes, format, shape, strides, offset, /)\n--\n\n"
      "A View of a buffer in the context of a device as of _opencl_device, which owner keeps alive."},
     {"_map_file", ndpy_map_file, METH_VARARGS,
      "_map_file($module, path, readonly, /)\n--\n\nA View of all bytes of a file."},

@@ -41,48 +41,19 @@ PyObject *ndpy_opencl_device(PyObject *module, PyObject *arguments)
     return capsule;
 }
 
-/* Makes the view's contents count as ready when `events`, a tuple of native ones, are complete. */
-static int set_ready_after(ndbuf_view *view, PyObject *events)
-{
-    ndbuf_error err = {0};
-    ndbuf_queue *queue = NULL;
-    ndbuf_event *ready = NULL;
-    const Py_ssize_t nevents = PyTuple_Size(events);
-    if (nevents <= 0) {
-        return nevents == 0;
-    }
-    ndbuf_status status = ndbuf_queue_create(ndbuf_view_device(view), &queue, &err);
-    for (Py_ssize_t i = 0; i < nevents && status == NDBUF_OK && PyErr_Occurred() == NULL; i++) {
-        PyObject *event = PyTuple_GetItem(events, i);
-        status = ndbuf_queue_wait_native(queue, PyLong_AsVoidPtr(event), &err);
-    }
-    if (status == NDBUF_OK && PyErr_Occurred() == NULL) {
-        status = ndbuf_queue_record(queue, &ready, &err);
-    }
-    if (ready != NULL) {
-        ndbuf_view_set_ready(view, ready);
-        ndbuf_event_release(ready);
-    }
-    ndpy_queue_release(queue);
-    if (status != NDBUF_OK && PyErr_Occurred() == NULL) {
-        ndpy_raise(&err);
-    }
-    return PyErr_Occurred() == NULL;
-}
-
-/* _from_opencl(owner, device, memory, nbytes, events, format, shape, strides, offset): a View of a buffer of so many
- * bytes, which is of a device's context, as of _opencl_device; strides may be None. */
+/* _from_opencl(owner, device, memory, nbytes, format, shape, strides, offset): a View of a buffer of so many bytes,
+ * which is of a device's context, as of _opencl_device; strides may be None. */
 PyObject *ndpy_from_opencl(PyObject *module, PyObject *arguments)
 {
-    PyObject *owner, *capsule, *memory, *events, *format, *shape, *strides;
+    PyObject *owner, *capsule, *memory, *format, *shape, *strides;
     Py_ssize_t nbytes = 0;
     long long offset = 0;
     int64_t dims[NDBUF_MAX_NDIM];
     int64_t steps[NDBUF_MAX_NDIM];
     ndbuf_view_spec spec = {0};
     ndbuf_view view = {0};
-    if (!PyArg_ParseTuple(arguments, "OOOnO!OOOL:_from_opencl", &owner, &capsule, &memory, &nbytes, &PyTuple_Type,
-                          &events, &format, &shape, &strides, &offset)) {
+    if (!PyArg_ParseTuple(arguments, "OOOnOOOL:_from_opencl", &owner, &capsule, &memory, &nbytes, &format, &shape,
+                          &strides, &offset)) {
         return NULL;
     }
     ndbuf_device *device = PyCapsule_GetPointer(capsule, CAPSULE);
@@ -93,9 +64,5 @@ PyObject *ndpy_from_opencl(PyObject *module, PyObject *arguments)
     spec.byte_offset = offset;
     int is_good = ndpy_view_of_handle(owner, device, handle, (size_t)nbytes, &spec, &view);
     ndbuf_format_release(spec.format);
-    if (is_good && !set_ready_after(&view, events)) {
-        ndpy_view_clear(&view);
-        is_good = 0;
-    }
     return is_good ? ndpy_view_wrap(PyModule_GetState(module), &view) : NULL;
 }

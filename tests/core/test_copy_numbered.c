@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copies between two devices of a backend whose handles are numbers, counted by each device for itself. */
-#include "tests/support/test.h"
+#include "tests/support/null_table.h"
 
 #include <string.h>
 
 #include "ndbuf/backend.h"
-
-#include "backends/null/null_backend.h"
 
 #include "core/storage_core.h"
 
@@ -94,12 +92,7 @@ static ndbuf_status numbered_queue_mapped_call(ndbuf_queue *queue, const ndbuf_m
 static int register_numbered(void **state)
 {
     (void)state;
-    ndbuf_device *device = NULL;
-    if (null_backend_register(NULL) != NDBUF_OK || ndbuf_device_open("null", &device, NULL) != NDBUF_OK) {
-        return -1;
-    }
-    null_ops = device->ops;
-    ndbuf_device_close(device);
+    null_ops = null_table();
     numbered_ops = *null_ops;
     numbered_ops.name = "numbered";
     numbered_ops.device_count = numbered_device_count;

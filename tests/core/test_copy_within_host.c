@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copies from and to memory that the host can touch of a backend from outside the library, most of them within the
  * host's memory. */
-#include "tests/support/test.h"
+#include "tests/support/null_table.h"
 
 #include <string.h>
 
@@ -9,8 +9,6 @@
 
 #include "core/link_costs.h"
 #include "tests/support/fake_device.h"
-
-#include "backends/null/null_backend.h"
 
 /* "reached": the memory of null, but the host can touch it, and the handles count from 1. */
 static const ndbuf_backend_ops *null_ops;
@@ -58,12 +56,7 @@ static void reached_copy_caps(const ndbuf_device *dst, const ndbuf_device *src, 
 static int register_reached(void **state)
 {
     (void)state;
-    ndbuf_device *device = NULL;
-    if (null_backend_register(NULL) != NDBUF_OK || ndbuf_device_open("null", &device, NULL) != NDBUF_OK) {
-        return -1;
-    }
-    null_ops = device->ops;
-    ndbuf_device_close(device);
+    null_ops = null_table();
     reached_ops = *null_ops;
     reached_ops.name = "reached";
     reached_ops.device_open = reached_device_open;

@@ -7,9 +7,7 @@
 #include <unistd.h>
 
 #include "tests/support/fake_device.h"
-#include "tests/support/test.h"
-
-#include "backends/null/null_backend.h"
+#include "tests/support/null_table.h"
 
 static void test_the_host_is_always_there(void **state)
 {
@@ -75,7 +73,7 @@ static void test_an_open_device_of_any_backend_is_found_by_its_tag(void **state)
     ndbuf_device *null = NULL;
     ndbuf_device *found = NULL;
     fake_register();
-    ASSERT_OK(null_backend_register(err));
+    (void)null_table();
     ASSERT_OK(ndbuf_device_open("fake:1", &fake, err));
     const ndbuf_device_tag tag = fake->tag;
     ASSERT_OK(ndbuf__device_of_tag(tag, &found, err));
@@ -96,26 +94,13 @@ static void test_an_open_device_of_any_backend_is_found_by_its_tag(void **state)
     fake_assert_clean();
 }
 
-/* The table of null, which the test before has registered. */
-static const ndbuf_backend_ops *null_device_table(void)
-{
-    static const ndbuf_backend_ops *table;
-    if (table == NULL) {
-        ndbuf_device *device = NULL;
-        ASSERT_OK(ndbuf_device_open("null", &device, err));
-        table = device->ops;
-        ndbuf_device_close(device);
-    }
-    return table;
-}
-
 static ndbuf_backend_ops watched;
 static _Atomic(int) nopen;
 static _Atomic(int) most_open;
 
 static ndbuf_status watched_device_open(int32_t ordinal, ndbuf_device **out_device, ndbuf_error *err)
 {
-    ndbuf_status status = null_device_table()->device_open(ordinal, out_device, err);
+    ndbuf_status status = null_table()->device_open(ordinal, out_device, err);
     if (status == NDBUF_OK) {
         (*out_device)->ops = &watched;
         int now = atomic_fetch_add(&nopen, 1) + 1;
@@ -128,7 +113,7 @@ static ndbuf_status watched_device_open(int32_t ordinal, ndbuf_device **out_devi
 
 static void watched_device_close(ndbuf_device *device)
 {
-    null_device_table()->device_close(device);
+    null_table()->device_close(device);
     ndbuf__thread_sleep_us(10);
     atomic_fetch_sub(&nopen, 1);
 }
@@ -149,7 +134,7 @@ static void test_a_device_is_opened_again_when_it_has_been_closed(void **state)
 {
     (void)state;
     ndbuf__thread threads[3];
-    watched = *null_device_table();
+    watched = *null_table();
     watched.name = "watched";
     watched.device_open = watched_device_open;
     watched.device_close = watched_device_close;
@@ -173,7 +158,7 @@ static ndbuf_status open_when_told(int32_t ordinal, ndbuf_device **out_device, n
     while (!atomic_load(&may_open)) {
         ndbuf__thread_sleep_us(100);
     }
-    return null_device_table()->device_open(ordinal, out_device, err);
+    return null_table()->device_open(ordinal, out_device, err);
 }
 
 static NDBUF__THREAD_RESULT open_slow_device(void *context)
@@ -191,7 +176,7 @@ static void test_the_child_of_a_fork_opens_devices_whatever_the_parent_was_openi
     ndbuf_device *opened = NULL;
     ndbuf__thread opener;
     int result = -1;
-    slow = *null_device_table();
+    slow = *null_table();
     slow.name = "slow";
     slow.device_open = open_when_told;
     ASSERT_OK(ndbuf_backend_register(&slow, err));
