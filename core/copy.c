@@ -10,6 +10,7 @@
 #include "core/host_records.h"
 #include "core/link_costs.h"
 #include "core/queue_core.h"
+#include "core/recent_copy.h"
 #include "core/storage_core.h"
 #include "core/tuning_core.h"
 #include "core/view_core.h"
@@ -69,6 +70,12 @@ static void close_routes(ndbuf__plan_input *input)
         }
     }
     input->staging_is_closed = (ndbuf__closed_routes & staged) != 0;
+}
+
+/* Whether a copy refuses neither by itself. */
+static inline bool are_usable(const ndbuf_view *dst, const ndbuf_view *src)
+{
+    return ndbuf__view_is_good(dst) && ndbuf__view_is_good(src) && (dst->flags & NDBUF_VIEW_READONLY) == 0;
 }
 
 ndbuf_status ndbuf__copy_check(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_error *err)
@@ -390,11 +397,13 @@ ndbuf_status ndbuf__copy_as(const ndbuf_view *dst, const ndbuf_view *src, const 
     return cast->record == NULL ? copy_whole(dst, src, cast, queue, err) : copy_record(dst, src, cast, queue, err);
 }
 
-ndbuf_status ndbuf_copy_cast(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting, uint32_t flags,
-                             ndbuf_queue *queue, ndbuf_error *err)
+static NDBUF__NOINLINE ndbuf_status copy_anew(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting,
+                                              uint32_t flags, ndbuf_queue *queue, ndbuf_error *err)
 {
+    const ndbuf__layout dst_layout = ndbuf__view_layout(dst);
+    const ndbuf__layout src_layout = ndbuf__view_layout(src);
     ndbuf__cast cast;
-    ndbuf_status status = ndbuf__copy_check(dst, src, err);
+    ndbuf_status status = check_shapes(&dst_layout, &src_layout, err);
     if (status == NDBUF_OK) {
         status = ndbuf__cast_init(&cast, dst->layout, src->layout, casting, flags, err);
     }
@@ -403,6 +412,48 @@ ndbuf_status ndbuf_copy_cast(const ndbuf_view *dst, const ndbuf_view *src, ndbuf
         ndbuf__record_release(cast.record);
     }
     return status;
+}
+
+/* What was decided for views that lie as these do; NULL: nothing. */
+static inline const ndbuf__recent_copy *find_recent(ndbuf__recent_copies *recent, const ndbuf_view *dst,
+                                                    const ndbuf_view *src)
+{
+    for (int32_t i = 0; i < NDBUF__RECENT_COPIES; i++) {
+        const ndbuf__recent_copy *copy = &recent->copies[i];
+        if (copy->is_decided && ndbuf__recent_is(copy, dst, src)) {
+            recent->last = i;
+            return copy;
+        }
+    }
+    if (--recent->to_pass_over < 0) {
+        ndbuf__recent_note(recent, dst, src);
+    }
+    return NULL;
+}
+
+ndbuf_status ndbuf_copy_cast(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting, uint32_t flags,
+                             ndbuf_queue *queue, ndbuf_error *err)
+{
+    if (!are_usable(dst, src)) {
+        return ndbuf__copy_check(dst, src, err);
+    }
+    if (queue == NULL && flags == 0 && casting >= NDBUF_CASTING_NO && casting <= NDBUF_CASTING_UNSAFE &&
+        dst->nbytes <= NDBUF__RECENT_NBYTES) {
+        ndbuf__recent_copies *recent = &ndbuf__recent;
+        NDBUF__KEEP_IN_REGISTER(recent);
+        const ndbuf__recent_copy *copy = find_recent(recent, dst, src);
+        if (copy != NULL &&
+            (ndbuf__view_differences(dst, copy->device) | ndbuf__view_differences(src, copy->device)) == 0 &&
+            (dst->layout == src->layout || ndbuf_format_equal(dst->layout, src->layout))) {
+            char *to = ndbuf__short_way_place(dst);
+            const char *from = ndbuf__short_way_place(src);
+            if (ndbuf__short_way_is_apart(&copy->way, to, from)) {
+                return copy->way.has_steps ? ndbuf__short_way_run(&copy->way, to, from)
+                                           : ndbuf__copy_by_engine(copy->device, &copy->way.axes, dst, src, err);
+            }
+        }
+    }
+    return copy_anew(dst, src, casting, flags, queue, err);
 }
 
 ndbuf_status ndbuf_copy(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err)

@@ -45,9 +45,13 @@ struct ndbuf__host_steps {
     int32_t nsrc;   /* of a transpose, lines; else the same */
     int64_t tail;   /* of units: where the second of two moves begins that make one up */
     int64_t nbytes; /* of contiguous bytes */
-    ndbuf__arrangement arrangement;
-    int64_t dst_offsets[NDBUF__HOST_STEPS_MAX];
-    int64_t src_offsets[NDBUF__HOST_STEPS_MAX];
+    union {
+        ndbuf__arrangement arrangement;
+        struct {
+            int64_t dst_offsets[NDBUF__HOST_STEPS_MAX];
+            int64_t src_offsets[NDBUF__HOST_STEPS_MAX];
+        };
+    };
 };
 
 /* False: the copy converts, or is large, or the engine does better by itself. The axes are merged. */

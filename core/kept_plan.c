@@ -49,10 +49,8 @@ static ndbuf_status prepare_at_once(ndbuf_copy_plan *kept, const ndbuf_view *dst
         kept->direct == ndbuf_device_cpu() && !plan->indirect &&
         (plan->route == NDBUF_ROUTE_STRIDED || (plan->route == NDBUF_ROUTE_BYTES && plan->axes.ndim == 0));
     if (kept->runs_at_once) {
-        ndbuf__copy_axes_range(&plan->axes, true, &kept->dst.lo, &kept->dst.hi);
-        ndbuf__copy_axes_range(&plan->axes, false, &kept->src.lo, &kept->src.hi);
-        kept->has_steps = ndbuf__host_steps_init(&kept->steps, &plan->axes);
-        if (!kept->has_steps) {
+        ndbuf__short_way_init(&kept->way, &plan->axes);
+        if (!kept->way.has_steps) {
             const ndbuf__record *parts = ndbuf__cast_parts(&plan->cast);
             char *to = (char *)dst->storage->mem.host_address + dst->byte_offset + plan->axes.dst_offset;
             return ndbuf__host_plan_create(&plan->axes, parts != NULL ? ndbuf__record_conversion(parts) : NULL, to,
@@ -253,12 +251,7 @@ static NDBUF__NOINLINE ndbuf_status check_and_run(const ndbuf_copy_plan *plan, c
     return status == NDBUF_OK ? run_checked(plan, dst, src, queue, err) : status;
 }
 
-/* -- the short way: no call but the last, so that nothing is saved and restored -- */
-
-static inline uint64_t differ(const void *a, const void *b)
-{
-    return (uint64_t)((uintptr_t)a ^ (uintptr_t)b);
-}
+/* -- the short way -- */
 
 /* Whether the view is one of this library's, and of the side's format. */
 static inline bool has_format(const ndbuf_view *view, const ndbuf__kept_side *side)
@@ -266,35 +259,18 @@ static inline bool has_format(const ndbuf_view *view, const ndbuf__kept_side *si
     return view != NULL && ndbuf__view_has_own_owner(view) && view->layout == side->format;
 }
 
-/* 0: such a view is what a side without suboffsets was made for, as far as its extents and strides do not tell, and may
- * be used now. */
+/* 0: such a view is what a side without suboffsets was made for, as far as its extents and strides do not tell. */
 static inline uint64_t side_differences(const ndbuf_view *view, const ndbuf__kept_side *side)
 {
-    return differ(view->storage->mem.device, side->device) | differ(view->suboffsets, NULL) |
-           differ(view->ready, NULL) | (uint32_t)(view->ndim ^ side->layout.ndim);
-}
-
-/* The same for the extents and strides of both, two at a time. */
-static inline uint64_t dims_differences(const ndbuf_copy_plan *plan, const ndbuf_view *dst, const ndbuf_view *src)
-{
-    const int32_t ndim = plan->dst.layout.ndim;
-    const int64_t *dims[2] = {dst->dims, src->dims};
-    uint64_t differences = 0;
-    for (int32_t k = 0; k < ndim; k++) {
-        differences |=
-            (uint64_t)((dims[0][2 * k] ^ plan->dst.dims[2 * k]) | (dims[0][2 * k + 1] ^ plan->dst.dims[2 * k + 1]) |
-                       (dims[1][2 * k] ^ plan->src.dims[2 * k]) | (dims[1][2 * k + 1] ^ plan->src.dims[2 * k + 1]));
-        NDBUF__KEEP_AS_LOOP(differences);
-    }
-    return differences;
+    return ndbuf__view_differences(view, side->device) | (uint32_t)(view->ndim ^ side->layout.ndim);
 }
 
 static NDBUF__NOINLINE ndbuf_status run_by_engine(const ndbuf_copy_plan *plan, const ndbuf_view *dst,
                                                   const ndbuf_view *src, ndbuf_error *err)
 {
     const ndbuf__copy_axes *axes = &plan->plan.axes;
-    char *to = (char *)dst->storage->mem.host_address + dst->byte_offset + axes->dst_offset;
-    const char *from = (const char *)src->storage->mem.host_address + src->byte_offset + axes->src_offset;
+    char *to = ndbuf__short_way_place(dst) + axes->dst_offset;
+    const char *from = ndbuf__short_way_place(src) + axes->src_offset;
     if (plan->host != NULL && ndbuf__host_plan_run(plan->host, to, from)) {
         return NDBUF_OK;
     }
@@ -311,20 +287,15 @@ ndbuf_status ndbuf_copy_plan_run(const ndbuf_copy_plan *plan, const ndbuf_view *
     if (queue != NULL || !plan->runs_at_once || !has_format(dst, &plan->dst) || !has_format(src, &plan->src) ||
         (dst->flags & NDBUF_VIEW_READONLY) != 0 ||
         (side_differences(dst, &plan->dst) | side_differences(src, &plan->src)) != 0 ||
-        dims_differences(plan, dst, src) != 0) {
+        ndbuf__dims_differences(plan->dst.layout.ndim, dst->dims, plan->dst.dims, src->dims, plan->src.dims) != 0) {
         return check_and_run(plan, dst, src, queue, err);
     }
-    const uintptr_t to = (uintptr_t)dst->storage->mem.host_address + (uintptr_t)dst->byte_offset;
-    const uintptr_t from = (uintptr_t)src->storage->mem.host_address + (uintptr_t)src->byte_offset;
-    if (to + (uintptr_t)plan->dst.lo < from + (uintptr_t)plan->src.hi &&
-        from + (uintptr_t)plan->src.lo < to + (uintptr_t)plan->dst.hi) {
+    char *to = ndbuf__short_way_place(dst);
+    const char *from = ndbuf__short_way_place(src);
+    if (!ndbuf__short_way_is_apart(&plan->way, to, from)) {
         return check_and_run(plan, dst, src, queue, err);
     }
-    if (!plan->has_steps) {
-        return run_by_engine(plan, dst, src, err);
-    }
-    const ndbuf__copy_axes *axes = &plan->plan.axes;
-    return plan->steps.run(&plan->steps, (char *)to + axes->dst_offset, (const char *)from + axes->src_offset);
+    return plan->way.has_steps ? ndbuf__short_way_run(&plan->way, to, from) : run_by_engine(plan, dst, src, err);
 }
 
 /* -- what a plan does -- */

@@ -4,14 +4,13 @@
 
 #include "core/copy_core.h"
 #include "core/host_plan.h"
-#include "core/host_steps.h"
+#include "core/short_way.h"
 
 /* One side of a plan: what its views must be. */
 typedef struct ndbuf__kept_side {
     ndbuf_device *device; /* retained */
     ndbuf_format *format; /* retained */
     ndbuf__layout layout;
-    int64_t lo, hi;                   /* of a plan that runs at once: the bytes that are reached, from the first item */
     int64_t dims[3 * NDBUF_MAX_NDIM]; /* the layout's: ndim extents, strides, suboffsets, as views have them */
 } ndbuf__kept_side;
 
@@ -19,10 +18,9 @@ typedef struct ndbuf__kept_side {
 struct ndbuf_copy_plan {
     ndbuf__kept_side dst;
     ndbuf__kept_side src;
-    bool runs_at_once; /* one call of the host's engine does it, unless the views share memory or have to wait */
-    bool has_steps;    /* of such a plan: `steps` does it, without asking the engine again */
-    ndbuf__host_steps steps;
-    ndbuf__host_plan *host; /* of others of such plans, or NULL: what the engine would plan again each time */
+    bool runs_at_once;      /* one call of the host's engine does it, unless the views share memory or have to wait */
+    ndbuf__short_way way;   /* of such a plan; its steps, if it has any, do it without asking the engine again */
+    ndbuf__host_plan *host; /* of those without steps, or NULL: what the engine would plan again each time */
     ndbuf__plan plan;
     ndbuf__plan_input input; /* its arrays are the sides' */
     ndbuf_device *direct;    /* of one of the sides, or the host */

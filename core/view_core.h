@@ -41,12 +41,16 @@ static inline bool ndbuf__view_is_own(const ndbuf_view *view)
 /* What ndbuf__view_check says of a view that is NULL, empty or foreign. */
 ndbuf_status ndbuf__view_refuse(const ndbuf_view *view, const char *name, ndbuf_error *err);
 
+/* Whether the view is neither NULL nor empty nor foreign. */
+static inline bool ndbuf__view_is_good(const ndbuf_view *view)
+{
+    return view != NULL && view->release != NULL && view->abi_version == NDBUF_ABI_VERSION && ndbuf__view_is_own(view);
+}
+
 /* Statuses: NDBUF_ERR_INVALID (NULL or empty), NDBUF_ERR_ABI (foreign). `name` is the argument's, for the text. */
 static inline ndbuf_status ndbuf__view_check(const ndbuf_view *view, const char *name, ndbuf_error *err)
 {
-    const bool is_good =
-        view != NULL && view->release != NULL && view->abi_version == NDBUF_ABI_VERSION && ndbuf__view_is_own(view);
-    return NDBUF__LIKELY(is_good) ? NDBUF_OK : ndbuf__view_refuse(view, name, err);
+    return NDBUF__LIKELY(ndbuf__view_is_good(view)) ? NDBUF_OK : ndbuf__view_refuse(view, name, err);
 }
 
 /* Statuses: NDBUF_ERR_INVALID (ndim outside 0 .. 64, shape missing, a negative extent). */
