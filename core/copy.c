@@ -431,6 +431,18 @@ static inline const ndbuf__recent_copy *find_recent(ndbuf__recent_copies *recent
     return NULL;
 }
 
+/* By axes of its own: a program's executor may copy, too, in this thread, and what is kept become something else. */
+static NDBUF__NOINLINE ndbuf_status copy_by_axes(const ndbuf__recent_copy *copy, const ndbuf_view *dst,
+                                                 const ndbuf_view *src, ndbuf_error *err)
+{
+    const ndbuf__copy_axes *kept = &copy->way.axes;
+    ndbuf__copy_axes axes;
+    ndbuf__copy_axes_init(&axes, kept->unit_nbytes, kept->ndim, kept->shape, kept->dst_strides, kept->src_strides);
+    axes.dst_offset = kept->dst_offset;
+    axes.src_offset = kept->src_offset;
+    return ndbuf__copy_by_engine(copy->device, &axes, dst, src, err);
+}
+
 ndbuf_status ndbuf_copy_cast(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_casting casting, uint32_t flags,
                              ndbuf_queue *queue, ndbuf_error *err)
 {
@@ -449,7 +461,7 @@ ndbuf_status ndbuf_copy_cast(const ndbuf_view *dst, const ndbuf_view *src, ndbuf
             const char *from = ndbuf__short_way_place(src);
             if (ndbuf__short_way_is_apart(&copy->way, to, from)) {
                 return copy->way.has_steps ? ndbuf__short_way_run(&copy->way, to, from)
-                                           : ndbuf__copy_by_engine(copy->device, &copy->way.axes, dst, src, err);
+                                           : copy_by_axes(copy, dst, src, err);
             }
         }
     }
