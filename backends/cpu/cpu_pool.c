@@ -116,8 +116,12 @@ int32_t ndbuf_cpu_threads_get(void)
         nthreads = atomic_load_explicit(&wanted_threads, memory_order_relaxed);
     }
     if (nthreads == 0) {
+        int32_t set_meanwhile = 0;
         nthreads = default_threads();
-        atomic_store_explicit(&wanted_threads, nthreads, memory_order_relaxed);
+        if (!atomic_compare_exchange_strong_explicit(&wanted_threads, &set_meanwhile, nthreads, memory_order_relaxed,
+                                                     memory_order_relaxed)) {
+            nthreads = set_meanwhile;
+        }
     }
     return nthreads;
 }

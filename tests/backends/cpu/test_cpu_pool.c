@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -162,6 +163,44 @@ static void the_default_is_at_least_one_thread(void **state)
     assert_int_equal(ndbuf_cpu_threads_get(), NDBUF_CPU_MAX_THREADS);
 }
 
+typedef struct asker {
+    _Atomic bool is_over;
+    _Atomic int64_t nanswers;
+} asker;
+
+static void *ask_until_over(void *context)
+{
+    asker *self = context;
+    while (!atomic_load(&self->is_over)) {
+        assert_true(ndbuf_cpu_threads_get() >= 1);
+        atomic_fetch_add(&self->nanswers, 1);
+    }
+    return NULL;
+}
+
+/* The default is looked up when somebody first asks, and that takes a while. */
+static void what_is_set_while_others_ask_stays(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    asker other = {false, 0};
+    int32_t nlost = 0;
+    assert_int_equal(pthread_create(&thread, NULL, ask_until_over, &other), 0);
+    for (int32_t i = 0; i < 1000; i++) {
+        ndbuf_cpu_threads_set(0, NULL);
+        for (volatile int32_t k = i % 1000; k > 0; k--) {
+        }
+        ndbuf_cpu_threads_set(7, NULL);
+        for (int64_t before = atomic_load(&other.nanswers); atomic_load(&other.nanswers) == before;) {
+            sched_yield();
+        }
+        nlost += ndbuf_cpu_threads_get() != 7;
+    }
+    atomic_store(&other.is_over, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(nlost, 0);
+}
+
 /* -- executors -- */
 
 typedef struct test_executor {
@@ -310,6 +349,7 @@ int main(void)
         cmocka_unit_test_teardown(several_threads_may_give_work_at_once, teardown),
         cmocka_unit_test_teardown(a_forked_child_makes_its_own_threads, teardown),
         cmocka_unit_test_teardown(the_default_is_at_least_one_thread, teardown),
+        cmocka_unit_test_teardown(what_is_set_while_others_ask_stays, teardown),
         cmocka_unit_test_teardown(an_executor_runs_the_parts_and_what_it_leaves_is_done, teardown_executor),
         cmocka_unit_test_teardown(executors_without_a_function_or_threads_are_refused, teardown_executor),
         cmocka_unit_test_teardown(threads_and_executors_may_change_while_work_is_done, teardown_executor),
