@@ -151,7 +151,7 @@ const char *ndbuf_opencl__code_name(cl_int code)
 
 ndbuf_status ndbuf_opencl__fail(ndbuf_error *err, ndbuf_status status, cl_int code, const char *call)
 {
-    const char *arrow = strstr(call, "->");
+    const char *arrow = strstr(call, "->cl"); /* others may come first: to the table, or to where the result goes */
     const char *name = arrow != NULL ? arrow + 2 : call;
     return ndbuf_fail_native(err, status, code, "%.*s: %s (%d)", (int)strcspn(name, "("), name,
                              ndbuf_opencl__code_name(code), (int)code);
