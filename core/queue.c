@@ -274,6 +274,36 @@ void ndbuf__lease_begin(ndbuf__lease *lease)
     ndbuf__fork_guard_unlock(&core->guard);
 }
 
+/* Gives an event a copy of the failure that its queue keeps; a device's default queue keeps none. False: no memory. */
+static bool event_take_failure(ndbuf_event_core *event, ndbuf_queue *queue)
+{
+    ndbuf_queue_core *core = queue->core;
+    ndbuf_error error = {0};
+    if (core != NULL) {
+        core_lock(core);
+        error = core->untold;
+        ndbuf__fork_guard_unlock(&core->guard);
+    }
+    event->failure = NULL;
+    if (error.status == NDBUF_OK) {
+        return true;
+    }
+    event->failure = ndbuf__block_take(&queue->device->core->blocks, sizeof(error));
+    if (event->failure != NULL) {
+        *event->failure = error;
+    }
+    return event->failure != NULL;
+}
+
+static ndbuf_status event_tell(const ndbuf_event *event, ndbuf_error *err)
+{
+    const ndbuf_error *failure = event->core->failure;
+    if (failure != NULL && err != NULL) {
+        *err = *failure;
+    }
+    return failure != NULL ? (ndbuf_status)failure->status : NDBUF_OK;
+}
+
 ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err)
 {
     ndbuf_event_core *core = ndbuf__block_take(&queue->device->core->blocks, sizeof(*core));
@@ -282,6 +312,10 @@ ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_event, ndb
     }
     ndbuf_event *event = NULL;
     ndbuf_status status = queue->device->ops->event_record(queue, &event, err);
+    if (status == NDBUF_OK && !event_take_failure(core, queue)) {
+        event->device->ops->event_destroy(event);
+        status = ndbuf_fail(err, NDBUF_ERR_NOMEM, "no memory for the failure that an event tells");
+    }
     if (status != NDBUF_OK) {
         ndbuf__block_give(core);
         return status;
@@ -311,8 +345,12 @@ ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbu
     const ndbuf_backend_ops *ops = queue->device->ops;
     int32_t is_capturing = 0;
     ndbuf_status status = ops->queue_is_capturing(queue, &is_capturing, err);
-    if (status != NDBUF_OK || is_capturing) { /* nothing is held for what is captured */
+    if (status == NDBUF_OK && is_capturing) { /* nothing is held for what is captured */
+        status = event_tell(event, err);
         return status != NDBUF_OK ? status : ops->queue_wait_event(queue, event, err);
+    }
+    if (status != NDBUF_OK) {
+        return status;
     }
     event_lease *lease = ndbuf__lease_take(queue, sizeof(*lease), event_lease_end);
     if (lease == NULL) {
@@ -322,6 +360,9 @@ ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbu
     if (status != NDBUF_OK) {
         ndbuf__block_give(lease);
         return status;
+    }
+    if (event->core->failure != NULL) {
+        ndbuf__queue_note(queue, event->core->failure);
     }
     lease->event = event;
     ndbuf_event_retain(event);
@@ -365,13 +406,15 @@ void ndbuf_event_release(ndbuf_event *event)
     ndbuf_device *device = event->device;
     ndbuf_event_core *core = event->core;
     device->ops->event_destroy(event);
+    ndbuf__block_give(core->failure);
     ndbuf__block_give(core);
     ndbuf_device_close(device);
 }
 
 ndbuf_status ndbuf_event_wait(ndbuf_event *event, ndbuf_error *err)
 {
-    return event->device->ops->event_wait(event, err);
+    ndbuf_status status = event->device->ops->event_wait(event, err);
+    return status == NDBUF_OK ? event_tell(event, err) : status;
 }
 
 ndbuf_status ndbuf_event_query(ndbuf_event *event, int32_t *out_complete, ndbuf_error *err)

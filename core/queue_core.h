@@ -25,13 +25,15 @@ struct ndbuf_queue_core {
     ndbuf__fork_guard guard; /* of what follows */
     ndbuf__lease *leases;    /* oldest first */
     ndbuf__lease **last;
-    ndbuf_error untold; /* a failure that an internal wait was told; for the next ndbuf_queue_wait */
+    ndbuf_error untold; /* a failure that an internal wait was told, and the backend has forgotten; for the next
+                         * ndbuf_queue_wait, and for events recorded until then */
 
     ndbuf__block_pool blocks; /* for leases and what they hold; has a lock of its own */
 };
 
 struct ndbuf_event_core {
     ndbuf__ref_count refs;
+    ndbuf_error *failure; /* before the event, that its backend does not tell; a block of its own. NULL: none */
 };
 
 /* A block of the queue's, `nbytes` bytes that begin with a lease: taken before the work is enqueued. NULL: no memory.
@@ -44,7 +46,7 @@ void *ndbuf__lease_take(ndbuf_queue *queue, size_t nbytes, void (*end)(ndbuf__le
  * the lease at once, and where that is refused, too, it ends when work given to the queue later is done. */
 void ndbuf__lease_begin(ndbuf__lease *lease);
 
-/* Keeps a failure for the next ndbuf_queue_wait, unless it keeps one already. */
+/* Keeps a failure for the next ndbuf_queue_wait, and the events until then, unless it keeps one already. */
 void ndbuf__queue_note(ndbuf_queue *queue, const ndbuf_error *error);
 
 /* Waits for the work given to the queue so far, on behalf of a call that is not to tell its failures: one is kept, as

@@ -445,6 +445,60 @@ static void test_a_failure_is_told_even_if_no_event_can_be_recorded(void **state
     fake_assert_clean();
 }
 
+static void expect_failed(ndbuf_event *event)
+{
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "injected", ndbuf_event_wait(event, err));
+    ndbuf_event_release(event);
+}
+
+/* Between a device without a host thread and one of another kind the caller waits, and is told what is the queue's to
+ * tell: by its next wait, by events until then, and by queues that wait for these. */
+static void test_events_tell_what_a_copy_of_the_caller_has_waited_for(void **state)
+{
+    (void)state;
+    const int64_t shape = 10;
+    const fake_config config = {
+        .copy_flags = NDBUF_CAN_COPY_BYTES, .memory_nbytes = 1 << 20, .queue_flags = NDBUF_QUEUE_NO_HOST_THREAD};
+    static const char *const names[] = {"fake:0", "null:0"};
+    ndbuf_device *devices[2] = {NULL, NULL};
+    ndbuf_queue *queues[2] = {NULL, NULL};
+    ndbuf_view views[2] = {{0}, {0}};
+    ndbuf_view same = {0};
+    ndbuf_event *first = NULL;
+    ndbuf_event *second = NULL;
+    fake_configure(&config);
+    for (int i = 0; i < 2; i++) {
+        ASSERT_OK(ndbuf_device_open(names[i], &devices[i], err));
+        ASSERT_OK(ndbuf_queue_create(devices[i], &queues[i], err));
+        ASSERT_OK(ndbuf_view_create(&views[i], devices[i], NULL, 1, &shape, err));
+        ASSERT_OK(ndbuf_fill(&views[i], "a", 1, NULL, err));
+    }
+    ASSERT_OK(ndbuf_view_create(&same, devices[0], NULL, 1, &shape, err));
+    fake_fail_job(1);
+    ASSERT_OK(ndbuf_copy(&same, &views[0], queues[0], err));
+    ASSERT_OK(ndbuf_copy(&views[0], &views[1], queues[0], err)); /* waits */
+    ALLOC_FAIL_SWEEP(status_ = ndbuf_queue_record(queues[0], &first, NULL), (void)0);
+    ASSERT_OK(ndbuf_queue_wait_event(queues[1], first, err));
+    ASSERT_OK(ndbuf_queue_record(queues[1], &second, err));
+    expect_failed(second);
+    expect_failed(first);
+    for (int i = 0; i < 2; i++) {
+        ASSERT_FAILS(NDBUF_ERR_DEVICE, "injected", ndbuf_queue_wait(queues[i], err));
+        ASSERT_OK(ndbuf_queue_record(queues[i], &first, err));
+        ASSERT_OK(ndbuf_event_wait(first, err));
+        ndbuf_event_release(first);
+        ASSERT_OK(ndbuf_queue_wait(queues[i], err));
+    }
+    ndbuf_view_release(&same);
+    for (int i = 0; i < 2; i++) {
+        ndbuf_view_release(&views[i]);
+        ndbuf_queue_release(queues[i]);
+        ndbuf_device_close(devices[i]);
+    }
+    fake_assert_clean();
+    fake_reset();
+}
+
 static void test_every_call_of_opening_a_device_failing_in_turn(void **state)
 {
     (void)state;
@@ -486,6 +540,7 @@ int main(void)
         cmocka_unit_test(test_every_call_of_a_fill_failing_in_turn),
         cmocka_unit_test(test_a_fill_that_fails_behind_its_work_holds_the_memory),
         cmocka_unit_test(test_a_failure_is_told_even_if_no_event_can_be_recorded),
+        cmocka_unit_test(test_events_tell_what_a_copy_of_the_caller_has_waited_for),
         cmocka_unit_test(test_every_call_of_opening_a_device_failing_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
