@@ -32,7 +32,9 @@ int ndpy_parse_dims(PyObject *dims, int32_t *out_ndim, int64_t *out_dims, const 
     }
     PyObject *items = PySequence_Tuple(dims);
     if (items == NULL) {
-        PyErr_Format(PyExc_TypeError, "%s must be an int or a sequence of ints", what);
+        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Format(PyExc_TypeError, "%s must be an int or a sequence of ints", what);
+        }
         return 0;
     }
     Py_ssize_t ndim = PyTuple_Size(items);

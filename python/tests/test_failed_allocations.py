@@ -41,7 +41,7 @@ def calls():
         "exported tensor": lambda: view.__dlpack__(max_version=(1, 0)), "legacy tensor": view.__dlpack__,
         "exported Arrow array": view.__arrow_c_device_array__, "interface": lambda: view.__array_interface__,
         "fields": records._fields, "devices": ndbuf.devices,
-        "deep shape": lambda: ndbuf.empty((1,) * 20),
+        "deep shape": lambda: ndbuf.empty((1,) * 20), "shape of a range": lambda: ndbuf.empty(range(1, 3)),
     }
 
 

@@ -166,6 +166,22 @@ def test_reshape_never_copies():
         view_of_numbers(4, 6).reshape(24, order="A")
 
 
+class Shape:
+    def __iter__(self):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, ValueError("of its own")])
+def test_what_a_shape_raises_comes_through(error):
+    shape = Shape()
+    shape.error = error
+    with pytest.raises(type(error) if isinstance(error, Exception) else error):
+        ndbuf.empty(shape)
+    shape.error = TypeError("of its own")
+    with pytest.raises(TypeError, match="shape must be an int or a sequence of ints"):
+        ndbuf.empty(shape)
+
+
 def test_cast_reads_the_same_bytes():
     view = view_of_numbers(2, 2)
     assert view.cast("B").shape == (2, 8)
