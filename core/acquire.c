@@ -165,6 +165,8 @@ static ndbuf_status check_answer(const ndbuf_request *request, const ndbuf_view 
         broken = "STRIDES and the view's strides do not agree";
     } else if (request->copy == NDBUF_COPY_NEVER && (view->flags & NDBUF_VIEW_COPIED) != 0) {
         broken = "a copy was not allowed, and the view is one";
+    } else if (request->copy == NDBUF_COPY_ALWAYS && (view->flags & NDBUF_VIEW_COPIED) == 0) {
+        broken = "a copy was asked for, and the view is none";
     } else if (view->ready != NULL && !ndbuf__asks(flags, NDBUF_REQUEST_READY_EVENT)) {
         broken = "READY_EVENT was not asked for, and the view has one";
     }

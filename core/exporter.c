@@ -90,6 +90,7 @@ static void exporter_settle(view_exporter *self)
 {
     ndbuf_view *shown = &self->shown;
     memcpy(shown, &self->view, NDBUF__VIEW_HEAD_NBYTES);
+    shown->flags &= ~(uint32_t)NDBUF_VIEW_COPIED; /* of the exporter's own memory it is none */
     shown->ready = NULL;
     shown->owner = &self->exports;
     shown->release = shown_release;

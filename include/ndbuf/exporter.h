@@ -90,9 +90,9 @@ struct ndbuf_exporter {
                             ndbuf_error *err);
 };
 
-/* Acquires a view from any exporter and checks the answer against the request: device, flags, contiguity, format and
- * item size, bounds, alignment. A view from another copy of the library, or from none, is adopted, so that all
- * functions take it.
+/* Acquires a view from any exporter and checks the answer against the request: device, flags, copy policy,
+ * contiguity, format and item size, bounds, alignment. A view from another copy of the library, or from none, is
+ * adopted, so that all functions take it.
  *
  * NDBUF_ERR_REQUEST, NDBUF_ERR_READONLY, NDBUF_ERR_BUSY, NDBUF_ERR_ABI  as above
  * NDBUF_ERR_INVALID  the exporter broke the protocol; the text tells how, and its view has been released */
@@ -109,7 +109,8 @@ NDBUF_API ndbuf_status ndbuf_view_acquire(ndbuf_view *out_view, ndbuf_exporter *
  * NDBUF_ERR_NOMEM, and what waiting for foreign->ready returns */
 NDBUF_API ndbuf_status ndbuf_view_import(ndbuf_view *out_view, ndbuf_view *foreign, ndbuf_error *err);
 
-/* An exporter of the memory under `view`, which it keeps a copy of. What it hands out is read-only if `view` is.
+/* An exporter of the memory under `view`, which it keeps a copy of. What it hands out is read-only if `view` is, and
+ * has NDBUF_VIEW_COPIED set where the exporter copied, whatever `view` has.
  *
  * out_exporter  one reference. Views that are out keep the exporter alive.
  *

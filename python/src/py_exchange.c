@@ -51,6 +51,9 @@ static int tensor_of_view(void *object, DLManagedTensorVersioned **out_tensor)
         }
         is_good = status == NDBUF_OK || ndpy_raise_buffer_error(&err) != NULL;
     }
+    if (is_good) { /* shared with the View, also where that is of a copy */
+        (*out_tensor)->flags &= ~(uint64_t)DLPACK_FLAG_BITMASK_IS_COPIED;
+    }
     ndpy_view_leave(self);
     return is_good ? 0 : -1;
 }

@@ -351,6 +351,14 @@ def test_a_copy_is_made_on_request_and_says_so():
     tensor.delete()
 
 
+@pytest.mark.parametrize("take", [lambda view: view, lambda view: view[1:]])
+def test_what_shares_a_copy_is_none(take):
+    view = take(ndbuf.view(Producer(bytearray(MEMORY), (3,), (1,), flags=dlpack_peer.IS_COPIED)))
+    tensor = Consumer(view.__dlpack__(max_version=(1, 0)))
+    assert (tensor.flags, tensor.address) == (0, view._address)  # else the consumer were the only one who has it
+    tensor.delete()
+
+
 @pytest.mark.parametrize("keywords, error", [
     (dict(stream=1), ValueError), (dict(stream="x"), TypeError), (dict(stream=-2), ValueError),
     (dict(max_version=1), TypeError), (dict(max_version=(1, 0, 0)), TypeError),

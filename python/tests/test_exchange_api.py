@@ -113,6 +113,13 @@ def test_read_only_memory_goes_out_as_such():
     assert take(tensor.address).readonly
 
 
+def test_what_shares_a_copy_is_none():
+    view = ndbuf.view(Producer(bytearray(16), (3,), (1,), flags=dlpack_peer.IS_COPIED))
+    tensor = export(view)
+    assert (tensor.managed.flags, tensor.data) == (0, view._address)
+    tensor.delete()
+
+
 @pytest.mark.parametrize("make", [
     lambda: ndbuf.zeros(3, "<i")[::-1], lambda: ndbuf.zeros(3, ">i"), lambda: ndbuf.zeros(3, "T{<i:a:<f:b:}"),
     lambda: ndbuf.zeros((2, 2), "T{<h:a:B:b:}")["a"], lambda: ndbuf.view(pillow_like())], ids=[

@@ -273,6 +273,38 @@ static void test_a_view_without_items_is_aligned_wherever_it_begins(void **state
     ndbuf_exporter_release(exporter);
 }
 
+/* Whoever got a copy may export it: what then goes out shares the copy's memory. */
+static void test_what_an_exporter_of_a_copy_shares_is_no_copy(void **state)
+{
+    (void)state;
+    ndbuf_exporter *first = NULL;
+    ndbuf_exporter *second = NULL;
+    ndbuf_view copy = {0};
+    ndbuf_view view = {0};
+    make_exporter(&first, "B", 2, shape23);
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
+    request.copy = NDBUF_COPY_ALWAYS;
+    ASSERT_OK(ndbuf_view_acquire(&copy, first, &request, err));
+    assert_int_equal(copy.flags, NDBUF_VIEW_COPIED);
+    ASSERT_OK(ndbuf_exporter_create(&copy, &second, err));
+    for (int32_t policy = NDBUF_COPY_NEVER; policy <= NDBUF_COPY_ALWAYS; policy++) {
+        request.copy = policy;
+        ASSERT_OK(ndbuf_view_acquire(&view, second, &request, err));
+        bool is_shared = policy != NDBUF_COPY_ALWAYS;
+        assert_int_equal(view.handle == copy.handle, is_shared);
+        assert_int_equal(view.flags, is_shared ? 0 : NDBUF_VIEW_COPIED);
+        ndbuf_view_release(&view);
+    }
+    ASSERT_OK(ndbuf_exporter_replace(second, &copy, err));
+    request.copy = NDBUF_COPY_NEVER;
+    ASSERT_OK(ndbuf_view_acquire(&view, second, &request, err));
+    assert_int_equal(view.flags, 0);
+    ndbuf_view_release(&view);
+    ndbuf_view_release(&copy);
+    ndbuf_exporter_release(second);
+    ndbuf_exporter_release(first);
+}
+
 static void test_views_keep_the_exporter_alive(void **state)
 {
     (void)state;
@@ -327,157 +359,6 @@ static void test_chained_exports_stay_readonly_and_hold_the_first_exporter(void 
     ndbuf_exporter_release(second);
     assert_int_equal(ndbuf_exporter_nexports(first), 0);
     ndbuf_exporter_release(first);
-}
-
-/* -- exporters that do not come from the library -- */
-
-/* One that answers with a prepared view, and counts the releases. */
-typedef struct foreign_exporter {
-    ndbuf_exporter base;
-    ndbuf_view answer;
-    int nreleased;
-} foreign_exporter;
-
-static foreign_exporter *releasing;
-
-static void foreign_release(ndbuf_view *view)
-{
-    releasing->nreleased++;
-    view->release = NULL;
-}
-
-static ndbuf_status foreign_acquire(ndbuf_exporter *exporter, const ndbuf_request *request, ndbuf_view *out_view,
-                                    ndbuf_error *err)
-{
-    (void)request, (void)err;
-    foreign_exporter *self = (foreign_exporter *)exporter;
-    *out_view = self->answer; /* it does not point into itself */
-    return NDBUF_OK;
-}
-
-static char foreign_memory[24];
-static const int64_t foreign_strides[2] = {12, 4};
-
-static void foreign_init(foreign_exporter *self)
-{
-    *self = (foreign_exporter){
-        .base = {.abi_version = NDBUF_ABI_VERSION, .acquire = foreign_acquire},
-        .answer = {.abi_version = NDBUF_ABI_VERSION,
-                   .device = {NDBUF_DEVICE_CPU, 0},
-                   .handle = foreign_memory,
-                   .storage_nbytes = 24,
-                   .nbytes = 24,
-                   .itemsize = 4,
-                   .ndim = 2,
-                   .format = "i",
-                   .shape = shape23,
-                   .strides = foreign_strides,
-                   .release = foreign_release},
-    };
-    releasing = self;
-}
-
-static void test_a_foreign_view_is_adopted_and_released_once(void **state)
-{
-    (void)state;
-    foreign_exporter exporter;
-    foreign_init(&exporter);
-    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
-    ndbuf_view view = {0};
-    ndbuf_view part = {0};
-    ASSERT_OK(ndbuf_view_acquire(&view, &exporter.base, &request, err));
-    assert_ptr_equal(ndbuf_view_host_address(&view), foreign_memory);
-    ASSERT_OK(ndbuf_view_index(&view, 0, 1, &part, err));
-    ndbuf_view_release(&view);
-    assert_int_equal(exporter.nreleased, 0);
-    ndbuf_view_release(&part);
-    assert_int_equal(exporter.nreleased, 1);
-}
-
-/* A part without the library may hand on a reference that it got from it: that alone makes no view the library's. */
-static void test_a_foreign_view_may_hold_an_owner_of_the_library(void **state)
-{
-    (void)state;
-    ndbuf_view held = {0};
-    ndbuf_view view = {0};
-    ndbuf_view part = {0};
-    ASSERT_OK(ndbuf_view_create(&held, ndbuf_device_cpu(), NULL, 1, (const int64_t[]){24}, err));
-    foreign_exporter exporter;
-    foreign_init(&exporter);
-    exporter.answer.owner = held.owner;
-    exporter.answer.handle = held.handle;
-    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
-    ASSERT_FAILS(NDBUF_ERR_ABI, "import it first", ndbuf_view_index(&exporter.answer, 0, 1, &part, err));
-    assert_null(ndbuf_view_storage(&exporter.answer));
-    ASSERT_OK(ndbuf_view_acquire(&view, &exporter.base, &request, err));
-    ASSERT_OK(ndbuf_view_index(&view, 0, 1, &part, err));
-    assert_ptr_equal(ndbuf_view_host_address(&part), (char *)held.handle + 12);
-    ndbuf_view_release(&view);
-    ndbuf_view_release(&part);
-    assert_int_equal(exporter.nreleased, 1);
-    ndbuf_view_release(&held);
-}
-
-static void test_a_broken_answer_is_refused_and_released(void **state)
-{
-    (void)state;
-    static const int64_t huge[2] = {INT64_MAX, 3};
-    static const int64_t negative[2] = {2, -3};
-    const struct {
-        const char *text;
-        ndbuf_status status;
-        uint32_t flags;
-        ndbuf_view change; /* fields that are not 0 replace those of the good answer */
-    } cases[] = {
-        {"read-only", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.flags = NDBUF_VIEW_READONLY}},
-        {"a copy was not allowed", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.flags = NDBUF_VIEW_COPIED}},
-        {"ABI 9", NDBUF_ERR_ABI, NDBUF_REQUEST_FULL, {.abi_version = 9}},
-        {"ndim 65", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.ndim = 65}},
-        {"[1, 25)", NDBUF_ERR_BOUNDS, NDBUF_REQUEST_FULL, {.byte_offset = 1}},
-        {"not accepted", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.device = {NDBUF_DEVICE_OPENCL, 0}}},
-        {"FORMAT was not asked for", NDBUF_ERR_INVALID, NDBUF_REQUEST_STRIDED, {.itemsize = 4}},
-        {"says 23 bytes", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.nbytes = 23}},
-        {"", NDBUF_ERR_OVERFLOW, NDBUF_REQUEST_FULL, {.shape = huge}},
-        {"-3", NDBUF_ERR_INVALID, NDBUF_REQUEST_FULL, {.shape = negative}},
-        {"at 0", NDBUF_ERR_FORMAT, NDBUF_REQUEST_FULL, {.format = "~"}},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        foreign_exporter exporter;
-        foreign_init(&exporter);
-        const ndbuf_view *change = &cases[i].change;
-        ndbuf_view *answer = &exporter.answer;
-        answer->flags |= change->flags;
-        answer->abi_version = change->abi_version != 0 ? change->abi_version : answer->abi_version;
-        answer->ndim = change->ndim != 0 ? change->ndim : answer->ndim;
-        answer->byte_offset = change->byte_offset;
-        answer->device = change->device.type != 0 ? change->device : answer->device;
-        answer->nbytes = change->nbytes != 0 ? change->nbytes : answer->nbytes;
-        answer->shape = change->shape != NULL ? change->shape : answer->shape;
-        answer->format = change->format != NULL ? change->format : answer->format;
-        ndbuf_request request = NDBUF_REQUEST_INIT(cases[i].flags);
-        ndbuf_view view = {0};
-        ASSERT_FAILS(cases[i].status, cases[i].text, ndbuf_view_acquire(&view, &exporter.base, &request, err));
-        assert_null(view.release);
-        assert_int_equal(exporter.nreleased, 1);
-    }
-}
-
-static void test_a_failed_import_leaves_the_foreign_view_to_its_holder(void **state)
-{
-    (void)state;
-    foreign_exporter exporter;
-    foreign_init(&exporter);
-    ndbuf_view foreign = exporter.answer;
-    foreign.byte_offset = 100;
-    ndbuf_view view = {0};
-    ASSERT_FAILS(NDBUF_ERR_BOUNDS, "24", ndbuf_view_import(&view, &foreign, err));
-    assert_int_equal(exporter.nreleased, 0);
-    foreign.byte_offset = 0;
-    ALLOC_FAIL_SWEEP(status_ = ndbuf_view_import(&view, &foreign, NULL), (void)0);
-    assert_null(foreign.release);
-    assert_int_equal(exporter.nreleased, 0);
-    ndbuf_view_release(&view);
-    assert_int_equal(exporter.nreleased, 1);
 }
 
 /* -- cost -- */
@@ -539,13 +420,10 @@ int main(void)
         cmocka_unit_test(test_memory_without_addresses_is_aligned_as_its_offset_is),
         cmocka_unit_test(test_memory_that_the_host_reaches_is_aligned_as_its_address_is),
         cmocka_unit_test(test_a_view_without_items_is_aligned_wherever_it_begins),
+        cmocka_unit_test(test_what_an_exporter_of_a_copy_shares_is_no_copy),
         cmocka_unit_test(test_views_keep_the_exporter_alive),
         cmocka_unit_test(test_replace_is_refused_while_views_are_out),
         cmocka_unit_test(test_chained_exports_stay_readonly_and_hold_the_first_exporter),
-        cmocka_unit_test(test_a_foreign_view_is_adopted_and_released_once),
-        cmocka_unit_test(test_a_foreign_view_may_hold_an_owner_of_the_library),
-        cmocka_unit_test(test_a_broken_answer_is_refused_and_released),
-        cmocka_unit_test(test_a_failed_import_leaves_the_foreign_view_to_its_holder),
         cmocka_unit_test(test_acquire_release_and_slice_of_eight_axes_allocate_nothing),
         cmocka_unit_test(test_making_an_exporter_survives_each_failing_allocation),
     };
