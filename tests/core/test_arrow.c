@@ -2,6 +2,7 @@
 /* Views as Arrow arrays, and back; arrays that no view can be made of. */
 #include "ndbuf/arrow_device.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/support/sample_views.h"
@@ -329,6 +330,52 @@ static void test_offsets_of_lists_and_items_add_up(void **state)
     assert_int_equal(made.nreleased, 1);
 }
 
+/* Of lists, and of items without a type there: what 31 bits hold. */
+static void test_sizes_are_written_and_read_in_decimal(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {1, 9, 10, 90, 190, 2147483647, 2147483648};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        char text[32];
+        ndbuf_view view = {0};
+        struct ArrowSchema schema;
+        struct ArrowDeviceArray array;
+        for (int is_list = 0; is_list < 2; is_list++) {
+            snprintf(text, sizeof(text), "%llds", is_list ? 1LL : (long long)sizes[i]);
+            make_view(&view, text, 2, (const int64_t[]){0, is_list ? sizes[i] : 9});
+            if (sizes[i] > INT32_MAX) {
+                ASSERT_FAILS(NDBUF_ERR_OVERFLOW, "2147483648",
+                             ndbuf_arrow_export(&view, NULL, &schema, &array, NULL, err));
+                ndbuf_view_release(&view);
+                continue;
+            }
+            ASSERT_OK(ndbuf_arrow_export(&view, NULL, &schema, &array, NULL, err));
+            ndbuf_view_release(&view);
+            ASSERT_OK(ndbuf_arrow_import(&schema, &array, NULL, &view, NULL, err));
+            assert_int_equal(is_list ? view.shape[1] : view.itemsize, sizes[i]);
+            ndbuf_view_release(&view);
+        }
+    }
+}
+
+static void test_an_array_is_taken_to_the_given_device_if_it_is_there(void **state)
+{
+    (void)state;
+    producer made;
+    ndbuf_view view = {0};
+    ndbuf_arrow_import_options options = {.device = ndbuf_device_cpu()};
+    producer_init(&made);
+    ASSERT_OK(ndbuf_arrow_import(&made.schema, &made.device, &options, &view, NULL, err));
+    assert_ptr_equal(ndbuf_view_device(&view), ndbuf_device_cpu());
+    ndbuf_view_release(&view);
+    assert_int_equal(made.nreleased, 1);
+    producer_init(&made);
+    made.device.device_type = ARROW_DEVICE_CUDA_HOST;
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "not on the given one",
+                 ndbuf_arrow_import(&made.schema, &made.device, &options, &view, NULL, err));
+    assert_int_equal(made.nreleased, 1);
+}
+
 static void test_reserved_bytes_are_not_looked_at(void **state)
 {
     (void)state;
@@ -533,6 +580,8 @@ int main(void)
         cmocka_unit_test(test_one_item_is_an_array_of_one_and_none_an_empty_array),
         cmocka_unit_test(test_a_child_moved_away_outlives_its_parent),
         cmocka_unit_test(test_offsets_of_lists_and_items_add_up),
+        cmocka_unit_test(test_sizes_are_written_and_read_in_decimal),
+        cmocka_unit_test(test_an_array_is_taken_to_the_given_device_if_it_is_there),
         cmocka_unit_test(test_reserved_bytes_are_not_looked_at),
         cmocka_unit_test(test_nulls_are_refused_unless_accepted),
         cmocka_unit_test(test_a_bad_array_is_an_error_and_is_released_once),

@@ -370,18 +370,23 @@ static void test_a_rule_that_forbids_it_leaves_the_destination_alone(void **stat
 static void test_items_beyond_31_bits_are_not_converted(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"(600000000)<i", "(600000000)>i", "<600000000w", ">600000000w"};
+    static const char *const texts[] = {"(600000000)<i", "(600000000)>i", "<600000000w",
+                                        ">600000000w",   "T{<i:a:<f:b:}", "T{<f:b:2400000000x<i:a:}"};
     const int64_t none = 0;
-    ndbuf_view views[4] = {{0}};
-    for (int k = 0; k < 4; k++) {
+    ndbuf_view views[6] = {{0}};
+    for (int k = 0; k < 6; k++) {
         ndbuf_format *format = test_parse(texts[k]);
         ASSERT_OK(ndbuf_view_create(&views[k], ndbuf_device_cpu(), format, 1, &none, err));
         ndbuf_format_release(format);
     }
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "2400000000 bytes are too large", ndbuf_copy(&views[0], &views[1], NULL, err));
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "2400000000 bytes are too large", ndbuf_copy(&views[2], &views[3], NULL, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "records of 8 and 2400000008 bytes are too large",
+                 ndbuf_copy_cast(&views[4], &views[5], NDBUF_CASTING_UNSAFE, 0, NULL, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "records of 2400000008 and 8 bytes are too large",
+                 ndbuf_copy_cast(&views[5], &views[4], NDBUF_CASTING_UNSAFE, 0, NULL, err));
     ASSERT_OK(ndbuf_copy(&views[0], &views[0], NULL, err));
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < 6; k++) {
         ndbuf_view_release(&views[k]);
     }
 }

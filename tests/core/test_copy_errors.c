@@ -144,6 +144,37 @@ static void test_a_destination_that_overlaps_itself_is_refused(void **state)
     }
 }
 
+/* Three rows behind one pointer. */
+static void test_a_destination_that_repeats_a_pointer_is_filled_but_not_copied_to(void **state)
+{
+    (void)state;
+    static const int64_t shape[2] = {3, 4};
+    static const int64_t strides[2] = {0, 1};
+    static const int64_t suboffsets[2] = {0, -1};
+    char row[5] = "....";
+    char *table[1] = {row};
+    ndbuf_storage *storage = NULL;
+    ndbuf_view rows = {0};
+    ndbuf_view src;
+    ndbuf_copy_plan *plan = NULL;
+    ndbuf_view_spec spec = {.ndim = 2, .shape = shape, .strides = strides, .suboffsets = suboffsets};
+    ASSERT_OK(ndbuf_storage_adopt(ndbuf_device_cpu(), table, sizeof(table), 0, NULL, NULL, &storage, err));
+    ASSERT_OK(ndbuf_view_init(&rows, storage, &spec, err));
+    ndbuf_storage_release(storage);
+    new_view(&src, ndbuf_device_cpu(), "B", 2, shape);
+    ASSERT_OK(ndbuf_fill(&src, "s", 1, NULL, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "axis 0 repeats its pointers", ndbuf_copy(&rows, &src, NULL, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "axis 0 repeats its pointers",
+                 ndbuf_copy_plan_create(&rows, &src, NDBUF_CASTING_EQUIV, 0, &plan, err));
+    assert_string_equal(row, "....");
+    ASSERT_OK(ndbuf_fill(&rows, "x", 1, NULL, err));
+    assert_string_equal(row, "xxxx");
+    ASSERT_OK(ndbuf_copy(&src, &rows, NULL, err));
+    assert_memory_equal(ndbuf_view_host_address(&src), "xxxxxxxxxxxx", 12);
+    ndbuf_view_release(&src);
+    ndbuf_view_release(&rows);
+}
+
 static void test_a_fill_takes_axes_that_repeat_but_no_windows(void **state)
 {
     (void)state;
@@ -391,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_formats_that_lay_out_the_same_are_equal),
         cmocka_unit_test(test_a_read_only_destination_is_refused),
         cmocka_unit_test(test_a_destination_that_overlaps_itself_is_refused),
+        cmocka_unit_test(test_a_destination_that_repeats_a_pointer_is_filled_but_not_copied_to),
         cmocka_unit_test(test_a_fill_takes_axes_that_repeat_but_no_windows),
         cmocka_unit_test(test_items_that_overlap_in_part_cannot_be_filled),
         cmocka_unit_test(test_a_fill_of_another_item_size_is_refused),

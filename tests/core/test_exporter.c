@@ -113,7 +113,15 @@ static void test_an_unmet_request_names_its_flag(void **state)
     fortran.devices = &cuda;
     fortran.ndevices = 1;
     ASSERT_FAILS(NDBUF_ERR_REQUEST, "devices", ndbuf_view_acquire(&out, exporter, &fortran, err));
+    fortran.devices = NULL;
+    fortran.ndevices = 2;
+    ASSERT_FAILS(NDBUF_ERR_REQUEST, "a list of 2 is missing", ndbuf_view_acquire(&out, exporter, &fortran, err));
+    fortran.ndevices = -1;
+    ASSERT_FAILS(NDBUF_ERR_REQUEST, "a list of -1 is missing", ndbuf_view_acquire(&out, exporter, &fortran, err));
     fortran.ndevices = 0;
+    fortran.flags |= NDBUF_REQUEST_C_CONTIGUOUS;
+    fortran.copy = NDBUF_COPY_ALWAYS;
+    ASSERT_FAILS(NDBUF_ERR_REQUEST, "C_CONTIGUOUS and F_CONTIGUOUS", ndbuf_view_acquire(&out, exporter, &fortran, err));
     fortran.copy = 7;
     ASSERT_FAILS(NDBUF_ERR_REQUEST, "copy: 7", ndbuf_view_acquire(&out, exporter, &fortran, err));
     fortran.copy = 0;
@@ -188,6 +196,37 @@ static void test_a_copy_goes_to_the_first_accepted_device_that_is_here(void **st
     ndbuf_view_release(&view);
     ndbuf_exporter_release(exporter);
     ndbuf_device_close(device);
+    fake_assert_clean();
+}
+
+/* A copy on the memory's own device needs that as long as it lives itself, and no longer. */
+static void test_copies_hold_the_device_that_they_are_on(void **state)
+{
+    (void)state;
+    const int64_t shape = 8;
+    ndbuf_device *device = NULL;
+    ndbuf_exporter *exporter = NULL;
+    ndbuf_view view = {0};
+    ndbuf_view copies[4] = {{0}};
+    fake_register();
+    ASSERT_OK(ndbuf_device_open("fake:0", &device, err));
+    ASSERT_OK(ndbuf_view_create(&view, device, NULL, 1, &shape, err));
+    ASSERT_OK(ndbuf_exporter_create(&view, &exporter, err));
+    ndbuf_view_release(&view);
+    ndbuf_device_close(device);
+    const int64_t nclosed = fake_ncalls(FAKE_device_close);
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_STRIDES | NDBUF_REQUEST_ANY_DEVICE);
+    request.copy = NDBUF_COPY_ALWAYS;
+    for (int i = 0; i < 4; i++) {
+        ASSERT_OK(ndbuf_view_acquire(&copies[i], exporter, &request, err));
+        assert_ptr_equal(ndbuf_view_device(&copies[i]), device);
+    }
+    ndbuf_exporter_release(exporter);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(fake_ncalls(FAKE_device_close), nclosed);
+        ndbuf_view_release(&copies[i]);
+    }
+    assert_int_equal(fake_ncalls(FAKE_device_close), nclosed + 1);
     fake_assert_clean();
 }
 
@@ -417,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_an_unmet_request_names_its_flag),
         cmocka_unit_test(test_a_copy_is_made_only_if_allowed_and_as_asked_for),
         cmocka_unit_test(test_a_copy_goes_to_the_first_accepted_device_that_is_here),
+        cmocka_unit_test(test_copies_hold_the_device_that_they_are_on),
         cmocka_unit_test(test_memory_without_addresses_is_aligned_as_its_offset_is),
         cmocka_unit_test(test_memory_that_the_host_reaches_is_aligned_as_its_address_is),
         cmocka_unit_test(test_a_view_without_items_is_aligned_wherever_it_begins),

@@ -324,6 +324,10 @@ static void test_items_are_printed(void **state)
     check_print("(2)T{b:a:x}", "\1\2\3\4", "[{a: 1}, {a: 3}]");
     check_print("2x", "\1\2", "()");
     check_print("(1)b", "\1", "[1]");
+    check_print("<2w", "\xe9\0\0\0\x80\0\0\0", "'\xc3\xa9\\x80'");
+    const uint64_t pointer = 0xBEEF;
+    check_print("O", &pointer, "0xbeef");
+    check_print("&<i", &pointer, "0xbeef");
 }
 
 static void test_floats_are_printed_with_the_fewest_digits_that_lead_back(void **state)
@@ -449,6 +453,12 @@ static void test_a_floating_point_mode_changes_nothing(void **state)
     CHECK_PACK("<f", "c2160000", float_value(0x1.6c2p-137));
     CHECK_PACK("<d", "0000000000004043", uint_value(((uint64_t)1 << 53) + 1));
     CHECK_PACK("?", "01", float_value(0x1p-1074));
+    unsigned char item[sizeof(long double)];
+    ndbuf_format *format = test_parse("g");
+    const ndbuf_value number = float_value(1.5);
+    ASSERT_OK(ndbuf_item_pack(format, &number, 1, item, sizeof(item), err));
+    ndbuf_format_release(format);
+    assert_int_equal(fegetround(), FE_UPWARD);
     const double widened = unpack_real("f", &small);
     const double narrowed = unpack_real("g", &above_one);
     check_print("<d", "\x9a\x99\x99\x99\x99\x99\xb9\x3f", "0.1");

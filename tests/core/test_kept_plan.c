@@ -250,6 +250,30 @@ static void test_a_plan_of_no_items_makes_no_calls(void **state)
     }
 }
 
+static void test_a_plan_of_the_host_counts_its_rows(void **state)
+{
+    (void)state;
+    static const int64_t shape[2] = {3, 4};
+    ndbuf_view dst, src;
+    ndbuf_copy_plan *plan = NULL;
+    ndbuf_copy_plan_info info;
+    const ndbuf_slice half = {.stop = 2, .given = NDBUF_SLICE_STOP};
+    new_view(&dst, "i", 2, shape);
+    new_view(&src, "i", 2, shape);
+    ASSERT_OK(ndbuf_view_slice(&dst, 1, &half, &dst, err));
+    ASSERT_OK(ndbuf_view_slice(&src, 1, &half, &src, err));
+    ASSERT_OK(ndbuf_copy_plan_create(&dst, &src, NDBUF_CASTING_NO, 0, &plan, err));
+    ndbuf_copy_plan_info_get(plan, &info);
+    assert_int_equal(info.ncalls, 1);
+    assert_int_equal(info.nrows, 3);
+    assert_int_equal(info.run_nbytes, 8);
+    assert_int_equal(info.nbytes, 24);
+    assert_int_equal(info.nparts, 1);
+    ndbuf_copy_plan_destroy(plan);
+    ndbuf_view_release(&dst);
+    ndbuf_view_release(&src);
+}
+
 static void test_plans_are_run_at_other_places(void **state)
 {
     (void)state;
@@ -267,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_other_views_are_refused),
         cmocka_unit_test(test_views_that_share_memory_are_copied_as_if_at_once),
         cmocka_unit_test(test_a_plan_of_no_items_makes_no_calls),
+        cmocka_unit_test(test_a_plan_of_the_host_counts_its_rows),
         cmocka_unit_test(test_plans_are_run_at_other_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,6 +243,10 @@ static void test_missing_arguments_are_named(void **state)
     ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "no native queues",
                  ndbuf_queue_import(ndbuf_device_cpu(), &queue, &queue, err));
     assert_null(queue);
+    ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &queue, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "no native event", ndbuf_queue_wait_native(queue, NULL, err));
+    ASSERT_FAILS(NDBUF_ERR_UNSUPPORTED, "", ndbuf_queue_wait_native(queue, &queue, err));
+    ndbuf_queue_release(queue);
     ndbuf_queue_release(NULL);
     ndbuf_event_release(NULL);
 }

@@ -46,6 +46,8 @@ static void test_absurd_sizes_are_refused_with_the_size(void **state)
     ASSERT_FAILS(NDBUF_ERR_NOMEM, "beyond 63 bits", ndbuf_storage_create(ndbuf_device_cpu(), SIZE_MAX, &storage, err));
     ASSERT_FAILS(NDBUF_ERR_BOUNDS, "beyond 63 bits",
                  ndbuf_storage_adopt(ndbuf_device_cpu(), &byte, SIZE_MAX, 0, NULL, NULL, &storage, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "no device", ndbuf_storage_create(NULL, 8, &storage, err));
+    ASSERT_FAILS(NDBUF_ERR_INVALID, "no device", ndbuf_storage_adopt(NULL, &byte, 1, 0, NULL, NULL, &storage, err));
     assert_null(storage);
 }
 

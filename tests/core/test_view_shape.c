@@ -184,6 +184,9 @@ static void test_reshape_of_nothing_and_of_one_item(void **state)
     ASSERT_OK(ndbuf_view_reshape(&view, 2, other, 'F', &view, err));
     assert_int_equal(view.shape[1], 7);
     assert_int_equal(view.byte_offset, 8);
+    const int64_t huge[3] = {0, (int64_t)1 << 40, (int64_t)1 << 30};
+    ASSERT_FAILS(NDBUF_ERR_OVERFLOW, "strides of the new shape", ndbuf_view_reshape(&view, 3, huge, 'C', &view, err));
+    assert_int_equal(view.ndim, 2);
     ndbuf_view_release(&view);
     sample_view_init(&view, &sample, 8, 3, ones, wild, 0);
     ASSERT_OK(ndbuf_view_reshape(&view, 0, NULL, 'C', &view, err));
