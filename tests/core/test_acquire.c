@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Views and exporters that do not come from the library. */
+#include "tests/support/gate.h"
 #include "tests/support/test.h"
 
+#include "ndbuf/backend.h"
+
 #include "core/host_alloc.h"
+#include "core/sync.h"
 
 /* One that answers with a prepared view, and counts the releases. */
 typedef struct foreign_exporter {
@@ -257,6 +261,61 @@ static void test_plain_bytes_of_a_foreign_exporter_are_items_along_one_axis(void
     }
 }
 
+static ndbuf_status fail_step(void *context, ndbuf_error *err)
+{
+    (void)context;
+    return ndbuf_fail(err, NDBUF_ERR_DEVICE, "the step failed");
+}
+
+static void *open_later(void *gate)
+{
+    ndbuf__thread_sleep_us(5000);
+    test_gate_open(gate);
+    return NULL;
+}
+
+/* The event of another library cannot be kept: it is waited for, and what it tells is told. */
+static void test_the_event_of_a_foreign_view_is_waited_for(void **state)
+{
+    (void)state;
+    for (int fails = 0; fails < 2; fails++) {
+        test_gate gate;
+        ndbuf__thread opener;
+        ndbuf_queue *queue = NULL;
+        ndbuf_event *event = NULL;
+        foreign_exporter exporter;
+        ndbuf_view view = {0};
+        ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL | NDBUF_REQUEST_READY_EVENT);
+        int32_t complete = 0;
+        test_gate_init(&gate);
+        ASSERT_OK(ndbuf_queue_create(ndbuf_device_cpu(), &queue, err));
+        const ndbuf_backend_ops *ops = queue->device->ops;
+        ASSERT_OK(ops->queue_host_call(queue, test_gate_pass, &gate, err));
+        if (fails) {
+            ASSERT_OK(ops->queue_host_call(queue, fail_step, NULL, err));
+        }
+        ASSERT_OK(ndbuf_queue_record(queue, &event, err));
+        foreign_init(&exporter);
+        exporter.answer.ready = event;
+        assert_true(ndbuf__thread_start(&opener, open_later, &gate));
+        if (fails) {
+            ASSERT_FAILS(NDBUF_ERR_DEVICE, "the step failed", ndbuf_view_acquire(&view, &exporter.base, &request, err));
+            assert_null(view.release);
+        } else {
+            ASSERT_OK(ndbuf_view_acquire(&view, &exporter.base, &request, err));
+            ASSERT_OK(ndbuf_event_query(event, &complete, err));
+            assert_true(complete);
+            assert_null(view.ready);
+            ndbuf_view_release(&view);
+        }
+        assert_int_equal(exporter.nreleased, 1);
+        ndbuf__thread_join(opener);
+        ndbuf_event_release(event);
+        ndbuf_queue_release(queue);
+        test_gate_clear(&gate);
+    }
+}
+
 static void test_a_view_that_cannot_be_is_not_imported(void **state)
 {
     (void)state;
@@ -331,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_an_answer_that_does_not_fit_the_request_is_refused),
         cmocka_unit_test(test_a_copy_of_a_foreign_exporter_stays_one),
         cmocka_unit_test(test_plain_bytes_of_a_foreign_exporter_are_items_along_one_axis),
+        cmocka_unit_test(test_the_event_of_a_foreign_view_is_waited_for),
         cmocka_unit_test(test_a_view_that_cannot_be_is_not_imported),
         cmocka_unit_test(test_a_view_of_the_library_is_imported_as_it_is),
         cmocka_unit_test(test_a_failed_import_leaves_the_foreign_view_to_its_holder),

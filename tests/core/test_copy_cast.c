@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/device_copy.h"
 #include "tests/support/fake_device.h"
+#include "tests/support/gate.h"
 #include "tests/support/reference_number.h"
 #include "tests/support/test.h"
 
@@ -9,6 +10,7 @@
 
 #include "core/copy_plan.h"
 #include "core/storage_core.h"
+#include "core/sync.h"
 
 /* Conversions on all routes: where elements are converted, what travels, and that the destination gets what the
  * reference says. Matrices of NROWS x NCOLUMNS, the destination turned, so that nothing is one run of bytes. */
@@ -391,6 +393,50 @@ static void test_items_beyond_31_bits_are_not_converted(void **state)
     }
 }
 
+static void *open_later(void *gate)
+{
+    ndbuf__thread_sleep_us(5000);
+    test_gate_open(gate);
+    return NULL;
+}
+
+static void test_every_part_waits_for_the_source(void **state)
+{
+    (void)state;
+    for (int through_plan = 0; through_plan < 2; through_plan++) {
+        cast_case self;
+        test_gate gate;
+        ndbuf__thread opener;
+        ndbuf_queue *filling = NULL;
+        ndbuf_event *filled = NULL;
+        ndbuf_copy_plan *plan = NULL;
+        case_open(&self, CONVERTS, "fake:0", record_to, "cpu", record_from);
+        for (int64_t i = 1; i < NITEMS; i++) {
+            memcpy(self.bytes + i * self.src.itemsize, self.bytes, (size_t)self.src.itemsize);
+        }
+        test_gate_init(&gate);
+        ASSERT_OK(ndbuf_queue_create(self.src_device, &filling, err));
+        ASSERT_OK(self.src_device->ops->queue_host_call(filling, test_gate_pass, &gate, err));
+        ASSERT_OK(ndbuf_fill(&self.src, self.bytes, self.src.itemsize, filling, err));
+        ASSERT_OK(ndbuf_queue_record(filling, &filled, err));
+        ndbuf_view_set_ready(&self.src, filled);
+        ASSERT_OK(ndbuf_copy_plan_create(&self.dst, &self.src, NDBUF_CASTING_UNSAFE, 0, &plan, err));
+        assert_true(ndbuf__thread_start(&opener, open_later, &gate));
+        if (through_plan) {
+            ASSERT_OK(ndbuf_copy_plan_run(plan, &self.dst, &self.src, NULL, err));
+        } else {
+            ASSERT_OK(ndbuf_copy_cast(&self.dst, &self.src, NDBUF_CASTING_UNSAFE, 0, NULL, err));
+        }
+        assert_converted(&self, record_parts, 2);
+        ndbuf__thread_join(opener);
+        ndbuf_copy_plan_destroy(plan);
+        ndbuf_event_release(filled);
+        ndbuf_queue_release(filling);
+        case_close(&self);
+        test_gate_clear(&gate);
+    }
+}
+
 static void test_explanations_tell_where_it_is_converted(void **state)
 {
     (void)state;
@@ -410,6 +456,8 @@ static void test_explanations_tell_where_it_is_converted(void **state)
         {"fake:0", "<f", "cpu", "<d", CONVERTS | NDBUF_CAN_MAP, "by the host, in the same pass"},
         {"fake:0", "<f", "fake:0", "<d", CONVERTS, "by a kernel on the device, in the same pass"},
         {"fake:0", record_to, "cpu", record_from, CONVERTS, "in 2 copies, since no route takes all fields together"},
+        {"cpu", "T{4x}", "cpu", "T{8x}", 0, "which have nothing in common"},
+        {"fake:0", "T{<f:a:}", "cpu", "T{<d:b:<f:a:}", CONVERTS, "of which bytes are left out"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         cast_case self;
@@ -488,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_a_view_is_converted_in_its_own_place),
         cmocka_unit_test(test_a_rule_that_forbids_it_leaves_the_destination_alone),
         cmocka_unit_test(test_items_beyond_31_bits_are_not_converted),
+        cmocka_unit_test(test_every_part_waits_for_the_source),
         cmocka_unit_test(test_explanations_tell_where_it_is_converted),
         cmocka_unit_test(test_each_call_may_fail),
         cmocka_unit_test(test_each_allocation_may_fail),

@@ -352,6 +352,9 @@ static void test_views_keep_the_exporter_alive(void **state)
     ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
     ndbuf_view view = {0};
     ASSERT_OK(ndbuf_view_acquire(&view, exporter, &request, err));
+    ndbuf_exporter_retain(exporter);
+    ndbuf_exporter_release(exporter);
+    assert_int_equal(ndbuf_exporter_nexports(exporter), 1);
     ndbuf_exporter_release(exporter);
     memset(ndbuf_view_host_address(&view), 1, 48);
     assert_string_equal(view.format, "<d");

@@ -274,6 +274,50 @@ static void test_a_plan_of_the_host_counts_its_rows(void **state)
     ndbuf_view_release(&src);
 }
 
+static void assert_explained(const ndbuf_view *dst, const ndbuf_view *src, const char *part)
+{
+    char text[4096];
+    ndbuf_copy_plan *plan = NULL;
+    ASSERT_OK(ndbuf_copy_plan_create(dst, src, NDBUF_CASTING_EQUIV, 0, &plan, err));
+    assert_true(ndbuf_copy_plan_explain(plan, text, sizeof(text)) < sizeof(text));
+    ndbuf_copy_plan_destroy(plan);
+    if (strstr(text, part) == NULL) {
+        fail_msg("'%s' is not in:\n%s", part, text);
+    }
+}
+
+static void test_explanations_tell_of_pointers_and_of_shared_memory(void **state)
+{
+    (void)state;
+    static const int64_t shape[2] = {2, 4};
+    static const int64_t strides[2] = {sizeof(char *), 1};
+    static const int64_t suboffsets[2] = {0, -1};
+    char bytes[8];
+    char *table[2] = {bytes + 4, bytes};
+    ndbuf_storage *storage = NULL;
+    ndbuf_view rows = {0};
+    ndbuf_view dst, whole;
+    ndbuf_view left = {0};
+    ndbuf_view right = {0};
+    const ndbuf_view_spec spec = {.ndim = 2, .shape = shape, .strides = strides, .suboffsets = suboffsets};
+    ASSERT_OK(ndbuf_storage_adopt(ndbuf_device_cpu(), table, sizeof(table), 0, NULL, NULL, &storage, err));
+    ASSERT_OK(ndbuf_view_init(&rows, storage, &spec, err));
+    ndbuf_storage_release(storage);
+    new_view(&dst, "B", 2, shape);
+    assert_explained(&dst, &rows, "from cpu: strides (8, 1) suboffsets (0, -1)\n");
+    new_view(&whole, "i", 1, (const int64_t[]){5});
+    const ndbuf_slice first = {.stop = 4, .given = NDBUF_SLICE_STOP};
+    const ndbuf_slice last = {.start = 1, .given = NDBUF_SLICE_START};
+    ASSERT_OK(ndbuf_view_slice(&whole, 0, &first, &left, err));
+    ASSERT_OK(ndbuf_view_slice(&whole, 0, &last, &right, err));
+    assert_explained(&left, &right, "temporary: 16 bytes, since the views share memory");
+    ndbuf_view_release(&left);
+    ndbuf_view_release(&right);
+    ndbuf_view_release(&whole);
+    ndbuf_view_release(&dst);
+    ndbuf_view_release(&rows);
+}
+
 static void test_plans_are_run_at_other_places(void **state)
 {
     (void)state;
@@ -292,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_views_that_share_memory_are_copied_as_if_at_once),
         cmocka_unit_test(test_a_plan_of_no_items_makes_no_calls),
         cmocka_unit_test(test_a_plan_of_the_host_counts_its_rows),
+        cmocka_unit_test(test_explanations_tell_of_pointers_and_of_shared_memory),
         cmocka_unit_test(test_plans_are_run_at_other_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

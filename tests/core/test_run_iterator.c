@@ -34,6 +34,7 @@ static void assert_runs(const ndbuf_view *view, size_t max_runs)
     size_t nexpected = runs_slowly(view, expected);
     size_t nruns = 0;
     ndbuf_run_iterator iterator;
+    memset(&iterator, 0x5A, sizeof(iterator));
     ASSERT_OK(ndbuf_run_iterator_init(&iterator, view, err));
     assert_int_equal(ndbuf_run_iterator_next(&iterator, runs, 0), 0);
     for (;;) {
