@@ -215,12 +215,12 @@ static void test_a_copy_of_a_foreign_exporter_stays_one(void **state)
     for (int32_t policy = NDBUF_COPY_IF_NEEDED; policy <= NDBUF_COPY_ALWAYS; policy++) {
         foreign_exporter exporter;
         foreign_init(&exporter);
-        exporter.answer.flags = NDBUF_VIEW_COPIED;
-        ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL);
+        exporter.answer.flags = NDBUF_VIEW_COPIED | NDBUF_VIEW_READONLY;
+        ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL_RO);
         request.copy = policy;
         ndbuf_view view = {0};
         ASSERT_OK(ndbuf_view_acquire(&view, &exporter.base, &request, err));
-        assert_int_equal(view.flags, NDBUF_VIEW_COPIED);
+        assert_int_equal(view.flags, NDBUF_VIEW_COPIED | NDBUF_VIEW_READONLY);
         ndbuf_view_release(&view);
         assert_int_equal(exporter.nreleased, 1);
     }

@@ -122,6 +122,59 @@ static void test_the_next_boxes_are_fetched_before_this_one_is_stored(void **sta
     }
 }
 
+/* Views end, and their memory is used for something else, before the copy from or to rows behind pointers is run. */
+static void test_pointers_are_followed_when_the_views_are_gone(void **state)
+{
+    (void)state;
+    static const int64_t shape[2] = {NROWS, ROW_NBYTES};
+    static const int64_t strides[2] = {sizeof(char *), 1};
+    static const int64_t suboffsets[2] = {2, -1};
+    static const int64_t flat = NROWS * ROW_NBYTES;
+    for (int to_device = 0; to_device < 2; to_device++) {
+        stage_case self;
+        unsigned char bytes[NROWS * (ROW_NBYTES + 2)];
+        unsigned char found[NROWS * ROW_NBYTES];
+        unsigned char *table[NROWS];
+        ndbuf_storage *storage = NULL;
+        ndbuf_view rows = {0};
+        ndbuf_view there = {0};
+        const ndbuf_view_spec spec = {.ndim = 2, .shape = shape, .strides = strides, .suboffsets = suboffsets};
+        case_open(&self, "fake:0", "fake:0", 0, true);
+        for (int64_t r = 0; r < NROWS; r++) {
+            table[r] = bytes + (NROWS - 1 - r) * (ROW_NBYTES + 2);
+            memset(table[r] + 2, to_device ? 'a' + (int)r : '.', ROW_NBYTES);
+            memset(found + r * ROW_NBYTES, 'a' + (int)r, ROW_NBYTES);
+        }
+        ASSERT_OK(ndbuf_storage_adopt(ndbuf_device_cpu(), table, sizeof(table), 0, NULL, NULL, &storage, err));
+        ASSERT_OK(ndbuf_view_init(&rows, storage, &spec, err));
+        ndbuf_storage_release(storage);
+        ASSERT_OK(ndbuf_view_create(&there, self.dst_device, NULL, 1, &flat, err));
+        const ndbuf_mem mem = there.storage->mem;
+        storage = there.storage;
+        ndbuf_storage_retain(storage);
+        ASSERT_OK(ndbuf_view_reshape(&there, 2, shape, 'C', &there, err));
+        if (!to_device) {
+            test_upload(&mem, 0, found, sizeof(found));
+        }
+        ASSERT_OK(ndbuf_copy(to_device ? &there : &rows, to_device ? &rows : &there, self.queue, err));
+        ndbuf_view_release(&rows);
+        ndbuf_view_release(&there);
+        memset(&rows, 0xA5, sizeof(rows));
+        memset(&there, 0xA5, sizeof(there));
+        ASSERT_OK(ndbuf_queue_wait(self.queue, err));
+        if (to_device) {
+            test_download(&mem, 0, found, sizeof(found));
+        }
+        for (int64_t r = 0; r < NROWS; r++) {
+            for (int64_t i = 0; i < ROW_NBYTES; i++) {
+                assert_int_equal(to_device ? found[r * ROW_NBYTES + i] : table[r][2 + i], 'a' + r);
+            }
+        }
+        ndbuf_storage_release(storage);
+        case_close(&self);
+    }
+}
+
 static void test_boxes_that_both_devices_pack_alike_are_not_touched_by_the_host(void **state)
 {
     (void)state;
@@ -233,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_next_boxes_are_fetched_before_this_one_is_stored),
+        cmocka_unit_test(test_pointers_are_followed_when_the_views_are_gone),
         cmocka_unit_test(test_boxes_that_both_devices_pack_alike_are_not_touched_by_the_host),
         cmocka_unit_test(test_steps_in_queues_do_not_wait_for_anything),
         cmocka_unit_test(test_an_event_behind_the_copy_covers_all_its_steps),

@@ -184,6 +184,14 @@ static void test_a_copy_goes_to_the_first_accepted_device_that_is_here(void **st
     ASSERT_OK(ndbuf_view_create(&view, device, NULL, 1, &shape, err));
     ASSERT_OK(ndbuf_exporter_create(&view, &exporter, err));
     ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_STRIDES);
+    const ndbuf_device_tag own[] = {ndbuf_device_tag_get(device), {77, 1}};
+    request.devices = own;
+    request.ndevices = 1;
+    ASSERT_OK(ndbuf_view_acquire(&out, exporter, &request, err));
+    assert_ptr_equal(out.handle, view.handle);
+    ndbuf_view_release(&out);
+    request.devices = &own[1];
+    ASSERT_FAILS(NDBUF_ERR_REQUEST, "devices", ndbuf_view_acquire(&out, exporter, &request, err));
     request.copy = NDBUF_COPY_IF_NEEDED;
     request.devices = accepted;
     request.ndevices = 3;
