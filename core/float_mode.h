@@ -38,6 +38,19 @@ static inline void ndbuf__float_mode_end(uint64_t before)
     __asm__ volatile("msr fpcr, %0" : : "r"(before >> 32));
     __asm__ volatile("msr fpsr, %0" : : "r"(before & 0xFFFFFFFF));
 }
+#elif defined(__s390x__)
+static inline uint64_t ndbuf__float_mode_begin(void)
+{
+    uint32_t before;
+    __asm__ volatile("efpc %0" : "=r"(before));
+    __asm__ volatile("sfpc %0" : : "r"(0));
+    return before;
+}
+
+static inline void ndbuf__float_mode_end(uint64_t before)
+{
+    __asm__ volatile("sfpc %0" : : "r"((uint32_t)before));
+}
 #else
 static inline uint64_t ndbuf__float_mode_begin(void)
 {
