@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backends/cpu/cpu_minmax.h"
+#include "core/format_codes.h"
 
 /* Dense elements of a part that are worth being converted item by item. */
 #define LONG_RUN 32
@@ -38,10 +39,12 @@ static bool part_init(cpu_record_part *part, const ndbuf__conversion_part *what,
 {
     const int32_t nbytes = what->dst.nbytes;
     const bool converts = what->dst.number != what->src.number || what->dst.is_complex != what->src.is_complex;
+    const bool is_big_endian = NDBUF__HOST_ORDER == '>';
     part->what = what;
     part->collected = CPU_RECORD_NOTHING;
     part->cuts = is_cut(what, flags);
-    part->skipped = part->cuts && what->src.is_swapped ? what->src.nbytes - nbytes : 0;
+    /* The low bytes stay, which are the last ones of what is big-endian. */
+    part->skipped = part->cuts && what->src.is_swapped != is_big_endian ? what->src.nbytes - nbytes : 0;
     part->row_fn = NULL;
     part->swap_nbytes = 0;
     part->from_at = 0;

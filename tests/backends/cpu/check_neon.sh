@@ -24,7 +24,7 @@ sources=$(ls "$root"/backends/cpu/cpu_*.c | grep -vE "$others")
 cd "$out/objects"
 # shellcheck disable=SC2086 # a list
 "$compiler" -c -O2 -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DNDBUF_BUILDING -DNDBUF_STATIC \
-    -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/backends/cpu/emulated_neon" \
+    -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/support/stand_in" \
     "$root"/tests/backends/cpu/test_cpu_engine.c "$root"/tests/backends/cpu/test_cpu_convert.c \
     "$root/tests/backends/cpu/random_box.c" "$root/tests/backends/cpu/all_kernels.c" "$root/tests/support/test.c" \
     $sources "$root/backends/kernels/convert_host.c" "$root/core/copy_axes.c" "$root/core/environment.c" \
