@@ -8,6 +8,10 @@
 #include <float.h>
 #include <stdint.h>
 
+#if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0
+#error "infinities and NaNs are converted too: not with -ffast-math or -ffinite-math-only"
+#endif
+
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 
