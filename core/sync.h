@@ -5,6 +5,7 @@
 /* Mutexes, conditions and threads: POSIX's, or those of Windows. C11's <threads.h> is missing on macOS. */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #ifdef _WIN32
 
@@ -120,9 +121,21 @@ static inline void ndbuf__cond_broadcast(ndbuf__cond *cond)
 {
     pthread_cond_broadcast(cond);
 }
+/* A conversion takes some hundred KiB of stack: more than musl and macOS give a thread by themselves. */
+#define NDBUF__THREAD_STACK_NBYTES ((size_t)2 << 20)
 static inline bool ndbuf__thread_start(ndbuf__thread *thread, ndbuf__thread_fn fn, void *context)
 {
-    return pthread_create(thread, NULL, fn, context) == 0;
+    pthread_attr_t attr;
+    size_t nbytes = 0;
+    if (pthread_attr_init(&attr) != 0) {
+        return false;
+    }
+    if (pthread_attr_getstacksize(&attr, &nbytes) == 0 && nbytes < NDBUF__THREAD_STACK_NBYTES) {
+        pthread_attr_setstacksize(&attr, NDBUF__THREAD_STACK_NBYTES);
+    }
+    const bool started = pthread_create(thread, &attr, fn, context) == 0;
+    pthread_attr_destroy(&attr);
+    return started;
 }
 static inline void ndbuf__thread_join(ndbuf__thread thread)
 {
