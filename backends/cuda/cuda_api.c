@@ -86,16 +86,27 @@ static ndbuf_status load_table(void *library, const char *path, cuda_api *out_ta
     return check_version(out_table, path, err);
 }
 
+static ndbuf_status check_program(ndbuf_error *err)
+{
+    return !ndbuf__program_is_static()
+               ? NDBUF_OK
+               : ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "a fully static program cannot open the CUDA driver");
+}
+
 /* With the mutex held. */
 static ndbuf_status open_library(const char *path, ndbuf_error *err)
 {
+    ndbuf_status status = check_program(err);
+    if (status != NDBUF_OK) {
+        return status;
+    }
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
         const char *why = dlerror();
         return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "no CUDA runtime: %s", why != NULL ? why : path);
     }
     cuda_api table;
-    ndbuf_status status = load_table(library, path, &table, err);
+    status = load_table(library, path, &table, err);
     if (status != NDBUF_OK) {
         dlclose(library);
         return status;
@@ -111,8 +122,11 @@ static ndbuf_status open_default(ndbuf_error *err)
     if (path != NULL && path[0] != '\0') {
         return open_library(path, err);
     }
-    use_table(&linked_table);
-    return NDBUF_OK;
+    ndbuf_status status = check_program(err);
+    if (status == NDBUF_OK) {
+        use_table(&linked_table);
+    }
+    return status;
 }
 
 ndbuf_status ndbuf_cuda__api_open(const cuda_api **out_api, ndbuf_error *err)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE /* dl_iterate_phdr */
 #include "backends/opencl/opencl_api.h"
 
 #include <dlfcn.h>
@@ -8,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#if defined(__linux__)
-#include <link.h>
-#endif
 
 #include "core/environment.h"
 #include "core/sync.h"
@@ -54,36 +50,10 @@ static const char *library_path(void)
     return path != NULL && path[0] != '\0' ? path : OPENCL_LIBRARY;
 }
 
-#if defined(__linux__)
-/* Of the first object, which is the program itself. */
-static int has_loader(struct dl_phdr_info *info, size_t nbytes, void *context)
-{
-    bool *found = context;
-    (void)nbytes;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        *found = *found || info->dlpi_phdr[i].p_type == PT_INTERP;
-    }
-    return 1;
-}
-
-/* A program without a dynamic loader: what it opens gets a second C library that nobody has begun, and crashes. */
-static bool is_static_program(void)
-{
-    bool found = false;
-    dl_iterate_phdr(has_loader, &found);
-    return !found;
-}
-#else
-static bool is_static_program(void)
-{
-    return false;
-}
-#endif
-
 /* With the mutex held. */
 static ndbuf_status open_library(ndbuf_error *err)
 {
-    if (is_static_program()) {
+    if (ndbuf__program_is_static()) {
         return ndbuf_fail(err, NDBUF_ERR_UNAVAILABLE, "a fully static program cannot open the OpenCL loader");
     }
     const char *path = library_path();

@@ -24,7 +24,7 @@ PORTABLE_HEADERS = set(
 # The files that hide what the systems do not share.
 SYSTEM_HEADERS = {
     "core/sync.h": {"pthread.h", "process.h", "windows.h"},
-    "core/environment.c": {"unistd.h"},
+    "core/environment.c": {"unistd.h", "link.h", "sys/auxv.h"},
     "core/float_mode.h": {"xmmintrin.h"},  # of x86 processors
     "core/ref_count.h": {"sys/single_threaded.h"},  # where __has_include finds it
     "include/ndbuf/mpi.h": {"mpi.h"},
