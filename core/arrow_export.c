@@ -6,6 +6,7 @@
 
 #include "core/checked.h"
 #include "core/host_alloc.h"
+#include "core/queue_core.h"
 #include "core/ref_count.h"
 #include "core/view_core.h"
 
@@ -201,6 +202,9 @@ ndbuf_status ndbuf_arrow_export(const ndbuf_view *view, const ndbuf_arrow_export
     status = examine(view, &layout, options->accept, out_loss, text, err);
     if (status == NDBUF_OK) {
         status = count_lengths(&layout, lengths, err);
+    }
+    if (status == NDBUF_OK && view->ready != NULL) {
+        status = ndbuf__event_tell(view->ready, err); /* which a native event does not */
     }
     void *native_event = view->ready != NULL ? ndbuf_event_native(view->ready) : NULL;
     if (status == NDBUF_OK && view->ready != NULL &&

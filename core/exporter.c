@@ -12,6 +12,7 @@
 #include "core/exporter_core.h"
 #include "core/host_alloc.h"
 #include "core/layout.h"
+#include "core/queue_core.h"
 #include "core/ref_count.h"
 #include "core/storage_core.h"
 #include "core/view_core.h"
@@ -134,10 +135,11 @@ ndbuf_status ndbuf__view_settle(const ndbuf_view *view, void *native_queue, ndbu
     if (native_queue == NULL) {
         return ndbuf_event_wait(view->ready, err);
     }
-    if (settle_natively(device, native_queue, view->ready)) {
-        return NDBUF_OK;
+    ndbuf_status status = ndbuf__event_tell(view->ready, err);
+    if (status != NDBUF_OK || settle_natively(device, native_queue, view->ready)) {
+        return status;
     }
-    ndbuf_status status = ndbuf_queue_import(device, native_queue, &queue, err);
+    status = ndbuf_queue_import(device, native_queue, &queue, err);
     if (status == NDBUF_OK) {
         status = ndbuf_queue_wait_event(queue, view->ready, err);
         ndbuf_queue_release(queue);
@@ -150,6 +152,10 @@ static ndbuf_status settle_ready(const view_exporter *self, const ndbuf_request 
                                  ndbuf_error *err)
 {
     if (ndbuf__asks(request->flags, NDBUF_REQUEST_READY_EVENT)) {
+        ndbuf_status status = ndbuf__event_tell(self->view.ready, err); /* which other libraries cannot ask */
+        if (status != NDBUF_OK) {
+            return status;
+        }
         ndbuf_event_retain(self->view.ready);
         view->ready = self->view.ready;
         view->held |= NDBUF__HOLDS_READY;

@@ -278,14 +278,18 @@ void ndbuf__lease_begin(ndbuf__lease *lease)
 static bool event_take_failure(ndbuf_event_core *event, ndbuf_queue *queue)
 {
     ndbuf_queue_core *core = queue->core;
-    ndbuf_error error = {0};
+    ndbuf_error error;
+    bool has_failed = false;
+    event->failure = NULL;
     if (core != NULL) {
         core_lock(core);
-        error = core->untold;
+        has_failed = core->untold.status != NDBUF_OK;
+        if (has_failed) {
+            error = core->untold;
+        }
         ndbuf__fork_guard_unlock(&core->guard);
     }
-    event->failure = NULL;
-    if (error.status == NDBUF_OK) {
+    if (!has_failed) {
         return true;
     }
     event->failure = ndbuf__block_take(&queue->device->core->blocks, sizeof(error));
@@ -295,7 +299,7 @@ static bool event_take_failure(ndbuf_event_core *event, ndbuf_queue *queue)
     return event->failure != NULL;
 }
 
-static ndbuf_status event_tell(const ndbuf_event *event, ndbuf_error *err)
+ndbuf_status ndbuf__event_tell(const ndbuf_event *event, ndbuf_error *err)
 {
     const ndbuf_error *failure = event->core->failure;
     if (failure != NULL && err != NULL) {
@@ -346,7 +350,7 @@ ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbu
     int32_t is_capturing = 0;
     ndbuf_status status = ops->queue_is_capturing(queue, &is_capturing, err);
     if (status == NDBUF_OK && is_capturing) { /* nothing is held for what is captured */
-        status = event_tell(event, err);
+        status = ndbuf__event_tell(event, err);
         return status != NDBUF_OK ? status : ops->queue_wait_event(queue, event, err);
     }
     if (status != NDBUF_OK) {
@@ -414,7 +418,7 @@ void ndbuf_event_release(ndbuf_event *event)
 ndbuf_status ndbuf_event_wait(ndbuf_event *event, ndbuf_error *err)
 {
     ndbuf_status status = event->device->ops->event_wait(event, err);
-    return status == NDBUF_OK ? event_tell(event, err) : status;
+    return status == NDBUF_OK ? ndbuf__event_tell(event, err) : status;
 }
 
 ndbuf_status ndbuf_event_query(ndbuf_event *event, int32_t *out_complete, ndbuf_error *err)

@@ -49,6 +49,9 @@ void ndbuf__lease_begin(ndbuf__lease *lease);
 /* Keeps a failure for the next ndbuf_queue_wait, and the events until then, unless it keeps one already. */
 void ndbuf__queue_note(ndbuf_queue *queue, const ndbuf_error *error);
 
+/* The failure before an event that its backend does not tell: the driver's own event knows nothing of it. */
+ndbuf_status ndbuf__event_tell(const ndbuf_event *event, ndbuf_error *err);
+
 /* Waits for the work given to the queue so far, on behalf of a call that is not to tell its failures: one is kept, as
  * above. Fails where the wait is refused, or the device does not work any more. */
 ndbuf_status ndbuf__queue_settle(ndbuf_queue *queue, ndbuf_error *err);

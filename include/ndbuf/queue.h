@@ -47,7 +47,9 @@ NDBUF_API void ndbuf_queue_release(ndbuf_queue *queue);
  * Any status of a host step that failed (NDBUF_ERR_NOMEM, ...): each failure is told once. */
 NDBUF_API ndbuf_status ndbuf_queue_wait(ndbuf_queue *queue, ndbuf_error *err);
 
-/* An event that is complete when all work given to the queue so far is done; one reference.
+/* An event that is complete when all work given to the queue so far is done; one reference. A failure that ndbuf has
+ * waited for on the way, for a copy that the caller makes, is told by all events of the queue until the next
+ * ndbuf_queue_wait, which tells it, too.
  *
  * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
 NDBUF_API ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_event, ndbuf_error *err);
@@ -57,7 +59,8 @@ NDBUF_API ndbuf_status ndbuf_queue_record(ndbuf_queue *queue, ndbuf_event **out_
  *
  * NDBUF_ERR_UNSUPPORTED  the queue is being captured (CUDA), and the event is of another backend, or was recorded
  *                        outside of the capture and is not complete
- * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE */
+ * NDBUF_ERR_NOMEM, NDBUF_ERR_DEVICE
+ * The failure that the event tells (see ndbuf_queue_record), where the queue is being captured */
 NDBUF_API ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbuf_error *err);
 
 /* Work given to the queue from now on starts after an event of the driver's own: a cl_event of the queue's context, a
@@ -82,7 +85,8 @@ NDBUF_API void ndbuf_event_release(ndbuf_event *event); /* NULL is accepted */
  *
  * NDBUF_ERR_DEVICE       work before the event failed
  * NDBUF_ERR_UNSUPPORTED  it was recorded while its queue was being captured (CUDA): only queues of that capture can
- *                        wait for it */
+ *                        wait for it
+ * Any status of a host step that failed. */
 NDBUF_API ndbuf_status ndbuf_event_wait(ndbuf_event *event, ndbuf_error *err);
 
 /* Whether the event is complete; never blocks. A failed event counts as complete; ndbuf_event_wait tells.

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "ndbuf/arrow_device.h"
+#include "ndbuf/dlpack.h"
+
+#include "core/queue_core.h"
 
 enum { NROWS = 3, NCOLUMNS = 4, NITEMS = NROWS * NCOLUMNS };
 
@@ -209,12 +212,46 @@ static void test_each_failing_call_of_cuda_is_told_and_loses_nothing(void **stat
     }
 }
 
+/* What only ndbuf knows, CUDA's own event does not tell: consumers that would wait for that are told at once. */
+static void test_a_failure_that_only_the_event_tells_reaches_consumers(void **state)
+{
+    (void)state;
+    const ndbuf_error failure = {.status = NDBUF_ERR_DEVICE, .message = "it failed"};
+    ndbuf_device *device = cuda_fixture_open("cuda:0");
+    ndbuf_queue *queue = NULL;
+    ndbuf_view view = {0};
+    ndbuf_view acquired = {0};
+    ndbuf_exporter *exporter = NULL;
+    struct ArrowSchema schema;
+    struct ArrowDeviceArray array;
+    DLManagedTensorVersioned *tensor = NULL;
+    ASSERT_OK(ndbuf_queue_create(device, &queue, err));
+    const ndbuf_dlpack_export_options on_queue = {.native_queue = ndbuf_queue_native(queue)};
+    ndbuf_request request = NDBUF_REQUEST_INIT(NDBUF_REQUEST_FULL | NDBUF_REQUEST_ANY_DEVICE);
+    ndbuf__queue_note(queue, &failure);
+    make_view(device, queue, &view);
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "it failed", ndbuf_arrow_export(&view, NULL, &schema, &array, NULL, err));
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "it failed", ndbuf_dlpack_export(&view, &on_queue, &tensor, NULL, err));
+    ASSERT_OK(ndbuf_exporter_create(&view, &exporter, err));
+    request.native_queue = ndbuf_queue_native(queue);
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "it failed", ndbuf_view_acquire(&acquired, exporter, &request, err));
+    request.native_queue = NULL;
+    request.flags |= NDBUF_REQUEST_READY_EVENT;
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "it failed", ndbuf_view_acquire(&acquired, exporter, &request, err));
+    ndbuf_exporter_release(exporter);
+    ndbuf_view_release(&view);
+    ASSERT_FAILS(NDBUF_ERR_DEVICE, "it failed", ndbuf_queue_wait(queue, err));
+    ndbuf_queue_release(queue);
+    ndbuf_device_close(device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CUDA_TEST(test_a_consumer_waits_for_the_event_and_reads),
         CUDA_TEST(test_an_import_is_ordered_behind_the_producers_event),
         CUDA_TEST(test_an_array_that_leaves_its_allocation_is_refused),
+        CUDA_TEST(test_a_failure_that_only_the_event_tells_reaches_consumers),
         CUDA_TEST(test_each_failing_call_of_cuda_is_told_and_loses_nothing),
     };
     return cmocka_run_group_tests(tests, cuda_fixture_start, NULL);
