@@ -435,11 +435,8 @@ static inline const ndbuf__recent_copy *find_recent(ndbuf__recent_copies *recent
 static NDBUF__NOINLINE ndbuf_status copy_by_axes(const ndbuf__recent_copy *copy, const ndbuf_view *dst,
                                                  const ndbuf_view *src, ndbuf_error *err)
 {
-    const ndbuf__copy_axes *kept = &copy->way.axes;
     ndbuf__copy_axes axes;
-    ndbuf__copy_axes_init(&axes, kept->unit_nbytes, kept->ndim, kept->shape, kept->dst_strides, kept->src_strides);
-    axes.dst_offset = kept->dst_offset;
-    axes.src_offset = kept->src_offset;
+    ndbuf__recent_axes(copy, &axes);
     return ndbuf__copy_by_engine(copy->device, &axes, dst, src, err);
 }
 

@@ -12,7 +12,7 @@
 
 #include "core/copy_axes.h"
 
-#define NDBUF__HOST_STEPS_MAX 128
+#define NDBUF__HOST_STEPS_MAX 128 /* offsets of a side; by fours */
 #define NDBUF__ARRANGED_VECTORS 4
 #define NDBUF__ARRANGED_NBYTES 64                                                              /* of a vector */
 #define NDBUF__ARRANGED_MAX_NBYTES ((int64_t)NDBUF__ARRANGED_VECTORS * NDBUF__ARRANGED_NBYTES) /* of a range */
@@ -45,16 +45,22 @@ struct ndbuf__host_steps {
     int32_t nsrc;   /* of a transpose, lines; else the same */
     int64_t tail;   /* of units: where the second of two moves begins that make one up */
     int64_t nbytes; /* of contiguous bytes */
-    union {
-        ndbuf__arrangement arrangement;
-        struct {
-            int64_t dst_offsets[NDBUF__HOST_STEPS_MAX];
-            int64_t src_offsets[NDBUF__HOST_STEPS_MAX];
-        };
-    };
+    /* In the room that was given; set are the arrangement or the offsets. */
+    ndbuf__arrangement *arrangement;
+    int64_t *dst_offsets;
+    int64_t *src_offsets;
 };
 
-/* False: the copy converts, or is large, or the engine does better by itself. The axes are merged. */
-bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes);
+/* Room for up to so many offsets of a side. */
+#define NDBUF__HOST_STEPS_ROOM(max)                                                                                    \
+    union {                                                                                                            \
+        ndbuf__arrangement arrangement;                                                                                \
+        int64_t offsets[2 * (max)];                                                                                    \
+    }
+
+/* False: the copy converts, or is large, or has too many steps for the room, or the engine does better by itself. The
+ * axes are merged. The room stays where it is, and is one union's members, with 2 * max offsets. */
+bool ndbuf__host_steps_init(ndbuf__host_steps *steps, ndbuf__arrangement *arrangement, int64_t *offsets, int32_t max,
+                            const ndbuf__copy_axes *axes);
 
 #endif

@@ -49,7 +49,8 @@ static ndbuf_status prepare_at_once(ndbuf_copy_plan *kept, const ndbuf_view *dst
         kept->direct == ndbuf_device_cpu() && !plan->indirect &&
         (plan->route == NDBUF_ROUTE_STRIDED || (plan->route == NDBUF_ROUTE_BYTES && plan->axes.ndim == 0));
     if (kept->runs_at_once) {
-        ndbuf__short_way_init(&kept->way, &plan->axes);
+        ndbuf__short_way_init(&kept->way, &kept->room.arrangement, kept->room.offsets, NDBUF__HOST_STEPS_MAX,
+                              &plan->axes);
         if (!kept->way.has_steps) {
             const ndbuf__record *parts = ndbuf__cast_parts(&plan->cast);
             char *to = (char *)dst->storage->mem.host_address + dst->byte_offset + plan->axes.dst_offset;

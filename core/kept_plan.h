@@ -18,8 +18,9 @@ typedef struct ndbuf__kept_side {
 struct ndbuf_copy_plan {
     ndbuf__kept_side dst;
     ndbuf__kept_side src;
-    bool runs_at_once;      /* one call of the host's engine does it, unless the views share memory or have to wait */
-    ndbuf__short_way way;   /* of such a plan; its steps, if it has any, do it without asking the engine again */
+    bool runs_at_once;    /* one call of the host's engine does it, unless the views share memory or have to wait */
+    ndbuf__short_way way; /* of such a plan; its steps, if it has any, do it without asking the engine again */
+    NDBUF__HOST_STEPS_ROOM(NDBUF__HOST_STEPS_MAX) room; /* of the steps */
     ndbuf__host_plan *host; /* of those without steps, or NULL: what the engine would plan again each time */
     ndbuf__plan plan;
     ndbuf__plan_input input; /* its arrays are the sides' */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/recent_copy.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* So many copies are alike before the next ones are worth deciding for: that takes as long as some of them. */
@@ -9,6 +10,27 @@
 #define MAX_PATIENCE 63
 
 _Thread_local ndbuf__recent_copies ndbuf__recent;
+
+/* The axes are no more than those of the views. */
+static void keep_axes(ndbuf__recent_copy *copy, const ndbuf__copy_axes *axes)
+{
+    int64_t *kept = copy->room.offsets;
+    const size_t nbytes = (size_t)axes->ndim * sizeof(*kept);
+    copy->naxes = axes->ndim;
+    copy->unit_nbytes = axes->unit_nbytes;
+    memcpy(kept, axes->shape, nbytes);
+    memcpy(kept + NDBUF__RECENT_NDIM, axes->dst_strides, nbytes);
+    memcpy(kept + (ptrdiff_t)2 * NDBUF__RECENT_NDIM, axes->src_strides, nbytes);
+}
+
+void ndbuf__recent_axes(const ndbuf__recent_copy *copy, ndbuf__copy_axes *out_axes)
+{
+    const int64_t *kept = copy->room.offsets;
+    ndbuf__copy_axes_init(out_axes, copy->unit_nbytes, copy->naxes, kept, kept + NDBUF__RECENT_NDIM,
+                          kept + (ptrdiff_t)2 * NDBUF__RECENT_NDIM);
+    out_axes->dst_offset = copy->way.dst_offset;
+    out_axes->src_offset = copy->way.src_offset;
+}
 
 /* Decides, if the host's engine has no choice about such views. */
 static void decide(ndbuf__recent_copy *copy, const ndbuf_view *dst, const ndbuf_view *src)
@@ -21,7 +43,10 @@ static void decide(ndbuf__recent_copy *copy, const ndbuf_view *dst, const ndbuf_
                                   src->dims + src->ndim);
         if (ndbuf__copy_axes_keep_apart(&axes)) {
             copy->device = host;
-            ndbuf__short_way_init(&copy->way, &axes);
+            ndbuf__short_way_init(&copy->way, &copy->room.arrangement, copy->room.offsets, NDBUF__RECENT_STEPS, &axes);
+            if (!copy->way.has_steps) {
+                keep_axes(copy, &axes);
+            }
             copy->is_decided = true;
         }
     }

@@ -10,6 +10,7 @@
 
 #define NDBUF__RECENT_COPIES 4     /* as of two arrays to a buffer and back */
 #define NDBUF__RECENT_NDIM 6       /* at most */
+#define NDBUF__RECENT_STEPS 32     /* offsets of a side, at most */
 #define NDBUF__RECENT_NBYTES 16384 /* at most: of larger ones, deciding is little of the time */
 
 typedef struct ndbuf__recent_copy {
@@ -20,7 +21,11 @@ typedef struct ndbuf__recent_copy {
     const ndbuf_device *device;               /* of a decided one: the host */
     int64_t dst_dims[2 * NDBUF__RECENT_NDIM]; /* ndim extents, and as many strides, as views have them */
     int64_t src_dims[2 * NDBUF__RECENT_NDIM];
-    ndbuf__short_way way; /* of a decided one */
+    /* Of a decided one. */
+    ndbuf__short_way way;
+    NDBUF__HOST_STEPS_ROOM(NDBUF__RECENT_STEPS) room; /* of steps; without any, of the axes for the engine */
+    int32_t naxes;
+    int64_t unit_nbytes;
 } ndbuf__recent_copy;
 
 typedef struct ndbuf__recent_copies {
@@ -38,6 +43,9 @@ static inline bool ndbuf__recent_is(const ndbuf__recent_copy *copy, const ndbuf_
     return copy->nbytes == dst->nbytes && copy->ndim == dst->ndim && copy->ndim == src->ndim &&
            ndbuf__dims_differences(copy->ndim, dst->dims, copy->dst_dims, src->dims, copy->src_dims) == 0;
 }
+
+/* The axes of a decided copy without steps. */
+void ndbuf__recent_axes(const ndbuf__recent_copy *copy, ndbuf__copy_axes *out_axes);
 
 /* Notes a copy that is done now, and is none of those that were decided. */
 void ndbuf__recent_note(ndbuf__recent_copies *recent, const ndbuf_view *dst, const ndbuf_view *src);

@@ -22,22 +22,18 @@ typedef struct ndbuf__short_way {
     int64_t dst_offset; /* of the first unit, likewise */
     int64_t src_offset;
     bool has_steps;
-    union {
-        ndbuf__host_steps steps;
-        ndbuf__copy_axes axes; /* for the engine, where it has no steps */
-    };
+    ndbuf__host_steps steps;
 } ndbuf__short_way;
 
-static inline void ndbuf__short_way_init(ndbuf__short_way *out_way, const ndbuf__copy_axes *axes)
+/* With room for `max` offsets of a side, see ndbuf__host_steps_init. */
+static inline void ndbuf__short_way_init(ndbuf__short_way *out_way, ndbuf__arrangement *arrangement, int64_t *offsets,
+                                         int32_t max, const ndbuf__copy_axes *axes)
 {
     ndbuf__copy_axes_range(axes, true, &out_way->dst_lo, &out_way->dst_hi);
     ndbuf__copy_axes_range(axes, false, &out_way->src_lo, &out_way->src_hi);
     out_way->dst_offset = axes->dst_offset;
     out_way->src_offset = axes->src_offset;
-    out_way->has_steps = ndbuf__host_steps_init(&out_way->steps, axes);
-    if (!out_way->has_steps) {
-        out_way->axes = *axes;
-    }
+    out_way->has_steps = ndbuf__host_steps_init(&out_way->steps, arrangement, offsets, max, axes);
 }
 
 static inline char *ndbuf__short_way_place(const ndbuf_view *view)

@@ -303,7 +303,7 @@ __attribute__((always_inline)) static inline void arrange_from(const ndbuf__arra
 
 static ndbuf_status arrange_masked(const ndbuf__host_steps *steps, char *dst, const char *src)
 {
-    const ndbuf__arrangement *how = &steps->arrangement;
+    const ndbuf__arrangement *how = steps->arrangement;
     dst += how->dst_offset;
     src += how->src_offset;
     if (how->nin == 1) {

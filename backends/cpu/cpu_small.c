@@ -155,7 +155,7 @@ static inline void walk(const cpu_box *box, const cpu_plane *plane, cpu_plane_fn
 }
 
 /* Four at a time, also behind `count`, where there is room. */
-static inline void fill_offsets(int64_t offsets[MAX_SIDE], int64_t count, int64_t stride)
+static inline void fill_offsets(int64_t *offsets, int64_t count, int64_t stride)
 {
     int64_t offset = 0;
     for (int64_t i = 0; i < count; i += 4) {
@@ -431,7 +431,8 @@ static void list_units(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes)
     steps->nsrc = count;
 }
 
-bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *axes)
+bool ndbuf__host_steps_init(ndbuf__host_steps *steps, ndbuf__arrangement *arrangement, int64_t *offsets, int32_t max,
+                            const ndbuf__copy_axes *axes)
 {
     const cpu_kernels *kernels = ndbuf_cpu__kernels_get();
     const int64_t unit = axes->unit_nbytes;
@@ -439,6 +440,9 @@ bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *ax
     if (ndbuf__converts(&axes->convert) || nunits > ndbuf_cpu__tuning_get().small_nbytes / unit) {
         return false;
     }
+    steps->arrangement = arrangement;
+    steps->dst_offsets = offsets;
+    steps->src_offsets = offsets + max;
     size_t size = 0;
     while (step_sizes[size].nbytes > unit) {
         size++;
@@ -452,7 +456,7 @@ bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *ax
         return true;
     }
     if (nunits <= MAX_UNITS && nunits >= MIN_ARRANGED_UNITS && kernels->arrange != NULL &&
-        ndbuf_cpu__arrange(&steps->arrangement, axes, 0)) {
+        ndbuf_cpu__arrange(arrangement, axes, 0)) {
         steps->run = kernels->arrange;
         return true;
     }
@@ -466,7 +470,7 @@ bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *ax
                                  .column_src = axes->src_strides[1],
                                  .kernels = kernels};
         steps->turn = find_turn(&plane);
-        if (steps->turn != NULL) {
+        if (steps->turn != NULL && plane.nrows <= max && plane.ncolumns <= max) {
             steps->run = steps_turn;
             steps->ndst = (int32_t)plane.nrows;
             steps->nsrc = (int32_t)plane.ncolumns;
@@ -475,7 +479,7 @@ bool ndbuf__host_steps_init(ndbuf__host_steps *steps, const ndbuf__copy_axes *ax
             return true;
         }
     }
-    if (nunits > MAX_UNITS || unit > 2 * whole) {
+    if (nunits > MAX_UNITS || nunits > max || unit > 2 * whole) {
         return false;
     }
     steps->run = unit == whole ? step_sizes[size].once : step_sizes[size].twice;

@@ -155,8 +155,11 @@ static void steps_decided_beforehand_are_right(void **state)
         for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL;
              kernels = all_kernels_next(kernels)) {
             ndbuf__host_steps steps;
+            NDBUF__HOST_STEPS_ROOM(NDBUF__HOST_STEPS_MAX) room;
+            const int32_t max = i % 2 == 0 ? NDBUF__HOST_STEPS_MAX : NDBUF__HOST_STEPS_MAX / 4;
             ndbuf_cpu__kernels_set(kernels);
-            if (box.box.swap_nbytes == 0 && ndbuf__host_steps_init(&steps, &box.axes)) {
+            if (box.box.swap_nbytes == 0 &&
+                ndbuf__host_steps_init(&steps, &room.arrangement, room.offsets, max, &box.axes)) {
                 random_box_reset(&box);
                 steps.run(&steps, box.box.dst, box.box.src);
                 random_box_check(&box, kernels->name);
