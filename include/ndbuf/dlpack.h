@@ -206,7 +206,8 @@ typedef struct ndbuf_dlpack_import_options {
 
 /* Exports a view as a tensor of version 1.3. Strides are always written, those of extents 0 and 1 as in a compact
  * tensor; `data` of a view without items is NULL. A read-only view gives a read-only tensor, and a copy one that says
- * so. Booleans, integers, floats of 16 to 64 bits, bfloat16 and complex numbers of 64 and 128 bits have a type there.
+ * so, and that its consumer has it alone: clear that bit where the view, or another one of its memory, stays in use.
+ * Booleans, integers, floats of 16 to 64 bits, bfloat16 and complex numbers of 64 and 128 bits have a type there.
  *
  * Items whose byte order, fields, type or strides cannot be expressed, where that is accepted, go out as the bytes that
  * they are: uint8 with one more axis at the end. A lone number with a name loses the name only.

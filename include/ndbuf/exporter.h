@@ -44,7 +44,7 @@ enum {
 typedef enum ndbuf_copy_policy {
     NDBUF_COPY_NEVER = 0,
     NDBUF_COPY_IF_NEEDED = 1, /* where the request cannot be met otherwise; such a view has NDBUF_VIEW_COPIED set */
-    NDBUF_COPY_ALWAYS = 2
+    NDBUF_COPY_ALWAYS = 2     /* in any case, and likewise: a view without that flag breaks the protocol */
 } ndbuf_copy_policy;
 
 /* What a consumer asks for. Zero-initialised, with abi_version and view_nbytes set (see NDBUF_REQUEST_INIT), asks for

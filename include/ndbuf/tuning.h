@@ -17,8 +17,9 @@
  * itself, before its first copy, if the environment variable NDBUF_TUNING names one; a program that has more rights
  * than the user who started it does not look at the variable.
  *
- * All functions are thread-safe, also while copies run: a copy reads each constant once, when it begins, and a plan
- * that is kept has its route from when it was made. */
+ * All functions are thread-safe, also while copies run. A copy reads each constant when it begins; one that is staged
+ * reads the costs of links again for each piece. A plan that is kept has its route from when it was made, and a small
+ * layout that a thread copies again and again its way from when the thread knew it. */
 
 #include <stddef.h>
 #include <stdint.h>

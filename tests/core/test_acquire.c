@@ -267,13 +267,6 @@ static ndbuf_status fail_step(void *context, ndbuf_error *err)
     return ndbuf_fail(err, NDBUF_ERR_DEVICE, "the step failed");
 }
 
-static void *open_later(void *gate)
-{
-    ndbuf__thread_sleep_us(5000);
-    test_gate_open(gate);
-    return NULL;
-}
-
 /* The event of another library cannot be kept: it is waited for, and what it tells is told. */
 static void test_the_event_of_a_foreign_view_is_waited_for(void **state)
 {
@@ -297,7 +290,7 @@ static void test_the_event_of_a_foreign_view_is_waited_for(void **state)
         ASSERT_OK(ndbuf_queue_record(queue, &event, err));
         foreign_init(&exporter);
         exporter.answer.ready = event;
-        assert_true(ndbuf__thread_start(&opener, open_later, &gate));
+        assert_true(ndbuf__thread_start(&opener, test_gate_open_later, &gate));
         if (fails) {
             ASSERT_FAILS(NDBUF_ERR_DEVICE, "the step failed", ndbuf_view_acquire(&view, &exporter.base, &request, err));
             assert_null(view.release);

@@ -393,13 +393,6 @@ static void test_items_beyond_31_bits_are_not_converted(void **state)
     }
 }
 
-static void *open_later(void *gate)
-{
-    ndbuf__thread_sleep_us(5000);
-    test_gate_open(gate);
-    return NULL;
-}
-
 static void test_every_part_waits_for_the_source(void **state)
 {
     (void)state;
@@ -421,7 +414,7 @@ static void test_every_part_waits_for_the_source(void **state)
         ASSERT_OK(ndbuf_queue_record(filling, &filled, err));
         ndbuf_view_set_ready(&self.src, filled);
         ASSERT_OK(ndbuf_copy_plan_create(&self.dst, &self.src, NDBUF_CASTING_UNSAFE, 0, &plan, err));
-        assert_true(ndbuf__thread_start(&opener, open_later, &gate));
+        assert_true(ndbuf__thread_start(&opener, test_gate_open_later, &gate));
         if (through_plan) {
             ASSERT_OK(ndbuf_copy_plan_run(plan, &self.dst, &self.src, NULL, err));
         } else {

@@ -136,13 +136,6 @@ static void test_a_queue_waits_for_what_is_filled(void **state)
     }
 }
 
-static void *open_later(void *gate)
-{
-    ndbuf__thread_sleep_us(5000);
-    test_gate_open(gate);
-    return NULL;
-}
-
 static void test_without_a_queue_the_caller_waits(void **state)
 {
     (void)state;
@@ -150,7 +143,7 @@ static void test_without_a_queue_the_caller_waits(void **state)
         scene self;
         ndbuf__thread opener;
         scene_begin(&self);
-        assert_true(ndbuf__thread_start(&opener, open_later, &self.gate));
+        assert_true(ndbuf__thread_start(&opener, test_gate_open_later, &self.gate));
         use_view(&self, (use)what, NULL);
         assert_true(is_complete(self.filled));
         assert_result(&self, (use)what);

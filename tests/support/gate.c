@@ -16,6 +16,13 @@ void test_gate_open(test_gate *gate)
     ndbuf__mutex_unlock(&gate->mutex);
 }
 
+void *test_gate_open_later(void *context)
+{
+    ndbuf__thread_sleep_us(5000);
+    test_gate_open(context);
+    return NULL;
+}
+
 void test_gate_clear(test_gate *gate)
 {
     ndbuf__cond_clear(&gate->opened);

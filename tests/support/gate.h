@@ -19,6 +19,9 @@ typedef struct test_gate {
 void test_gate_init(test_gate *gate);
 void test_gate_open(test_gate *gate);
 
+/* A thread's function: opens `context`, a gate, when others have had the time to come to it. Returns NULL. */
+void *test_gate_open_later(void *context);
+
 /* Nobody waits at it any more. */
 void test_gate_clear(test_gate *gate);
 

@@ -166,13 +166,14 @@ static void the_default_is_at_least_one_thread(void **state)
 typedef struct asker {
     _Atomic bool is_over;
     _Atomic int64_t nanswers;
+    int64_t nbad;
 } asker;
 
 static void *ask_until_over(void *context)
 {
     asker *self = context;
     while (!atomic_load(&self->is_over)) {
-        assert_true(ndbuf_cpu_threads_get() >= 1);
+        self->nbad += ndbuf_cpu_threads_get() < 1;
         atomic_fetch_add(&self->nanswers, 1);
     }
     return NULL;
@@ -183,12 +184,12 @@ static void what_is_set_while_others_ask_stays(void **state)
 {
     (void)state;
     pthread_t thread;
-    asker other = {false, 0};
+    asker other = {false, 0, 0};
     int32_t nlost = 0;
     assert_int_equal(pthread_create(&thread, NULL, ask_until_over, &other), 0);
     for (int32_t i = 0; i < 1000; i++) {
         ndbuf_cpu_threads_set(0, NULL);
-        for (volatile int32_t k = i % 1000; k > 0; k--) {
+        for (volatile int32_t k = i; k > 0; k--) {
         }
         ndbuf_cpu_threads_set(7, NULL);
         for (int64_t before = atomic_load(&other.nanswers); atomic_load(&other.nanswers) == before;) {
@@ -199,6 +200,7 @@ static void what_is_set_while_others_ask_stays(void **state)
     atomic_store(&other.is_over, true);
     pthread_join(thread, NULL);
     assert_int_equal(nlost, 0);
+    assert_int_equal(other.nbad, 0);
 }
 
 /* -- executors -- */
