@@ -377,9 +377,11 @@ static ndbuf_status steps_turn(const ndbuf__host_steps *steps, char *dst, const 
     static ndbuf_status steps_##nbytes(const ndbuf__host_steps *steps, char *dst, const char *src)                     \
     {                                                                                                                  \
         const int32_t count = steps->ndst;                                                                             \
+        const int64_t *to = steps->dst_offsets;                                                                        \
+        const int64_t *from = steps->src_offsets;                                                                      \
         NDBUF__UNROLL_4 for (int32_t i = 0; i < count; i++)                                                            \
         {                                                                                                              \
-            memcpy(dst + steps->dst_offsets[i], src + steps->src_offsets[i], nbytes);                                  \
+            memcpy(dst + to[i], src + from[i], nbytes);                                                                \
         }                                                                                                              \
         return NDBUF_OK;                                                                                               \
     }                                                                                                                  \
@@ -387,10 +389,12 @@ static ndbuf_status steps_turn(const ndbuf__host_steps *steps, char *dst, const 
     {                                                                                                                  \
         const int32_t count = steps->ndst;                                                                             \
         const int64_t tail = steps->tail;                                                                              \
+        const int64_t *to = steps->dst_offsets;                                                                        \
+        const int64_t *from = steps->src_offsets;                                                                      \
         NDBUF__UNROLL_4 for (int32_t i = 0; i < count; i++)                                                            \
         {                                                                                                              \
-            memcpy(dst + steps->dst_offsets[i], src + steps->src_offsets[i], nbytes);                                  \
-            memcpy(dst + steps->dst_offsets[i] + tail, src + steps->src_offsets[i] + tail, nbytes);                    \
+            memcpy(dst + to[i], src + from[i], nbytes);                                                                \
+            memcpy(dst + to[i] + tail, src + from[i] + tail, nbytes);                                                  \
         }                                                                                                              \
         return NDBUF_OK;                                                                                               \
     }
