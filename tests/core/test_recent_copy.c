@@ -14,7 +14,7 @@
 #include "core/sync.h"
 
 /* More than are needed to decide, after whatever else was copied. */
-#define OFTEN 100
+#define OFTEN 200
 #define NLAYOUTS 6
 
 static bool is_known(const ndbuf_view *dst, const ndbuf_view *src)

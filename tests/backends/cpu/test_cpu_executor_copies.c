@@ -12,7 +12,7 @@
 #include "tests/support/test.h"
 
 /* As many copies as make a layout known, and more layouts than a thread knows. */
-#define OFTEN 100
+#define OFTEN 200
 #define MANY 8
 
 static ndbuf_storage *adopt(void *bytes, size_t nbytes)
