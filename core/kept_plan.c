@@ -53,7 +53,7 @@ static ndbuf_status prepare_at_once(ndbuf_copy_plan *kept, const ndbuf_view *dst
                               &plan->axes);
         if (!kept->way.has_steps) {
             const ndbuf__record *parts = ndbuf__cast_parts(&plan->cast);
-            char *to = (char *)dst->storage->mem.host_address + dst->byte_offset + plan->axes.dst_offset;
+            char *to = ndbuf__short_way_place(dst) + plan->axes.dst_offset;
             return ndbuf__host_plan_create(&plan->axes, parts != NULL ? ndbuf__record_conversion(parts) : NULL, to,
                                            &kept->host, err);
         }

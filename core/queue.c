@@ -349,12 +349,12 @@ ndbuf_status ndbuf_queue_wait_event(ndbuf_queue *queue, ndbuf_event *event, ndbu
     const ndbuf_backend_ops *ops = queue->device->ops;
     int32_t is_capturing = 0;
     ndbuf_status status = ops->queue_is_capturing(queue, &is_capturing, err);
-    if (status == NDBUF_OK && is_capturing) { /* nothing is held for what is captured */
-        status = ndbuf__event_tell(event, err);
-        return status != NDBUF_OK ? status : ops->queue_wait_event(queue, event, err);
-    }
     if (status != NDBUF_OK) {
         return status;
+    }
+    if (is_capturing) { /* nothing is held for what is captured */
+        status = ndbuf__event_tell(event, err);
+        return status != NDBUF_OK ? status : ops->queue_wait_event(queue, event, err);
     }
     event_lease *lease = ndbuf__lease_take(queue, sizeof(*lease), event_lease_end);
     if (lease == NULL) {

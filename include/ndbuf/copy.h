@@ -35,8 +35,9 @@ extern "C" {
  * NDBUF_ERR_DEVICE       the driver failed, see err->native_code; the contents of `dst` are unspecified
  * NDBUF_ERR_ABI          a view that this copy of the library did not make
  * Thread-safe for distinct `dst`. For copies of up to 16 KiB between the host's memory each thread keeps the last four
- * layouts that came again and again, and decides nothing anew for them. Takes up to 128 KiB of the calling thread's
- * stack, and up to 512 KiB where it converts records or much data: musl gives threads less unless told otherwise. */
+ * layouts that came again and again, and decides nothing anew for them: 4 KiB of thread-local memory. Takes up to
+ * 128 KiB of the calling thread's stack, and up to 512 KiB where it converts records or much data: musl gives threads
+ * less unless told otherwise. */
 NDBUF_API ndbuf_status ndbuf_copy(const ndbuf_view *dst, const ndbuf_view *src, ndbuf_queue *queue, ndbuf_error *err);
 
 /* The same for formats that differ, as far as a rule allows (ndbuf_format_can_cast): numbers are converted on the way,

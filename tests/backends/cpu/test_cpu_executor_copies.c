@@ -8,12 +8,15 @@
 #include "ndbuf/ndbuf.h"
 #include "ndbuf/tuning.h"
 
+#include "core/recent_copy.h"
+
 #include "backends/cpu/cpu_kernels.h"
 #include "tests/support/test.h"
 
-/* As many copies as make a layout known, and more layouts than a thread knows. */
+/* As many copies as make a layout known. */
 #define OFTEN 200
-#define MANY 8
+/* More layouts than a thread knows. */
+#define MANY (2 * NDBUF__RECENT_COPIES)
 
 static ndbuf_storage *adopt(void *bytes, size_t nbytes)
 {
@@ -95,12 +98,15 @@ static void test_an_executor_copies_in_the_same_thread(void **state)
     ASSERT_OK(ndbuf_view_slice(&dst, 3, &all_but_one, &dst, err));
     ASSERT_OK(ndbuf_view_slice(&src, 2, &thirds, &src, err));
     ASSERT_OK(ndbuf_view_broadcast(&src, 4, shape, &src, err));
-    ndbuf_cpu__kernels_set(&ndbuf_cpu__kernels_portable); /* which copy rows once, and then repeat them */
+    ndbuf_cpu__kernels_set(&ndbuf_cpu__kernels_portable);    /* which copy rows once, and then repeat them */
+    ASSERT_OK(ndbuf_tuning_set("cpu.small_nbytes", 0, err)); /* no steps, but axes for the engine */
     ASSERT_OK(ndbuf_tuning_set("cpu.thread_nbytes", 1, err));
     ASSERT_OK(ndbuf_tuning_set("cpu.thread_share_nbytes", 1, err));
     for (int i = 0; i < OFTEN; i++) {
         ASSERT_OK(ndbuf_copy(&dst, &src, NULL, err));
     }
+    const ndbuf__recent_copy *known = &ndbuf__recent.copies[ndbuf__recent.last];
+    assert_true(known->is_decided && !known->way.has_steps && ndbuf__recent_is(known, &dst, &src));
     for (int32_t i = 0; i < 5 * 16 * 31 * 3; i++) {
         from[i] = (uint8_t)(i % 251);
     }
@@ -108,6 +114,7 @@ static void test_an_executor_copies_in_the_same_thread(void **state)
     ASSERT_OK(ndbuf_cpu_executor_set(&executor, err));
     ASSERT_OK(ndbuf_copy(&dst, &src, NULL, err));
     assert_true(nruns > 0);
+    assert_false(ndbuf__recent_is(known, &dst, &src)); /* it is another layout's by now */
     for (int32_t i = 0; i < NREPEATED * 5 * 16 * 31; i++) {
         const bool is_copied = i % 31 < 30 && i / 31 % 16 < 15 && i / 31 / 16 % 5 < 4;
         assert_int_equal(to[i], is_copied ? from[i % (5 * 16 * 31) * 3] : 0);
