@@ -27,13 +27,16 @@ typedef struct cpu_conversion {
 
 #define CPU_APART_NBYTES 8
 #define CPU_CONVERT_STEP_MAX 16 /* numbers */
+#define CPU_CONVERT_DST_MAX 16  /* bytes of a number that they become, with its imaginary part */
 #define CPU_NUMBERS (NDBUF_NUMBER_LONG_DOUBLE + 1)
 
 /* By the ndbuf_number of the destination, then of the source. Where the sign of the destination makes no difference,
- * the signed one has it. `saturated` has those alone where bounds count. */
+ * the signed one has it. `pairs` become complex numbers of such floats, their imaginary parts 0; `saturated` has those
+ * alone where bounds count. */
 typedef struct cpu_conversions {
     int32_t step;
     cpu_conversion plain[CPU_NUMBERS][CPU_NUMBERS];
+    cpu_conversion pairs[CPU_NUMBERS][CPU_NUMBERS];
     cpu_conversion saturated[CPU_NUMBERS][CPU_NUMBERS];
 } cpu_conversions;
 

@@ -50,8 +50,11 @@ static bool holds_all(int32_t dst_number, const ndbuf_element *src, int32_t dst_
 static cpu_conversion find_steps(const cpu_conversions *conversions, const ndbuf_element *dst, const ndbuf_element *src,
                                  uint32_t flags)
 {
-    if (dst->is_complex != 0 || src->is_complex != 0) {
+    if (src->is_complex != 0) {
         return (cpu_conversion){NULL, NULL};
+    }
+    if (dst->is_complex != 0) {
+        return conversions->pairs[dst->number][src->number];
     }
     if ((flags & NDBUF_CAST_SATURATE) != 0 && ndbuf_cpu__is_integer(dst->number) &&
         !holds_all(dst->number, src, dst->nbytes)) {
@@ -67,7 +70,7 @@ void ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf
     cpu_row_converter converter = {.scalar = *scalar,
                                    .dst_nbytes = dst->nbytes,
                                    .src_nbytes = src->nbytes,
-                                   .dst_swap = dst->is_swapped ? dst->nbytes : 1,
+                                   .dst_swap = dst->is_swapped ? dst->nbytes / (dst->is_complex ? 2 : 1) : 1,
                                    .src_swap = src->is_swapped ? src->nbytes : 1};
     for (const cpu_kernels *k = kernels; k != NULL && converter.by_steps == NULL; k = k->narrower) {
         if (k->conversions != NULL) {
@@ -84,7 +87,7 @@ void ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf
 static void convert_few(const cpu_row_converter *converter, char *dst, const char *src, int64_t count)
 {
     char from[CPU_CONVERT_STEP_MAX * sizeof(int64_t)] = {0};
-    char to[CPU_CONVERT_STEP_MAX * sizeof(int64_t)];
+    char to[CPU_CONVERT_STEP_MAX * CPU_CONVERT_DST_MAX];
     memcpy(from, src, (size_t)(count * converter->src_nbytes));
     cpu_convert_steps(converter, to, from, 1, false);
     memcpy(dst, to, (size_t)(count * converter->dst_nbytes));

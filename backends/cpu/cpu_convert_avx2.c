@@ -61,6 +61,12 @@ typedef struct vd2 {
 #define vi_lo_unsigned(v) _mm256_cvtepu32_epi64(vi_lo(v))
 #define vi_hi_unsigned(v) _mm256_cvtepu32_epi64(vi_hi(v))
 #define vi_select_greater(a, b, x, y) _mm256_blendv_epi8(y, x, _mm256_cmpgt_epi32(a, b))
+#define vb_min_unsigned _mm256_min_epu8
+#define vb_set _mm256_set1_epi8
+#define vw_min_unsigned _mm256_min_epu16
+#define vw_set _mm256_set1_epi16
+#define h_to_vw_signed _mm256_cvtepi8_epi16
+#define h_to_vw_unsigned _mm256_cvtepu8_epi16
 #define vi_to_vf _mm256_cvtepi32_ps
 #define vi_to_vd2(v) ((vd2){_mm256_cvtepi32_pd(vi_lo(v)), _mm256_cvtepi32_pd(vi_hi(v))})
 #define vf_truncate _mm256_cvttps_epi32
@@ -119,6 +125,11 @@ static inline __m128i vi_to_q(__m256i v)
     const __m256i low = _mm256_and_si256(v, _mm256_set1_epi32(0xFF));
     const __m128i words = _mm_packus_epi32(vi_lo(low), vi_hi(low));
     return _mm_packus_epi16(words, words);
+}
+static inline __m256i vw_to_vb(__m256i lo, __m256i hi)
+{
+    const __m256i low = _mm256_set1_epi16(0xFF);
+    return _mm256_permute4x64_epi64(_mm256_packus_epi16(_mm256_and_si256(lo, low), _mm256_and_si256(hi, low)), 0xD8);
 }
 static inline __m256i vi_is_nonzero(__m256i v)
 {
@@ -200,6 +211,13 @@ static inline __m256i vi2_to_vi(vi2 v)
 {
     return vi_low_halves(v.lo, v.hi);
 }
+static inline vi2 vd_pairs(__m256d v)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i bits = _mm256_castpd_si256(v);
+    return (vi2){_mm256_blend_epi32(zero, _mm256_permute4x64_epi64(bits, 0x50), 0x33),
+                 _mm256_blend_epi32(zero, _mm256_permute4x64_epi64(bits, 0xFA), 0x33)};
+}
 #define vi2_is_nonzero(v) nonzero_of((v).lo, (v).hi)
 #define vd2_is_nonzero(v) nonzero_halves((v).lo, (v).hi)
 #define vd2_to_vf(v) _mm256_set_m128(_mm256_cvtpd_ps((v).hi), _mm256_cvtpd_ps((v).lo))
@@ -219,6 +237,7 @@ static inline vi2 vd2_truncate_to_vl2(vd2 v)
     _mm256_set_m128(_mm256_cvtpd_ps(unsigned_to_vd(vi_hi(v))), _mm256_cvtpd_ps(unsigned_to_vd(vi_lo(v))))
 
 #define WIDE_PLAIN(X)
+#define WIDE_PAIRS(X)
 #define WIDE_SATURATED(X)
 
 static inline __m256i vi_swap_order(int32_t swap_nbytes)

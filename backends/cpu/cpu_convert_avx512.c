@@ -59,6 +59,12 @@ typedef struct vd2 {
 #define vi_lo_unsigned(v) _mm512_cvtepu32_epi64(vi_lo(v))
 #define vi_hi_unsigned(v) _mm512_cvtepu32_epi64(vi_hi(v))
 #define vi_select_greater(a, b, x, y) _mm512_mask_mov_epi32(y, _mm512_cmpgt_epi32_mask(a, b), x)
+#define vb_min_unsigned _mm512_min_epu8
+#define vb_set _mm512_set1_epi8
+#define vw_min_unsigned _mm512_min_epu16
+#define vw_set _mm512_set1_epi16
+#define h_to_vw_signed _mm512_cvtepi8_epi16
+#define h_to_vw_unsigned _mm512_cvtepu8_epi16
 #define vi_is_nonzero(v) _mm512_maskz_set1_epi32(_mm512_test_epi32_mask(v, v), 1)
 #define vf_is_nonzero(v) _mm512_maskz_set1_epi32(_mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ), 1)
 #define vi_to_vf _mm512_cvtepi32_ps
@@ -131,10 +137,26 @@ static inline __m512i vi_apart(const char *src, int64_t gap, int64_t stride, apa
     }
 }
 
+static const uint8_t even_bytes[sizeof(vi)] = {
+    0,  2,  4,  6,  8,  10, 12,  14,  16,  18,  20,  22,  24,  26,  28,  30,  32,  34,  36,  38,  40, 42,
+    44, 46, 48, 50, 52, 54, 56,  58,  60,  62,  64,  66,  68,  70,  72,  74,  76,  78,  80,  82,  84, 86,
+    88, 90, 92, 94, 96, 98, 100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120, 122, 124, 126,
+};
+static inline __m512i vw_to_vb(__m512i lo, __m512i hi)
+{
+    return _mm512_permutex2var_epi8(lo, _mm512_loadu_si512(even_bytes), hi);
+}
 static inline __m512i vi2_to_vi(vi2 v)
 {
     const __m512i low_halves = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
     return _mm512_permutex2var_epi32(v.lo, low_halves, v.hi);
+}
+static inline vi2 vd_pairs(__m512d v)
+{
+    const __mmask8 evens = 0x55;
+    const __m512i bits = _mm512_castpd_si512(v);
+    return (vi2){_mm512_maskz_permutexvar_epi64(evens, _mm512_set_epi64(3, 3, 2, 2, 1, 1, 0, 0), bits),
+                 _mm512_maskz_permutexvar_epi64(evens, _mm512_set_epi64(7, 7, 6, 6, 5, 5, 4, 4), bits)};
 }
 #define vi2_is_nonzero(v) nonzero_of((v).lo, (v).hi)
 #define vd2_is_nonzero(v) nonzero_halves((v).lo, (v).hi)
@@ -226,6 +248,10 @@ static inline __m512i signed_in_range(__m512d v)
     FROM_UINT64(X, FLOAT32, 4)                                                                                         \
     FROM_UINT64(X, FLOAT64, 8)                                                                                         \
     FROM_FLOATS(X, UINT64, 8)
+#define WIDE_PAIRS(X)                                                                                                  \
+    FROM_UINT64(X, FLOAT16, 2)                                                                                         \
+    FROM_UINT64(X, FLOAT32, 4)                                                                                         \
+    FROM_UINT64(X, FLOAT64, 8)
 #define WIDE_SATURATED(X)                                                                                              \
     FROM_FLOATS(X, INT64, 8)                                                                                           \
     FROM_FLOATS(X, UINT64, 8)

@@ -11,6 +11,7 @@
  *   vd                 half as many FLOAT64
  *   vi2, vd2           two vectors of 8-byte numbers: {lo, hi}, the first half of a step and the second one
  *   vi_apart(src, gap, stride, order)   a vector of 8-byte numbers that lie apart
+ *   vd_pairs(v)        as vi2, each number of a vd and a 0 behind it
  *   q_load ... vi_store, h_shuffle ...    see there */
 
 #include <stddef.h>
@@ -175,6 +176,21 @@ INLINE void store_FLOAT64(char *dst, vd2 v, byte_order order, bool streams)
 {
     store_8(dst, (vi2){vd_as_vi(v.lo), vd_as_vi(v.hi)}, order, streams);
 }
+/* Complex numbers whose imaginary parts are 0. */
+INLINE void store_PAIRS_FLOAT16(char *dst, vf v, byte_order order, bool streams)
+{
+    store_4(dst, h_widen_unsigned(vf_to_h(v)), order, streams);
+}
+INLINE void store_PAIRS_FLOAT32(char *dst, vf v, byte_order order, bool streams)
+{
+    vi bits = vf_as_vi(v);
+    store_8(dst, (vi2){vi_lo_unsigned(bits), vi_hi_unsigned(bits)}, order, streams);
+}
+INLINE void store_PAIRS_FLOAT64(char *dst, vd2 v, byte_order order, bool streams)
+{
+    store_8(dst, vd_pairs(v.lo), order, streams);
+    store_8(dst + sizeof(vi2), vd_pairs(v.hi), order, streams);
+}
 #define store_BOOL store_1
 #define store_INT8 store_1
 #define store_UINT8 store_1
@@ -319,27 +335,27 @@ INLINE vi D_clamped_UINT32(vd2 v)
 }
 #define F_clamped_UINT32(v) D_clamped_UINT32(vf_to_vd2(v))
 
+#include "backends/cpu/cpu_convert_shorts.h"
+
 /* ---- the loops ---- */
 
 /* Steps that are taken together, of native numbers within the caches: one by one, counting them can take longer than
  * converting. */
 #define UNROLLED 4
 
-/* Most numbers are in the native order on both sides, and wait for no shuffles. */
-#define DEFINE_CONVERSION(name, dst_name, dst_nbytes, src_name, src_nbytes, how)                                       \
+/* Most numbers are in the native order on both sides, and wait for no shuffles. `name##_four` converts so many of their
+ * steps; past the caches only if it can. */
+#define DEFINE_LOOPS(name, dst_name, dst_nbytes, src_name, src_nbytes, how, four_streams)                              \
     INLINE void name##_in(char *dst, const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nsteps,      \
                           byte_order dst_order, byte_order src_order, bool streams)                                    \
     {                                                                                                                  \
         for (int64_t line = 0; line < nlines; line++) {                                                                \
             const char *from = src + src_offsets[line];                                                                \
             int64_t i = 0;                                                                                             \
-            for (; dst_order.is_native && !streams && i + UNROLLED <= nsteps; i += UNROLLED) {                         \
-                NDBUF__UNROLL_4 for (int k = 0; k < UNROLLED; k++)                                                     \
-                {                                                                                                      \
-                    store_##dst_name(dst, how(load_##src_name(from, src_order)), dst_order, false);                    \
-                    dst += STEP * (ptrdiff_t)(dst_nbytes);                                                             \
-                    from += STEP * (ptrdiff_t)(src_nbytes);                                                            \
-                }                                                                                                      \
+            for (; dst_order.is_native && (four_streams || !streams) && i + UNROLLED <= nsteps; i += UNROLLED) {       \
+                name##_four(dst, from, streams);                                                                       \
+                dst += UNROLLED * STEP * (ptrdiff_t)(dst_nbytes);                                                      \
+                from += UNROLLED * STEP * (ptrdiff_t)(src_nbytes);                                                     \
             }                                                                                                          \
             for (; i < nsteps; i++) {                                                                                  \
                 store_##dst_name(dst, how(load_##src_name(from, src_order)), dst_order, streams);                      \
@@ -361,6 +377,27 @@ INLINE vi D_clamped_UINT32(vd2 v)
         }                                                                                                              \
     }                                                                                                                  \
     DEFINE_APART_##src_nbytes(name, dst_name, dst_nbytes, src_name, how)
+
+#define DEFINE_CONVERSION(name, dst_name, dst_nbytes, src_name, src_nbytes, how)                                       \
+    INLINE void name##_four(char *dst, const char *src, bool streams)                                                  \
+    {                                                                                                                  \
+        const byte_order native = {.is_native = 1};                                                                    \
+        NDBUF__UNROLL_4 for (int k = 0; k < UNROLLED; k++)                                                             \
+        {                                                                                                              \
+            store_##dst_name(dst, how(load_##src_name(src, native)), native, streams);                                 \
+            dst += STEP * (ptrdiff_t)(dst_nbytes);                                                                     \
+            src += STEP * (ptrdiff_t)(src_nbytes);                                                                     \
+        }                                                                                                              \
+    }                                                                                                                  \
+    DEFINE_LOOPS(name, dst_name, dst_nbytes, src_name, src_nbytes, how, 0)
+
+/* Between numbers of 1 and 2 bytes: how four steps of them are read, and written. */
+#define DEFINE_SHORTS(name, dst_name, dst_nbytes, src_name, src_nbytes, how, read, write)                              \
+    INLINE void name##_four(char *dst, const char *src, bool streams)                                                  \
+    {                                                                                                                  \
+        write(dst, read(src), streams);                                                                                \
+    }                                                                                                                  \
+    DEFINE_LOOPS(name, dst_name, dst_nbytes, src_name, src_nbytes, how, 1)
 
 /* The same for numbers that lie apart, where there is one. */
 #define DEFINE_APART_1(...)
@@ -403,33 +440,45 @@ INLINE vi D_clamped_UINT32(vd2 v)
     }
 
 /* X(destination, its size, source, its size, what the source is converted from) */
-#define FROM_SMALL_INTEGERS(X, dst, n)                                                                                 \
+#define FROM_SHORTS(X, dst, n)                                                                                         \
     X(dst, n, BOOL, 1, S)                                                                                              \
     X(dst, n, INT8, 1, S)                                                                                              \
     X(dst, n, UINT8, 1, S)                                                                                             \
     X(dst, n, INT16, 2, S)                                                                                             \
-    X(dst, n, UINT16, 2, S)                                                                                            \
+    X(dst, n, UINT16, 2, S)
+#define FROM_INT32(X, dst, n)                                                                                          \
     X(dst, n, INT32, 4, I)                                                                                             \
     X(dst, n, UINT32, 4, U)
+#define FROM_SMALL_INTEGERS(X, dst, n)                                                                                 \
+    FROM_SHORTS(X, dst, n)                                                                                             \
+    FROM_INT32(X, dst, n)
 #define FROM_INTEGERS(X, dst, n)                                                                                       \
     FROM_SMALL_INTEGERS(X, dst, n)                                                                                     \
     X(dst, n, INT64, 8, L)
+#define FROM_LONGER(X, dst, n)                                                                                         \
+    FROM_INT32(X, dst, n)                                                                                              \
+    X(dst, n, INT64, 8, L)
+#define FROM_LONGER_FLOATS(X, dst, n)                                                                                  \
+    X(dst, n, FLOAT32, 4, F)                                                                                           \
+    X(dst, n, FLOAT64, 8, D)
 #define FROM_FLOATS(X, dst, n)                                                                                         \
     X(dst, n, FLOAT16, 2, F)                                                                                           \
     X(dst, n, BFLOAT16, 2, F)                                                                                          \
-    X(dst, n, FLOAT32, 4, F)                                                                                           \
-    X(dst, n, FLOAT64, 8, D)
+    FROM_LONGER_FLOATS(X, dst, n)
 #define FROM_UINT64(X, dst, n) X(dst, n, UINT64, 8, M)
+
+#define SHORTS(dst, n, src, m, from, how, read, write) DEFINE_SHORTS(dst##_of_##src, dst, n, src, m, how, read, write)
+ALL_SHORTS(SHORTS)
 
 /* Destinations whose conversions have a name of their own; of all others the bits are cut. */
 #define ALL_PLAIN(X, X_CUT)                                                                                            \
-    FROM_INTEGERS(X, BOOL, 1)                                                                                          \
+    FROM_LONGER(X, BOOL, 1)                                                                                            \
     FROM_UINT64(X, BOOL, 1)                                                                                            \
     FROM_FLOATS(X, BOOL, 1)                                                                                            \
-    FROM_INTEGERS(X_CUT, INT8, 1)                                                                                      \
+    FROM_LONGER(X_CUT, INT8, 1)                                                                                        \
     FROM_UINT64(X_CUT, INT8, 1)                                                                                        \
     FROM_FLOATS(X_CUT, INT8, 1)                                                                                        \
-    FROM_INTEGERS(X_CUT, INT16, 2)                                                                                     \
+    FROM_LONGER(X_CUT, INT16, 2)                                                                                       \
     FROM_UINT64(X_CUT, INT16, 2)                                                                                       \
     FROM_FLOATS(X_CUT, INT16, 2)                                                                                       \
     FROM_INTEGERS(X_CUT, INT32, 4)                                                                                     \
@@ -451,6 +500,20 @@ INLINE vi D_clamped_UINT32(vd2 v)
 #define PLAIN(dst, n, src, m, from) DEFINE_CONVERSION(dst##_of_##src, dst, n, src, m, from##_to_##dst)
 #define CUT(dst, n, src, m, from) DEFINE_CONVERSION(dst##_of_##src, dst, n, src, m, from##_to_bits)
 ALL_PLAIN(PLAIN, CUT)
+
+/* To complex numbers; not between FLOAT16, whose NaNs would not stay as they are. */
+#define ALL_PAIRS(X)                                                                                                   \
+    FROM_INTEGERS(X, FLOAT16, 2)                                                                                       \
+    FROM_LONGER_FLOATS(X, FLOAT16, 2)                                                                                  \
+    X(FLOAT16, 2, BFLOAT16, 2, F)                                                                                      \
+    FROM_INTEGERS(X, FLOAT32, 4)                                                                                       \
+    FROM_FLOATS(X, FLOAT32, 4)                                                                                         \
+    FROM_INTEGERS(X, FLOAT64, 8)                                                                                       \
+    FROM_FLOATS(X, FLOAT64, 8)                                                                                         \
+    WIDE_PAIRS(X)
+
+#define PAIRS(dst, n, src, m, from) DEFINE_CONVERSION(dst##_pairs_##src, PAIRS_##dst, 2 * (n), src, m, from##_to_##dst)
+ALL_PAIRS(PAIRS)
 
 /* With bounds; the integers that hold all values of the source are not among them. */
 #define ALL_SATURATED(X_RANGE, X)                                                                                      \
@@ -518,9 +581,12 @@ ALL_SATURATED(IN_RANGE, SATURATED)
 #define APART_8(name) name##_apart
 #define ENTRY(dst, src, m, name) [NDBUF_NUMBER_##dst][NDBUF_NUMBER_##src] = {name, APART_##m(name)},
 #define PLAIN_ENTRY(dst, n, src, m, from) ENTRY(dst, src, m, dst##_of_##src)
+#define SHORTS_ENTRY(dst, n, src, m, from, ...) ENTRY(dst, src, m, dst##_of_##src)
+#define PAIRS_ENTRY(dst, n, src, m, from) ENTRY(dst, src, m, dst##_pairs_##src)
 #define SATURATED_ENTRY(dst, n, src, m, from) ENTRY(dst, src, m, dst##_bounds_##src)
 #define IN_RANGE_ENTRY(dst, n, src, m, from, ...) SATURATED_ENTRY(dst, n, src, m, from)
 
 const cpu_conversions CONVERSIONS = {.step = STEP,
-                                     .plain = {ALL_PLAIN(PLAIN_ENTRY, PLAIN_ENTRY)},
+                                     .plain = {ALL_SHORTS(SHORTS_ENTRY) ALL_PLAIN(PLAIN_ENTRY, PLAIN_ENTRY)},
+                                     .pairs = {ALL_PAIRS(PAIRS_ENTRY)},
                                      .saturated = {ALL_SATURATED(IN_RANGE_ENTRY, SATURATED_ENTRY)}};

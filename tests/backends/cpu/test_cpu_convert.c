@@ -28,6 +28,13 @@ static ndbuf_element element_of(int32_t number, bool is_swapped)
     return (ndbuf_element){.number = number, .nbytes = sizes[number], .is_swapped = is_swapped};
 }
 
+static ndbuf_element complex_of(ndbuf_element half)
+{
+    half.is_complex = 1;
+    half.nbytes *= 2;
+    return half;
+}
+
 /* ---- numbers worth converting ---- */
 
 /* Powers of two and their neighbours, also halfway to the next integer. */
@@ -252,6 +259,23 @@ static void every_pair_of_numbers_is_converted_as_one_by_one(void **state)
     check_pairs(&random, many, 1);
 }
 
+/* Real numbers to complex ones, and those to BOOL. */
+static void check_complex(test_random *random, int64_t (*count_of)(test_random *random))
+{
+    for (int32_t number = NDBUF_NUMBER_FLOAT16; number <= NDBUF_NUMBER_LONG_DOUBLE; number++) {
+        for (int32_t other = 1; other <= NDBUF_NUMBER_LONG_DOUBLE; other++) {
+            bool swaps = number < NDBUF_NUMBER_LONG_DOUBLE && test_random_range(random, 0, 1) != 0;
+            ndbuf_element truth = element_of(NDBUF_NUMBER_BOOL, false);
+            ndbuf_element real = element_of(other, other < NDBUF_NUMBER_LONG_DOUBLE && !swaps);
+            ndbuf_element halves = complex_of(element_of(number, swaps));
+            check_dense(random, &truth, &halves, 0, count_of(random));
+            check_dense(random, &halves, &real, 0, count_of(random));
+            real.is_swapped = 0;
+            check_dense(random, &halves, &real, 0, count_of(random));
+        }
+    }
+}
+
 static void rows_past_the_caches_are_converted_alike(void **state)
 {
     (void)state;
@@ -261,24 +285,14 @@ static void rows_past_the_caches_are_converted_alike(void **state)
     tuning.small_nbytes = 0;
     ndbuf_cpu__tuning_set(&tuning);
     check_pairs(&random, many, 1);
+    check_complex(&random, many);
 }
 
 static void complex_numbers_are_converted_by_halves(void **state)
 {
     (void)state;
     test_random random = test_random_make("complex_numbers_are_converted_by_halves", 13);
-    for (int32_t number = NDBUF_NUMBER_FLOAT16; number <= NDBUF_NUMBER_LONG_DOUBLE; number++) {
-        for (int32_t other = 1; other <= NDBUF_NUMBER_LONG_DOUBLE; other++) {
-            bool swaps = number < NDBUF_NUMBER_LONG_DOUBLE && test_random_range(&random, 0, 1) != 0;
-            ndbuf_element halves = element_of(number, swaps);
-            ndbuf_element truth = element_of(NDBUF_NUMBER_BOOL, false);
-            ndbuf_element real = element_of(other, other < NDBUF_NUMBER_LONG_DOUBLE && !swaps);
-            halves.is_complex = 1;
-            halves.nbytes *= 2;
-            check_dense(&random, &truth, &halves, 0, few(&random));
-            check_dense(&random, &halves, &real, 0, few(&random));
-        }
-    }
+    check_complex(&random, few);
 }
 
 /* The modes that a program may have set make no difference, and stay. */
@@ -465,10 +479,12 @@ static void check_layout(test_random *random, const ndbuf_element *dst, const nd
     free(numbers);
 }
 
-static ndbuf_element random_element(test_random *random)
+/* Those of a destination are complex now and then. */
+static ndbuf_element random_element(test_random *random, bool is_dst)
 {
     const int32_t number = (int32_t)test_random_range(random, 1, 14);
-    return element_of(number, number < 14 && test_random_range(random, 0, 1) != 0);
+    const ndbuf_element real = element_of(number, number < 14 && test_random_range(random, 0, 1) != 0);
+    return is_dst && number >= NDBUF_NUMBER_FLOAT16 && test_random_range(random, 0, 1) != 0 ? complex_of(real) : real;
 }
 
 static uint32_t random_flags(test_random *random)
@@ -479,8 +495,8 @@ static uint32_t random_flags(test_random *random)
 static void check_random(test_random *random, int64_t max_nbytes)
 {
     layout where = {0};
-    const ndbuf_element dst = random_element(random);
-    const ndbuf_element src = random_element(random);
+    const ndbuf_element dst = random_element(random, true);
+    const ndbuf_element src = random_element(random, false);
     const uint32_t flags = random_flags(random);
     where.ndim = random_box_shape(where.shape, random, dst.nbytes > src.nbytes ? dst.nbytes : src.nbytes, max_nbytes);
     where.dst_offset =
@@ -495,8 +511,8 @@ static void check_random(test_random *random, int64_t max_nbytes)
 /* Planes of which the source is columns, perhaps backwards, of one number or of some together; or rows with gaps. */
 static void check_planes(test_random *random)
 {
-    const ndbuf_element dst = random_element(random);
-    const ndbuf_element src = random_element(random);
+    const ndbuf_element dst = random_element(random, true);
+    const ndbuf_element src = random_element(random, false);
     const bool are_columns = test_random_range(random, 0, 3) != 0;
     const int64_t nplanes = test_random_range(random, 1, 3);
     const int64_t nrows = test_random_range(random, 1, are_columns ? 150 : 3);

@@ -111,6 +111,7 @@ EMULATED_LANES(cvt_zero_epu64_ps, __m256, float, __m512i, uint64_t, 8, emulated_
 
 EMULATED_LANES(cvtepi8_epi32, __m512i, int32_t, __m128i, int8_t, 16, x)
 EMULATED_LANES(cvtepu8_epi32, __m512i, int32_t, __m128i, uint8_t, 16, x)
+EMULATED_LANES(cvtepu8_epi16, __m512i, uint16_t, __m256i, uint8_t, 32, x)
 EMULATED_LANES(cvtepi16_epi32, __m512i, int32_t, __m256i, int16_t, 16, x)
 EMULATED_LANES(cvtepu16_epi32, __m512i, int32_t, __m256i, uint16_t, 16, x)
 EMULATED_LANES(cvtepi32_epi64, __m512i, int64_t, __m256i, int32_t, 8, x)
@@ -183,6 +184,7 @@ static inline __m256 emulated_extractf32x8_ps(__m512 v, int half)
 #undef _mm512_cvtepu32_ps
 #undef _mm512_cvtepu64_pd
 #undef _mm512_cvtepu64_ps
+#undef _mm512_cvtepu8_epi16
 #undef _mm512_cvtepu8_epi32
 #undef _mm512_cvtpd_ps
 #undef _mm512_cvtph_ps
@@ -219,6 +221,7 @@ static inline __m256 emulated_extractf32x8_ps(__m512 v, int half)
 #define _mm512_cvtepu32_ps emulated_cvtepu32_ps
 #define _mm512_cvtepu64_pd emulated_cvtepu64_pd
 #define _mm512_cvtepu64_ps emulated_cvtepu64_ps
+#define _mm512_cvtepu8_epi16 emulated_cvtepu8_epi16
 #define _mm512_cvtepu8_epi32 emulated_cvtepu8_epi32
 #define _mm512_cvtpd_ps emulated_cvtpd_ps
 #define _mm512_cvtph_ps emulated_cvtph_ps
