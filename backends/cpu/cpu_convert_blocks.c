@@ -9,11 +9,14 @@
 /* Of a block whose rows are converted where they are. */
 #define ROWS_BLOCK_NBYTES ((int64_t)64 << 10)
 /* Dense runs worth being converted where they are. */
-#define DIRECT_RUN_NBYTES 512
+#define DIRECT_RUN_NBYTES 128
 /* Elements of a row that are worth being converted by itself: of one whose numbers lie near each other, of which
  * vectors bring several together, and of one backwards; others are from a step on. */
 #define NEAR_ROW_MIN 128
 #define REVERSED_ROW_MIN 48
+/* Rows of a destination that are walked: bytes from number to number, and numbers, at least. */
+#define WALKED_STRIDE 16
+#define WALKED_ROW_MIN 4
 /* Dense runs of the destination worth being written by the conversion itself; past the caches, elements of one. */
 #define CONVERTED_RUN_NBYTES 384
 #define STREAMED_RUN_MIN 256
@@ -157,6 +160,23 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
            (last == 0 || box->shape[last] * cpu_smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
+/* Whether numbers lie so far apart in the destination that each is written by itself, and in the source, too, if they
+ * do not lie farther. */
+static bool are_scattered(int64_t dst_stride, int64_t src_stride, int64_t src_nbytes)
+{
+    const int64_t distance = ndbuf__stride_magnitude(dst_stride);
+    return distance > WALKED_STRIDE || (distance == WALKED_STRIDE && ndbuf__stride_magnitude(src_stride) > src_nbytes);
+}
+
+bool ndbuf_cpu__walks_rows(const cpu_convert_plan *plan)
+{
+    const cpu_box *box = &plan->box->box;
+    const int32_t last = box->ndim - 1;
+    return plan->record == NULL && plan->converter.scalar.is_quick && plan->converter.scalar.imaginary_nbytes == 0 &&
+           are_scattered(box->dst_strides[last], box->src_strides[last], plan->converter.src_nbytes) &&
+           box->shape[last] >= WALKED_ROW_MIN && box->src_strides[last] != 0;
+}
+
 bool ndbuf_cpu__pays_to_stream(const cpu_box *box, const char *dst, int32_t naxes, int64_t nbytes)
 {
     uint64_t bits = (uintptr_t)dst | (uint64_t)nbytes;
@@ -259,6 +279,7 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
     }
     plan->repeats = plan->record == NULL && box->src_strides[last] == 0;
     plan->apart = false;
+    plan->walks = false;
     plan->src_lowest = 0;
     if (plan->record != NULL) {
         const int64_t most = at_least_1(ROWS_BLOCK_NBYTES / larger_nbytes);
@@ -284,6 +305,16 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         plan->packs = false;
         plan->spreads = false;
         plan->run_axis = last;
+    } else if (ndbuf_cpu__walks_rows(plan)) {
+        const int64_t most = PLAIN_BLOCK_NBYTES / larger_nbytes;
+        block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);
+        block_grow_src(plan, SRC_RUN_NBYTES / src_nbytes, most);
+        block_grow_dst(plan, most, most);
+        plan->packs = false;
+        plan->spreads = false;
+        plan->run_axis = last;
+        plan->walks = true;
+        plan->streams = false;
     } else if (ndbuf_cpu__converts_whole(box, dst_nbytes, src_nbytes)) {
         block_whole(plan);
     } else if (ndbuf_cpu__find_apart_rows(plan, false)) {

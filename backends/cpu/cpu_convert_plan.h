@@ -38,7 +38,7 @@ typedef struct cpu_convert_plan {
     bool apart;   /* rows are converted from where their elements lie, */
     int64_t gap;  /* in pairs: as for a cpu_convert_apart_fn */
     int64_t stride;
-    bool walks;          /* up to CPU_CONVERT_WALKED elements are taken one by one, wherever they lie, */
+    bool walks;          /* elements are taken one by one, wherever they lie, */
     bool walks_together; /* and are converted by vectors */
     int32_t run_axis;    /* from here on axes are dense in the destination, and in the source as it is read */
     int64_t src_lowest;  /* of a box that is converted as it lies: its first byte, from where it is read */
@@ -88,6 +88,10 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan);
 /* Whether there are rows of the destination whose elements can be taken from where they lie apart; says where.
  * `takes_short`: also rows that take longer than a plan's copies, but less than to make one. */
 bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short);
+
+/* Whether rows are taken one number after the other: those of a destination with so wide gaps that a copy that spreads
+ * numbers would write them one by one as well. */
+bool ndbuf_cpu__walks_rows(const cpu_convert_plan *plan);
 
 /* Whether rows of so many bytes, which lie along the first `naxes` axes from dst on, are worth being written past the
  * caches. */

@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "core/float_mode.h"
 
 #include "backends/kernels/convert_element.h"
@@ -126,8 +130,58 @@ static inline uint64_t swap_64(uint64_t bits)
 HOST_NATIVE(native_single, float, 32)
 HOST_NATIVE(native_double, double, 64)
 
+/* Floats by the processor, too, where it has the same results: NaNs keep what fits of their bits, and integers are what
+ * kernels make of numbers that do not fit. */
+#if defined(__x86_64__)
+#define HOST_FROM_NATIVE_FLOAT(name, type, type_bits, truncate_32, truncate_64)                                        \
+    static inline __attribute__((always_inline)) bool name(uint64_t bits, int32_t dst_number, uint64_t *out_bits)      \
+    {                                                                                                                  \
+        const uint##type_bits##_t source = (uint##type_bits##_t)bits;                                                  \
+        type value;                                                                                                    \
+        float single;                                                                                                  \
+        uint32_t single_bits;                                                                                          \
+        double wide;                                                                                                   \
+        memcpy(&value, &source, sizeof(value));                                                                        \
+        switch (dst_number) {                                                                                          \
+        case NDK_INT8:                                                                                                 \
+        case NDK_UINT8:                                                                                                \
+        case NDK_INT16:                                                                                                \
+        case NDK_UINT16:                                                                                               \
+        case NDK_INT32:                                                                                                \
+            *out_bits = (uint32_t)truncate_32;                                                                         \
+            return true;                                                                                               \
+        case NDK_UINT32:                                                                                               \
+        case NDK_INT64:                                                                                                \
+            *out_bits = (uint64_t)truncate_64;                                                                         \
+            return true;                                                                                               \
+        case NDK_FLOAT32:                                                                                              \
+            single = (float)value;                                                                                     \
+            memcpy(&single_bits, &single, sizeof(single));                                                             \
+            *out_bits = single_bits;                                                                                   \
+            return true;                                                                                               \
+        case NDK_FLOAT64:                                                                                              \
+            wide = (double)value;                                                                                      \
+            memcpy(out_bits, &wide, sizeof(wide));                                                                     \
+            return true;                                                                                               \
+        default:                                                                                                       \
+            return false;                                                                                              \
+        }                                                                                                              \
+    }
+HOST_FROM_NATIVE_FLOAT(from_native_single, float, 32, _mm_cvttss_si32(_mm_set_ss(value)),
+                       _mm_cvttss_si64(_mm_set_ss(value)))
+HOST_FROM_NATIVE_FLOAT(from_native_double, double, 64, _mm_cvttsd_si32(_mm_set_sd(value)),
+                       _mm_cvttsd_si64(_mm_set_sd(value)))
+#endif
+
 static inline __attribute__((always_inline)) uint64_t convert(uint64_t bits, int32_t dst_number, int32_t src_number)
 {
+#if defined(__x86_64__)
+    uint64_t result;
+    if (dst_number != src_number && ((src_number == NDK_FLOAT32 && from_native_single(bits, dst_number, &result)) ||
+                                     (src_number == NDK_FLOAT64 && from_native_double(bits, dst_number, &result)))) {
+        return result;
+    }
+#endif
     if (src_number <= NDK_UINT64 && dst_number == NDK_FLOAT32) {
         return native_single(bits, src_number);
     }
@@ -334,6 +388,20 @@ static bool is_element(const ndbuf_element *element)
            !(element->is_swapped && element->number == HOST_LONG_DOUBLE);
 }
 
+/* Whether numbers are converted as the processor does it, see convert(). */
+static bool is_native(int32_t dst_number, int32_t src_number)
+{
+#if defined(__x86_64__)
+    const bool has_floats = src_number == NDK_FLOAT32 || src_number == NDK_FLOAT64;
+#else
+    const bool has_floats = false;
+#endif
+    const bool is_integer = src_number <= NDK_UINT64;
+    return dst_number == NDK_FLOAT32 || dst_number == NDK_FLOAT64 ? is_integer || has_floats
+           : dst_number <= NDK_INT64                              ? is_integer || (has_floats && dst_number != NDK_BOOL)
+                                                                  : dst_number == NDK_UINT64 && is_integer;
+}
+
 bool ndbuf__converter_init(ndbuf__converter *out_converter, const ndbuf_element *dst, const ndbuf_element *src,
                            uint32_t flags)
 {
@@ -347,6 +415,7 @@ bool ndbuf__converter_init(ndbuf__converter *out_converter, const ndbuf_element 
                               : row_functions[dst->number][src->number],
         .swaps_dst = dst->is_swapped != 0,
         .swaps_src = src->is_swapped != 0,
+        .is_quick = !saturates && !src->is_complex && is_native(dst->number, src->number),
         .dst_number_nbytes = number_nbytes(dst->number),
         .imaginary_nbytes = dst->is_complex ? number_nbytes(dst->number) : 0,
     };

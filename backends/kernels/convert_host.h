@@ -21,6 +21,7 @@ struct ndbuf__converter {
     ndbuf__convert_fn fn;
     bool swaps_dst; /* the bytes of each number */
     bool swaps_src;
+    bool is_quick;             /* fn takes the processor few instructions for each number */
     int32_t dst_number_nbytes; /* of what fn writes */
     int32_t imaginary_nbytes;  /* of zeros behind that; 0: the destination is not complex */
 };

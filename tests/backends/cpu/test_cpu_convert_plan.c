@@ -224,7 +224,7 @@ static void whole_lines_are_written_past_the_caches_without_being_spread(void **
 /* Whether so many numbers that lie apart on both sides are walked, and converted by vectors. */
 static bool are_walked_together(ndbuf_element dst, ndbuf_element src, int64_t count)
 {
-    const int64_t dst_stride = 2 * dst.nbytes;
+    const int64_t dst_stride = dst.nbytes + 4;
     const int64_t src_stride = 3 * src.nbytes;
     const cpu_box box = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
     cpu_convert_box convert = {.box = box, .dst_element = dst, .src_element = src};
@@ -250,6 +250,49 @@ static void a_few_floats_are_converted_together_by_vectors(void **state)
     assert_false(are_walked_together(single, twice, 8));
     assert_false(are_walked_together(single, int32, 100)); /* which takes no longer one by one */
     assert_false(are_walked_together(single, longest, 100));
+}
+
+/* Whether a row of 1000 numbers is walked, within the caches and past them. */
+static bool is_walked(ndbuf_element dst, int64_t dst_stride, ndbuf_element src, int64_t src_stride)
+{
+    const int64_t count = 1000;
+    const cpu_box box = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
+    cpu_convert_box convert = {.box = box, .dst_element = dst, .src_element = src};
+    cpu_convert_plan plan;
+    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
+    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    const bool walks = plan.walks;
+    assert_int_equal(plan.at_once, walks);
+    const int64_t stream_nbytes = tuning.stream_nbytes;
+    tuning.stream_nbytes = 1;
+    ndbuf_cpu__tuning_set(&tuning);
+    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    assert_false(plan.at_once || (walks && (plan.packs || plan.spreads || plan.streams)));
+    assert_int_equal(plan.walks, walks);
+    tuning.stream_nbytes = stream_nbytes;
+    ndbuf_cpu__tuning_set(&tuning);
+    return walks;
+}
+
+static void numbers_far_apart_in_the_destination_are_walked(void **state)
+{
+    (void)state;
+    const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
+    const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
+    const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
+    const ndbuf_element half = {.number = NDBUF_NUMBER_FLOAT16, .nbytes = 2};
+    const ndbuf_element pair = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 16, .is_complex = 1};
+    assert_true(is_walked(twice, 24, int32, 4));
+    assert_true(is_walked(twice, -24, int32, 12));
+    assert_true(is_walked(twice, 16, int32, 12));
+    assert_false(is_walked(twice, 16, int32, 4));
+    assert_false(is_walked(single, 12, int32, 12));
+#if defined(__x86_64__)
+    assert_true(is_walked(int32, 32, twice, 40));
+#endif
+    assert_false(is_walked(half, 24, single, 12)); /* which takes long one by one */
+    assert_false(is_walked(pair, 48, int32, 12));
 }
 
 static void what_is_repeated_is_not_planned(void **state)
@@ -284,6 +327,7 @@ int main(void)
         cmocka_unit_test_teardown(short_rows_are_brought_together_and_spread, all_kernels_teardown),
         cmocka_unit_test_teardown(whole_lines_are_written_past_the_caches_without_being_spread, all_kernels_teardown),
         cmocka_unit_test_teardown(a_few_floats_are_converted_together_by_vectors, all_kernels_teardown),
+        cmocka_unit_test_teardown(numbers_far_apart_in_the_destination_are_walked, all_kernels_teardown),
         cmocka_unit_test_teardown(what_is_repeated_is_not_planned, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("backends/cpu/convert_plan", tests, prepare, NULL);
