@@ -22,6 +22,10 @@ CONVERSIONS = {
     "bool_f4": ("<f4", "?", False),
     "i8_i4": ("<i4", "<i8", False),
     "c16_c8": ("<c8", "<c16", False),
+    "f8_c16": ("<c16", "<f8", False),
+    "i2_c8": ("<c8", "<i2", False),
+    "i2_i1": ("i1", "<i2", False),
+    "i1_bool": ("?", "i1", False),
     "record_swap": ([("a", "<i4"), ("b", "<f8"), ("c", "<i2")], [("a", ">i4"), ("b", ">f8"), ("c", ">i2")], True),
     "record_narrow": ([("a", "<i4"), ("b", "<f4"), ("c", "<f4")], [("a", "<i8"), ("b", "<f8"), ("c", "<f8")], False),
     "record_padded": ([("a", "<i4"), ("b", "<f8")], {"names": ["a", "b"], "formats": ["<i4", "<f8"], "offsets": [0, 8],
@@ -61,6 +65,11 @@ def strided(nitems, to, source):
     return [nitems], side([to]), side([2 * source])
 
 
+def gapped(nitems, to, source):
+    """Every second item to every third one."""
+    return [nitems], side([3 * to]), side([2 * source])
+
+
 def transposed(nitems, to, source):
     shape = square(nitems)
     return shape, side(packed(shape, to)), side(packed(shape[::-1], source)[::-1])
@@ -85,7 +94,7 @@ def broadcast(nitems, to, source):
     return shape, side(packed(shape, to)), side([0, source])
 
 
-LAYOUTS = {one.__name__: one for one in (contiguous, strided, transposed, permuted, flipped, broadcast)}
+LAYOUTS = {one.__name__: one for one in (contiguous, strided, gapped, transposed, permuted, flipped, broadcast)}
 
 
 def span_of(shape, side_of, itemsize):

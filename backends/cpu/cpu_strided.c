@@ -128,12 +128,23 @@ DEFINE_UNIT_LOOPS(any, move_any)
     static void row_swapped_##nbytes(char *dst, int64_t dst_stride, const char *src, int64_t src_stride,               \
                                      int64_t count, int64_t unit_nbytes)                                               \
     {                                                                                                                  \
-        NDBUF__UNROLL_4 for (int64_t i = 0; i < count; i++)                                                            \
-        {                                                                                                              \
-            swap_##nbytes(dst + i * dst_stride, src + i * src_stride);                                                 \
+        if (unit_nbytes == (nbytes)) {                                                                                 \
+            NDBUF__UNROLL_4 for (int64_t i = 0; i < count; i++)                                                        \
+            {                                                                                                          \
+                swap_##nbytes(dst + i * dst_stride, src + i * src_stride);                                             \
+            }                                                                                                          \
+            return;                                                                                                    \
         }                                                                                                              \
-        for (int64_t at = (nbytes); at < unit_nbytes; at += (nbytes)) {                                                \
-            for (int64_t i = 0; i < count; i++) {                                                                      \
+        if (unit_nbytes == 2 * (nbytes)) { /* complex numbers */                                                       \
+            NDBUF__UNROLL_4 for (int64_t i = 0; i < count; i++)                                                        \
+            {                                                                                                          \
+                swap_##nbytes(dst + i * dst_stride, src + i * src_stride);                                             \
+                swap_##nbytes(dst + i * dst_stride + (nbytes), src + i * src_stride + (nbytes));                       \
+            }                                                                                                          \
+            return;                                                                                                    \
+        }                                                                                                              \
+        for (int64_t i = 0; i < count; i++) {                                                                          \
+            for (int64_t at = 0; at < unit_nbytes; at += (nbytes)) {                                                   \
                 swap_##nbytes(dst + i * dst_stride + at, src + i * src_stride + at);                                   \
             }                                                                                                          \
         }                                                                                                              \
