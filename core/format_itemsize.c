@@ -73,7 +73,8 @@ static bool is_old_ctypes(const ndbuf__format_tree *tree, int64_t itemsize)
 /* Whether this may be a structure of ctypes whose text takes less than its members do: '<' or '>' stands before each
  * member, but for unions and packed structures, all of which are written as B, and u is a wchar_t. A B at the end moves
  * no other member where those before it lie as in C or are padded, as before Python 3.12 they are not. NumPy, which
- * writes no '<' on such machines, leaves out the padding behind the members of a C structure. */
+ * writes no '<' on such machines, and no '>' that is in force already, leaves out the padding behind the members of a C
+ * structure. */
 static bool is_shortened_ctypes(const ndbuf__format_tree *tree, int64_t itemsize)
 {
     if (!is_lone_record(tree)) {

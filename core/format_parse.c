@@ -36,7 +36,8 @@ typedef struct prefix {
     int32_t first_extent;
     int64_t count; /* the number directly before the code; 1 without one */
     size_t count_pos;
-    bool has_order; /* a byte order is among it */
+    bool has_order;   /* a byte order is among it */
+    bool is_repeated; /* which was in force already */
 } prefix;
 
 /* An element while it is read. */
@@ -171,7 +172,9 @@ static ndbuf_status parse_prefix(parser *p, const level *around, prefix *out_bef
             if (before.has_order) {
                 return fail_at(p, NDBUF_ERR_FORMAT, p->pos, "a second byte order before the type code");
             }
-            p->mode = c == '!' ? '>' : c;
+            c = c == '!' ? '>' : c;
+            before.is_repeated = c == p->mode;
+            p->mode = c;
             before.has_order = true;
             p->pos++;
         } else if (c == '(') {
@@ -495,7 +498,7 @@ static ndbuf_status parse_element(parser *p, level *around, bool detached, bool 
     bool has_inside = !is_leaf || code == NDBUF__CODE_REFERENCE || code == NDBUF__CODE_FUNCTION;
     e.node.code = code;
     e.node.byte_order = ndbuf__code_byte_order(code, p->mode);
-    e.node.is_marked = is_leaf && e.before.has_order && p->mode == '<';
+    e.node.is_marked = is_leaf && e.before.has_order && (p->mode == '<' || (p->mode == '>' && e.before.is_repeated));
     e.node.first_extent = e.before.first_extent;
     e.node.size = ndbuf__code_infos[code].size;
     e.alignment = ndbuf__code_infos[code].alignment;

@@ -125,7 +125,8 @@ static void test_members_that_ctypes_writes_shorter_than_they_are_give_opaque_it
                 {"T{<c:a:&<i:p:T{<h:n:B:u:}:s:}", 40, "<40x::", UNRELIABLE | HOST_ONLY},
                 {"T{B:u:2xB:v:&<i:p:}", 24, "<24x::", UNRELIABLE | HOST_ONLY},
                 {"T{<i:n:B:u:<b:b:2x}", 12, "<12x::", UNRELIABLE}, {"T{<u:a:T{>h:b:}:s:}", 8, "<8x::", UNRELIABLE},
-                {"T{T{>h:a:<B:b:}:s:B:u:<q:c:}", 40, "<40x::", UNRELIABLE});
+                {"T{T{>h:a:<B:b:}:s:B:u:<q:c:}", 40, "<40x::", UNRELIABLE},
+                {"T{>Q:a:B:u:>H:b:}", 32, "<32x::", UNRELIABLE}, {"T{>H:a:>Q:b:B:u:}", 24, "<24x::", UNRELIABLE});
     /* Nothing lies behind the B, and all before it where C has it, or with padding; B has a byte order of its own, or
      * others have none, or one that NumPy writes; or all lies as in C. */
     CHECK_SIZES(
@@ -134,7 +135,8 @@ static void test_members_that_ctypes_writes_shorter_than_they_are_give_opaque_it
         {"T{<c:a:3x<i:b:B:u:}", 24, "T{<c:a:3x<i:b:<B:u:15x}", RECORD},
         {"T{>h:a:b:b:>i:c:}", 16, "T{>h:a:<b:b:>i:c:9x}", RECORD}, {"T{<B:u:3x<i:n:}", 12, "T{<B:u:3x<i:n:4x}", RECORD},
         {"T{B:a:=i:b:}", 7, "T{<B:a:<i:b:2x}", RECORD}, {"T{B:a:xxx>i:b:B:c:}", 12, "T{<B:a:3x>i:b:<B:c:3x}", RECORD},
-        {"T{>i:a:3B:b:}", 8, "T{>i:a:<3B:b:x}", RECORD}, {"T{B:a:>i:b:(3)B:c:}", 16, "T{<B:a:>i:b:<3B:c:8x}", RECORD});
+        {"T{>Q:a:B:u:H:b:}", 32, "T{>Q:a:<B:u:>H:b:21x}", RECORD}, {"T{>i:a:3B:b:}", 8, "T{>i:a:<3B:b:x}", RECORD},
+        {"T{B:a:>i:b:(3)B:c:}", 16, "T{<B:a:>i:b:<3B:c:8x}", RECORD});
 }
 
 static void test_opaque_items_are_one_leaf(void **state)
