@@ -32,6 +32,7 @@ CODES = {"b1": "?", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4":
 LONG = {"g": "g", "G": "Zg"}  # x86-64's; only in the host's order
 RULES = ("no", "equiv", "safe", "same_kind")
 FILL = 0xA5  # of destinations
+MAX_ITEMS_NBYTES = 30000  # of a record conversion, whose hexadecimal digits have to go into a line
 
 
 class Failure(Exception):
@@ -321,7 +322,9 @@ def ask_number(rng, probe):
 
 def ask_record(rng, probe):
     to, source = record_pair(rng)
-    count = rng.randint(1, 6)
+    while max(to.itemsize, source.itemsize) > MAX_ITEMS_NBYTES:
+        to, source = record_pair(rng)
+    count = min(rng.randint(1, 6), MAX_ITEMS_NBYTES // max(to.itemsize, source.itemsize))
     array = numpy.frombuffer(bytearray(rng.randbytes(source.itemsize * count)), source)
     fill_record(rng, array, to)
     expected = numpy.frombuffer(bytearray([FILL] * (to.itemsize * count)), to)
