@@ -23,7 +23,7 @@ others='(kernels|convert)_(ssse3|avx)|cpu_(backend|copy|memory|mapped_file|queue
 sources=$(ls "$root"/backends/cpu/cpu_*.c | grep -vE "$others")
 cd "$out/objects"
 # shellcheck disable=SC2086 # a list
-"$compiler" -c -O2 -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DNDBUF_BUILDING -DNDBUF_STATIC \
+"$compiler" -c -O2 -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DNDBUF_BUILDING -DNDBUF_STATIC -DEMULATED_NEON \
     -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/support/stand_in" \
     "$root"/tests/backends/cpu/test_cpu_engine.c "$root"/tests/backends/cpu/test_cpu_convert.c \
     "$root/tests/backends/cpu/random_box.c" "$root/tests/backends/cpu/all_kernels.c" "$root/tests/support/test.c" \

@@ -24,7 +24,7 @@ typedef struct random_box {
  * which looks at where they are read and written, while other builds look at more of the values, and by emulation. */
 #if defined(__SANITIZE_THREAD__)
 #define RANDOM_BOXES(count) ((count) / 20)
-#elif defined(__SANITIZE_ADDRESS__) || defined(EMULATED_AVX512)
+#elif defined(__SANITIZE_ADDRESS__) || defined(EMULATED_AVX512) || defined(EMULATED_NEON)
 #define RANDOM_BOXES(count) ((count) / 4)
 #else
 #define RANDOM_BOXES(count) (count)
