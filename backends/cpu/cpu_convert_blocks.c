@@ -17,7 +17,7 @@
 /* Rows of a destination that are walked: more bytes than these from number to number, of a source without and with
  * gaps; numbers, at least. */
 #define WALKED_STRIDE 16
-#define WALKED_STRIDE_GAPS 11
+#define WALKED_STRIDE_GAPS 15
 #define WALKED_ROW_MIN 4
 /* Dense runs of the destination worth being written by the conversion itself; past the caches, elements of one. */
 #define CONVERTED_RUN_NBYTES 384

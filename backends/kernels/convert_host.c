@@ -113,12 +113,13 @@ static inline uint64_t swap_64(uint64_t bits)
 
 /* ---- between the numbers that all devices have ---- */
 
-/* Integers to FLOAT32 and FLOAT64 by the processor, which does it right and in vectors. */
+/* Integers to FLOAT32 and FLOAT64 by the processor, which does it right and in vectors. Truth is made without a branch,
+ * which nobody foresees. */
 #define HOST_NATIVE(name, type, type_bits)                                                                             \
     static inline __attribute__((always_inline)) uint##type_bits##_t name(uint64_t bits, int32_t src_number)           \
     {                                                                                                                  \
         uint##type_bits##_t result;                                                                                    \
-        type value = src_number == NDK_BOOL    ? (type)(bits != 0)                                                     \
+        type value = src_number == NDK_BOOL    ? (type)(int32_t)((bits + UINT8_MAX) >> 8)                              \
                      : src_number == NDK_INT8  ? (type)(int8_t)bits                                                    \
                      : src_number == NDK_INT16 ? (type)(int16_t)bits                                                   \
                      : src_number == NDK_INT32 ? (type)(int32_t)bits                                                   \
@@ -388,18 +389,20 @@ static bool is_element(const ndbuf_element *element)
            !(element->is_swapped && element->number == HOST_LONG_DOUBLE);
 }
 
-/* Whether numbers are converted as the processor does it, see convert(). */
-static bool is_native(int32_t dst_number, int32_t src_number)
+/* Whether a few instructions convert a number, whatever it is, see convert(): of floats by the processor, and of UINT64
+ * to floats there is a branch. */
+static bool is_quick(int32_t dst_number, int32_t src_number)
 {
 #if defined(__x86_64__)
-    const bool has_floats = src_number == NDK_FLOAT32 || src_number == NDK_FLOAT64;
+    const bool is_float = src_number == NDK_FLOAT32 || src_number == NDK_FLOAT64;
 #else
-    const bool has_floats = false;
+    const bool is_float = false;
 #endif
-    const bool is_integer = src_number <= NDK_UINT64;
-    return dst_number == NDK_FLOAT32 || dst_number == NDK_FLOAT64 ? is_integer || has_floats
-           : dst_number <= NDK_INT64                              ? is_integer || (has_floats && dst_number != NDK_BOOL)
-                                                                  : dst_number == NDK_UINT64 && is_integer;
+    if (dst_number == NDK_FLOAT32 || dst_number == NDK_FLOAT64) {
+        return src_number <= NDK_INT64 || is_float;
+    }
+    return dst_number <= NDK_UINT64 &&
+           (src_number <= NDK_UINT64 || (is_float && dst_number != NDK_BOOL && dst_number != NDK_UINT64));
 }
 
 bool ndbuf__converter_init(ndbuf__converter *out_converter, const ndbuf_element *dst, const ndbuf_element *src,
@@ -415,7 +418,7 @@ bool ndbuf__converter_init(ndbuf__converter *out_converter, const ndbuf_element 
                               : row_functions[dst->number][src->number],
         .swaps_dst = dst->is_swapped != 0,
         .swaps_src = src->is_swapped != 0,
-        .is_quick = !saturates && !src->is_complex && is_native(dst->number, src->number),
+        .is_quick = !saturates && !src->is_complex && is_quick(dst->number, src->number),
         .dst_number_nbytes = number_nbytes(dst->number),
         .imaginary_nbytes = dst->is_complex ? number_nbytes(dst->number) : 0,
     };

@@ -287,8 +287,8 @@ static void numbers_far_apart_in_the_destination_are_walked(void **state)
     assert_true(is_walked(twice, -24, int32, 12));
     assert_false(is_walked(twice, 16, int32, 4));
     assert_true(is_walked(twice, 16, int32, 12)); /* as gaps in the source are work, too */
-    assert_true(is_walked(single, 12, int32, 12));
-    assert_false(is_walked(single, 8, int32, 12));
+    assert_true(is_walked(single, 16, int32, 12));
+    assert_false(is_walked(single, 12, int32, 12));
 #if defined(__x86_64__)
     assert_true(is_walked(int32, 32, twice, 40));
 #endif
