@@ -249,7 +249,6 @@ static inline __m512i signed_in_range(__m512d v)
     FROM_UINT64(X, FLOAT64, 8)                                                                                         \
     FROM_FLOATS(X, UINT64, 8)
 #define WIDE_PAIRS(X)                                                                                                  \
-    FROM_UINT64(X, FLOAT16, 2)                                                                                         \
     FROM_UINT64(X, FLOAT32, 4)                                                                                         \
     FROM_UINT64(X, FLOAT64, 8)
 #define WIDE_SATURATED(X)                                                                                              \

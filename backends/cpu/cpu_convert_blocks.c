@@ -14,10 +14,8 @@
  * vectors bring several together, and of one backwards; others are from a step on. */
 #define NEAR_ROW_MIN 128
 #define REVERSED_ROW_MIN 48
-/* Rows of a destination that are walked: more bytes than these from number to number, of a source without and with
- * gaps; numbers, at least. */
+/* Rows of a destination that are walked: bytes from number to number, and numbers, at least. */
 #define WALKED_STRIDE 16
-#define WALKED_STRIDE_GAPS 15
 #define WALKED_ROW_MIN 4
 /* Dense runs of the destination worth being written by the conversion itself; past the caches, elements of one. */
 #define CONVERTED_RUN_NBYTES 384
@@ -162,12 +160,12 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
            (last == 0 || box->shape[last] * cpu_smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
-/* Whether numbers lie so far apart in the destination that each is written by itself; where they lie apart in the
- * source, too, that is less. */
+/* Whether numbers lie so far apart in the destination that each is written by itself. */
 static bool are_scattered(int64_t dst_stride, int64_t src_stride, int64_t src_nbytes)
 {
-    const bool has_gaps = ndbuf__stride_magnitude(src_stride) > src_nbytes;
-    return ndbuf__stride_magnitude(dst_stride) > (has_gaps ? WALKED_STRIDE_GAPS : WALKED_STRIDE);
+    const int64_t distance = ndbuf__stride_magnitude(dst_stride);
+    const bool has_gaps = ndbuf__stride_magnitude(src_stride) > src_nbytes; /* which are work, too */
+    return has_gaps ? distance >= WALKED_STRIDE : distance > WALKED_STRIDE;
 }
 
 bool ndbuf_cpu__walks_rows(const cpu_convert_plan *plan)

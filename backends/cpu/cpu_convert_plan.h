@@ -8,9 +8,9 @@
  * Otherwise a block of the source is brought together in the order of the destination by a plain copy, its elements are
  * converted, and where the destination has no long rows, another plain copy spreads them. So memory is passed once.
  * Transposes to shorter numbers are the other way round: a small dense source is converted as it lies, then spread;
- * others, but of few lines, are copies, whose lines are converted before they are turned. Records take any strides along
- * a row, and are converted where they are, short rows together where that can be; unless rows across the source are so
- * short that it is better transposed. */
+ * others, but of few lines, are copies, whose lines are converted before they are turned. Records take any strides
+ * along a row, and are converted where they are, short rows together where that can be; unless rows across the source
+ * are so short that it is better transposed. */
 
 #include <stddef.h>
 

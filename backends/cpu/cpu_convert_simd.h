@@ -177,10 +177,6 @@ INLINE void store_FLOAT64(char *dst, vd2 v, byte_order order, bool streams)
     store_8(dst, (vi2){vd_as_vi(v.lo), vd_as_vi(v.hi)}, order, streams);
 }
 /* Complex numbers whose imaginary parts are 0. */
-INLINE void store_PAIRS_FLOAT16(char *dst, vf v, byte_order order, bool streams)
-{
-    store_4(dst, h_widen_unsigned(vf_to_h(v)), order, streams);
-}
 INLINE void store_PAIRS_FLOAT32(char *dst, vf v, byte_order order, bool streams)
 {
     vi bits = vf_as_vi(v);
@@ -440,17 +436,15 @@ INLINE vi D_clamped_UINT32(vd2 v)
     }
 
 /* X(destination, its size, source, its size, what the source is converted from) */
-#define FROM_SHORTS(X, dst, n)                                                                                         \
-    X(dst, n, BOOL, 1, S)                                                                                              \
-    X(dst, n, INT8, 1, S)                                                                                              \
-    X(dst, n, UINT8, 1, S)                                                                                             \
-    X(dst, n, INT16, 2, S)                                                                                             \
-    X(dst, n, UINT16, 2, S)
 #define FROM_INT32(X, dst, n)                                                                                          \
     X(dst, n, INT32, 4, I)                                                                                             \
     X(dst, n, UINT32, 4, U)
 #define FROM_SMALL_INTEGERS(X, dst, n)                                                                                 \
-    FROM_SHORTS(X, dst, n)                                                                                             \
+    X(dst, n, BOOL, 1, S)                                                                                              \
+    X(dst, n, INT8, 1, S)                                                                                              \
+    X(dst, n, UINT8, 1, S)                                                                                             \
+    X(dst, n, INT16, 2, S)                                                                                             \
+    X(dst, n, UINT16, 2, S)                                                                                            \
     FROM_INT32(X, dst, n)
 #define FROM_INTEGERS(X, dst, n)                                                                                       \
     FROM_SMALL_INTEGERS(X, dst, n)                                                                                     \
@@ -458,13 +452,11 @@ INLINE vi D_clamped_UINT32(vd2 v)
 #define FROM_LONGER(X, dst, n)                                                                                         \
     FROM_INT32(X, dst, n)                                                                                              \
     X(dst, n, INT64, 8, L)
-#define FROM_LONGER_FLOATS(X, dst, n)                                                                                  \
-    X(dst, n, FLOAT32, 4, F)                                                                                           \
-    X(dst, n, FLOAT64, 8, D)
 #define FROM_FLOATS(X, dst, n)                                                                                         \
     X(dst, n, FLOAT16, 2, F)                                                                                           \
     X(dst, n, BFLOAT16, 2, F)                                                                                          \
-    FROM_LONGER_FLOATS(X, dst, n)
+    X(dst, n, FLOAT32, 4, F)                                                                                           \
+    X(dst, n, FLOAT64, 8, D)
 #define FROM_UINT64(X, dst, n) X(dst, n, UINT64, 8, M)
 
 #define SHORTS(dst, n, src, m, from, how, read, write) DEFINE_SHORTS(dst##_of_##src, dst, n, src, m, how, read, write)
@@ -501,11 +493,8 @@ ALL_SHORTS(SHORTS)
 #define CUT(dst, n, src, m, from) DEFINE_CONVERSION(dst##_of_##src, dst, n, src, m, from##_to_bits)
 ALL_PLAIN(PLAIN, CUT)
 
-/* To complex numbers; not between FLOAT16, whose NaNs would not stay as they are. */
+/* To complex numbers. */
 #define ALL_PAIRS(X)                                                                                                   \
-    FROM_INTEGERS(X, FLOAT16, 2)                                                                                       \
-    FROM_LONGER_FLOATS(X, FLOAT16, 2)                                                                                  \
-    X(FLOAT16, 2, BFLOAT16, 2, F)                                                                                      \
     FROM_INTEGERS(X, FLOAT32, 4)                                                                                       \
     FROM_FLOATS(X, FLOAT32, 4)                                                                                         \
     FROM_INTEGERS(X, FLOAT64, 8)                                                                                       \
