@@ -498,7 +498,8 @@ static ndbuf_status parse_element(parser *p, level *around, bool detached, bool 
     bool has_inside = !is_leaf || code == NDBUF__CODE_REFERENCE || code == NDBUF__CODE_FUNCTION;
     e.node.code = code;
     e.node.byte_order = ndbuf__code_byte_order(code, p->mode);
-    e.node.is_marked = is_leaf && e.before.has_order && (p->mode == '<' || (p->mode == '>' && e.before.is_repeated));
+    e.node.is_marked = is_leaf && e.before.has_order &&
+                       (p->mode == '<' || (p->mode == '>' && (e.before.is_repeated || code == NDBUF__CODE_UINT8)));
     e.node.first_extent = e.before.first_extent;
     e.node.size = ndbuf__code_infos[code].size;
     e.alignment = ndbuf__code_infos[code].alignment;

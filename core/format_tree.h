@@ -26,7 +26,7 @@ typedef struct ndbuf__format_node {
     char byte_order;      /* '<', '>' or '|' */
     bool has_result;      /* of a function: the last node inside is its result */
     bool padded;          /* of a record: native mode has added bytes at its end */
-    bool is_marked;       /* of a leaf that was read: '<' stands before it, or one more '>' */
+    bool is_marked;       /* of a leaf that was read: '<' is before it, or one more '>', or any '>', of a B */
     int32_t alignment;    /* of a leaf laid out in native mode, the largest of a record's members; else 1 */
     int32_t ndim;         /* of its own subarrays */
     int32_t first_extent; /* of those, in the tree's extents */

@@ -136,7 +136,8 @@ static void test_members_that_ctypes_writes_shorter_than_they_are_give_opaque_it
         {"T{>h:a:b:b:>i:c:}", 16, "T{>h:a:<b:b:>i:c:9x}", RECORD}, {"T{<B:u:3x<i:n:}", 12, "T{<B:u:3x<i:n:4x}", RECORD},
         {"T{B:a:=i:b:}", 7, "T{<B:a:<i:b:2x}", RECORD}, {"T{B:a:xxx>i:b:B:c:}", 12, "T{<B:a:3x>i:b:<B:c:3x}", RECORD},
         {"T{>Q:a:B:u:H:b:}", 32, "T{>Q:a:<B:u:>H:b:21x}", RECORD}, {"T{>i:a:3B:b:}", 8, "T{>i:a:<3B:b:x}", RECORD},
-        {"T{B:a:>i:b:(3)B:c:}", 16, "T{<B:a:>i:b:<3B:c:8x}", RECORD});
+        {"T{B:a:>i:b:(3)B:c:}", 16, "T{<B:a:>i:b:<3B:c:8x}", RECORD},
+        {"T{>B:a:>H:b:>H:c:}", 32, "T{<B:a:>H:b:>H:c:27x}", RECORD});
 }
 
 static void test_opaque_items_are_one_leaf(void **state)
