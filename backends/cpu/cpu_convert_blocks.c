@@ -14,9 +14,10 @@
  * vectors bring several together, and of one backwards; others are from a step on. */
 #define NEAR_ROW_MIN 128
 #define REVERSED_ROW_MIN 48
-/* Rows of a destination that are walked: bytes from number to number, and numbers, at least. */
+/* Rows of a destination that are walked: bytes from number to number, and numbers, at least; a copy takes shorter rows
+ * together. */
 #define WALKED_STRIDE 16
-#define WALKED_ROW_MIN 4
+#define WALKED_ROW_MIN 12
 /* Dense runs of the destination worth being written by the conversion itself; past the caches, elements of one. */
 #define CONVERTED_RUN_NBYTES 384
 #define STREAMED_RUN_MIN 256
@@ -174,7 +175,7 @@ bool ndbuf_cpu__walks_rows(const cpu_convert_plan *plan)
     const int32_t last = box->ndim - 1;
     return plan->record == NULL && plan->converter.scalar.is_quick && plan->converter.scalar.imaginary_nbytes == 0 &&
            are_scattered(box->dst_strides[last], box->src_strides[last], plan->converter.src_nbytes) &&
-           box->shape[last] >= WALKED_ROW_MIN && box->src_strides[last] != 0;
+           box->shape[last] >= WALKED_ROW_MIN && ndbuf_cpu__follows_last_axis(box);
 }
 
 bool ndbuf_cpu__pays_to_stream(const cpu_box *box, const char *dst, int32_t naxes, int64_t nbytes)

@@ -57,9 +57,10 @@ static bool has_rows(cpu_convert_plan *plan, int64_t count)
     if (are_apart && ndbuf_cpu__follows_last_axis(&rows)) {
         return true;
     }
-    plan->walks = count <= CPU_CONVERT_WALKED || ndbuf_cpu__walks_rows(plan);
-    plan->walks_together = count <= CPU_CONVERT_WALKED && !ndbuf_cpu__walks_rows(plan) && count >= TOGETHER_MIN &&
-                           plan->converter.by_steps != NULL && plan->box->src_element.number >= NDBUF_NUMBER_FLOAT16;
+    const bool are_scattered = ndbuf_cpu__walks_rows(plan);
+    plan->walks = are_scattered || count <= CPU_CONVERT_WALKED;
+    plan->walks_together = plan->walks && !are_scattered && count >= TOGETHER_MIN && plan->converter.by_steps != NULL &&
+                           plan->box->src_element.number >= NDBUF_NUMBER_FLOAT16;
     plan->run_axis = plan->box->box.ndim - 1;
     return plan->walks;
 }

@@ -50,9 +50,8 @@ INLINE void four_words_unsigned(char *dst, vi v, bool streams)
 }
 
 /* X(destination, its size, source, its size, what it is converted from, by what, how four steps are read and written).
- * Words of the destination that are cut from words stay as they are, and no conversions. */
+ * Numbers that are cut to as many bytes as they have, and BOOL itself, stay as they are, and are no conversions. */
 #define ALL_SHORTS(X)                                                                                                  \
-    X(BOOL, 1, BOOL, 1, S, S_to_BOOL, truths_at, four_bytes)                                                           \
     X(BOOL, 1, INT8, 1, S, S_to_BOOL, truths_at, four_bytes)                                                           \
     X(BOOL, 1, UINT8, 1, S, S_to_BOOL, truths_at, four_bytes)                                                          \
     X(BOOL, 1, INT16, 2, S, S_to_BOOL, truths_of_words_at, four_bytes)                                                 \

@@ -296,6 +296,31 @@ static void numbers_far_apart_in_the_destination_are_walked(void **state)
     assert_false(is_walked(pair, 48, int32, 12));
 }
 
+/* Whether `count` rows of `nitems` INT32, of which the source has a column for each with `is_turned`, are walked. */
+static bool are_rows_walked(int64_t count, int64_t nitems, bool is_turned)
+{
+    const int64_t shape[] = {count, nitems};
+    const int64_t dst_strides[] = {(nitems + 1) * 24, 24};
+    const int64_t src_strides[] = {is_turned ? 4 : (nitems + 1) * 4, is_turned ? count * 4 : 4};
+    const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
+    cpu_convert_box convert = {.box = box,
+                               .dst_element = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8},
+                               .src_element = {.number = NDBUF_NUMBER_INT32, .nbytes = 4}};
+    cpu_convert_plan plan;
+    assert_true(ndbuf__converter_init(&convert.converter, &convert.dst_element, &convert.src_element, 0));
+    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    return plan.walks;
+}
+
+static void neither_short_rows_nor_columns_are_walked(void **state)
+{
+    (void)state;
+    assert_true(are_rows_walked(256, 256, false));
+    assert_false(are_rows_walked(256, 256, true));
+    assert_true(are_rows_walked(256, 12, false));
+    assert_false(are_rows_walked(256, 11, false));
+}
+
 static void what_is_repeated_is_not_planned(void **state)
 {
     (void)state;
@@ -329,6 +354,7 @@ int main(void)
         cmocka_unit_test_teardown(whole_lines_are_written_past_the_caches_without_being_spread, all_kernels_teardown),
         cmocka_unit_test_teardown(a_few_floats_are_converted_together_by_vectors, all_kernels_teardown),
         cmocka_unit_test_teardown(numbers_far_apart_in_the_destination_are_walked, all_kernels_teardown),
+        cmocka_unit_test_teardown(neither_short_rows_nor_columns_are_walked, all_kernels_teardown),
         cmocka_unit_test_teardown(what_is_repeated_is_not_planned, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("backends/cpu/convert_plan", tests, prepare, NULL);
