@@ -28,12 +28,14 @@ keep = ndbuf.Queue(device), ndbuf.empty(1 << 20, 'B', device)
 for _ in range(20):
     ndbuf.copy(keep[1], bytes(1 << 20), stream=keep[0])""",
     "another thread copies": """
-import threading, time
-def work():
+import threading
+copied = threading.Event()
+def work(copied=copied):
     while True:
         ndbuf.zeros((512, 512), 'i', device).T.to('cpu', copy=True)
+        copied.set()
 threading.Thread(target=work, daemon=True).start()
-time.sleep(0.05)""",
+copied.wait() # to open a device later may be too late""",
     "another thread opens the device": """
 import threading
 def work(device=device):
