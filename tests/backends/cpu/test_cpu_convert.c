@@ -518,7 +518,7 @@ static void check_planes(test_random *random)
     const int64_t nrows = test_random_range(random, 1, are_columns ? 150 : 3);
     const int64_t ncolumns = are_columns ? test_random_range(random, 2, 150) : test_random_range(random, 200, 1500);
     const int64_t numbers = test_random_range(random, 0, 3) == 0 ? test_random_range(random, 2, 3) : 1;
-    const int64_t dst_unit = numbers * dst.nbytes;
+    const int64_t dst_unit = numbers * dst.nbytes + test_random_range(random, 0, 1) * test_random_range(random, 0, 24);
     const int64_t src_unit = numbers * src.nbytes;
     const int64_t dst_pitch = ncolumns * dst_unit + test_random_range(random, 0, 1) * test_random_range(random, 0, 64);
     const int64_t column = are_columns
