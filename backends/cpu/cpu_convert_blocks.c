@@ -121,6 +121,14 @@ static void block_grow_src(cpu_convert_plan *plan, int64_t target, int64_t most)
     }
 }
 
+/* To have runs of both sides, and then what else there is room for, of `most` elements. */
+static void block_grow_runs(cpu_convert_plan *plan, int64_t most)
+{
+    block_grow_dst(plan, DST_RUN_NBYTES / plan->converter.dst_nbytes, most);
+    block_grow_src(plan, SRC_RUN_NBYTES / plan->converter.src_nbytes, most);
+    block_grow_dst(plan, most, most);
+}
+
 int32_t ndbuf_cpu__fastest_src_axis(const cpu_box *box)
 {
     const bool is_taken[NDBUF__MAX_AXES] = {false};
@@ -307,10 +315,7 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         plan->spreads = false;
         plan->run_axis = last;
     } else if (ndbuf_cpu__walks_rows(plan)) {
-        const int64_t most = PLAIN_BLOCK_NBYTES / larger_nbytes;
-        block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);
-        block_grow_src(plan, SRC_RUN_NBYTES / src_nbytes, most);
-        block_grow_dst(plan, most, most);
+        block_grow_runs(plan, PLAIN_BLOCK_NBYTES / larger_nbytes);
         plan->packs = false;
         plan->spreads = false;
         plan->run_axis = last;
@@ -319,18 +324,13 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
     } else if (ndbuf_cpu__converts_whole(box, dst_nbytes, src_nbytes)) {
         block_whole(plan);
     } else if (ndbuf_cpu__find_apart_rows(plan, false)) {
-        const int64_t most = PLAIN_BLOCK_NBYTES / larger_nbytes;
-        block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);
-        block_grow_src(plan, SRC_RUN_NBYTES / src_nbytes, most);
-        block_grow_dst(plan, most, most);
+        block_grow_runs(plan, PLAIN_BLOCK_NBYTES / larger_nbytes);
         plan->packs = false;
         plan->spreads = false;
     } else {
         const int64_t most = block_nbytes(plan) / larger_nbytes;
         int32_t src_axis;
-        block_grow_dst(plan, DST_RUN_NBYTES / dst_nbytes, most);
-        block_grow_src(plan, SRC_RUN_NBYTES / src_nbytes, most);
-        block_grow_dst(plan, most, most);
+        block_grow_runs(plan, most);
         int64_t src_run = dense_run(box->shape, plan->block, box->src_strides, box->ndim, src_nbytes, &src_axis);
         int64_t dst_run = dense_run(box->shape, plan->block, box->dst_strides, box->ndim, dst_nbytes, &plan->run_axis);
         plan->packs = src_run < plan->nelements;
