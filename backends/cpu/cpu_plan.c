@@ -235,8 +235,20 @@ static bool plan_channels(cpu_plan *plan, const cpu_kernels *kernels, const ndbu
     return true;
 }
 
+/* The loops are the axes of the box. */
+static void set_loops(cpu_plan *plan, const cpu_box *box)
+{
+    plan->dst_offset = 0;
+    plan->src_offset = 0;
+    plan->nloops = box->ndim;
+    for (int32_t k = 0; k < box->ndim; k++) {
+        plan->loops[k] = (cpu_axis){box->shape[k], box->dst_strides[k], box->src_strides[k]};
+    }
+}
+
 /* The last axis is not the one along which the source is fastest. */
-static void plan_crossed(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning, int32_t column)
+static void plan_crossed(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels,
+                         const ndbuf_cpu__tuning *tuning, int32_t column)
 {
     int32_t last = plan->nloops - 1;
     int64_t unit = plan->unit_nbytes;
@@ -250,24 +262,19 @@ static void plan_crossed(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf
     if (plan->loops[column].src_stride < 0) {
         ndbuf_cpu__plan_turn(plan, &plan->loops[column]);
     }
-    if (plan->converts || stride != unit ||
-        (!plan_weave(plan, kernels, column) && !plan_channels(plan, kernels, tuning, column))) {
-        ndbuf_cpu__plan_transpose(plan, kernels, tuning, column);
+    if (!plan->converts && stride == unit &&
+        (plan_weave(plan, kernels, column) || plan_channels(plan, kernels, tuning, column))) {
+        return;
+    }
+    const bool streams = plan->streams;
+    if (!ndbuf_cpu__plan_transpose(plan, kernels, tuning, column)) {
+        plan->streams = streams;
+        set_loops(plan, box);
+        plan_strided(plan, column);
     }
 }
 
-/* The loops are the axes of the box. */
-static void set_loops(cpu_plan *plan, const cpu_box *box)
-{
-    plan->dst_offset = 0;
-    plan->src_offset = 0;
-    plan->nloops = box->ndim;
-    for (int32_t k = 0; k < box->ndim; k++) {
-        plan->loops[k] = (cpu_axis){box->shape[k], box->dst_strides[k], box->src_strides[k]};
-    }
-}
-
-static void plan_choose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
+static void plan_choose(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
     const cpu_axis *last = &plan->loops[plan->nloops - 1];
     const int64_t unit = plan->unit_nbytes;
@@ -277,7 +284,7 @@ static void plan_choose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_
     if (unit >= BYTES_UNIT_MIN) {
         plan_bytes(plan);
     } else if (crossed && unit <= TRANSPOSED_UNIT_MAX) {
-        plan_crossed(plan, kernels, tuning, column);
+        plan_crossed(plan, box, kernels, tuning, column);
     } else if (unit > 16) {
         plan_rows(plan);
     } else if (last->src_stride == 0 && last->dst_stride == unit) {
@@ -362,6 +369,23 @@ static int32_t find_partner(const cpu_box *box)
     return best;
 }
 
+/* Walks those axes last, of the loops, along which the source has several units in a cache line, so that it is read
+ * once for all of them; rows of the destination have lines of their own. */
+static void follow_lines(cpu_plan *plan)
+{
+    const cpu_axis *row = &plan->row;
+    if (row->dst_stride * row->extent < CPU_LINE_NBYTES &&
+        plan->column.dst_stride * plan->column.extent < CPU_LINE_NBYTES) {
+        return;
+    }
+    for (int32_t k = plan->nloops - 2; k >= 0; k--) {
+        if (ndbuf__stride_magnitude(plan->loops[k].src_stride) < CPU_LINE_NBYTES && plan->loops[k].src_stride != 0) {
+            const cpu_axis axis = ndbuf_cpu__plan_take(plan, k);
+            plan->loops[plan->nloops++] = axis;
+        }
+    }
+}
+
 /* Short rows, and planes too narrow for vectors, take so long to begin that two axes are walked together: the shorter
  * one whole, with a piece of the longer one. */
 static void plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels)
@@ -395,6 +419,7 @@ static void plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *ker
     plan->column_piece = cpu_smaller(piece, shorter);
     plan->group_units = 1;
     plan->streams = false;
+    follow_lines(plan);
 }
 
 /* Lets the loops of a streamed copy follow the source, upwards: its bytes come fastest in the order in which they lie,
@@ -483,7 +508,7 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
         plan_bytes(plan);
     } else {
         const uint64_t mode = ndbuf__float_mode_begin(); /* speeds are estimates, and want no signals */
-        plan_choose(plan, kernels, tuning);
+        plan_choose(plan, box, kernels, tuning);
         const bool waits_for_lines = plan->streams && is_sparse(plan, kernels);
         plan->streams = plan->streams && !waits_for_lines;
         plan_pair(plan, box, kernels);

@@ -62,6 +62,7 @@ typedef struct cpu_transpose {
     int64_t stage_pitch;   /* bytes from row to row of the stage; 0: rows go to the destination at once */
     int64_t panels_sent;   /* past the caches: row pieces after which whole lines leave the stage */
     cpu_prefetch prefetch; /* its nbytes: from each line to the next strip of it; 0: not, or to the next tile */
+    bool fetches_beyond;   /* what lies behind the lines, too, which is read next */
     int64_t dst_alignment; /* of the box's address within a cache line */
     bool paced;            /* past the caches: tiles leave while the next ones are made; `stage_pitch` is of each */
     bool packs_lines;      /* units of lines with gaps are first brought together, those of others converted */

@@ -29,6 +29,14 @@
 #define PASS_CONVERTED_FACTOR 2
 /* Lines of fewer rows than a block has go right to the destination from here on. */
 #define DIRECT_LINE_MIN 32
+/* Units of a line with gaps that a step of the shuffle brings together, and such lines, at least: fewer are moved one
+ * by one. */
+#define PACKED_UNITS_MIN 16
+#define PACKED_LINES_MIN 9
+/* Other units than those of 1, 2, 4, 8 and 16 bytes are moved one by one where there are fewer lines or rows, or less
+ * of each. */
+#define FEW_ODD 7
+#define FEW_ODD_NBYTES 40
 /* How many times larger tiles in step are where their rows lie close together. */
 #define REACHED_TILES 4
 /* Shorter lines are not fetched a tile ahead. */
@@ -205,6 +213,25 @@ static bool rows_are_aligned(const cpu_plan *plan, const axis_chain *rows)
 static bool takes_whole_lines(const cpu_kernels *kernels, int64_t unit)
 {
     return cpu_block_side(kernels, unit) * unit >= CPU_LINE_NBYTES;
+}
+
+/* Whether there are fewer rows than any block takes. */
+static bool are_fewer_than_blocks(const cpu_plan *plan, const axis_chain *rows, const cpu_kernels *kernels)
+{
+    const int size = cpu_size_index(plan->unit_nbytes);
+    const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
+    return narrowest != NULL && rows->nunits < narrowest->block_side[size];
+}
+
+/* Whether rows are long enough to be written past the caches. Others than whole cache lines leave parts of them, which
+ * have to be paid for; more is paid for too few rows. */
+static bool streams_rows(const cpu_plan *plan, const axis_chain *lines, const axis_chain *rows,
+                         const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
+{
+    const int64_t row_nbytes = lines->nunits * plan->unit_nbytes;
+    return row_nbytes >= STREAMED_ROW_MIN &&
+           (rows_are_aligned(plan, rows) || are_fewer_than_blocks(plan, rows, kernels) ||
+            (plan->nbytes >= tuning->stream_uneven_nbytes && row_nbytes >= tuning->stream_uneven_row_nbytes));
 }
 
 /* Whether rows get parts of lines, again and again: units of more than 8 bytes that have vectors fill them soon. */
@@ -433,10 +460,8 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     } else if (side > 1 && lines_conflict(lines, tuning)) { /* what is read of them later would have to come again */
         transpose->strip_rows = cpu_smaller(strip_rows, whole_blocks(CPU_LINE_NBYTES / unit, side));
     }
-    const int size = cpu_size_index(unit);
-    const cpu_kernels *narrowest = cpu_narrowest_kernels(kernels, size);
     const bool is_narrow = rows->nunits < side;
-    const bool has_narrower = narrowest == NULL || rows->nunits >= narrowest->block_side[size];
+    const bool has_narrower = !are_fewer_than_blocks(plan, rows, kernels);
     const bool is_direct = !is_narrow || (has_narrower && (lines->nunits <= side || takes_parts(rows, tuning)));
     if (!is_direct ||
         (lines->nunits * unit >= CPU_LINE_NBYTES && rows_conflict(lines, rows, strip_rows, side, tuning))) {
@@ -462,26 +487,47 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
                                2 * plan->nbytes > tuning->conflict_nbytes * tuning->set_lines;
     transpose->prefetch.nbytes =
         plan->nbytes >= tuning->strip_prefetch_nbytes ? transpose->strip_rows * transpose->line_stride : 0;
+    transpose->fetches_beyond = tuning->strip_prefetch_nbytes == 0;
+    if (rows->nunits <= transpose->strip_rows && !transpose->fetches_beyond) {
+        transpose->prefetch.nbytes = 0;
+    }
 }
 
-/* Lines with gaps: by shuffles that make a cache line of each, where there are such. */
-static void plan_packing(cpu_plan *plan, const cpu_kernels *kernels)
+/* Whether there are so few lines, or rows, that units are better moved one by one. */
+static bool has_few(const axis_chain *lines, const axis_chain *rows, int64_t unit)
+{
+    static const int64_t few_lines[CPU_TRANSPOSE_SIZES] = {1, 8, 4, 4, 4};
+    static const int64_t few_rows[CPU_TRANSPOSE_SIZES] = {8, 8, 4, 4, 4};
+    const int size = cpu_size_index(unit);
+    const int64_t fewer = cpu_smaller(lines->nunits, rows->nunits);
+    return size >= 0 ? lines->nunits < few_lines[size] || rows->nunits < few_rows[size]
+                     : fewer < FEW_ODD || fewer * unit < FEW_ODD_NBYTES;
+}
+
+/* Lines that are not to be turned as they are: converted, or, with gaps, brought together by shuffles that make a cache
+ * line of each. False: that is not worth it, or cannot be done. */
+static bool plan_packing(cpu_plan *plan, const axis_chain *lines, const axis_chain *rows, const cpu_kernels *kernels)
 {
     cpu_transpose *transpose = &plan->transpose;
-    transpose->packs_lines = plan->converts || transpose->line_stride != plan->unit_nbytes;
+    const int64_t unit = plan->unit_nbytes;
+    transpose->packs_lines = plan->converts || transpose->line_stride != unit;
     transpose->line_reach = 0;
-    if (!transpose->packs_lines || plan->converts || kernels->gather_lines == NULL) {
-        return;
+    if (!transpose->packs_lines || plan->converts) {
+        return true;
     }
     plan->row = (cpu_axis){.src_stride = transpose->line_stride};
-    if (ndbuf_cpu__shuffle_gather(plan, kernels->shuffle_nbytes, 0) &&
-        plan->shuffle.out_step == kernels->shuffle_nbytes) {
-        int64_t nsteps = CPU_LINE_NBYTES / plan->shuffle.out_step;
-        transpose->line_reach = (nsteps - 1) * plan->shuffle.in_step + plan->shuffle_reach;
+    if (kernels->gather_lines == NULL || kernels->shuffle_nbytes < PACKED_UNITS_MIN * unit ||
+        lines->nunits < PACKED_LINES_MIN || rows->nunits * unit < CPU_LINE_NBYTES ||
+        !ndbuf_cpu__shuffle_gather(plan, kernels->shuffle_nbytes, 0) ||
+        plan->shuffle.out_step != kernels->shuffle_nbytes) {
+        return false;
     }
+    int64_t nsteps = CPU_LINE_NBYTES / plan->shuffle.out_step;
+    transpose->line_reach = (nsteps - 1) * plan->shuffle.in_step + plan->shuffle_reach;
+    return true;
 }
 
-void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning,
+bool ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning,
                                int32_t column)
 {
     cpu_transpose *transpose = &plan->transpose;
@@ -511,8 +557,10 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     }
     plan->kind = CPU_PLAN_TRANSPOSE;
     plan->row_fn = ndbuf_cpu__row_fn(unit, 0);
-    plan->streams = plan->streams && lines.nunits * unit >= STREAMED_ROW_MIN;
-    plan_packing(plan, kernels);
+    plan->streams = plan->streams && streams_rows(plan, &lines, &rows, kernels, tuning);
+    if ((!plan->converts && has_few(&lines, &rows, unit)) || !plan_packing(plan, &lines, &rows, kernels)) {
+        return false;
+    }
     if (size < 0 && side > 1) {
         ndbuf_cpu__shuffle_slots(plan, kernels->lanes_nbytes);
     }
@@ -532,4 +580,5 @@ void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
     }
     chain_offsets(&lines, true, plan->row_piece * transpose->lines_per_index, transpose->src_offsets);
     chain_offsets(&rows, false, plan->column_piece * transpose->rows_per_index, transpose->dst_offsets);
+    return true;
 }

@@ -13,8 +13,8 @@ cpu_axis ndbuf_cpu__plan_take(cpu_plan *plan, int32_t k);
 void ndbuf_cpu__plan_turn(cpu_plan *plan, cpu_axis *axis);
 
 /* Makes it a transpose: the last axis is dense in the destination, `column` in the source. Decides whether it goes past
- * the caches. */
-void ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning,
+ * the caches. False, with axes taken out of the loops: units are better moved one by one. */
+bool ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning,
                                int32_t column);
 
 /* Whether a transpose of `nbytes` goes past the caches for its size, whatever its rows are. A conversion, which reads a

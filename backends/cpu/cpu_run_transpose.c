@@ -238,13 +238,15 @@ static void run_cached(cpu_tile *tile, cpu_tile_memory *memory, const cpu_tile_r
     for (int64_t b = 0; transpose->stage_pitch > 0 && b < transpose->strip_rows; b++) {
         memory->places[b] = b * transpose->stage_pitch;
     }
+    const int64_t least = transpose->line_reach > 0 ? transpose->strip_rows : tile->block_side;
     for (int64_t first = 0; first < nrows; first += transpose->strip_rows) {
         int64_t count = cpu_smaller(transpose->strip_rows, nrows - first);
-        if (count < tile->block_side && nrows >= tile->block_side) {
-            first = nrows - tile->block_side; /* some rows once more, rather than a strip too narrow for the kernel */
-            count = tile->block_side;
+        if (count < least && nrows >= least) {
+            first = nrows - least; /* some rows once more, rather than a strip too narrow for the kernels */
+            count = least;
         }
         tile->nahead = tiles->nahead * transpose->rows_per_index - first;
+        tile->prefetch.nbytes = tile->nahead > count || transpose->fetches_beyond ? transpose->prefetch.nbytes : 0;
         for (int64_t at = 0; at < tiles->nrow; at += plan->row_piece) {
             tile->nlines = cpu_smaller(plan->row_piece, tiles->nrow - at) * transpose->lines_per_index;
             strip_run(tile, memory, tiles->dst + at * plan->row.dst_stride, transpose->dst_offsets + first,

@@ -27,6 +27,10 @@
       NDBUF_CPU__NEVER, "the same for transposes whose rows in the destination are whole cache lines")                 \
     X(stream_parts_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 32 * 3 : caches.second_nbytes, 0,     \
       NDBUF_CPU__NEVER, "the same for transposes whose blocks take parts of lines")                                    \
+    X(stream_uneven_nbytes, "bytes", caches.third_is_near ? 0 : 16 * caches.second_nbytes, 0, NDBUF_CPU__NEVER,        \
+      "the same, at least, for transposes whose rows in the destination are not whole cache lines")                    \
+    X(stream_uneven_row_nbytes, "bytes", caches.third_is_near ? 0 : 4096, 0, NDBUF_CPU__NEVER,                         \
+      "of such a row, at least")                                                                                       \
     X(stream_prefetch_nbytes, "bytes", (caches.third_is_near ? 0 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,             \
       "how far ahead of a streamed copy its source is prefetched; 0: not")                                             \
     X(row_prefetch_nbytes, "bytes", (caches.third_is_near ? 2 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                \
@@ -73,7 +77,7 @@
     X(line_prefetch_nbytes, "bytes", 128, 0, NDBUF_CPU__MIB,                                                           \
       "how far ahead lines that share cache sets are prefetched")                                                      \
     X(strip_prefetch_nbytes, "bytes", caches.third_is_near ? NDBUF_CPU__NEVER : NDBUF_CPU__MIB, 0, NDBUF_CPU__NEVER,   \
-      "transposes of copies from this size on prefetch the next strip of each line")                                   \
+      "transposes of copies from this size on prefetch the next strip of each line; 0: and what lies behind it")       \
     X(conflict_nbytes, "bytes", 4 * NDBUF_CPU__KIB, 1, NDBUF_CPU__MIB,                                                 \
       "lines whose distance is a multiple of this share sets of the first cache")                                      \
     X(set_lines, "lines", caches.first_nbytes / (4 * NDBUF_CPU__KIB), 1, NDBUF_CPU__KIB,                               \

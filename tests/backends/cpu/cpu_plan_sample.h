@@ -14,6 +14,8 @@ static const ndbuf_cpu__tuning tuning = {
     .stream_conflict_nbytes = 2 * MIB,
     .stream_direct_nbytes = 2 * MIB,
     .stream_parts_nbytes = 2 * MIB,
+    .stream_uneven_nbytes = 0,
+    .stream_uneven_row_nbytes = 0,
     .stream_prefetch_nbytes = 8192,
     .row_prefetch_nbytes = 8192,
     .gather_prefetch_nbytes = 8192,
@@ -66,6 +68,12 @@ static void no_transpose(char *dst, const int64_t *dst_offsets, const char *src,
         (void)swap_nbytes;
 }
 
+static void no_gather_lines(const cpu_shuffle *shuffle, char *dst, const char *src, const int64_t *offsets,
+                            int64_t count)
+{
+    (void)shuffle, (void)dst, (void)src, (void)offsets, (void)count;
+}
+
 static void no_paced(char *stage, const int64_t *stage_offsets, const char *src, const int64_t *src_offsets,
                      int64_t nlines, int64_t nrows, const cpu_pace *pace, int32_t swap_nbytes)
 {
@@ -75,8 +83,8 @@ static void no_paced(char *stage, const int64_t *stage_offsets, const char *src,
 
 /* Of kernels that are for planning only, all but the sizes. */
 #define PLANNED                                                                                                        \
-    .name = "planned", .shuffle = no_shuffle, .scatter = no_shuffle, .stream = no_stream,                              \
-    .stream_transpose = {no_transpose, no_transpose, no_transpose, no_transpose, no_transpose},                        \
+    .name = "planned", .shuffle = no_shuffle, .scatter = no_shuffle, .gather_lines = no_gather_lines,                  \
+    .stream = no_stream, .stream_transpose = {no_transpose, no_transpose, no_transpose, no_transpose, no_transpose},   \
     .paced_transpose = {no_paced, no_paced, no_paced, no_paced, no_paced}
 
 /* Vectors of 64 bytes, and of 32, whose blocks take half a cache line, with shuffles of 16. */

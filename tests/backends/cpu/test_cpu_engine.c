@@ -102,6 +102,8 @@ static void any_constants_give_right_copies(void **state)
             .stream_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .stream_direct_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
             .stream_parts_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
+            .stream_uneven_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
+            .stream_uneven_row_nbytes = test_random_range(&random, 0, 1) * 1024,
             .stream_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .row_prefetch_nbytes = test_random_range(&random, 0, 4096),
             .gather_prefetch_nbytes = test_random_range(&random, 0, 4096),

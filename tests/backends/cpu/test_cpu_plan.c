@@ -170,8 +170,15 @@ static void planes_too_narrow_for_vectors_are_walked(void **state)
     plan = PLAN(2, 2, (2, 40000), (80000, 2), (6, -42)); /* nor have these enough rows */
     assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
     assert_int_equal(plan.row.extent, 40000);
-    assert_int_equal(plan.row_piece, 32);
-    assert_int_equal(plan.column_piece, 2);
+    assert_int_equal(plan.row_piece, 128);
+    assert_int_equal(plan.column.extent, 2);
+    plan = PLAN(2, 8, (3, 40000), (320000, 8), (8, 48)); /* nor these, however large */
+    assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
+    assert_false(plan.streams);
+    assert_int_equal(PLAN(2, 8, (8, 40000), (320000, 8), (8, 64)).kind, CPU_PLAN_TRANSPOSE);
+    assert_int_equal(PLAN(2, 8, (40000, 3), (48, 8), (8, 320000)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(PLAN(2, 12, (6, 40000), (480000, 12), (12, 96)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(PLAN(2, 12, (7, 40000), (480000, 12), (12, 96)).kind, CPU_PLAN_TRANSPOSE);
     plan = PLAN(3, 4, (13, 16, 16), (1024, 64, 4), (1024, 4, 64)); /* these are not too small */
     assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
 }

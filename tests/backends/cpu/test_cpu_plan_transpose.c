@@ -271,6 +271,41 @@ static void lines_with_gaps_are_packed_by_shuffles(void **state)
     assert_int_equal(plan.transpose.strip_rows, 16);
     plan = PLAN(2, 4, (2048, 4096), (16384, 4), (64, 131072)); /* a line each: nothing is gained */
     assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
+    /* Nor by units of which a vector has few, few lines, or lines that make no vector. */
+    assert_int_equal(PLAN(2, 8, (2048, 4096), (32768, 8), (16, 32768)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(PLAN(2, 4, (2048, 8), (36, 4), (8, 16384)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(PLAN(2, 4, (2048, 9), (36, 4), (8, 16384)).kind, CPU_PLAN_TRANSPOSE);
+    assert_int_equal(PLAN(2, 4, (15, 4096), (16384, 4), (8, 120)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(PLAN(2, 4, (16, 4096), (16384, 4), (8, 128)).kind, CPU_PLAN_TRANSPOSE);
+}
+
+static void rows_that_are_not_whole_lines_leave_the_caches_where_that_is_worth_it(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning other = tuning;
+    other.stream_uneven_nbytes = 32 * MIB;
+    other.stream_uneven_row_nbytes = 4096;
+    assert_true(tuned_plan_of(&tuning, &kernels, 2, 4, LIST(2000, 1001), LIST(4004, 4), LIST(4, 8000), 4096).streams);
+    assert_false(tuned_plan_of(&other, &kernels, 2, 4, LIST(2000, 1001), LIST(4004, 4), LIST(4, 8000), 4096).streams);
+    assert_true(tuned_plan_of(&other, &kernels, 2, 4, LIST(2000, 1008), LIST(4032, 4), LIST(4, 8000), 4096).streams);
+    assert_true(tuned_plan_of(&other, &kernels, 2, 4, LIST(9000, 1025), LIST(4100, 4), LIST(4, 36000), 4096).streams);
+    assert_false(tuned_plan_of(&other, &kernels, 2, 4, LIST(9000, 999), LIST(3996, 4), LIST(4, 36000), 4096).streams);
+}
+
+static void strips_are_prefetched_while_lines_go_on(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning other = tuning;
+    other.stream_nbytes = 8 * MIB;
+    other.stream_direct_nbytes = 8 * MIB;
+    other.stream_conflict_nbytes = 8 * MIB;
+    cpu_plan plan = tuned_plan_of(&other, &kernels, 2, 4, LIST(400, 1001), LIST(4004, 4), LIST(4, 1600), 4096);
+    assert_int_equal(plan.transpose.prefetch.nbytes, 64);
+    plan = tuned_plan_of(&other, &kernels, 2, 4, LIST(16, 25025), LIST(100100, 4), LIST(4, 64), 4096);
+    assert_int_equal(plan.transpose.prefetch.nbytes, 0);
+    other.strip_prefetch_nbytes = 0; /* whatever comes next is read soon */
+    plan = tuned_plan_of(&other, &kernels, 2, 4, LIST(16, 25025), LIST(100100, 4), LIST(4, 64), 4096);
+    assert_int_equal(plan.transpose.prefetch.nbytes, 64);
 }
 
 static void a_nest_of_tiny_axes_is_chained_to_long_runs(void **state)
@@ -347,6 +382,8 @@ int main(void)
         cmocka_unit_test(staged_rows_have_room_whatever_the_constants_are),
         cmocka_unit_test(few_rows_go_by_narrower_blocks_unless_they_share_cache_sets),
         cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
+        cmocka_unit_test(rows_that_are_not_whole_lines_leave_the_caches_where_that_is_worth_it),
+        cmocka_unit_test(strips_are_prefetched_while_lines_go_on),
         cmocka_unit_test(a_nest_of_tiny_axes_is_chained_to_long_runs),
         cmocka_unit_test(rows_that_start_anywhere_are_staged_past_the_caches),
         cmocka_unit_test(what_rows_are_written_on_into_is_fetched_where_the_first_cache_lacks_it),
