@@ -224,13 +224,15 @@ static bool are_fewer_than_blocks(const cpu_plan *plan, const axis_chain *rows, 
 }
 
 /* Whether rows are long enough to be written past the caches. Others than whole cache lines leave parts of them, which
- * have to be paid for; more is paid for too few rows. */
+ * have to be paid for; too few rows, or rows that share cache sets, cost more. */
 static bool streams_rows(const cpu_plan *plan, const axis_chain *lines, const axis_chain *rows,
                          const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
-    const int64_t row_nbytes = lines->nunits * plan->unit_nbytes;
+    const int64_t unit = plan->unit_nbytes;
+    const int64_t row_nbytes = lines->nunits * unit;
     return row_nbytes >= STREAMED_ROW_MIN &&
            (rows_are_aligned(plan, rows) || are_fewer_than_blocks(plan, rows, kernels) ||
+            rows_conflict(lines, rows, tuning->strip_rows, cpu_block_side(kernels, unit), tuning) ||
             (plan->nbytes >= tuning->stream_uneven_nbytes && row_nbytes >= tuning->stream_uneven_row_nbytes));
 }
 

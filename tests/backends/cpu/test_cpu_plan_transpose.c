@@ -288,7 +288,8 @@ static void rows_that_are_not_whole_lines_leave_the_caches_where_that_is_worth_i
     assert_true(tuned_plan_of(&tuning, &kernels, 2, 4, LIST(2000, 1001), LIST(4004, 4), LIST(4, 8000), 4096).streams);
     assert_false(tuned_plan_of(&other, &kernels, 2, 4, LIST(2000, 1001), LIST(4004, 4), LIST(4, 8000), 4096).streams);
     assert_true(tuned_plan_of(&other, &kernels, 2, 4, LIST(2000, 1008), LIST(4032, 4), LIST(4, 8000), 4096).streams);
-    assert_true(tuned_plan_of(&other, &kernels, 2, 4, LIST(9000, 1025), LIST(4100, 4), LIST(4, 36000), 4096).streams);
+    assert_true(tuned_plan_of(&other, &kernels, 2, 1, LIST(2000, 4097), LIST(4097, 1), LIST(1, 2000), 4096).streams);
+    assert_true(tuned_plan_of(&other, &kernels, 2, 4, LIST(9000, 1041), LIST(4164, 4), LIST(4, 36000), 4096).streams);
     assert_false(tuned_plan_of(&other, &kernels, 2, 4, LIST(9000, 999), LIST(3996, 4), LIST(4, 36000), 4096).streams);
 }
 
