@@ -352,21 +352,40 @@ static bool may_stream(const cpu_plan *plan)
 }
 
 /* The axis that is walked together with the last one: of those by which there are enough units, the one along which the
- * source is fastest; else the longest. -1: there is no other. */
+ * source is fastest, or, where it is so along the last one, the destination; else the longest. -1: there is no other.
+ */
 static int32_t find_partner(const cpu_box *box)
 {
     const int32_t last = box->ndim - 1;
+    const int64_t last_stride = ndbuf__stride_magnitude(box->src_strides[last]);
+    bool is_crossed = last_stride == 0;
+    for (int32_t k = 0; k < last; k++) {
+        is_crossed = is_crossed || ndbuf__stride_magnitude(box->src_strides[k]) < last_stride;
+    }
     int32_t best = last - 1;
     for (int32_t k = last - 2; k >= 0; k--) {
         const bool has_units = box->shape[k] * box->shape[last] >= PAIRED_UNITS_MIN;
-        const bool is_faster =
-            ndbuf__stride_magnitude(box->src_strides[k]) < ndbuf__stride_magnitude(box->src_strides[best]);
+        const bool is_faster = is_crossed && ndbuf__stride_magnitude(box->src_strides[k]) <
+                                                 ndbuf__stride_magnitude(box->src_strides[best]);
         if (box->shape[best] * box->shape[last] < PAIRED_UNITS_MIN ? box->shape[k] > box->shape[best]
                                                                    : has_units && is_faster) {
             best = k;
         }
     }
     return best;
+}
+
+/* Whether some other axis than these two has several units in each cache line of the source, of which so many would be
+ * read before the same one is again that the caches no longer have it. */
+static bool returns_to_lines(const cpu_box *box, int32_t partner, const ndbuf_cpu__tuning *tuning)
+{
+    const int32_t last = box->ndim - 1;
+    bool returns = false;
+    for (int32_t k = 0; k < last; k++) {
+        returns = returns || (k != partner && box->src_strides[k] != 0 &&
+                              ndbuf__stride_magnitude(box->src_strides[k]) < CPU_LINE_NBYTES);
+    }
+    return returns && box->shape[partner] * box->shape[last] * CPU_LINE_NBYTES > tuning->pass_nbytes;
 }
 
 /* Walks those axes last, of the loops, along which the source has several units in a cache line, so that it is read
@@ -378,23 +397,35 @@ static void follow_lines(cpu_plan *plan)
         plan->column.dst_stride * plan->column.extent < CPU_LINE_NBYTES) {
         return;
     }
-    for (int32_t k = plan->nloops - 2; k >= 0; k--) {
-        if (ndbuf__stride_magnitude(plan->loops[k].src_stride) < CPU_LINE_NBYTES && plan->loops[k].src_stride != 0) {
-            const cpu_axis axis = ndbuf_cpu__plan_take(plan, k);
-            plan->loops[plan->nloops++] = axis;
+    for (int32_t last = plan->nloops - 1; last > 0; last--) { /* the fastest one innermost */
+        int64_t least = CPU_LINE_NBYTES;
+        int32_t fastest = -1;
+        for (int32_t k = last; k >= 0; k--) {
+            const int64_t stride = ndbuf__stride_magnitude(plan->loops[k].src_stride);
+            if (stride != 0 && stride < least) {
+                least = stride;
+                fastest = k;
+            }
         }
+        if (fastest < 0) {
+            return;
+        }
+        const cpu_axis axis = plan->loops[fastest];
+        memmove(&plan->loops[fastest], &plan->loops[fastest + 1], (size_t)(last - fastest) * sizeof(axis));
+        plan->loops[last] = axis;
     }
 }
 
 /* Short rows, and planes too narrow for vectors, take so long to begin that two axes are walked together: the shorter
  * one whole, with a piece of the longer one. */
-static void plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels)
+static void plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {
     const int32_t last = box->ndim - 1;
     const int32_t partner = find_partner(box);
     const bool streams = may_stream(plan);
     if (partner < 0 || plan->unit_nbytes > PAIRED_UNIT_MAX || plan->converts ||
-        (streams && (plan->kind == CPU_PLAN_ROWS || plan->kind == CPU_PLAN_TRANSPOSE))) {
+        (streams && (plan->kind == CPU_PLAN_ROWS || plan->kind == CPU_PLAN_TRANSPOSE)) ||
+        (plan->kind == CPU_PLAN_STRIDED && returns_to_lines(box, partner, tuning))) {
         return;
     }
     const int64_t shorter = cpu_smaller(box->shape[partner], box->shape[last]);
@@ -511,7 +542,7 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
         plan_choose(plan, box, kernels, tuning);
         const bool waits_for_lines = plan->streams && is_sparse(plan, kernels);
         plan->streams = plan->streams && !waits_for_lines;
-        plan_pair(plan, box, kernels);
+        plan_pair(plan, box, kernels, tuning);
         if (!plan->converts && !waits_for_lines) {
             ndbuf_cpu__plan_arrange(plan, box, kernels);
         }

@@ -141,6 +141,17 @@ static void short_rows_go_together_with_another_axis(void **state)
     assert_int_equal(plan.row.extent, 32);
     assert_int_equal(plan.column.extent, 20); /* a square tile, as the source is faster along it */
     assert_int_equal(plan.row_piece, 64);
+    plan = PLAN(3, 8, (900, 10, 7), (5600, 280, 40), (72, 311400, 8)); /* not crossed: as the destination lies */
+    assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
+    assert_int_equal(plan.row.extent, 10);
+    assert_int_equal(plan.column.extent, 7);
+    /* Each cache line of the source is read once, unless there are so few that it is still there. */
+    plan = PLAN(4, 2, (2, 5000, 5, 4), (700000, 140, 28, 2), (50, 100, 10, 2257600));
+    assert_int_equal(plan.row.extent, 4);
+    assert_int_equal(plan.column.extent, 5);
+    plan = PLAN(4, 2, (2, 500, 5, 4), (700000, 140, 28, 2), (50, 100, 10, 2257600));
+    assert_int_equal(plan.row.extent, 500);
+    assert_int_equal(plan.loops[plan.nloops - 1].src_stride, 10); /* soon, and not behind all the others */
     plan = PLAN(2, 160, (1000, 2), (480, 160), (160, 160000));
     assert_int_equal(plan.kind, CPU_PLAN_ROWS);
     assert_int_equal(plan.row.extent, 2); /* of longer units none is worth another order */
