@@ -307,7 +307,10 @@ static bool picks_parts(const cpu_plan *plan, const cpu_kernels *kernels)
  * it is faster to move them one by one, and to write them as usual. */
 static bool is_sparse(const cpu_plan *plan, const cpu_kernels *kernels)
 {
-    const int64_t stride = ndbuf__stride_magnitude(plan->row.src_stride);
+    int64_t stride = ndbuf__stride_magnitude(plan->row.src_stride);
+    if (plan->column.extent > 1) {
+        stride = cpu_smaller(stride, ndbuf__stride_magnitude(plan->column.src_stride));
+    }
     return plan->kind == CPU_PLAN_STRIDED && kernels->shuffle_nbytes < CPU_LINE_NBYTES && stride >= CPU_LINE_NBYTES &&
            stride >= SPARSE_UNITS * plan->unit_nbytes;
 }
@@ -351,22 +354,27 @@ static bool may_stream(const cpu_plan *plan)
     return plan->streams && (has_whole_lines(plan) || has_streamed_runs(plan));
 }
 
+/* How far apart an axis's units are in the source; repeated axes (stride 0) are not fast. */
+static int64_t src_distance(const cpu_box *box, int32_t k)
+{
+    const int64_t stride = ndbuf__stride_magnitude(box->src_strides[k]);
+    return stride != 0 ? stride : INT64_MAX;
+}
+
 /* The axis that is walked together with the last one: of those by which there are enough units, the one along which the
  * source is fastest, or, where it is so along the last one, the destination; else the longest. -1: there is no other.
  */
 static int32_t find_partner(const cpu_box *box)
 {
     const int32_t last = box->ndim - 1;
-    const int64_t last_stride = ndbuf__stride_magnitude(box->src_strides[last]);
-    bool is_crossed = last_stride == 0;
+    bool is_crossed = false;
     for (int32_t k = 0; k < last; k++) {
-        is_crossed = is_crossed || ndbuf__stride_magnitude(box->src_strides[k]) < last_stride;
+        is_crossed = is_crossed || src_distance(box, k) < src_distance(box, last);
     }
     int32_t best = last - 1;
     for (int32_t k = last - 2; k >= 0; k--) {
         const bool has_units = box->shape[k] * box->shape[last] >= PAIRED_UNITS_MIN;
-        const bool is_faster = is_crossed && ndbuf__stride_magnitude(box->src_strides[k]) <
-                                                 ndbuf__stride_magnitude(box->src_strides[best]);
+        const bool is_faster = is_crossed && src_distance(box, k) < src_distance(box, best);
         if (box->shape[best] * box->shape[last] < PAIRED_UNITS_MIN ? box->shape[k] > box->shape[best]
                                                                    : has_units && is_faster) {
             best = k;

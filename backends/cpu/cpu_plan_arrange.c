@@ -167,7 +167,8 @@ static double speed_without_blocks(const cpu_plan *plan, const cpu_kernels *kern
     const bool is_narrow = plan->kind == CPU_PLAN_TRANSPOSE && size >= 0 &&
                            (plan->row.extent * plan->transpose.lines_per_index < kernels->block_side[size] ||
                             plan->column.extent * plan->transpose.rows_per_index < kernels->block_side[size]);
-    return is_narrow ? smaller(speed, NARROW_NBYTES) : speed;
+    const bool is_walked = plan->kind == CPU_PLAN_STRIDED && plan->column.extent > 1;
+    return is_narrow || is_walked ? smaller(speed, NARROW_NBYTES) : speed;
 }
 
 void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels)

@@ -63,7 +63,7 @@ static double plane_speed(const cpu_plan *plan, const cpu_kernels *kernels)
     const double move_cycles = larger(UNIT_CYCLES, (double)plan->unit_nbytes / PLANE_NBYTES);
     const double line_cycles = LINE_CYCLES + (double)strip_rows * move_cycles;
     const double cycles = line_cycles * (double)nlines * (double)nrows / (double)strip_rows;
-    return nbytes / (SCALAR_TILE_CYCLES * (double)ntiles + cycles * (transpose->packs_lines ? 2 : 1));
+    return nbytes / (SCALAR_TILE_CYCLES * (double)ntiles + cycles);
 }
 
 double ndbuf_cpu__plan_speed(const cpu_plan *plan, bool streams, const cpu_kernels *kernels)

@@ -223,8 +223,8 @@ static bool are_fewer_than_blocks(const cpu_plan *plan, const axis_chain *rows, 
     return narrowest != NULL && rows->nunits < narrowest->block_side[size];
 }
 
-/* Whether rows are long enough to be written past the caches. Others than whole cache lines leave parts of them, which
- * have to be paid for; too few rows, or rows that share cache sets, cost more. */
+/* Whether rows are long enough to be written past the caches. Those that begin within cache lines leave parts of them,
+ * which have to be paid for; too few rows, or rows that share cache sets, cost more. */
 static bool streams_rows(const cpu_plan *plan, const axis_chain *lines, const axis_chain *rows,
                          const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning)
 {

@@ -13,12 +13,13 @@ cpu_axis ndbuf_cpu__plan_take(cpu_plan *plan, int32_t k);
 void ndbuf_cpu__plan_turn(cpu_plan *plan, cpu_axis *axis);
 
 /* Makes it a transpose: the last axis is dense in the destination, `column` in the source. Decides whether it goes past
- * the caches. False, with axes taken out of the loops: units are better moved one by one. */
+ * the caches. False: units are better moved one by one; axes are out of the loops, or turned, and `streams` is not
+ * valid. */
 bool ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const ndbuf_cpu__tuning *tuning,
                                int32_t column);
 
-/* Whether a transpose of `nbytes` goes past the caches for its size, whatever its rows are. A conversion, which reads a
- * part of each line at a time, moves both sides; other copies as many as they have. */
+/* Whether a transpose of `nbytes` is large enough to go past the caches, if its rows are worth it. A conversion, which
+ * reads a part of each line at a time, moves both sides; other copies as many as they have. */
 bool ndbuf_cpu__transpose_streams(int64_t unit_nbytes, int64_t nbytes, int64_t moved_nbytes, const cpu_kernels *kernels,
                                   const ndbuf_cpu__tuning *tuning);
 

@@ -28,9 +28,9 @@
     X(stream_parts_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 32 * 3 : caches.second_nbytes, 0,     \
       NDBUF_CPU__NEVER, "the same for transposes whose blocks take parts of lines")                                    \
     X(stream_uneven_nbytes, "bytes", caches.third_is_near ? 0 : 16 * caches.second_nbytes, 0, NDBUF_CPU__NEVER,        \
-      "the same, at least, for transposes whose rows in the destination are not whole cache lines")                    \
+      "the same, at least, for transposes whose rows in the destination begin within cache lines")                     \
     X(stream_uneven_row_nbytes, "bytes", caches.third_is_near ? 0 : 4096, 0, NDBUF_CPU__NEVER,                         \
-      "of such a row, at least")                                                                                       \
+      "the same for such rows: each has at least so many")                                                             \
     X(stream_prefetch_nbytes, "bytes", (caches.third_is_near ? 0 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,             \
       "how far ahead of a streamed copy its source is prefetched; 0: not")                                             \
     X(row_prefetch_nbytes, "bytes", (caches.third_is_near ? 2 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,                \

@@ -132,7 +132,7 @@ static void any_constants_give_right_copies(void **state)
             .tile_reach_nbytes = test_random_range(&random, 0, 1 << 16),
             .prefetch_level = test_random_range(&random, 1, 2),
             .line_prefetch_nbytes = test_random_range(&random, 0, 512),
-            .strip_prefetch_nbytes = test_random_range(&random, 0, 1) == 0 ? 1 : 1 << 30,
+            .strip_prefetch_nbytes = test_random_range(&random, 0, 1) == 0 ? 0 : 1 << 30,
             .conflict_nbytes = test_random_range(&random, 1, 64),
             .set_lines = test_random_range(&random, 1, 16),
         };

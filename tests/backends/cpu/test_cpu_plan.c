@@ -152,6 +152,12 @@ static void short_rows_go_together_with_another_axis(void **state)
     plan = PLAN(4, 2, (2, 500, 5, 4), (700000, 140, 28, 2), (50, 100, 10, 2257600));
     assert_int_equal(plan.row.extent, 500);
     assert_int_equal(plan.loops[plan.nloops - 1].src_stride, 10); /* soon, and not behind all the others */
+    plan = PLAN(4, 2, (5, 500, 2, 4), (70000, 140, 28, 2), (10, 100, 50, 2257600));
+    assert_int_equal(plan.row.extent, 500);
+    assert_int_equal(plan.loops[plan.nloops - 1].src_stride, 10); /* however the destination lies */
+    plan = PLAN(3, 8, (900, 10, 7), (5600, 280, 40), (0, 56, 8)); /* repeated axes are not fast */
+    assert_int_equal(plan.row.extent, 10);
+    assert_int_equal(plan.column.extent, 7);
     plan = PLAN(2, 160, (1000, 2), (480, 160), (160, 160000));
     assert_int_equal(plan.kind, CPU_PLAN_ROWS);
     assert_int_equal(plan.row.extent, 2); /* of longer units none is worth another order */
@@ -188,6 +194,18 @@ static void planes_too_narrow_for_vectors_are_walked(void **state)
     assert_false(plan.streams);
     assert_int_equal(PLAN(2, 8, (8, 40000), (320000, 8), (8, 64)).kind, CPU_PLAN_TRANSPOSE);
     assert_int_equal(PLAN(2, 8, (40000, 3), (48, 8), (8, 320000)).kind, CPU_PLAN_STRIDED);
+    /* Past the caches no others are walked in their place. */
+    for (int64_t unit = 8; unit <= 16; unit += 8) {
+        for (int64_t few = 3; few <= 4; few++) {
+            const int64_t side = 400000;
+            const int64_t pitch = (few + 3) * unit;
+            const cpu_plan_kind kind = few < 4 ? CPU_PLAN_STRIDED : CPU_PLAN_TRANSPOSE;
+            plan = PLAN(2, unit, (side, few), (pitch, unit), (unit, side * unit));
+            assert_int_equal(plan.kind, kind);
+            plan = PLAN(2, unit, (few, side), (side * unit, unit), (unit, pitch));
+            assert_int_equal(plan.kind, kind);
+        }
+    }
     assert_int_equal(PLAN(2, 12, (6, 40000), (480000, 12), (12, 96)).kind, CPU_PLAN_STRIDED);
     assert_int_equal(PLAN(2, 12, (7, 40000), (480000, 12), (12, 96)).kind, CPU_PLAN_TRANSPOSE);
     plan = PLAN(3, 4, (13, 16, 16), (1024, 64, 4), (1024, 4, 64)); /* these are not too small */
@@ -250,6 +268,8 @@ static void few_planes_are_arranged_in_records_with_gaps(void **state)
     plan = plan_of(&with, 2, 4, LIST(10000, 3), LIST(16, 4), LIST(4, 40000), 4096);
     assert_int_equal(plan.kind, CPU_PLAN_BLOCKS); /* nor three times a part of each line */
     assert_int_equal(plan_of(&with, 1, 4, LIST(10000), LIST(8), LIST(4), 4096).kind, CPU_PLAN_SCATTER);
+    plan = plan_of(&with, 4, 8, LIST(2062, 2, 7, 2), LIST(224, 112, 16, 8), LIST(56, 115480, 8, 230960), 4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);                                   /* nor units one by one */
     plan = plan_of(&with, 2, 8, LIST(10000, 8), LIST(72, 8), LIST(8, 80000), 4096); /* whole blocks of transposes */
     assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
 }
@@ -263,6 +283,8 @@ static void nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_by
     cpu_kernels with = narrow;
     with.lanes_nbytes = 32;
     with.narrower = &narrow;
+    cpu_kernels half = with;
+    half.shuffle_nbytes = 16;
     /* Matrices of 4 x 4 numbers, each transposed: both vectors are made of the 4 lines. */
     cpu_plan plan = plan_of(&with, 3, 4, LIST(1000, 4, 4), LIST(64, 16, 4), LIST(64, 4, 16), (uintptr_t)4096);
     assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
@@ -284,6 +306,9 @@ static void nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_by
     assert_false(plan.block.lanes.is_shared);
     assert_int_equal(plan.block.lanes.nout, 3);
     assert_int_equal(plan.block.lanes.out_offsets[2], 75 - 32);
+    /* A large source that is read as a whole is not sparse. */
+    plan = plan_of(&half, 3, 3, LIST(200000, 22, 3), LIST(198, 9, 3), LIST(198, 3, 66), (uintptr_t)4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
     /* The last vector of 7 x 4 bytes ends with them, by narrower kernels: there is no room for a wider one. */
     plan = plan_of(&with, 3, 1, LIST(1000, 7, 4), LIST(64, 4, 1), LIST(64, 1, 7), (uintptr_t)4096);
     assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
