@@ -354,11 +354,10 @@ static bool may_stream(const cpu_plan *plan)
     return plan->streams && (has_whole_lines(plan) || has_streamed_runs(plan));
 }
 
-/* How far apart an axis's units are in the source; repeated axes (stride 0) are not fast. */
+/* How far apart an axis's units are in the source, or, where it repeats one, in the destination. */
 static int64_t src_distance(const cpu_box *box, int32_t k)
 {
-    const int64_t stride = ndbuf__stride_magnitude(box->src_strides[k]);
-    return stride != 0 ? stride : INT64_MAX;
+    return ndbuf__stride_magnitude(box->src_strides[k] != 0 ? box->src_strides[k] : box->dst_strides[k]);
 }
 
 /* The axis that is walked together with the last one: of those by which there are enough units, the one along which the

@@ -11,6 +11,7 @@
 #define SHARED_BLOCK_CYCLES 2    /* of one whose vectors share their windows, */
 #define SHARED_WINDOW_CYCLES 0.3 /* and of each window for each vector */
 #define NARROW_NBYTES 4          /* of a plane in a cycle that has fewer lines, or rows, than the widest blocks */
+#define WALKED_CYCLES 2          /* of a unit of one that is walked */
 #define SCATTER_LINE_CYCLES 4    /* of a cache line over which units are spread */
 #define MEMORY_NBYTES 5          /* that memory gives in a cycle: faster kernels gain nothing */
 #define PLANNED_CYCLES 4000      /* to find out how a block is arranged */
@@ -167,8 +168,10 @@ static double speed_without_blocks(const cpu_plan *plan, const cpu_kernels *kern
     const bool is_narrow = plan->kind == CPU_PLAN_TRANSPOSE && size >= 0 &&
                            (plan->row.extent * plan->transpose.lines_per_index < kernels->block_side[size] ||
                             plan->column.extent * plan->transpose.rows_per_index < kernels->block_side[size]);
-    const bool is_walked = plan->kind == CPU_PLAN_STRIDED && plan->column.extent > 1;
-    return is_narrow || is_walked ? smaller(speed, NARROW_NBYTES) : speed;
+    if (plan->kind == CPU_PLAN_STRIDED && plan->column.extent > 1) {
+        return smaller(speed, larger(NARROW_NBYTES, (double)plan->unit_nbytes / WALKED_CYCLES));
+    }
+    return is_narrow ? smaller(speed, NARROW_NBYTES) : speed;
 }
 
 void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels)
