@@ -495,7 +495,7 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
     }
 }
 
-/* Whether there are so few lines, or rows, that units are better moved one by one. */
+/* Whether there are so few lines, or rows, that units are better moved one by one. Few lines of bytes are not. */
 static bool has_few(const axis_chain *lines, const axis_chain *rows, int64_t unit)
 {
     static const int64_t few_lines[CPU_TRANSPOSE_SIZES] = {1, 8, 4, 4, 4};

@@ -155,9 +155,12 @@ static void short_rows_go_together_with_another_axis(void **state)
     plan = PLAN(4, 2, (5, 500, 2, 4), (70000, 140, 28, 2), (10, 100, 50, 2257600));
     assert_int_equal(plan.row.extent, 500);
     assert_int_equal(plan.loops[plan.nloops - 1].src_stride, 10); /* however the destination lies */
-    plan = PLAN(3, 8, (900, 10, 7), (5600, 280, 40), (0, 56, 8)); /* repeated axes are not fast */
+    plan = PLAN(3, 8, (900, 10, 7), (5600, 280, 40), (0, 56, 8)); /* repeated axes are not fast, */
     assert_int_equal(plan.row.extent, 10);
     assert_int_equal(plan.column.extent, 7);
+    plan = PLAN(3, 12, (542, 92, 4), (17664, 96, 24), (576, 0, 312192)); /* nor slow: the destination is near */
+    assert_int_equal(plan.row.extent, 92);
+    assert_int_equal(plan.column.extent, 4);
     plan = PLAN(2, 160, (1000, 2), (480, 160), (160, 160000));
     assert_int_equal(plan.kind, CPU_PLAN_ROWS);
     assert_int_equal(plan.row.extent, 2); /* of longer units none is worth another order */

@@ -279,7 +279,7 @@ static void lines_with_gaps_are_packed_by_shuffles(void **state)
     assert_int_equal(PLAN(2, 4, (16, 4096), (16384, 4), (8, 128)).kind, CPU_PLAN_TRANSPOSE);
 }
 
-static void rows_that_are_not_whole_lines_leave_the_caches_where_that_is_worth_it(void **state)
+static void rows_that_begin_within_lines_leave_the_caches_where_that_is_worth_it(void **state)
 {
     (void)state;
     ndbuf_cpu__tuning other = tuning;
@@ -383,7 +383,7 @@ int main(void)
         cmocka_unit_test(staged_rows_have_room_whatever_the_constants_are),
         cmocka_unit_test(few_rows_go_by_narrower_blocks_unless_they_share_cache_sets),
         cmocka_unit_test(lines_with_gaps_are_packed_by_shuffles),
-        cmocka_unit_test(rows_that_are_not_whole_lines_leave_the_caches_where_that_is_worth_it),
+        cmocka_unit_test(rows_that_begin_within_lines_leave_the_caches_where_that_is_worth_it),
         cmocka_unit_test(strips_are_prefetched_while_lines_go_on),
         cmocka_unit_test(a_nest_of_tiny_axes_is_chained_to_long_runs),
         cmocka_unit_test(rows_that_start_anywhere_are_staged_past_the_caches),
