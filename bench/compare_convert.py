@@ -104,6 +104,7 @@ class Run:
     def fill(self):
         """Values that every destination has: within a hundred of 0, whole ones for integers."""
         rng = numpy.random.default_rng(1)
+        least = 0 if self.types["dst"].kind == "u" else -100
         self.src_bytes[:] = 0
 
         def put(array):
@@ -113,9 +114,9 @@ class Run:
             elif array.dtype.kind == "b":
                 array[...] = rng.integers(0, 2, array.shape)
             elif array.dtype.kind in "iu":
-                array[...] = rng.integers(0 if array.dtype.kind == "u" else -100, 100, array.shape)
+                array[...] = rng.integers(0 if array.dtype.kind == "u" else least, 100, array.shape)
             else:
-                array[...] = rng.uniform(-100, 100, array.shape)
+                array[...] = rng.uniform(least, 100, array.shape)
         put(self.src)
 
     def check(self, status):

@@ -4,8 +4,9 @@
 
 /* Conversions that the engine that copies takes as they are. */
 
-/* Numbers up to this size are turned as longer ones. */
+/* Numbers up to this size are turned as longer ones; and longer or as long ones up to that size. */
 #define LONGER_SRC_MAX 2
+#define LONGER_DST_MAX 4
 /* Fewer lines than these are woven together before they are converted. */
 #define LINES_MIN 8
 
@@ -33,8 +34,9 @@ static bool takes_pairs(const cpu_row_converter *converter, int64_t stride, int6
 static bool turns_as_long(const cpu_box *box, const cpu_kernels *kernels, int64_t src_nbytes, int64_t nunits)
 {
     const int64_t nbytes = nunits * box->unit_nbytes;
-    if (nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
-        nbytes + nunits * src_nbytes < NDBUF_CPU__TUNING_PEEK(stream_parts_nbytes)) {
+    if (box->unit_nbytes > LONGER_DST_MAX ||
+        (nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
+         nbytes + nunits * src_nbytes < NDBUF_CPU__TUNING_PEEK(stream_parts_nbytes))) {
         return false; /* in the short time that small copies have */
     }
     const ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
