@@ -18,6 +18,8 @@
  * together. */
 #define WALKED_STRIDE 16
 #define WALKED_ROW_MIN 12
+/* Larger copies whose source is faster along another axis are not (on a Xeon). */
+#define WALKED_CROSSED_NBYTES ((int64_t)12 << 20)
 /* Dense runs of the destination worth being written by the conversion itself; past the caches, elements of one. */
 #define CONVERTED_RUN_NBYTES 384
 #define STREAMED_RUN_MIN 256
@@ -181,9 +183,10 @@ bool ndbuf_cpu__walks_rows(const cpu_convert_plan *plan)
 {
     const cpu_box *box = &plan->box->box;
     const int32_t last = box->ndim - 1;
-    return plan->record == NULL && plan->converter.scalar.is_quick && plan->converter.scalar.imaginary_nbytes == 0 &&
+    return plan->record == NULL && plan->converter.scalar.is_quick &&
            are_scattered(box->dst_strides[last], box->src_strides[last], plan->converter.src_nbytes) &&
-           box->shape[last] >= WALKED_ROW_MIN && ndbuf_cpu__follows_last_axis(box);
+           box->shape[last] >= WALKED_ROW_MIN &&
+           (plan->nbytes < WALKED_CROSSED_NBYTES || ndbuf_cpu__follows_last_axis(box));
 }
 
 bool ndbuf_cpu__pays_to_stream(const cpu_box *box, const char *dst, int32_t naxes, int64_t nbytes)

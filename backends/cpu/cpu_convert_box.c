@@ -29,10 +29,17 @@ static void fill_converted(const cpu_convert_box *convert, const cpu_row_convert
     ndbuf_cpu__fill_box(&box);
 }
 
-/* Whether no thread or write past the caches is worth a plan. `nbytes` are those of both sides. */
-static bool is_small(int64_t nbytes)
+/* Whether no thread or write past the caches is worth a plan. */
+static bool is_small(const cpu_convert_plan *plan)
 {
-    return nbytes / 2 < NDBUF_CPU__TUNING_PEEK(stream_nbytes) && nbytes / 2 < NDBUF_CPU__TUNING_PEEK(thread_nbytes);
+    return plan->nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
+           plan->nbytes < NDBUF_CPU__TUNING_PEEK(thread_nbytes);
+}
+
+/* Of `count` elements, as of a plain copy of the bytes that it moves. */
+static int64_t moved_nbytes(const cpu_row_converter *converter, int64_t count)
+{
+    return count * (converter->dst_nbytes + converter->src_nbytes) / 2;
 }
 
 /* ---- boxes of numbers ---- */
@@ -86,14 +93,14 @@ static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *con
         is_one = is_one && box->src_strides[k] == 0;
         count *= box->shape[k];
     }
-    const int64_t nbytes = count * (plan->converter.dst_nbytes + plan->converter.src_nbytes);
+    plan->nbytes = moved_nbytes(&plan->converter, count);
     if (is_one) {
         return CONVERT_ONE;
     }
     if (ndbuf_cpu__repeats_rows(box, plan->converter.dst_nbytes, CPU_CONVERT_BLOCK_NBYTES)) {
         return CONVERT_ONCE;
     }
-    plan->at_once = is_small(nbytes) && has_rows(plan, count);
+    plan->at_once = is_small(plan) && has_rows(plan, count);
     if (!plan->at_once) {
         ndbuf_cpu__plan_parts(plan);
     }
@@ -170,10 +177,10 @@ static convert_way choose_way_of_records(cpu_convert_plan *plan, cpu_record *rec
     if (record->fills && ndbuf_cpu__repeats_rows(box, record->dst_nbytes, CPU_CONVERT_BLOCK_NBYTES)) {
         return CONVERT_ONCE;
     }
-    const int64_t nbytes = ndbuf__copy_axes_nunits(axes) * (record->dst_nbytes + record->src_nbytes);
+    plan->nbytes = moved_nbytes(&plan->converter, ndbuf__copy_axes_nunits(axes));
     ndbuf_cpu__record_place(record, axes, ndbuf_cpu__packs_records(box, record),
-                            nbytes / 2 >= NDBUF_CPU__TUNING_PEEK(stream_nbytes));
-    plan->at_once = last < 0 || (is_small(nbytes) && ndbuf_cpu__follows_last_axis(box));
+                            plan->nbytes >= NDBUF_CPU__TUNING_PEEK(stream_nbytes));
+    plan->at_once = last < 0 || (is_small(plan) && ndbuf_cpu__follows_last_axis(box));
     if (!plan->at_once) {
         ndbuf_cpu__plan_parts(plan);
     }

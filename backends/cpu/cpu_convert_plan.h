@@ -76,7 +76,7 @@ bool ndbuf_cpu__plan_conversion(cpu_convert_plan *plan, const cpu_convert_box *c
 bool ndbuf_cpu__plan_records(cpu_convert_plan *plan, cpu_record *record, cpu_convert_box *convert,
                              const ndbuf__copy_axes *axes, const ndbuf__conversion *conversion);
 
-/* Fills a plan whose box, kernels, converter and record are set: blocks, and the copies within them. */
+/* Fills a plan whose box, kernels, converter, record and bytes are set: blocks, and the copies within them. */
 void ndbuf_cpu__plan_parts(cpu_convert_plan *plan);
 
 /* Runs a plan, divided between threads, at other addresses than the box's, perhaps. One without blocks says how rows
@@ -91,7 +91,7 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan);
 bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short);
 
 /* Whether rows are taken one number after the other: those of a destination with so wide gaps that a copy that spreads
- * numbers would write them one by one as well, unless the source is faster along another axis. */
+ * numbers would write them one by one as well, unless they are many, and the source is faster along another axis. */
 bool ndbuf_cpu__walks_rows(const cpu_convert_plan *plan);
 
 /* Whether rows of so many bytes, which lie along the first `naxes` axes from dst on, are worth being written past the

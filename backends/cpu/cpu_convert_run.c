@@ -377,13 +377,7 @@ void ndbuf_cpu__plan_parts(cpu_convert_plan *plan)
     const cpu_convert_box *convert = plan->box;
     const cpu_box *box = &convert->box;
     const ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
-    int64_t nelements = 1;
-    for (int32_t k = 0; k < box->ndim; k++) {
-        nelements *= box->shape[k];
-    }
-    /* As a plain copy of the bytes that it moves. */
-    int64_t nbytes = nelements * (plan->converter.dst_nbytes + plan->converter.src_nbytes) / 2;
-    plan->streams = plan->kernels->stream != NULL && nbytes >= tuning.stream_nbytes &&
+    plan->streams = plan->kernels->stream != NULL && plan->nbytes >= tuning.stream_nbytes &&
                     (plan->record == NULL || can_stream_records(plan->record));
     ndbuf_cpu__plan_blocks(plan);
     const int64_t nruns = plan->ntasks * (box->nruns > 0 ? box->nruns : 1);
@@ -408,7 +402,6 @@ void ndbuf_cpu__plan_parts(cpu_convert_plan *plan)
     }
     plan->gathers = plan->streams && plan->packs && !plan->spreads && plan->record == NULL && is_one_run(plan) &&
                     plan->pack.kind == CPU_PLAN_GATHER && plan->pack.nloops == 0 && plan->pack.column.extent == 1;
-    plan->nbytes = nbytes;
 }
 
 /* A few elements, brought together and spread one by one where they are not dense. */

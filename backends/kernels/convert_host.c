@@ -24,9 +24,6 @@ _Static_assert(NDK_BOOL == NDBUF_NUMBER_BOOL && NDK_INT8 == NDBUF_NUMBER_INT8 &&
 #define HOST_LONG_DOUBLE NDBUF_NUMBER_LONG_DOUBLE
 #define HOST_NNUMBERS 14
 
-/* Elements whose halves are written one after the other stay in the cache between. */
-#define HOST_BLOCK 512
-
 /* X(dst, its bits, source, its bits) for all sources, and X(source, its bits). */
 #define HOST_FROM_ALL(X, dst, dst_bits)                                                                                \
     X(dst, dst_bits, BOOL, 8)                                                                                          \
@@ -81,12 +78,13 @@ static inline uint64_t swap_64(uint64_t bits)
 
 /* The body of a row's function. `expression` makes the bits `to` of the destination from the bits `from`. Dense rows in
  * the machine's own byte order have a loop for the compiler to vectorise. */
-#define HOST_ROW(dst_bits, src_bits, expression)                                                                       \
+#define HOST_ROW(dst_number, dst_bits, src_bits, expression)                                                           \
     {                                                                                                                  \
         uint##dst_bits##_t to;                                                                                         \
         uint##src_bits##_t from;                                                                                       \
-        if (dst_stride == (int64_t)sizeof(to) && src_stride == (int64_t)sizeof(from) && !converter->swaps_dst &&       \
-            !converter->swaps_src) {                                                                                   \
+        const bool has_imaginary = ndk_is_float(dst_number) && converter->has_imaginary;                               \
+        if (dst_stride == (int64_t)sizeof(to) && src_stride == (int64_t)sizeof(from) && !has_imaginary &&              \
+            !converter->swaps_dst && !converter->swaps_src) {                                                          \
             for (int64_t i = 0; i < count; i++) {                                                                      \
                 memcpy(&from, src + i * (int64_t)sizeof(from), sizeof(from));                                          \
                 to = (uint##dst_bits##_t)(expression);                                                                 \
@@ -102,6 +100,9 @@ static inline uint64_t swap_64(uint64_t bits)
             to = (uint##dst_bits##_t)(expression);                                                                     \
             to = swaps_dst ? swap_##dst_bits(to) : to;                                                                 \
             memcpy(dst, &to, sizeof(to));                                                                              \
+            if (has_imaginary) {                                                                                       \
+                memset(dst + sizeof(to), 0, sizeof(to));                                                               \
+            }                                                                                                          \
             dst += dst_stride;                                                                                         \
             src += src_stride;                                                                                         \
         }                                                                                                              \
@@ -134,6 +135,26 @@ HOST_NATIVE(native_double, double, 64)
 /* Floats by the processor, too, where it has the same results: NaNs keep what fits of their bits, and integers are what
  * kernels make of numbers that do not fit. */
 #if defined(__x86_64__)
+static inline int32_t truncate_single_32(float value)
+{
+    return _mm_cvttss_si32(_mm_set_ss(value));
+}
+
+static inline int64_t truncate_single_64(float value)
+{
+    return _mm_cvttss_si64(_mm_set_ss(value));
+}
+
+static inline int32_t truncate_double_32(double value)
+{
+    return _mm_cvttsd_si32(_mm_set_sd(value));
+}
+
+static inline int64_t truncate_double_64(double value)
+{
+    return _mm_cvttsd_si64(_mm_set_sd(value));
+}
+
 #define HOST_FROM_NATIVE_FLOAT(name, type, type_bits, truncate_32, truncate_64)                                        \
     static inline __attribute__((always_inline)) bool name(uint64_t bits, int32_t dst_number, uint64_t *out_bits)      \
     {                                                                                                                  \
@@ -149,11 +170,16 @@ HOST_NATIVE(native_double, double, 64)
         case NDK_INT16:                                                                                                \
         case NDK_UINT16:                                                                                               \
         case NDK_INT32:                                                                                                \
-            *out_bits = (uint32_t)truncate_32;                                                                         \
+            *out_bits = (uint32_t)truncate_32(value);                                                                  \
             return true;                                                                                               \
         case NDK_UINT32:                                                                                               \
         case NDK_INT64:                                                                                                \
-            *out_bits = (uint64_t)truncate_64;                                                                         \
+            *out_bits = (uint64_t)truncate_64(value);                                                                  \
+            return true;                                                                                               \
+        case NDK_UINT64: /* a negative number keeps its bits */                                                        \
+            *out_bits = __builtin_expect(value >= (type)NDK_TOP_BIT, 0)                                                \
+                            ? (uint64_t)truncate_64(value - (type)NDK_TOP_BIT) | NDK_TOP_BIT                           \
+                            : (uint64_t)truncate_64(value);                                                            \
             return true;                                                                                               \
         case NDK_FLOAT32:                                                                                              \
             single = (float)value;                                                                                     \
@@ -168,10 +194,8 @@ HOST_NATIVE(native_double, double, 64)
             return false;                                                                                              \
         }                                                                                                              \
     }
-HOST_FROM_NATIVE_FLOAT(from_native_single, float, 32, _mm_cvttss_si32(_mm_set_ss(value)),
-                       _mm_cvttss_si64(_mm_set_ss(value)))
-HOST_FROM_NATIVE_FLOAT(from_native_double, double, 64, _mm_cvttsd_si32(_mm_set_sd(value)),
-                       _mm_cvttsd_si64(_mm_set_sd(value)))
+HOST_FROM_NATIVE_FLOAT(from_native_single, float, 32, truncate_single_32, truncate_single_64)
+HOST_FROM_NATIVE_FLOAT(from_native_double, double, 64, truncate_double_32, truncate_double_64)
 #endif
 
 static inline __attribute__((always_inline)) uint64_t convert(uint64_t bits, int32_t dst_number, int32_t src_number)
@@ -194,13 +218,13 @@ static inline __attribute__((always_inline)) uint64_t convert(uint64_t bits, int
 
 #define HOST_ROW_FUNCTION(dst_name, dst_bits, src_name, src_bits)                                                      \
     HOST_FUNCTION(row_##dst_name##_##src_name)                                                                         \
-    HOST_ROW(dst_bits, src_bits, convert(from, NDK_##dst_name, NDK_##src_name))
+    HOST_ROW(NDK_##dst_name, dst_bits, src_bits, convert(from, NDK_##dst_name, NDK_##src_name))
 #define HOST_ROW_FUNCTIONS(dst_name, dst_bits) HOST_FROM_ALL(HOST_ROW_FUNCTION, dst_name, dst_bits)
 HOST_ALL(HOST_ROW_FUNCTIONS)
 
 #define HOST_SATURATE_FUNCTION(dst_name, dst_bits, src_name, src_bits)                                                 \
     HOST_FUNCTION(saturate_##dst_name##_##src_name)                                                                    \
-    HOST_ROW(dst_bits, src_bits, ndk_convert_number(from, NDK_##dst_name, NDK_##src_name, 1))
+    HOST_ROW(NDK_##dst_name, dst_bits, src_bits, ndk_convert_number(from, NDK_##dst_name, NDK_##src_name, 1))
 #define HOST_SATURATE_FUNCTIONS(dst_name, dst_bits) HOST_FROM_ALL(HOST_SATURATE_FUNCTION, dst_name, dst_bits)
 HOST_INTEGERS(HOST_SATURATE_FUNCTIONS)
 
@@ -315,6 +339,9 @@ HOST_INTEGERS(HOST_SATURATE_LONG_DOUBLE)
             memcpy(&from, src, sizeof(from));                                                                          \
             store_long_double(dst,                                                                                     \
                               to_long_double(converter->swaps_src ? swap_##src_bits(from) : from, NDK_##src_name));    \
+            if (converter->has_imaginary) {                                                                            \
+                memset(dst + sizeof(long double), 0, sizeof(long double));                                             \
+            }                                                                                                          \
             dst += dst_stride;                                                                                         \
             src += src_stride;                                                                                         \
         }                                                                                                              \
@@ -332,9 +359,11 @@ HOST_ALL(HOST_TO_LONG_DOUBLE)
 
 HOST_FUNCTION(row_LONG_DOUBLE_LONG_DOUBLE)
 {
-    (void)converter;
     for (int64_t i = 0; i < count; i++) {
         memcpy(dst, src, sizeof(long double));
+        if (converter->has_imaginary) {
+            memset(dst + sizeof(long double), 0, sizeof(long double));
+        }
         dst += dst_stride;
         src += src_stride;
     }
@@ -389,8 +418,7 @@ static bool is_element(const ndbuf_element *element)
            !(element->is_swapped && element->number == HOST_LONG_DOUBLE);
 }
 
-/* Whether a few instructions convert a number, whatever it is, see convert(): of floats by the processor, and of UINT64
- * to floats there is a branch. */
+/* Whether a few instructions convert a number, whatever it is, see convert(): of floats by the processor. */
 static bool is_quick(int32_t dst_number, int32_t src_number)
 {
 #if defined(__x86_64__)
@@ -399,10 +427,9 @@ static bool is_quick(int32_t dst_number, int32_t src_number)
     const bool is_float = false;
 #endif
     if (dst_number == NDK_FLOAT32 || dst_number == NDK_FLOAT64) {
-        return src_number <= NDK_INT64 || is_float;
+        return src_number <= NDK_UINT64 || is_float;
     }
-    return dst_number <= NDK_UINT64 &&
-           (src_number <= NDK_UINT64 || (is_float && dst_number != NDK_BOOL && dst_number != NDK_UINT64));
+    return dst_number <= NDK_UINT64 && (src_number <= NDK_UINT64 || is_float);
 }
 
 bool ndbuf__converter_init(ndbuf__converter *out_converter, const ndbuf_element *dst, const ndbuf_element *src,
@@ -419,8 +446,7 @@ bool ndbuf__converter_init(ndbuf__converter *out_converter, const ndbuf_element 
         .swaps_dst = dst->is_swapped != 0,
         .swaps_src = src->is_swapped != 0,
         .is_quick = !saturates && !src->is_complex && is_quick(dst->number, src->number),
-        .dst_number_nbytes = number_nbytes(dst->number),
-        .imaginary_nbytes = dst->is_complex ? number_nbytes(dst->number) : 0,
+        .has_imaginary = dst->is_complex != 0,
     };
     *out_converter = converter;
     return true;
@@ -429,17 +455,5 @@ bool ndbuf__converter_init(ndbuf__converter *out_converter, const ndbuf_element 
 void ndbuf__convert_row(const ndbuf__converter *converter, char *dst, int64_t dst_stride, const char *src,
                         int64_t src_stride, int64_t count)
 {
-    if (converter->imaginary_nbytes == 0) {
-        converter->fn(converter, dst, dst_stride, src, src_stride, count);
-        return;
-    }
-    for (int64_t first = 0; first < count; first += HOST_BLOCK) {
-        int64_t nblock = count - first < HOST_BLOCK ? count - first : HOST_BLOCK;
-        converter->fn(converter, dst, dst_stride, src, src_stride, nblock);
-        for (int64_t i = 0; i < nblock; i++) {
-            memset(dst + i * dst_stride + converter->dst_number_nbytes, 0, (size_t)converter->imaginary_nbytes);
-        }
-        dst += nblock * dst_stride;
-        src += nblock * src_stride;
-    }
+    converter->fn(converter, dst, dst_stride, src, src_stride, count);
 }

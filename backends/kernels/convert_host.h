@@ -21,9 +21,8 @@ struct ndbuf__converter {
     ndbuf__convert_fn fn;
     bool swaps_dst; /* the bytes of each number */
     bool swaps_src;
-    bool is_quick;             /* fn takes the processor few instructions for each number */
-    int32_t dst_number_nbytes; /* of what fn writes */
-    int32_t imaginary_nbytes;  /* of zeros behind that; 0: the destination is not complex */
+    bool has_imaginary; /* the destination is complex: as many zeros follow each number */
+    bool is_quick;      /* fn takes the processor few instructions for each number */
 };
 
 /* False: there is no such conversion (complex to complex and to real numbers comes as one of the halves; no long double
