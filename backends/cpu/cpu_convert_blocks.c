@@ -171,20 +171,23 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
            (last == 0 || box->shape[last] * cpu_smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
-/* Whether numbers lie so far apart in the destination that each is written by itself. */
-static bool are_scattered(int64_t dst_stride, int64_t src_stride, int64_t src_nbytes)
+/* Whether numbers lie so far apart in the destination that each is written by itself. Gaps in the source are work for
+ * vectors, too, and integers that become floats are so for the processor. */
+static bool are_scattered(const cpu_convert_plan *plan, int64_t dst_stride, int64_t src_stride)
 {
     const int64_t distance = ndbuf__stride_magnitude(dst_stride);
-    const bool has_gaps = ndbuf__stride_magnitude(src_stride) > src_nbytes; /* which are work, too */
-    return has_gaps ? distance >= WALKED_STRIDE : distance > WALKED_STRIDE;
+    const bool has_gaps = ndbuf__stride_magnitude(src_stride) > plan->converter.src_nbytes;
+    const bool makes_floats = plan->box->dst_element.number > NDBUF_NUMBER_UINT64 &&
+                              plan->box->src_element.number <= NDBUF_NUMBER_UINT64;
+    return has_gaps || !makes_floats ? distance >= WALKED_STRIDE : distance > WALKED_STRIDE;
 }
 
 bool ndbuf_cpu__walks_rows(const cpu_convert_plan *plan)
 {
     const cpu_box *box = &plan->box->box;
     const int32_t last = box->ndim - 1;
-    return plan->record == NULL && plan->converter.scalar.is_quick &&
-           are_scattered(box->dst_strides[last], box->src_strides[last], plan->converter.src_nbytes) &&
+    return plan->record == NULL && plan->converter.scalar.is_quick && box->src_strides[last] != 0 &&
+           are_scattered(plan, box->dst_strides[last], box->src_strides[last]) &&
            box->shape[last] >= WALKED_ROW_MIN &&
            (plan->nbytes < WALKED_CROSSED_NBYTES || ndbuf_cpu__follows_last_axis(box));
 }
