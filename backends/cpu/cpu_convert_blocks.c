@@ -171,25 +171,33 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
            (last == 0 || box->shape[last] * cpu_smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
-/* Whether numbers lie so far apart in the destination that each is written by itself. Gaps in the source are work for
- * vectors, too, and integers that become floats are so for the processor. */
-static bool are_scattered(const cpu_convert_plan *plan, int64_t dst_stride, int64_t src_stride)
+/* Whether the numbers of rows lie so far apart in the destination that each is written by itself. Gaps in the source
+ * are work for vectors, too, and wide ones more than they save; integers that become floats are so for the processor.
+ */
+static bool are_scattered(const cpu_convert_plan *plan, bool follows)
 {
-    const int64_t distance = ndbuf__stride_magnitude(dst_stride);
-    const bool has_gaps = ndbuf__stride_magnitude(src_stride) > plan->converter.src_nbytes;
-    const bool makes_floats = plan->box->dst_element.number > NDBUF_NUMBER_UINT64 &&
-                              plan->box->src_element.number <= NDBUF_NUMBER_UINT64;
-    return has_gaps || !makes_floats ? distance >= WALKED_STRIDE : distance > WALKED_STRIDE;
+    const cpu_box *box = &plan->box->box;
+    const int64_t dst_distance = ndbuf__stride_magnitude(box->dst_strides[box->ndim - 1]);
+    const int64_t src_distance = ndbuf__stride_magnitude(box->src_strides[box->ndim - 1]);
+    const bool has_gaps = src_distance > plan->converter.src_nbytes;
+    const bool makes_floats =
+        plan->box->dst_element.number > NDBUF_NUMBER_UINT64 && plan->box->src_element.number <= NDBUF_NUMBER_UINT64;
+    const int64_t least = has_gaps && follows && src_distance >= WALKED_STRIDE ? plan->converter.dst_nbytes + 1
+                          : has_gaps || !makes_floats                          ? WALKED_STRIDE
+                                                                               : WALKED_STRIDE + 1;
+    return dst_distance >= least;
 }
 
 bool ndbuf_cpu__walks_rows(const cpu_convert_plan *plan)
 {
     const cpu_box *box = &plan->box->box;
     const int32_t last = box->ndim - 1;
-    return plan->record == NULL && plan->converter.scalar.is_quick && box->src_strides[last] != 0 &&
-           are_scattered(plan, box->dst_strides[last], box->src_strides[last]) &&
-           box->shape[last] >= WALKED_ROW_MIN &&
-           (plan->nbytes < WALKED_CROSSED_NBYTES || ndbuf_cpu__follows_last_axis(box));
+    if (plan->record != NULL || !plan->converter.scalar.is_quick || box->src_strides[last] == 0 ||
+        box->shape[last] < WALKED_ROW_MIN) {
+        return false;
+    }
+    const bool follows = ndbuf_cpu__follows_last_axis(box);
+    return (follows || plan->nbytes < WALKED_CROSSED_NBYTES) && are_scattered(plan, follows);
 }
 
 bool ndbuf_cpu__pays_to_stream(const cpu_box *box, const char *dst, int32_t naxes, int64_t nbytes)
