@@ -64,7 +64,7 @@ bool ndbuf_cpu__shuffle_gather(cpu_plan *plan, int32_t vector_nbytes, int32_t sw
     }
     const int64_t taken = ngroups * plan->group_units * unit;
     /* Each from a vector of its own: to load and store it takes less. */
-    const bool is_far = plan->group_units == 1 && ngroups > 1 &&
+    const bool is_far = plan->group_units == 1 && unit < vector_nbytes &&
                         ndbuf__stride_magnitude(stride) > vector_nbytes * (vector_nbytes == CPU_LANE_NBYTES ? 2 : 1);
     if (ngroups < 1 || is_far || taken * 4 < vector_nbytes || (taken == unit && unit < CPU_LANE_NBYTES)) {
         return false;

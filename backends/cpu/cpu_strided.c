@@ -116,6 +116,26 @@ DEFINE_UNIT_LOOPS(any, move_any)
      : (unit_nbytes) > 8                     ? loops##_pair_8                                                          \
                                              : loops##_pair_4)
 
+/* Two numbers, as one that is twice as long: its halves change places once more. */
+#define DEFINE_SWAP_PAIR(nbytes, bits, both_bits)                                                                      \
+    static inline void swap_pair_##nbytes(char *dst, const char *src)                                                  \
+    {                                                                                                                  \
+        uint##both_bits##_t both;                                                                                      \
+        memcpy(&both, src, sizeof(both));                                                                              \
+        both = __builtin_bswap##both_bits(both);                                                                       \
+        both = (uint##both_bits##_t)(both << (bits) | both >> (bits));                                                 \
+        memcpy(dst, &both, sizeof(both));                                                                              \
+    }
+DEFINE_SWAP_PAIR(2, 16, 32)
+DEFINE_SWAP_PAIR(4, 32, 64)
+
+static inline void swap_8(char *dst, const char *src);
+static inline void swap_pair_8(char *dst, const char *src)
+{
+    swap_8(dst, src);
+    swap_8(dst + 8, src + 8);
+}
+
 /* Units of numbers whose bytes are reversed. */
 #define DEFINE_SWAPPED_LOOPS(nbytes, bits)                                                                             \
     static inline void swap_##nbytes(char *dst, const char *src)                                                       \
@@ -138,8 +158,7 @@ DEFINE_UNIT_LOOPS(any, move_any)
         if (unit_nbytes == 2 * (nbytes)) { /* complex numbers */                                                       \
             NDBUF__UNROLL_4 for (int64_t i = 0; i < count; i++)                                                        \
             {                                                                                                          \
-                swap_##nbytes(dst + i * dst_stride, src + i * src_stride);                                             \
-                swap_##nbytes(dst + i * dst_stride + (nbytes), src + i * src_stride + (nbytes));                       \
+                swap_pair_##nbytes(dst + i * dst_stride, src + i * src_stride);                                        \
             }                                                                                                          \
             return;                                                                                                    \
         }                                                                                                              \
