@@ -508,12 +508,13 @@ static int64_t prefetch_distance(const cpu_plan *plan, const cpu_kernels *kernel
     return at_least_1(steps) * stride;
 }
 
-/* Short rows of kernels go many in one task. */
+/* Short rows go many in one task. */
 static void take_rows(cpu_plan *plan)
 {
     const bool has_blocks = plan->kind == CPU_PLAN_BLOCKS;
     const bool has_kernel = has_blocks || plan->kind == CPU_PLAN_GATHER || plan->kind == CPU_PLAN_SCATTER ||
-                            plan->kind == CPU_PLAN_REPEAT || plan->kind == CPU_PLAN_ROWS;
+                            plan->kind == CPU_PLAN_REPEAT || plan->kind == CPU_PLAN_ROWS ||
+                            plan->kind == CPU_PLAN_STRIDED;
     const int64_t nbytes = plan->row.extent * (has_blocks ? plan->block_nbytes : plan->group_units * plan->unit_nbytes);
     if (has_kernel && plan->column.extent == 1 && plan->nloops > 0 && nbytes <= CPU_PLAN_TASK_NBYTES / 2) {
         plan->column = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
