@@ -171,33 +171,48 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
            (last == 0 || box->shape[last] * cpu_smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
-/* Whether the numbers of rows lie so far apart in the destination that each is written by itself. Gaps in the source
- * are work for vectors, too, and wide ones more than they save; integers that become floats are so for the processor.
- */
-static bool are_scattered(const cpu_convert_plan *plan, bool follows)
-{
-    const cpu_box *box = &plan->box->box;
-    const int64_t dst_distance = ndbuf__stride_magnitude(box->dst_strides[box->ndim - 1]);
-    const int64_t src_distance = ndbuf__stride_magnitude(box->src_strides[box->ndim - 1]);
-    const bool has_gaps = src_distance > plan->converter.src_nbytes;
-    const bool makes_floats =
-        plan->box->dst_element.number > NDBUF_NUMBER_UINT64 && plan->box->src_element.number <= NDBUF_NUMBER_UINT64;
-    const int64_t least = has_gaps && follows && src_distance >= WALKED_STRIDE ? plan->converter.dst_nbytes + 1
-                          : has_gaps || !makes_floats                          ? WALKED_STRIDE
-                                                                               : WALKED_STRIDE + 1;
-    return dst_distance >= least;
-}
-
-bool ndbuf_cpu__walks_rows(const cpu_convert_plan *plan)
+/* Whether the last axis has the two parts of complex numbers, or what is as they are. */
+static bool has_pairs(const cpu_convert_plan *plan)
 {
     const cpu_box *box = &plan->box->box;
     const int32_t last = box->ndim - 1;
-    if (plan->record != NULL || !plan->converter.scalar.is_quick || box->src_strides[last] == 0 ||
-        box->shape[last] < WALKED_ROW_MIN) {
+    return last > 0 && box->shape[last] == 2 && box->dst_strides[last] == plan->converter.dst_nbytes &&
+           box->src_strides[last] == plan->converter.src_nbytes;
+}
+
+/* Whether the numbers, or pairs, of rows lie so far apart in the destination that each is written by itself. Gaps in
+ * the source are work for vectors, too, and wide ones more than they save; integers that become floats are so for the
+ * processor. */
+static bool are_scattered(const cpu_convert_plan *plan, int64_t nnumbers, bool follows)
+{
+    const cpu_box *box = &plan->box->box;
+    const int64_t dst_distance = ndbuf__stride_magnitude(box->dst_strides[plan->run_axis]);
+    const int64_t src_distance = ndbuf__stride_magnitude(box->src_strides[plan->run_axis]);
+    const bool has_gaps = src_distance > nnumbers * plan->converter.src_nbytes;
+    const bool makes_floats =
+        plan->box->dst_element.number > NDBUF_NUMBER_UINT64 && plan->box->src_element.number <= NDBUF_NUMBER_UINT64;
+    const int64_t least = has_gaps && follows && src_distance >= WALKED_STRIDE
+                              ? nnumbers * plan->converter.dst_nbytes + 1
+                          : has_gaps || !makes_floats ? WALKED_STRIDE
+                                                      : WALKED_STRIDE + 1;
+    return dst_distance >= least;
+}
+
+bool ndbuf_cpu__walks_rows(cpu_convert_plan *plan)
+{
+    const int32_t last = plan->box->box.ndim - 1;
+    const bool are_pairs = has_pairs(plan) && ndbuf__converts_pairs(&plan->box->dst_element, &plan->box->src_element);
+    cpu_box rows = plan->box->box;
+    plan->run_axis = last - are_pairs;
+    rows.ndim = plan->run_axis + 1;
+    if (plan->record != NULL || !plan->converter.scalar.is_quick || rows.src_strides[plan->run_axis] == 0 ||
+        rows.shape[plan->run_axis] < WALKED_ROW_MIN) {
         return false;
     }
-    const bool follows = ndbuf_cpu__follows_last_axis(box);
-    return (follows || plan->nbytes < WALKED_CROSSED_NBYTES) && are_scattered(plan, follows);
+    const bool follows = ndbuf_cpu__follows_last_axis(&rows);
+    const bool walks = (follows || plan->nbytes < WALKED_CROSSED_NBYTES) && are_scattered(plan, 1 + are_pairs, follows);
+    plan->converter.scalar.converts_pairs = walks && are_pairs;
+    return walks;
 }
 
 bool ndbuf_cpu__pays_to_stream(const cpu_box *box, const char *dst, int32_t naxes, int64_t nbytes)
@@ -225,15 +240,14 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short)
     const int64_t dst_nbytes = plan->converter.dst_nbytes;
     const int64_t src_nbytes = plan->converter.src_nbytes;
     const int32_t last = box->ndim - 1;
-    const bool has_pairs = last > 0 && box->shape[last] == 2 && box->dst_strides[last] == dst_nbytes &&
-                           box->src_strides[last] == src_nbytes;
-    plan->run_axis = has_pairs ? last - 1 : last;
-    const int64_t count = has_pairs ? 2 : 1;
+    const bool are_pairs = has_pairs(plan);
+    plan->run_axis = last - are_pairs;
+    const int64_t count = 1 + are_pairs;
     const int64_t stride = box->src_strides[plan->run_axis];
     const int64_t least =
         takes_short ? plan->converter.step : least_apart(&plan->converter, stride, count * src_nbytes);
-    plan->gap = has_pairs ? src_nbytes : stride;
-    plan->stride = has_pairs ? stride : 2 * stride;
+    plan->gap = are_pairs ? src_nbytes : stride;
+    plan->stride = are_pairs ? stride : 2 * stride;
     plan->apart = plan->record == NULL && plan->converter.apart != NULL && stride != 0 &&
                   (!plan->streams || (stride > 0 && cpu_pays_to_prefetch_apart(stride, box->shape[plan->run_axis]))) &&
                   box->dst_strides[plan->run_axis] == count * dst_nbytes && box->shape[plan->run_axis] * count >= least;
@@ -332,7 +346,6 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         block_grow_runs(plan, PLAIN_BLOCK_NBYTES / larger_nbytes);
         plan->packs = false;
         plan->spreads = false;
-        plan->run_axis = last;
         plan->walks = true;
         plan->streams = false;
     } else if (ndbuf_cpu__converts_whole(box, dst_nbytes, src_nbytes)) {

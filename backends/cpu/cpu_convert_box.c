@@ -32,8 +32,7 @@ static void fill_converted(const cpu_convert_box *convert, const cpu_row_convert
 /* Whether no thread or write past the caches is worth a plan. */
 static bool is_small(const cpu_convert_plan *plan)
 {
-    return plan->nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) &&
-           plan->nbytes < NDBUF_CPU__TUNING_PEEK(thread_nbytes);
+    return plan->nbytes < NDBUF_CPU__TUNING_PEEK(stream_nbytes) && plan->nbytes < NDBUF_CPU__TUNING_PEEK(thread_nbytes);
 }
 
 /* Of `count` elements, as of a plain copy of the bytes that it moves. */
@@ -68,7 +67,7 @@ static bool has_rows(cpu_convert_plan *plan, int64_t count)
     plan->walks = are_scattered || count <= CPU_CONVERT_WALKED;
     plan->walks_together = plan->walks && !are_scattered && count >= TOGETHER_MIN && plan->converter.by_steps != NULL &&
                            plan->box->src_element.number >= NDBUF_NUMBER_FLOAT16;
-    plan->run_axis = plan->box->box.ndim - 1;
+    plan->run_axis = are_scattered ? plan->run_axis : plan->box->box.ndim - 1;
     return plan->walks;
 }
 

@@ -90,9 +90,10 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan);
  * `takes_short`: also rows that take longer than a plan's copies, but less than to make one. */
 bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short);
 
-/* Whether rows are taken one number after the other: those of a destination with so wide gaps that a copy that spreads
- * numbers would write them one by one as well, unless they are many, and the source is faster along another axis. */
-bool ndbuf_cpu__walks_rows(const cpu_convert_plan *plan);
+/* Whether rows are taken one number, or pair, after the other; sets the run axis. Those of a destination with so wide
+ * gaps that a copy that spreads numbers would write them one by one as well, unless they are many, and the source is
+ * faster along another axis. */
+bool ndbuf_cpu__walks_rows(cpu_convert_plan *plan);
 
 /* Whether rows of so many bytes, which lie along the first `naxes` axes from dst on, are worth being written past the
  * caches. */

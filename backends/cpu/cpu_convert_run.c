@@ -128,7 +128,7 @@ static void convert_row(const convert_run *run, char *dst, const char *src, int6
     } else if (plan->walks) {
         const cpu_box *box = &plan->box->box;
         ndbuf__convert_row(&plan->converter.scalar, dst, box->dst_strides[plan->run_axis], src,
-                           box->src_strides[plan->run_axis], count);
+                           box->src_strides[plan->run_axis], plan->converter.scalar.converts_pairs ? count / 2 : count);
     } else if (plan->apart) {
         ndbuf_cpu__convert_row_apart(&plan->converter, dst, src, plan->gap, plan->stride, count);
     } else {
@@ -198,19 +198,27 @@ static void convert_rows(const convert_run *run, char *dst, const char *src, con
     const bool joins = naxes > 0 && plan->record != NULL && run->writer == NULL &&
                        box->dst_strides[naxes - 1] == count * plan->record->dst_nbytes &&
                        cpu_record_joins_rows(plan->record, count);
-    naxes -= joins;
     const bool streams =
         run->writer != NULL && !joins && ndbuf_cpu__pays_to_stream(box, dst, naxes, count * plan->converter.dst_nbytes);
+    naxes -= naxes > 0;
+    const bool is_one = plan->run_axis == 0;
+    const int64_t nrows = is_one ? 1 : extents[naxes]; /* of the innermost axis that is none of a row's */
+    const int64_t dst_stride = is_one ? 0 : box->dst_strides[naxes];
+    const int64_t src_stride = is_one ? 0 : src_strides[naxes];
     for (int32_t k = 0; k < naxes; k++) {
         index[k] = 0;
     }
     while (!is_done) {
         if (joins) {
-            ndbuf_cpu__record_rows(plan->record, dst, src, count, extents[naxes], src_strides[naxes]);
+            ndbuf_cpu__record_rows(plan->record, dst, src, count, nrows, src_stride);
         } else if (streams) {
-            stream_row(run, dst, src, count);
+            for (int64_t i = 0; i < nrows; i++) {
+                stream_row(run, dst + i * dst_stride, src + i * src_stride, count);
+            }
         } else {
-            convert_row(run, dst, src, count);
+            for (int64_t i = 0; i < nrows; i++) {
+                convert_row(run, dst + i * dst_stride, src + i * src_stride, count);
+            }
         }
         is_done = true;
         for (int32_t k = naxes; k > 0 && is_done;) {

@@ -9,6 +9,7 @@
 #include <immintrin.h>
 #endif
 
+#include "core/compiler.h"
 #include "core/float_mode.h"
 
 #include "backends/kernels/convert_element.h"
@@ -76,15 +77,28 @@ static inline uint64_t swap_64(uint64_t bits)
     return __builtin_bswap64(bits);
 }
 
-/* The body of a row's function. `expression` makes the bits `to` of the destination from the bits `from`. Dense rows in
- * the machine's own byte order have a loop for the compiler to vectorise. */
-#define HOST_ROW(dst_number, dst_bits, src_bits, expression)                                                           \
+/* One number. `expression` makes the bits `to` of the destination from the bits `from`. */
+#define HOST_NUMBER(dst_bits, src_bits, expression, part)                                                              \
+    {                                                                                                                  \
+        memcpy(&from, src + (part) * (int64_t)sizeof(from), sizeof(from));                                             \
+        from = swaps_src ? swap_##src_bits(from) : from;                                                               \
+        to = (uint##dst_bits##_t)(expression);                                                                         \
+        to = swaps_dst ? swap_##dst_bits(to) : to;                                                                     \
+        memcpy(dst + (part) * (int64_t)sizeof(to), &to, sizeof(to));                                                   \
+    }
+
+/* The body of a row's function. Dense rows in the machine's own byte order have a loop for the compiler to vectorise.
+ */
+#define HOST_ROW(dst_number, dst_bits, src_number, src_bits, expression)                                               \
     {                                                                                                                  \
         uint##dst_bits##_t to;                                                                                         \
         uint##src_bits##_t from;                                                                                       \
-        const bool has_imaginary = ndk_is_float(dst_number) && converter->has_imaginary;                               \
+        const bool swaps_dst = converter->swaps_dst;                                                                   \
+        const bool swaps_src = converter->swaps_src;                                                                   \
+        const bool has_imaginary = converter->has_imaginary;                                                           \
+        const bool has_pairs = ndk_is_float(dst_number) && ndk_is_float(src_number) && converter->converts_pairs;      \
         if (dst_stride == (int64_t)sizeof(to) && src_stride == (int64_t)sizeof(from) && !has_imaginary &&              \
-            !converter->swaps_dst && !converter->swaps_src) {                                                          \
+            !has_pairs && !swaps_dst && !swaps_src) {                                                                  \
             for (int64_t i = 0; i < count; i++) {                                                                      \
                 memcpy(&from, src + i * (int64_t)sizeof(from), sizeof(from));                                          \
                 to = (uint##dst_bits##_t)(expression);                                                                 \
@@ -92,15 +106,11 @@ static inline uint64_t swap_64(uint64_t bits)
             }                                                                                                          \
             return;                                                                                                    \
         }                                                                                                              \
-        const bool swaps_dst = converter->swaps_dst;                                                                   \
-        const bool swaps_src = converter->swaps_src;                                                                   \
         for (int64_t i = 0; i < count; i++) {                                                                          \
-            memcpy(&from, src, sizeof(from));                                                                          \
-            from = swaps_src ? swap_##src_bits(from) : from;                                                           \
-            to = (uint##dst_bits##_t)(expression);                                                                     \
-            to = swaps_dst ? swap_##dst_bits(to) : to;                                                                 \
-            memcpy(dst, &to, sizeof(to));                                                                              \
-            if (has_imaginary) {                                                                                       \
+            HOST_NUMBER(dst_bits, src_bits, expression, 0)                                                             \
+            if (has_pairs) {                                                                                           \
+                HOST_NUMBER(dst_bits, src_bits, expression, 1)                                                         \
+            } else if (has_imaginary) {                                                                                \
                 memset(dst + sizeof(to), 0, sizeof(to));                                                               \
             }                                                                                                          \
             dst += dst_stride;                                                                                         \
@@ -218,28 +228,29 @@ static inline __attribute__((always_inline)) uint64_t convert(uint64_t bits, int
 
 #define HOST_ROW_FUNCTION(dst_name, dst_bits, src_name, src_bits)                                                      \
     HOST_FUNCTION(row_##dst_name##_##src_name)                                                                         \
-    HOST_ROW(NDK_##dst_name, dst_bits, src_bits, convert(from, NDK_##dst_name, NDK_##src_name))
+    HOST_ROW(NDK_##dst_name, dst_bits, NDK_##src_name, src_bits, convert(from, NDK_##dst_name, NDK_##src_name))
 #define HOST_ROW_FUNCTIONS(dst_name, dst_bits) HOST_FROM_ALL(HOST_ROW_FUNCTION, dst_name, dst_bits)
 HOST_ALL(HOST_ROW_FUNCTIONS)
 
 #define HOST_SATURATE_FUNCTION(dst_name, dst_bits, src_name, src_bits)                                                 \
     HOST_FUNCTION(saturate_##dst_name##_##src_name)                                                                    \
-    HOST_ROW(NDK_##dst_name, dst_bits, src_bits, ndk_convert_number(from, NDK_##dst_name, NDK_##src_name, 1))
+    HOST_ROW(NDK_##dst_name, dst_bits, NDK_##src_name, src_bits,                                                       \
+             ndk_convert_number(from, NDK_##dst_name, NDK_##src_name, 1))
 #define HOST_SATURATE_FUNCTIONS(dst_name, dst_bits) HOST_FROM_ALL(HOST_SATURATE_FUNCTION, dst_name, dst_bits)
 HOST_INTEGERS(HOST_SATURATE_FUNCTIONS)
 
-/* Complex numbers to BOOL. */
+/* Complex numbers to BOOL: whether any bit is set but the signs. */
 #define HOST_TRUTH_FUNCTION(src_name, src_bits)                                                                        \
     HOST_FUNCTION(truth_##src_name)                                                                                    \
     {                                                                                                                  \
-        uint##src_bits##_t halves[2];                                                                                  \
-        for (int64_t i = 0; i < count; i++) {                                                                          \
-            memcpy(halves, src, sizeof(halves));                                                                       \
-            halves[0] = converter->swaps_src ? swap_##src_bits(halves[0]) : halves[0];                                 \
-            halves[1] = converter->swaps_src ? swap_##src_bits(halves[1]) : halves[1];                                 \
-            *dst = ndk_is_true(halves[0], NDK_##src_name) || ndk_is_true(halves[1], NDK_##src_name);                   \
-            dst += dst_stride;                                                                                         \
-            src += src_stride;                                                                                         \
+        const uint##src_bits##_t value =                                                                               \
+            (uint##src_bits##_t)(UINT64_MAX >> (64 - src_bits + ndk_is_float(NDK_##src_name)));                        \
+        const uint##src_bits##_t wanted = converter->swaps_src ? swap_##src_bits(value) : value;                       \
+        NDBUF__UNROLL_4 for (int64_t i = 0; i < count; i++)                                                            \
+        {                                                                                                              \
+            uint##src_bits##_t halves[2];                                                                              \
+            memcpy(halves, src + i * src_stride, sizeof(halves));                                                      \
+            dst[i * dst_stride] = ((halves[0] | halves[1]) & wanted) != 0;                                             \
         }                                                                                                              \
     }
 HOST_ALL(HOST_TRUTH_FUNCTION)
@@ -316,6 +327,9 @@ static inline long double to_long_double(uint64_t bits, int32_t src_number)
             uint##dst_bits##_t to = (uint##dst_bits##_t)from_long_double(from, NDK_##dst_name, saturates);             \
             to = converter->swaps_dst ? swap_##dst_bits(to) : to;                                                      \
             memcpy(dst, &to, sizeof(to));                                                                              \
+            if (converter->has_imaginary) {                                                                            \
+                memset(dst + sizeof(to), 0, sizeof(to));                                                               \
+            }                                                                                                          \
             dst += dst_stride;                                                                                         \
             src += src_stride;                                                                                         \
         }                                                                                                              \
@@ -450,6 +464,11 @@ bool ndbuf__converter_init(ndbuf__converter *out_converter, const ndbuf_element 
     };
     *out_converter = converter;
     return true;
+}
+
+bool ndbuf__converts_pairs(const ndbuf_element *dst, const ndbuf_element *src)
+{
+    return !dst->is_complex && !src->is_complex && ndk_is_float(dst->number) && ndk_is_float(src->number);
 }
 
 void ndbuf__convert_row(const ndbuf__converter *converter, char *dst, int64_t dst_stride, const char *src,

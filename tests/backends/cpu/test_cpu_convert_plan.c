@@ -225,7 +225,7 @@ static void whole_lines_are_written_past_the_caches_without_being_spread(void **
 static bool are_walked_together(ndbuf_element dst, ndbuf_element src, int64_t count)
 {
     const int64_t dst_stride = dst.nbytes + 2;
-    const int64_t src_stride = 3 * src.nbytes;
+    const int64_t src_stride = src.nbytes + 2;
     const cpu_box box = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
     cpu_convert_box convert = {.box = box, .dst_element = dst, .src_element = src};
     cpu_convert_plan plan;
@@ -282,18 +282,61 @@ static void numbers_far_apart_in_the_destination_are_walked(void **state)
     const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
     const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
     const ndbuf_element half = {.number = NDBUF_NUMBER_FLOAT16, .nbytes = 2};
+    const ndbuf_element int64 = {.number = NDBUF_NUMBER_INT64, .nbytes = 8};
     const ndbuf_element pair = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 16, .is_complex = 1};
     assert_true(is_walked(twice, 24, int32, 4));
     assert_true(is_walked(twice, -24, int32, 12));
-    assert_false(is_walked(twice, 16, int32, 4));
+    assert_false(is_walked(twice, 16, int32, 4)); /* as integers take the processor longer to become floats */
+    assert_true(is_walked(int64, 16, int32, 4));
     assert_true(is_walked(twice, 16, int32, 12)); /* as gaps in the source are work, too */
     assert_true(is_walked(single, 16, int32, 12));
     assert_false(is_walked(single, 12, int32, 12));
+    assert_true(is_walked(single, 8, int32, 16)); /* as so wide ones are more */
+    assert_true(is_walked(single, 8, int32, -16));
+    assert_false(is_walked(single, 4, int32, 16));
 #if defined(__x86_64__)
     assert_true(is_walked(int32, 32, twice, 40));
+    assert_true(is_walked((ndbuf_element){.number = NDBUF_NUMBER_UINT64, .nbytes = 8}, 16, twice, 8));
+    assert_true(is_walked((ndbuf_element){.number = NDBUF_NUMBER_BOOL, .nbytes = 1}, 16, twice, 8));
 #endif
     assert_false(is_walked(half, 24, single, 12)); /* which takes long one by one */
-    assert_false(is_walked(pair, 48, int32, 12));
+    assert_true(is_walked(pair, 48, int32, 12));
+}
+
+/* Whether 100 pairs of numbers, `nbytes` apart in the destination, are walked; sets whether both at once. */
+static bool are_pairs_walked(ndbuf_element dst, ndbuf_element src, int64_t nbytes, int64_t src_stride, bool *out_both)
+{
+    const int64_t shape[] = {100, 2};
+    const int64_t dst_strides[] = {nbytes, dst.nbytes};
+    const int64_t src_strides[] = {src_stride, src.nbytes};
+    const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
+    cpu_convert_box convert = {.box = box, .dst_element = dst, .src_element = src};
+    cpu_convert_plan plan;
+    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
+    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    *out_both = plan.converter.scalar.converts_pairs;
+    return plan.walks;
+}
+
+static void pairs_of_floats_are_walked_both_at_once(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
+    const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
+    const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
+    bool both;
+    assert_true(are_pairs_walked(twice, single, 32, 16, &both));
+    assert_true(both);
+    assert_true(are_pairs_walked(twice, single, 32, 8, &both)); /* also those of a dense source */
+    assert_true(both);
+    assert_true(are_pairs_walked(single, twice, 12, 32, &both));
+    assert_true(both);
+    assert_false(are_pairs_walked(single, twice, 8, 32, &both)); /* the destination is dense */
+    assert_false(both);
+    assert_false(are_pairs_walked(twice, int32, 32, 16, &both)); /* no parts of complex numbers */
+    assert_false(both);
+#endif
 }
 
 /* Whether `count` rows of `nitems` INT32, of which the source has a column for each with `is_turned`, are walked. */
@@ -312,11 +355,14 @@ static bool are_rows_walked(int64_t count, int64_t nitems, bool is_turned)
     return plan.walks;
 }
 
-static void neither_short_rows_nor_columns_are_walked(void **state)
+static void neither_short_rows_nor_many_columns_are_walked(void **state)
 {
     (void)state;
     assert_true(are_rows_walked(256, 256, false));
-    assert_false(are_rows_walked(256, 256, true));
+    assert_true(are_rows_walked(256, 256, true));
+    assert_true(are_rows_walked(2048, 1024, false)); /* 12 MiB, half of them of each side */
+    assert_false(are_rows_walked(2048, 1024, true));
+    assert_true(are_rows_walked(2047, 1024, true));
     assert_true(are_rows_walked(256, 12, false));
     assert_false(are_rows_walked(256, 11, false));
 }
@@ -354,7 +400,8 @@ int main(void)
         cmocka_unit_test_teardown(whole_lines_are_written_past_the_caches_without_being_spread, all_kernels_teardown),
         cmocka_unit_test_teardown(a_few_floats_are_converted_together_by_vectors, all_kernels_teardown),
         cmocka_unit_test_teardown(numbers_far_apart_in_the_destination_are_walked, all_kernels_teardown),
-        cmocka_unit_test_teardown(neither_short_rows_nor_columns_are_walked, all_kernels_teardown),
+        cmocka_unit_test(pairs_of_floats_are_walked_both_at_once),
+        cmocka_unit_test_teardown(neither_short_rows_nor_many_columns_are_walked, all_kernels_teardown),
         cmocka_unit_test_teardown(what_is_repeated_is_not_planned, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("backends/cpu/convert_plan", tests, prepare, NULL);
