@@ -16,6 +16,8 @@
 /* Of a gathered row that are converted together: where elements are left out, and where they are reversed. */
 #define SPARSE_PIECE_NBYTES 4096
 #define REVERSED_PIECE_NBYTES 1536
+/* Less is collected, until there is more to be written past the caches. */
+#define STREAMED_PIECE_MIN 1024
 /* Of numbers that lie apart that are prefetched and converted together; even, as pairs are not divided. */
 #define APART_ITEMS 64
 
@@ -157,7 +159,7 @@ static void stream_apart(const convert_run *run, char *dst, const char *src, int
     }
 }
 
-/* A row past the caches; by way of a writer, where the converter itself cannot. */
+/* A row past the caches; by way of a writer, where it is short or the converter itself cannot. */
 static void stream_row(const convert_run *run, char *dst, const char *src, int64_t count)
 {
     const cpu_convert_plan *plan = run->plan;
@@ -167,7 +169,7 @@ static void stream_row(const convert_run *run, char *dst, const char *src, int64
         stream_apart(run, dst, src, count);
         return;
     }
-    if (ndbuf_cpu__streams_row(converter, dst)) {
+    if (ndbuf_cpu__streams_row(converter, dst) && count * converter->dst_nbytes >= STREAMED_PIECE_MIN) {
         ndbuf_cpu__convert_row_streamed(converter, dst, src, count);
         return;
     }
