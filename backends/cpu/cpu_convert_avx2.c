@@ -2,11 +2,10 @@
 #include "backends/cpu/cpu_conversions.h"
 
 #include <immintrin.h>
-#include <string.h>
 
 #include "backends/cpu/cpu_convert_pairs.h"
 
-/* With F16C. Between numbers of 64 bits and floats the processor has only scalar conversions. */
+/* With F16C. */
 
 #define CONVERSIONS ndbuf_cpu__conversions_avx2
 #define STEP 8
@@ -187,24 +186,126 @@ static inline __m256 odd_of(__m256d lo, __m256d hi)
     return _mm256_castsi256_ps(_mm256_or_si256(cut, _mm256_and_si256(is_inexact, _mm256_set1_epi32(1))));
 }
 
-static inline __m256i truncate_half(__m256d v)
+/* ---- numbers of 64 bits, for which the processor has no vectors: by their halves ----
+ *
+ * To a FLOAT64 of a high exponent a small integer is added by its lowest bits, and the other way round. */
+
+#define LOW_BITS 0x4330000000000000  /* of 2^52: the lower 32 bits count 1 */
+#define HIGH_BITS 0x4530000000000000 /* of 2^84: they count 2^32 */
+
+/* Rounded once, in the last sum. */
+static inline __m256d double_half(__m256i v, bool is_signed)
 {
-    double numbers[4];
-    _mm256_storeu_pd(numbers, v);
-    return _mm256_set_epi64x(_mm_cvttsd_si64(_mm_set_sd(numbers[3])), _mm_cvttsd_si64(_mm_set_sd(numbers[2])),
-                             _mm_cvttsd_si64(_mm_set_sd(numbers[1])), _mm_cvttsd_si64(_mm_set_sd(numbers[0])));
+    const int64_t top = is_signed ? HIGH_BITS | 0x80000000 : HIGH_BITS; /* signed ones are moved up by 2^63 */
+    const __m256i low = _mm256_blend_epi32(v, _mm256_set1_epi64x(LOW_BITS), 0xAA);
+    const __m256i high = _mm256_xor_si256(_mm256_srli_epi64(v, 32), _mm256_set1_epi64x(top));
+    const __m256d moved = _mm256_set1_pd(is_signed ? 0x1p84 + 0x1p63 + 0x1p52 : 0x1p84 + 0x1p52);
+    return _mm256_add_pd(_mm256_sub_pd(_mm256_castsi256_pd(high), moved), _mm256_castsi256_pd(low));
 }
-static inline __m256d double_half(__m256i v)
+
+/* Of numbers from 2^52 on the lowest 11 bits become one, which says whether any is set, so that a FLOAT64 holds them,
+ * and what is rounded from that is rounded once. */
+static inline __m256d odd_double_half(__m256i v, bool is_signed)
 {
-    int64_t numbers[4];
-    _mm256_storeu_si256((__m256i *)numbers, v);
-    return _mm256_set_pd((double)numbers[3], (double)numbers[2], (double)numbers[1], (double)numbers[0]);
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i rest = _mm256_set1_epi64x(0x7FF);
+    const __m256i moved = is_signed ? _mm256_add_epi64(v, _mm256_set1_epi64x((int64_t)1 << 52)) : v;
+    const __m256i is_small = _mm256_cmpeq_epi64(_mm256_srli_epi64(moved, is_signed ? 53 : 52), zero);
+    const __m256i is_whole = _mm256_cmpeq_epi64(_mm256_and_si256(v, rest), zero);
+    const __m256i odd =
+        _mm256_or_si256(_mm256_andnot_si256(rest, v), _mm256_andnot_si256(is_whole, _mm256_set1_epi64x(0x800)));
+    return double_half(_mm256_blendv_epi8(odd, v, is_small), is_signed);
 }
-static inline __m128 single_half(__m256i v)
+/* Small numbers, as most are, take one sum. */
+static inline __m128 single_half(__m256i v, bool is_signed)
 {
-    int64_t numbers[4];
-    _mm256_storeu_si256((__m256i *)numbers, v);
-    return _mm_set_ps((float)numbers[3], (float)numbers[2], (float)numbers[1], (float)numbers[0]);
+    const __m256i moved = is_signed ? _mm256_add_epi64(v, _mm256_set1_epi64x((int64_t)1 << 51)) : v;
+    const __m256i magic = _mm256_set1_epi64x(LOW_BITS | (int64_t)1 << 51);
+    if (_mm256_testz_si256(moved, _mm256_set1_epi64x((int64_t)(UINT64_MAX << (is_signed ? 52 : 51))))) {
+        return _mm256_cvtpd_ps(
+            _mm256_sub_pd(_mm256_castsi256_pd(_mm256_add_epi64(v, magic)), _mm256_castsi256_pd(magic)));
+    }
+    return _mm256_cvtpd_ps(odd_double_half(v, is_signed));
+}
+
+/* The two halves of a number without its fraction: the lower one is not negative. */
+typedef struct halves {
+    __m256d high, low;
+} halves;
+static inline halves halves_of(__m256d v)
+{
+    const __m256d whole = _mm256_round_pd(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    const __m256d high = _mm256_floor_pd(_mm256_mul_pd(whole, _mm256_set1_pd(0x1p-32)));
+    return (halves){high, _mm256_sub_pd(whole, _mm256_mul_pd(high, _mm256_set1_pd(0x1p32)))};
+}
+
+/* Whether numbers are from -2^63 to below `end`. */
+static inline __m256d is_in_range(__m256d v, double end)
+{
+    return _mm256_and_pd(_mm256_cmp_pd(v, _mm256_set1_pd(-0x1p63), _CMP_GE_OQ),
+                         _mm256_cmp_pd(v, _mm256_set1_pd(end), _CMP_LT_OQ));
+}
+
+/* Whether all numbers are so small, as most are, that one sum makes integers of them. */
+static inline bool are_small(__m256d v)
+{
+    const __m256d magnitude = _mm256_andnot_pd(_mm256_set1_pd(-0.0), v);
+    return _mm256_movemask_pd(_mm256_cmp_pd(magnitude, _mm256_set1_pd(0x1p51), _CMP_LT_OQ)) == 15;
+}
+static inline __m256d add_magic(__m256d v)
+{
+    return _mm256_add_pd(_mm256_round_pd(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC), _mm256_set1_pd(0x1p52 + 0x1p51));
+}
+static inline __m256i truncate_half(__m256d v, double end)
+{
+    if (are_small(v)) {
+        return _mm256_sub_epi64(_mm256_castpd_si256(add_magic(v)), _mm256_set1_epi64x(LOW_BITS | (int64_t)1 << 51));
+    }
+    const halves parts = halves_of(v);
+    const __m256i high = _mm256_castpd_si256(_mm256_add_pd(parts.high, _mm256_set1_pd(0x1p52 + 0x1p51)));
+    const __m256i low = _mm256_castpd_si256(_mm256_add_pd(parts.low, _mm256_set1_pd(0x1p52)));
+    const __m256i both = _mm256_blend_epi32(low, _mm256_slli_epi64(high, 32), 0xAA);
+    return _mm256_blendv_epi8(_mm256_set1_epi64x(INT64_MIN), both, _mm256_castpd_si256(is_in_range(v, end)));
+}
+/* The lower half alone, as the lower 32 bits. */
+static inline __m256d truncate_low_half(__m256d v)
+{
+    if (are_small(v)) {
+        return add_magic(v);
+    }
+    const __m256d low = _mm256_add_pd(halves_of(v).low, _mm256_set1_pd(0x1p52));
+    return _mm256_and_pd(low, is_in_range(v, 0x1p63));
+}
+static inline __m256i signed_in_range(__m256d v)
+{
+    const __m256i bits = truncate_half(v, 0x1p63);
+    const __m256d is_above = _mm256_cmp_pd(v, _mm256_set1_pd(0x1p63), _CMP_GE_OQ);
+    const __m256i bounded = _mm256_blendv_epi8(bits, _mm256_set1_epi64x(INT64_MAX), _mm256_castpd_si256(is_above));
+    return _mm256_and_si256(bounded, _mm256_castpd_si256(_mm256_cmp_pd(v, v, _CMP_ORD_Q)));
+}
+static inline __m256i unsigned_in_range(__m256d v)
+{
+    const __m256d is_above = _mm256_cmp_pd(v, _mm256_set1_pd(0x1p64), _CMP_GE_OQ);
+    const __m256d positive = _mm256_and_pd(v, _mm256_cmp_pd(v, _mm256_setzero_pd(), _CMP_GT_OQ));
+    return _mm256_or_si256(truncate_half(positive, 0x1p64), _mm256_castpd_si256(is_above));
+}
+
+/* A FLOAT32 by what is left of it below 2^32, with its sign; from 2^31 on that is moved down, and the bit set again. */
+static inline __m256i vf_truncate_to_vu(__m256 v)
+{
+    const int toward_zero = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    const __m256 top = _mm256_set1_ps(0x1p31f);
+    if (_mm256_movemask_ps(_mm256_cmp_ps(_mm256_andnot_ps(sign, v), top, _CMP_LT_OQ)) == 255) {
+        return _mm256_cvttps_epi32(v); /* as most are */
+    }
+    const __m256 whole = _mm256_round_ps(v, toward_zero);
+    const __m256 high = _mm256_round_ps(_mm256_mul_ps(whole, _mm256_set1_ps(0x1p-32f)), toward_zero);
+    const __m256 left = _mm256_sub_ps(whole, _mm256_mul_ps(high, _mm256_set1_ps(0x1p32f)));
+    const __m256 is_far = _mm256_cmp_ps(_mm256_andnot_ps(sign, left), top, _CMP_GE_OQ);
+    const __m256 moved = _mm256_sub_ps(left, _mm256_and_ps(is_far, _mm256_or_ps(_mm256_and_ps(left, sign), top)));
+    const __m256i bits = _mm256_xor_si256(_mm256_cvttps_epi32(moved), _mm256_castps_si256(_mm256_and_ps(is_far, sign)));
+    return _mm256_and_si256(bits, _mm256_castps_si256(_mm256_cmp_ps(left, left, _CMP_ORD_Q)));
 }
 
 static inline __m256i vi2_to_vi(vi2 v)
@@ -226,19 +327,20 @@ static inline __m256i vd2_truncate(vd2 v)
 {
     return _mm256_set_m128i(_mm256_cvttpd_epi32(v.hi), _mm256_cvttpd_epi32(v.lo));
 }
-static inline vi2 vd2_truncate_to_vl2(vd2 v)
-{
-    return ((vi2){truncate_half(v.lo), truncate_half(v.hi)});
-}
-#define vl2_to_vf(v) _mm256_set_m128(single_half((v).hi), single_half((v).lo))
-#define vl2_to_vd2(v) ((vd2){double_half((v).lo), double_half((v).hi)})
+#define vd2_truncate_to_vl2(v) ((vi2){truncate_half((v).lo, 0x1p63), truncate_half((v).hi, 0x1p63)})
+#define vd2_truncate_to_vm2(v) ((vi2){truncate_half((v).lo, 0x1p64), truncate_half((v).hi, 0x1p64)})
+#define vd2_truncate_to_vu(v) vi_low_masks(truncate_low_half((v).lo), truncate_low_half((v).hi))
+#define vd2_clamp_to_vl2(v) ((vi2){signed_in_range((v).lo), signed_in_range((v).hi)})
+#define vd2_clamp_to_vm2(v) ((vi2){unsigned_in_range((v).lo), unsigned_in_range((v).hi)})
+#define vl2_to_vf(v) _mm256_set_m128(single_half((v).hi, true), single_half((v).lo, true))
+#define vm2_to_vf(v) _mm256_set_m128(single_half((v).hi, false), single_half((v).lo, false))
+#define vl2_to_odd_vf(v) odd_of(odd_double_half((v).lo, true), odd_double_half((v).hi, true))
+#define vm2_to_odd_vf(v) odd_of(odd_double_half((v).lo, false), odd_double_half((v).hi, false))
+#define vl2_to_vd2(v) ((vd2){double_half((v).lo, true), double_half((v).hi, true)})
+#define vm2_to_vd2(v) ((vd2){double_half((v).lo, false), double_half((v).hi, false)})
 #define vi_unsigned_to_vd2(v) ((vd2){unsigned_to_vd(vi_lo(v)), unsigned_to_vd(vi_hi(v))})
 #define vi_unsigned_to_vf(v)                                                                                           \
     _mm256_set_m128(_mm256_cvtpd_ps(unsigned_to_vd(vi_hi(v))), _mm256_cvtpd_ps(unsigned_to_vd(vi_lo(v))))
-
-#define WIDE_PLAIN(X)
-#define WIDE_PAIRS(X)
-#define WIDE_SATURATED(X)
 
 static inline __m256i vi_swap_order(int32_t swap_nbytes)
 {

@@ -229,31 +229,15 @@ static inline __m512i signed_in_range(__m512d v)
     return _mm512_mask_set1_epi64(cut, is_above, INT64_MAX);
 }
 
-/* What needs numbers of 64 bits. */
-#define M_to_FLOAT32(v) vf_join(_mm512_cvtepu64_ps((v).lo), _mm512_cvtepu64_ps((v).hi))
-#define M_to_FLOAT16 M_to_FLOAT32
-#define M_to_FLOAT64(v) ((vd2){_mm512_cvtepu64_pd((v).lo), _mm512_cvtepu64_pd((v).hi)})
-#define L_to_BFLOAT16(v) vf_join(odd_signed_half((v).lo), odd_signed_half((v).hi))
-#define M_to_BFLOAT16(v) vf_join(odd_unsigned_half((v).lo), odd_unsigned_half((v).hi))
-#define D_to_UINT64(v) ((vi2){unsigned_of_half((v).lo), unsigned_of_half((v).hi)})
-#define F_to_UINT64(v) D_to_UINT64(vf_to_vd2(v))
-#define D_clamped_UINT64(v) ((vi2){unsigned_in_range((v).lo), unsigned_in_range((v).hi)})
-#define F_clamped_UINT64(v) D_clamped_UINT64(vf_to_vd2(v))
-#define D_clamped_INT64(v) ((vi2){signed_in_range((v).lo), signed_in_range((v).hi)})
-#define F_clamped_INT64(v) D_clamped_INT64(vf_to_vd2(v))
-#define WIDE_PLAIN(X)                                                                                                  \
-    FROM_UINT64(X, FLOAT16, 2)                                                                                         \
-    X(BFLOAT16, 2, INT64, 8, L)                                                                                        \
-    FROM_UINT64(X, BFLOAT16, 2)                                                                                        \
-    FROM_UINT64(X, FLOAT32, 4)                                                                                         \
-    FROM_UINT64(X, FLOAT64, 8)                                                                                         \
-    FROM_FLOATS(X, UINT64, 8)
-#define WIDE_PAIRS(X)                                                                                                  \
-    FROM_UINT64(X, FLOAT32, 4)                                                                                         \
-    FROM_UINT64(X, FLOAT64, 8)
-#define WIDE_SATURATED(X)                                                                                              \
-    FROM_FLOATS(X, INT64, 8)                                                                                           \
-    FROM_FLOATS(X, UINT64, 8)
+#define vm2_to_vf(v) vf_join(_mm512_cvtepu64_ps((v).lo), _mm512_cvtepu64_ps((v).hi))
+#define vm2_to_vd2(v) ((vd2){_mm512_cvtepu64_pd((v).lo), _mm512_cvtepu64_pd((v).hi)})
+#define vl2_to_odd_vf(v) vf_join(odd_signed_half((v).lo), odd_signed_half((v).hi))
+#define vm2_to_odd_vf(v) vf_join(odd_unsigned_half((v).lo), odd_unsigned_half((v).hi))
+#define vd2_truncate_to_vm2(v) ((vi2){unsigned_of_half((v).lo), unsigned_of_half((v).hi)})
+#define vd2_clamp_to_vl2(v) ((vi2){signed_in_range((v).lo), signed_in_range((v).hi)})
+#define vd2_clamp_to_vm2(v) ((vi2){unsigned_in_range((v).lo), unsigned_in_range((v).hi)})
+#define vd2_truncate_to_vu(v) vi2_to_vi(vd2_truncate_to_vl2(v))
+#define vf_truncate_to_vu(v) vd2_truncate_to_vu(vf_to_vd2(v))
 
 static inline __m512i vi_swap_order(int32_t swap_nbytes)
 {

@@ -291,6 +291,11 @@ INLINE vi2 L_clamped_UINT64(vi2 v)
 #define L_to_FLOAT32 vl2_to_vf
 #define L_to_FLOAT64 vl2_to_vd2
 #define L_to_FLOAT16 vl2_to_vf
+#define L_to_BFLOAT16 vl2_to_odd_vf
+#define M_to_FLOAT32 vm2_to_vf
+#define M_to_FLOAT64 vm2_to_vd2
+#define M_to_FLOAT16 vm2_to_vf
+#define M_to_BFLOAT16 vm2_to_odd_vf
 
 /* ---- floats ---- */
 
@@ -308,10 +313,12 @@ INLINE vi2 L_clamped_UINT64(vi2 v)
 /* What an INT32 cannot hold is its most negative value. */
 #define F_to_bits vf_truncate
 #define D_to_bits vd2_truncate
-#define F_to_UINT32(v) vi2_to_vi(vd2_truncate_to_vl2(vf_to_vd2(v)))
-#define D_to_UINT32(v) vi2_to_vi(vd2_truncate_to_vl2(v))
+#define F_to_UINT32 vf_truncate_to_vu
+#define D_to_UINT32 vd2_truncate_to_vu
 #define F_to_INT64(v) vd2_truncate_to_vl2(vf_to_vd2(v))
 #define D_to_INT64 vd2_truncate_to_vl2
+#define F_to_UINT64(v) vd2_truncate_to_vm2(vf_to_vd2(v))
+#define D_to_UINT64 vd2_truncate_to_vm2
 
 INLINE vi D_clamped(vd2 v, double least, double greatest)
 {
@@ -327,9 +334,14 @@ INLINE vi F_clamped_INT32(vf v) /* its greatest value is no FLOAT32 */
 }
 INLINE vi D_clamped_UINT32(vd2 v)
 {
-    return vi2_to_vi(vd2_truncate_to_vl2((vd2){vd_clamp(v.lo, 0, UINT32_MAX), vd_clamp(v.hi, 0, UINT32_MAX)}));
+    const vd2 bounded = {vd_clamp(v.lo, 0, UINT32_MAX), vd_clamp(v.hi, 0, UINT32_MAX)};
+    return vd2_truncate_to_vu(bounded);
 }
 #define F_clamped_UINT32(v) D_clamped_UINT32(vf_to_vd2(v))
+#define F_clamped_INT64(v) vd2_clamp_to_vl2(vf_to_vd2(v))
+#define D_clamped_INT64 vd2_clamp_to_vl2
+#define F_clamped_UINT64(v) vd2_clamp_to_vm2(vf_to_vd2(v))
+#define D_clamped_UINT64 vd2_clamp_to_vm2
 
 #include "backends/cpu/cpu_convert_shorts.h"
 
@@ -436,28 +448,25 @@ INLINE vi D_clamped_UINT32(vd2 v)
     }
 
 /* X(destination, its size, source, its size, what the source is converted from) */
-#define FROM_INT32(X, dst, n)                                                                                          \
+#define FROM_LONGER(X, dst, n)                                                                                         \
     X(dst, n, INT32, 4, I)                                                                                             \
-    X(dst, n, UINT32, 4, U)
-#define FROM_SMALL_INTEGERS(X, dst, n)                                                                                 \
+    X(dst, n, UINT32, 4, U)                                                                                            \
+    X(dst, n, INT64, 8, L)                                                                                             \
+    X(dst, n, UINT64, 8, M)
+#define FROM_SHORTER(X, dst, n)                                                                                        \
     X(dst, n, BOOL, 1, S)                                                                                              \
     X(dst, n, INT8, 1, S)                                                                                              \
     X(dst, n, UINT8, 1, S)                                                                                             \
     X(dst, n, INT16, 2, S)                                                                                             \
-    X(dst, n, UINT16, 2, S)                                                                                            \
-    FROM_INT32(X, dst, n)
+    X(dst, n, UINT16, 2, S)
 #define FROM_INTEGERS(X, dst, n)                                                                                       \
-    FROM_SMALL_INTEGERS(X, dst, n)                                                                                     \
-    X(dst, n, INT64, 8, L)
-#define FROM_LONGER(X, dst, n)                                                                                         \
-    FROM_INT32(X, dst, n)                                                                                              \
-    X(dst, n, INT64, 8, L)
+    FROM_SHORTER(X, dst, n)                                                                                            \
+    FROM_LONGER(X, dst, n)
 #define FROM_FLOATS(X, dst, n)                                                                                         \
     X(dst, n, FLOAT16, 2, F)                                                                                           \
     X(dst, n, BFLOAT16, 2, F)                                                                                          \
     X(dst, n, FLOAT32, 4, F)                                                                                           \
     X(dst, n, FLOAT64, 8, D)
-#define FROM_UINT64(X, dst, n) X(dst, n, UINT64, 8, M)
 
 #define SHORTS(dst, n, src, m, from, how, read, write) DEFINE_SHORTS(dst##_of_##src, dst, n, src, m, how, read, write)
 ALL_SHORTS(SHORTS)
@@ -465,29 +474,25 @@ ALL_SHORTS(SHORTS)
 /* Destinations whose conversions have a name of their own; of all others the bits are cut. */
 #define ALL_PLAIN(X, X_CUT)                                                                                            \
     FROM_LONGER(X, BOOL, 1)                                                                                            \
-    FROM_UINT64(X, BOOL, 1)                                                                                            \
     FROM_FLOATS(X, BOOL, 1)                                                                                            \
     FROM_LONGER(X_CUT, INT8, 1)                                                                                        \
-    FROM_UINT64(X_CUT, INT8, 1)                                                                                        \
     FROM_FLOATS(X_CUT, INT8, 1)                                                                                        \
     FROM_LONGER(X_CUT, INT16, 2)                                                                                       \
-    FROM_UINT64(X_CUT, INT16, 2)                                                                                       \
     FROM_FLOATS(X_CUT, INT16, 2)                                                                                       \
     FROM_INTEGERS(X_CUT, INT32, 4)                                                                                     \
-    FROM_UINT64(X_CUT, INT32, 4)                                                                                       \
     FROM_FLOATS(X_CUT, INT32, 4)                                                                                       \
     FROM_FLOATS(X, UINT32, 4)                                                                                          \
     FROM_INTEGERS(X, INT64, 8)                                                                                         \
     FROM_FLOATS(X, INT64, 8)                                                                                           \
+    FROM_FLOATS(X, UINT64, 8)                                                                                          \
     FROM_INTEGERS(X, FLOAT16, 2)                                                                                       \
     FROM_FLOATS(X, FLOAT16, 2)                                                                                         \
-    FROM_SMALL_INTEGERS(X, BFLOAT16, 2)                                                                                \
+    FROM_INTEGERS(X, BFLOAT16, 2)                                                                                      \
     FROM_FLOATS(X, BFLOAT16, 2)                                                                                        \
     FROM_INTEGERS(X, FLOAT32, 4)                                                                                       \
     FROM_FLOATS(X, FLOAT32, 4)                                                                                         \
     FROM_INTEGERS(X, FLOAT64, 8)                                                                                       \
-    FROM_FLOATS(X, FLOAT64, 8)                                                                                         \
-    WIDE_PLAIN(X)
+    FROM_FLOATS(X, FLOAT64, 8)
 
 #define PLAIN(dst, n, src, m, from) DEFINE_CONVERSION(dst##_of_##src, dst, n, src, m, from##_to_##dst)
 #define CUT(dst, n, src, m, from) DEFINE_CONVERSION(dst##_of_##src, dst, n, src, m, from##_to_bits)
@@ -498,8 +503,7 @@ ALL_PLAIN(PLAIN, CUT)
     FROM_INTEGERS(X, FLOAT32, 4)                                                                                       \
     FROM_FLOATS(X, FLOAT32, 4)                                                                                         \
     FROM_INTEGERS(X, FLOAT64, 8)                                                                                       \
-    FROM_FLOATS(X, FLOAT64, 8)                                                                                         \
-    WIDE_PAIRS(X)
+    FROM_FLOATS(X, FLOAT64, 8)
 
 #define PAIRS(dst, n, src, m, from) DEFINE_CONVERSION(dst##_pairs_##src, PAIRS_##dst, 2 * (n), src, m, from##_to_##dst)
 ALL_PAIRS(PAIRS)
@@ -537,7 +541,8 @@ ALL_PAIRS(PAIRS)
     X(UINT64, 8, INT16, 2, S)                                                                                          \
     X(UINT64, 8, INT32, 4, I)                                                                                          \
     X(UINT64, 8, INT64, 8, L)                                                                                          \
-    WIDE_SATURATED(X)
+    FROM_FLOATS(X, INT64, 8)                                                                                           \
+    FROM_FLOATS(X, UINT64, 8)
 #define FROM_WIDE(X_RANGE, dst, n, least, greatest)                                                                    \
     X_RANGE(dst, n, INT32, 4, I, least, greatest)                                                                      \
     X_RANGE(dst, n, UINT32, 4, U, least, greatest)                                                                     \
