@@ -9,6 +9,7 @@
 
 #define CONVERSIONS ndbuf_cpu__conversions_avx2
 #define STEP 8
+#define HAS_PACKS 1
 
 typedef __m128i q; /* the lower half */
 typedef __m128i h;
@@ -124,6 +125,19 @@ static inline __m128i vi_to_q(__m256i v)
     const __m256i low = _mm256_and_si256(v, _mm256_set1_epi32(0xFF));
     const __m128i words = _mm_packus_epi32(vi_lo(low), vi_hi(low));
     return _mm_packus_epi16(words, words);
+}
+/* The low bytes of 4-byte numbers, and the lower halves. */
+static inline __m256i four_to_vb(__m256i a, __m256i b, __m256i c, __m256i d)
+{
+    const __m256i low = _mm256_set1_epi32(0xFF);
+    const __m256i ab = _mm256_packus_epi32(_mm256_and_si256(a, low), _mm256_and_si256(b, low));
+    const __m256i cd = _mm256_packus_epi32(_mm256_and_si256(c, low), _mm256_and_si256(d, low));
+    return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+static inline __m256i two_to_vw(__m256i a, __m256i b)
+{
+    const __m256i low = _mm256_set1_epi32(0xFFFF);
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(_mm256_and_si256(a, low), _mm256_and_si256(b, low)), 0xD8);
 }
 static inline __m256i vw_to_vb(__m256i lo, __m256i hi)
 {

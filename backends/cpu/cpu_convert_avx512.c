@@ -7,6 +7,7 @@
 
 #define CONVERSIONS ndbuf_cpu__conversions_avx512
 #define STEP 16
+#define HAS_PACKS 0
 
 typedef __m128i q;
 typedef __m256i h;

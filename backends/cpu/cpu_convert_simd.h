@@ -211,6 +211,11 @@ INLINE void store_PAIRS_FLOAT64(char *dst, vd2 v, byte_order order, bool streams
 #define U_to_bits(v) (v)
 #define L_to_bits vi2_to_vi
 #define M_to_bits vi2_to_vi
+#define S_to_INT32 S_to_bits
+#define I_to_INT32 I_to_bits
+#define U_to_INT32 U_to_bits
+#define L_to_INT32 L_to_bits
+#define M_to_INT32 M_to_bits
 INLINE vi2 S_to_INT64(vi v)
 {
     return (vi2){vi_lo_signed(v), vi_hi_signed(v)};
@@ -313,6 +318,8 @@ INLINE vi2 L_clamped_UINT64(vi2 v)
 /* What an INT32 cannot hold is its most negative value. */
 #define F_to_bits vf_truncate
 #define D_to_bits vd2_truncate
+#define F_to_INT32 F_to_bits
+#define D_to_INT32 D_to_bits
 #define F_to_UINT32 vf_truncate_to_vu
 #define D_to_UINT32 vd2_truncate_to_vu
 #define F_to_INT64(v) vd2_truncate_to_vl2(vf_to_vd2(v))
@@ -399,14 +406,6 @@ INLINE vi D_clamped_UINT32(vd2 v)
     }                                                                                                                  \
     DEFINE_LOOPS(name, dst_name, dst_nbytes, src_name, src_nbytes, how, 0)
 
-/* Between numbers of 1 and 2 bytes: how four steps of them are read, and written. */
-#define DEFINE_SHORTS(name, dst_name, dst_nbytes, src_name, src_nbytes, how, read, write)                              \
-    INLINE void name##_four(char *dst, const char *src, bool streams)                                                  \
-    {                                                                                                                  \
-        write(dst, read(src), streams);                                                                                \
-    }                                                                                                                  \
-    DEFINE_LOOPS(name, dst_name, dst_nbytes, src_name, src_nbytes, how, 1)
-
 /* The same for numbers that lie apart, where there is one. */
 #define DEFINE_APART_1(...)
 #define DEFINE_APART_2(...)
@@ -471,16 +470,16 @@ INLINE vi D_clamped_UINT32(vd2 v)
 #define SHORTS(dst, n, src, m, from, how, read, write) DEFINE_SHORTS(dst##_of_##src, dst, n, src, m, how, read, write)
 ALL_SHORTS(SHORTS)
 
-/* Destinations whose conversions have a name of their own; of all others the bits are cut. */
-#define ALL_PLAIN(X, X_CUT)                                                                                            \
-    FROM_LONGER(X, BOOL, 1)                                                                                            \
-    FROM_FLOATS(X, BOOL, 1)                                                                                            \
+/* X_SHORTENED: to 1 byte, X_CUT: to the lowest bits, of 1 and 2 bytes, X: all else. */
+#define ALL_PLAIN(X, X_SHORTENED, X_CUT)                                                                               \
+    FROM_LONGER(X_SHORTENED, BOOL, 1)                                                                                  \
+    FROM_FLOATS(X_SHORTENED, BOOL, 1)                                                                                  \
     FROM_LONGER(X_CUT, INT8, 1)                                                                                        \
     FROM_FLOATS(X_CUT, INT8, 1)                                                                                        \
     FROM_LONGER(X_CUT, INT16, 2)                                                                                       \
     FROM_FLOATS(X_CUT, INT16, 2)                                                                                       \
-    FROM_INTEGERS(X_CUT, INT32, 4)                                                                                     \
-    FROM_FLOATS(X_CUT, INT32, 4)                                                                                       \
+    FROM_INTEGERS(X, INT32, 4)                                                                                         \
+    FROM_FLOATS(X, INT32, 4)                                                                                           \
     FROM_FLOATS(X, UINT32, 4)                                                                                          \
     FROM_INTEGERS(X, INT64, 8)                                                                                         \
     FROM_FLOATS(X, INT64, 8)                                                                                           \
@@ -495,8 +494,9 @@ ALL_SHORTS(SHORTS)
     FROM_FLOATS(X, FLOAT64, 8)
 
 #define PLAIN(dst, n, src, m, from) DEFINE_CONVERSION(dst##_of_##src, dst, n, src, m, from##_to_##dst)
-#define CUT(dst, n, src, m, from) DEFINE_CONVERSION(dst##_of_##src, dst, n, src, m, from##_to_bits)
-ALL_PLAIN(PLAIN, CUT)
+#define CUT(dst, n, src, m, from) DEFINE_SHORTENED(dst##_of_##src, dst, n, src, m, from##_to_bits)
+#define SHORTENED(dst, n, src, m, from) DEFINE_SHORTENED(dst##_of_##src, dst, n, src, m, from##_to_##dst)
+ALL_PLAIN(PLAIN, SHORTENED, CUT)
 
 /* To complex numbers. */
 #define ALL_PAIRS(X)                                                                                                   \
@@ -580,7 +580,8 @@ ALL_SATURATED(IN_RANGE, SATURATED)
 #define SATURATED_ENTRY(dst, n, src, m, from) ENTRY(dst, src, m, dst##_bounds_##src)
 #define IN_RANGE_ENTRY(dst, n, src, m, from, ...) SATURATED_ENTRY(dst, n, src, m, from)
 
-const cpu_conversions CONVERSIONS = {.step = STEP,
-                                     .plain = {ALL_SHORTS(SHORTS_ENTRY) ALL_PLAIN(PLAIN_ENTRY, PLAIN_ENTRY)},
-                                     .pairs = {ALL_PAIRS(PAIRS_ENTRY)},
-                                     .saturated = {ALL_SATURATED(IN_RANGE_ENTRY, SATURATED_ENTRY)}};
+const cpu_conversions CONVERSIONS = {
+    .step = STEP,
+    .plain = {ALL_SHORTS(SHORTS_ENTRY) ALL_PLAIN(PLAIN_ENTRY, PLAIN_ENTRY, PLAIN_ENTRY)},
+    .pairs = {ALL_PAIRS(PAIRS_ENTRY)},
+    .saturated = {ALL_SATURATED(IN_RANGE_ENTRY, SATURATED_ENTRY)}};
