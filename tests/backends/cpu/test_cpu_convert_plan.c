@@ -87,6 +87,7 @@ static void numbers_are_converted_before_they_are_turned_where_that_is_faster(vo
     (void)state;
     const ndbuf_element int16 = {.number = NDBUF_NUMBER_INT16, .nbytes = 2};
     const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
+    const ndbuf_element int64 = {.number = NDBUF_NUMBER_INT64, .nbytes = 8};
     const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
     const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
     const cpu_kernels *kernels = ndbuf_cpu__kernels_get();
@@ -104,6 +105,8 @@ static void numbers_are_converted_before_they_are_turned_where_that_is_faster(vo
     assert_int_equal(is_turned(single, int16, 1504, 6016, 4100), has_vectors);
     assert_false(is_turned(single, int16, 1504, 6016, 4096));
     assert_false(is_turned(single, int16, 1401, 5604, 4096)); /* 7.9 MB */
+    assert_false(is_turned(twice, int64, 1500, 12000, 4096)); /* of 8 bytes: by blocks */
+    assert_false(is_turned(twice, int16, 1501, 12008, 4096));
     assert_false(is_turned(twice, single, 1501, 12008, 4096));
     assert_false(is_turned_to_rows(single, twice, 1, 7)); /* few lines are woven */
     assert_int_equal(is_turned_to_rows(single, twice, 1, 8), has_vectors);
