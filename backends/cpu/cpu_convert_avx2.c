@@ -204,6 +204,7 @@ static inline __m256 odd_of(__m256d lo, __m256d hi)
  *
  * To a FLOAT64 of a high exponent a small integer is added by its lowest bits, and the other way round. */
 
+#define TOWARD_ZERO (_MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)
 #define LOW_BITS 0x4330000000000000  /* of 2^52: the lower 32 bits count 1 */
 #define HIGH_BITS 0x4530000000000000 /* of 2^84: they count 2^32 */
 
@@ -248,7 +249,7 @@ typedef struct halves {
 } halves;
 static inline halves halves_of(__m256d v)
 {
-    const __m256d whole = _mm256_round_pd(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    const __m256d whole = _mm256_round_pd(v, TOWARD_ZERO);
     const __m256d high = _mm256_floor_pd(_mm256_mul_pd(whole, _mm256_set1_pd(0x1p-32)));
     return (halves){high, _mm256_sub_pd(whole, _mm256_mul_pd(high, _mm256_set1_pd(0x1p32)))};
 }
@@ -268,7 +269,7 @@ static inline bool are_small(__m256d v)
 }
 static inline __m256d add_magic(__m256d v)
 {
-    return _mm256_add_pd(_mm256_round_pd(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC), _mm256_set1_pd(0x1p52 + 0x1p51));
+    return _mm256_add_pd(_mm256_round_pd(v, TOWARD_ZERO), _mm256_set1_pd(0x1p52 + 0x1p51));
 }
 static inline __m256i truncate_half(__m256d v, double end)
 {
@@ -307,14 +308,13 @@ static inline __m256i unsigned_in_range(__m256d v)
 /* A FLOAT32 by what is left of it below 2^32, with its sign; from 2^31 on that is moved down, and the bit set again. */
 static inline __m256i vf_truncate_to_vu(__m256 v)
 {
-    const int toward_zero = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
     const __m256 sign = _mm256_set1_ps(-0.0f);
     const __m256 top = _mm256_set1_ps(0x1p31f);
     if (_mm256_movemask_ps(_mm256_cmp_ps(_mm256_andnot_ps(sign, v), top, _CMP_LT_OQ)) == 255) {
         return _mm256_cvttps_epi32(v); /* as most are */
     }
-    const __m256 whole = _mm256_round_ps(v, toward_zero);
-    const __m256 high = _mm256_round_ps(_mm256_mul_ps(whole, _mm256_set1_ps(0x1p-32f)), toward_zero);
+    const __m256 whole = _mm256_round_ps(v, TOWARD_ZERO);
+    const __m256 high = _mm256_round_ps(_mm256_mul_ps(whole, _mm256_set1_ps(0x1p-32f)), TOWARD_ZERO);
     const __m256 left = _mm256_sub_ps(whole, _mm256_mul_ps(high, _mm256_set1_ps(0x1p32f)));
     const __m256 is_far = _mm256_cmp_ps(_mm256_andnot_ps(sign, left), top, _CMP_GE_OQ);
     const __m256 moved = _mm256_sub_ps(left, _mm256_and_ps(is_far, _mm256_or_ps(_mm256_and_ps(left, sign), top)));

@@ -61,7 +61,7 @@ static void slices_are_gathered_by_shuffles_while_they_fit_a_window(void **state
     assert_int_equal(PLAN(1, 4, (100000), (4), (4000)).kind, CPU_PLAN_STRIDED);
 }
 
-static void short_rows_of_kernels_go_many_in_one_task(void **state)
+static void short_rows_go_many_in_one_task(void **state)
 {
     (void)state;
     cpu_plan plan = PLAN(2, 4, (1000, 64), (256, 4), (256, -4));
@@ -73,6 +73,10 @@ static void short_rows_of_kernels_go_many_in_one_task(void **state)
     assert_int_equal(plan.kind, CPU_PLAN_REPEAT);
     assert_int_equal(plan.column.extent, 20000);
     assert_int_equal(plan.column_piece, 65536 / 72);
+    plan = PLAN(2, 8, (1000, 40), (641, 16), (2000, 40));
+    assert_int_equal(plan.kind, CPU_PLAN_STRIDED);
+    assert_int_equal(plan.column.extent, 1000);
+    assert_int_equal(plan.column_piece, 65536 / 320);
 }
 
 /* Vectors that are parts of a line go on in one place, and say what is next. */
@@ -376,6 +380,8 @@ static void units_from_vectors_of_their_own_are_copied_one_by_one(void **state)
     assert_int_equal(PLAN(1, 8, (10000), (8), (64)).kind, CPU_PLAN_GATHER);
     assert_int_equal(PLAN(1, 8, (10000), (8), (72)).kind, CPU_PLAN_STRIDED);
     assert_int_equal(PLAN(1, 8, (10000), (8), (-72)).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(PLAN(1, 16, (10000), (16), (64)).kind, CPU_PLAN_GATHER);
+    assert_int_equal(PLAN(1, 16, (10000), (16), (320)).kind, CPU_PLAN_STRIDED);
     const int64_t *shape = LIST(10000);
     assert_int_equal(plan_of(&half_kernels, 1, 4, shape, LIST(4), LIST(28), 4096).kind, CPU_PLAN_GATHER);
     assert_int_equal(plan_of(&half_kernels, 1, 4, shape, LIST(4), LIST(36), 4096).kind, CPU_PLAN_STRIDED);
@@ -459,7 +465,7 @@ int main(void)
         cmocka_unit_test(long_units_are_bytes_and_shorter_ones_rows),
         cmocka_unit_test(rows_that_are_whole_lines_stream_whatever_is_between_them),
         cmocka_unit_test(slices_are_gathered_by_shuffles_while_they_fit_a_window),
-        cmocka_unit_test(short_rows_of_kernels_go_many_in_one_task),
+        cmocka_unit_test(short_rows_go_many_in_one_task),
         cmocka_unit_test(short_rows_go_together_with_another_axis),
         cmocka_unit_test(short_rows_go_past_the_caches_only_where_that_is_no_slower),
         cmocka_unit_test(planes_too_narrow_for_vectors_are_walked),
