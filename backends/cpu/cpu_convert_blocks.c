@@ -14,9 +14,11 @@
  * vectors bring several together, and of one backwards; others are from a step on. */
 #define NEAR_ROW_MIN 128
 #define REVERSED_ROW_MIN 48
-/* Rows of a destination that are walked: bytes from number to number, and numbers, at least; a copy takes shorter rows
- * together. */
+/* Rows of a destination that are walked: bytes from number to number, fewer where those of the source have gaps and
+ * some bytes, and numbers, at least; a copy takes shorter rows together. */
 #define WALKED_STRIDE 16
+#define WALKED_NEAR_STRIDE 12
+#define WALKED_SRC 4
 #define WALKED_ROW_MIN 12
 /* Larger copies whose source is faster along another axis are not (on a Xeon). */
 #define WALKED_CROSSED_NBYTES ((int64_t)12 << 20)
@@ -193,8 +195,9 @@ static bool are_scattered(const cpu_convert_plan *plan, int64_t nnumbers, bool f
         plan->box->dst_element.number > NDBUF_NUMBER_UINT64 && plan->box->src_element.number <= NDBUF_NUMBER_UINT64;
     const int64_t least = has_gaps && follows && src_distance >= WALKED_STRIDE
                               ? nnumbers * plan->converter.dst_nbytes + 1
-                          : has_gaps || !makes_floats ? WALKED_STRIDE
-                                                      : WALKED_STRIDE + 1;
+                          : has_gaps && plan->converter.src_nbytes >= WALKED_SRC ? WALKED_NEAR_STRIDE
+                          : has_gaps || !makes_floats                            ? WALKED_STRIDE
+                                                                                 : WALKED_STRIDE + 1;
     return dst_distance >= least;
 }
 

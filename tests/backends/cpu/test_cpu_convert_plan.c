@@ -281,6 +281,7 @@ static bool is_walked(ndbuf_element dst, int64_t dst_stride, ndbuf_element src, 
 static void numbers_far_apart_in_the_destination_are_walked(void **state)
 {
     (void)state;
+    const ndbuf_element int16 = {.number = NDBUF_NUMBER_INT16, .nbytes = 2};
     const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
     const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
     const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
@@ -293,7 +294,10 @@ static void numbers_far_apart_in_the_destination_are_walked(void **state)
     assert_true(is_walked(int64, 16, int32, 4));
     assert_true(is_walked(twice, 16, int32, 12)); /* as gaps in the source are work, too */
     assert_true(is_walked(single, 16, int32, 12));
-    assert_false(is_walked(single, 12, int32, 12));
+    assert_true(is_walked(single, 12, int32, 8));
+    assert_false(is_walked(single, 8, int32, 8));
+    assert_false(is_walked(single, 12, int16, 8)); /* of which vectors have more */
+    assert_true(is_walked(single, 16, int16, 8));
     assert_true(is_walked(single, 8, int32, 16)); /* as so wide ones are more */
     assert_true(is_walked(single, 8, int32, -16));
     assert_false(is_walked(single, 4, int32, 16));
