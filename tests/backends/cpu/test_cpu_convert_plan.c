@@ -310,19 +310,28 @@ static void numbers_far_apart_in_the_destination_are_walked(void **state)
     assert_true(is_walked(pair, 48, int32, 12));
 }
 
-/* Whether 100 pairs of numbers, `nbytes` apart in the destination, are walked; sets whether both at once. */
-static bool are_pairs_walked(ndbuf_element dst, ndbuf_element src, int64_t nbytes, int64_t src_stride, bool *out_both)
+/* Whether 100 pairs of numbers are walked, by their strides and those of their parts; sets whether both at once. */
+static bool are_parts_walked(ndbuf_element dst, ndbuf_element src, const int64_t *dst_strides,
+                             const int64_t *src_strides, bool *out_both)
 {
     const int64_t shape[] = {100, 2};
-    const int64_t dst_strides[] = {nbytes, dst.nbytes};
-    const int64_t src_strides[] = {src_stride, src.nbytes};
     const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
     cpu_convert_box convert = {.box = box, .dst_element = dst, .src_element = src};
     cpu_convert_plan plan;
     assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
     assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
     *out_both = plan.converter.scalar.converts_pairs;
+    assert_true(!*out_both || plan.run_axis == 0); /* a row of pairs */
     return plan.walks;
+}
+
+/* The same of dense pairs. */
+static bool are_pairs_walked(ndbuf_element dst, ndbuf_element src, int64_t dst_stride, int64_t src_stride,
+                             bool *out_both)
+{
+    const int64_t dst_strides[] = {dst_stride, dst.nbytes};
+    const int64_t src_strides[] = {src_stride, src.nbytes};
+    return are_parts_walked(dst, src, dst_strides, src_strides, out_both);
 }
 
 static void pairs_of_floats_are_walked_both_at_once(void **state)
@@ -340,6 +349,15 @@ static void pairs_of_floats_are_walked_both_at_once(void **state)
     assert_true(are_pairs_walked(single, twice, 12, 32, &both));
     assert_true(both);
     assert_false(are_pairs_walked(single, twice, 8, 32, &both)); /* the destination is dense */
+    assert_false(both);
+    assert_false(are_pairs_walked(twice, single, 16, 16, &both));
+    assert_false(both);
+    const int64_t dense[] = {32, 4};
+    const int64_t apart[] = {32, 16};
+    const int64_t double_dense[] = {32, 8};
+    are_parts_walked(twice, single, apart, dense, &both); /* a gap between the two */
+    assert_false(both);
+    are_parts_walked(twice, single, double_dense, apart, &both);
     assert_false(both);
     assert_false(are_pairs_walked(twice, int32, 32, 16, &both)); /* no parts of complex numbers */
     assert_false(both);
