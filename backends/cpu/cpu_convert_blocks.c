@@ -14,8 +14,9 @@
  * vectors bring several together, and of one backwards; others are from a step on. */
 #define NEAR_ROW_MIN 128
 #define REVERSED_ROW_MIN 48
-/* Rows of a destination that are walked: bytes from number to number, fewer where those of the source have gaps and
- * some bytes, and numbers, at least; a copy takes shorter rows together. */
+/* Rows of a destination that are walked: bytes from number to number at least, fewer where the source has gaps and
+ * numbers of so many bytes, and any gap will do where its own are as wide; and numbers at least, as a copy takes
+ * shorter rows together. */
 #define WALKED_STRIDE 16
 #define WALKED_NEAR_STRIDE 12
 #define WALKED_SRC 4
@@ -208,7 +209,7 @@ bool ndbuf_cpu__walks_rows(cpu_convert_plan *plan)
     cpu_box rows = plan->box->box;
     plan->run_axis = last - are_pairs;
     rows.ndim = plan->run_axis + 1;
-    if (plan->record != NULL || !plan->converter.scalar.is_quick || rows.src_strides[plan->run_axis] == 0 ||
+    if (!plan->converter.scalar.is_quick || rows.src_strides[plan->run_axis] == 0 ||
         rows.shape[plan->run_axis] < WALKED_ROW_MIN) {
         return false;
     }
@@ -287,9 +288,9 @@ bool ndbuf_cpu__converts_whole(const cpu_box *box, int64_t dst_nbytes, int64_t s
     for (int32_t k = 0; k <= last; k++) {
         nelements *= box->shape[k];
     }
-    const bool has_pairs = last > 0 && box->shape[last] == 2 && box->src_strides[last] == src_nbytes;
+    const bool are_pairs = last > 0 && box->shape[last] == 2 && box->src_strides[last] == src_nbytes;
     return last > 0 && dst_nbytes < src_nbytes && nelements * src_nbytes <= CPU_CONVERT_BLOCK_NBYTES &&
-           !(has_pairs && box->src_strides[last - 1] % SHARED_SETS_NBYTES != 0) &&
+           !(are_pairs && box->src_strides[last - 1] % SHARED_SETS_NBYTES != 0) &&
            is_one_piece(box, src_nbytes, nelements);
 }
 

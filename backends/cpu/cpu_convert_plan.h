@@ -41,7 +41,8 @@ typedef struct cpu_convert_plan {
     int64_t stride;
     bool walks;          /* elements are taken one by one, wherever they lie, */
     bool walks_together; /* and are converted by vectors */
-    int32_t run_axis;    /* from here on axes are dense in the destination, and in the source as it is read */
+    int32_t run_axis;    /* from here on axes are a row: dense in the destination, and in the source as it is read,
+                          * but where elements are walked or lie apart */
     int64_t src_lowest;  /* of a box that is converted as it lies: its first byte, from where it is read */
     int64_t nelements;   /* in a whole block */
     int64_t block[NDBUF__MAX_AXES];
@@ -92,7 +93,7 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short);
 
 /* Whether rows are taken one number, or pair, after the other; sets the run axis. Those of a destination with so wide
  * gaps that a copy that spreads numbers would write them one by one as well, unless they are many, and the source is
- * faster along another axis. */
+ * faster along another axis; narrower gaps will do where the source has some, too. */
 bool ndbuf_cpu__walks_rows(cpu_convert_plan *plan);
 
 /* Whether rows of so many bytes, which lie along the first `naxes` axes from dst on, are worth being written past the

@@ -24,7 +24,7 @@ typedef enum cpu_plan_kind {
     CPU_PLAN_SCATTER = 4,   /* a dense source, spread over the destination by shuffles */
     CPU_PLAN_WEAVE = 5,     /* up to four dense sources to one dense destination in turn, or the reverse */
     CPU_PLAN_REPEAT = 6,    /* one unit to a dense destination */
-    CPU_PLAN_STRIDED = 7,   /* scalar; with a second axis, in tiles */
+    CPU_PLAN_STRIDED = 7,   /* scalar; with a second axis, in tiles, or rows of one task */
     CPU_PLAN_TRANSPOSE = 8, /* both sides dense, each along axes of its own */
     CPU_PLAN_BLOCKS = 9,    /* the inner axes of both sides are held by few vectors: the row axis counts such blocks */
 } cpu_plan_kind;
