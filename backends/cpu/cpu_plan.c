@@ -15,6 +15,8 @@
 #define BYTES_UNIT_MIN ((int64_t)64 << 10)
 /* Runs of the destination that are worth writing past the caches. */
 #define STREAMED_RUN_MIN 256
+/* The same for those of one unit each, which is written alone. */
+#define STREAMED_REPEAT_MIN 512
 /* Processors fetch a sequence of rows by themselves where the gaps between them are no longer than this, unless the
  * rows are short. */
 #define FORESEEN_GAP_NBYTES 128
@@ -316,13 +318,17 @@ static bool is_sparse(const cpu_plan *plan, const cpu_kernels *kernels)
 }
 
 /* Whether the destination takes runs long enough to be written past the caches. */
-static bool has_streamed_runs(const cpu_plan *plan)
+static bool has_streamed_runs(const cpu_plan *plan, const ndbuf_cpu__tuning *tuning)
 {
     if (plan->kind == CPU_PLAN_TRANSPOSE) {
         return plan->streams; /* it has decided by itself */
     }
     if (plan->kind == CPU_PLAN_SCATTER || (plan->kind == CPU_PLAN_STRIDED && plan->column.extent > 1)) {
         return false;
+    }
+    if (plan->kind == CPU_PLAN_REPEAT) { /* nothing is read, whose place in the caches it would take */
+        return plan->row.extent * plan->unit_nbytes >= STREAMED_REPEAT_MIN &&
+               plan->nbytes >= tuning->stream_uneven_nbytes;
     }
     /* A woven destination of several streams has one of each of them. */
     int64_t run = plan->unit_nbytes * plan->group_units;
@@ -349,9 +355,9 @@ static bool has_whole_lines(const cpu_plan *plan)
 }
 
 /* Whether a plan that is large enough to go past the caches is of a kind that does. */
-static bool may_stream(const cpu_plan *plan)
+static bool may_stream(const cpu_plan *plan, const ndbuf_cpu__tuning *tuning)
 {
-    return plan->streams && (has_whole_lines(plan) || has_streamed_runs(plan));
+    return plan->streams && (has_whole_lines(plan) || has_streamed_runs(plan, tuning));
 }
 
 /* How far apart an axis's units are in the source, or, where it repeats one, in the destination. */
@@ -429,7 +435,7 @@ static void plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *ker
 {
     const int32_t last = box->ndim - 1;
     const int32_t partner = find_partner(box);
-    const bool streams = may_stream(plan);
+    const bool streams = may_stream(plan, tuning);
     if (partner < 0 || plan->unit_nbytes > PAIRED_UNIT_MAX || plan->converts ||
         (streams && (plan->kind == CPU_PLAN_ROWS || plan->kind == CPU_PLAN_TRANSPOSE)) ||
         (plan->kind == CPU_PLAN_STRIDED && returns_to_lines(box, partner, tuning))) {
@@ -557,7 +563,7 @@ void ndbuf_cpu__plan_make(cpu_plan *out_plan, const cpu_box *box, const cpu_kern
         ndbuf__float_mode_end(mode);
     }
     plan->whole_lines = has_whole_lines(plan);
-    plan->streams = may_stream(plan);
+    plan->streams = may_stream(plan, tuning);
     if (plan->streams && plan->kind != CPU_PLAN_TRANSPOSE) {
         follow_source(plan);
     } else if (!plan->streams) {

@@ -28,7 +28,7 @@
     X(stream_parts_nbytes, "bytes", caches.third_is_near ? caches.third_nbytes / 32 * 3 : caches.second_nbytes, 0,     \
       NDBUF_CPU__NEVER, "the same for transposes whose blocks take parts of lines")                                    \
     X(stream_uneven_nbytes, "bytes", caches.third_is_near ? 0 : 16 * caches.second_nbytes, 0, NDBUF_CPU__NEVER,        \
-      "the same, at least, for transposes whose rows in the destination begin within cache lines")                     \
+      "the same, at least, for transposes whose rows in the destination begin within cache lines, and repeated units") \
     X(stream_uneven_row_nbytes, "bytes", caches.third_is_near ? 0 : 4096, 0, NDBUF_CPU__NEVER,                         \
       "the same for such rows: each has at least so many")                                                             \
     X(stream_prefetch_nbytes, "bytes", (caches.third_is_near ? 0 : 8) * NDBUF_CPU__KIB, 0, NDBUF_CPU__MIB,             \

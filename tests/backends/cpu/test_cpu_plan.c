@@ -447,6 +447,19 @@ static void repeated_items_fill(void **state)
     assert_int_equal(PLAN(1, 4, (4096), (8), (0)).kind, CPU_PLAN_STRIDED);
 }
 
+/* Nothing is read, so that the caches have room for more, and short rows are written by parts of lines. */
+static void repeated_items_leave_the_caches_in_long_rows(void **state)
+{
+    (void)state;
+    ndbuf_cpu__tuning other = tuning;
+    other.stream_uneven_nbytes = 32 * MIB;
+    assert_true(tuned_plan_of(&other, &kernels, 2, 4, LIST(2048, 4096), LIST(16384, 4), LIST(4, 0), 4096).streams);
+    assert_false(tuned_plan_of(&other, &kernels, 2, 4, LIST(2047, 4096), LIST(16384, 4), LIST(4, 0), 4096).streams);
+    assert_true(tuned_plan_of(&tuning, &kernels, 2, 4, LIST(2047, 4096), LIST(16384, 4), LIST(4, 0), 4096).streams);
+    assert_true(tuned_plan_of(&other, &kernels, 2, 4, LIST(90000, 128), LIST(512, 4), LIST(4, 0), 4096).streams);
+    assert_false(tuned_plan_of(&other, &kernels, 2, 4, LIST(90000, 127), LIST(508, 4), LIST(4, 0), 4096).streams);
+}
+
 static void without_vectors_everything_is_planned_too(void **state)
 {
     (void)state;
@@ -480,6 +493,7 @@ int main(void)
         cmocka_unit_test(more_channels_are_picked_and_put_by_themselves),
         cmocka_unit_test(a_few_lines_are_put_into_records_one_by_one),
         cmocka_unit_test(repeated_items_fill),
+        cmocka_unit_test(repeated_items_leave_the_caches_in_long_rows),
         cmocka_unit_test(items_picked_past_the_caches_are_prefetched_by_narrow_vectors),
         cmocka_unit_test(a_plan_that_runs_once_is_not_searched_for_long),
         cmocka_unit_test(without_vectors_everything_is_planned_too),
