@@ -518,11 +518,11 @@ static int64_t prefetch_distance(const cpu_plan *plan, const cpu_kernels *kernel
 static void take_rows(cpu_plan *plan)
 {
     const bool has_blocks = plan->kind == CPU_PLAN_BLOCKS;
-    const bool has_kernel = has_blocks || plan->kind == CPU_PLAN_GATHER || plan->kind == CPU_PLAN_SCATTER ||
-                            plan->kind == CPU_PLAN_REPEAT || plan->kind == CPU_PLAN_ROWS ||
-                            plan->kind == CPU_PLAN_STRIDED;
+    const bool has_rows = has_blocks || plan->kind == CPU_PLAN_GATHER || plan->kind == CPU_PLAN_SCATTER ||
+                          plan->kind == CPU_PLAN_REPEAT || plan->kind == CPU_PLAN_ROWS ||
+                          plan->kind == CPU_PLAN_STRIDED;
     const int64_t nbytes = plan->row.extent * (has_blocks ? plan->block_nbytes : plan->group_units * plan->unit_nbytes);
-    if (has_kernel && plan->column.extent == 1 && plan->nloops > 0 && nbytes <= CPU_PLAN_TASK_NBYTES / 2) {
+    if (has_rows && plan->column.extent == 1 && plan->nloops > 0 && nbytes <= CPU_PLAN_TASK_NBYTES / 2) {
         plan->column = ndbuf_cpu__plan_take(plan, plan->nloops - 1);
         plan->column_piece = CPU_PLAN_TASK_NBYTES / nbytes;
     }

@@ -31,7 +31,7 @@ struct ndbuf__converter {
 bool ndbuf__converter_init(ndbuf__converter *out_converter, const ndbuf_element *dst, const ndbuf_element *src,
                            uint32_t flags);
 
-/* Whether there is that. */
+/* Whether there is that: both are floats, and parts of complex numbers at most. */
 bool ndbuf__converts_pairs(const ndbuf_element *dst, const ndbuf_element *src);
 
 /* Converts `count` elements; source and destination do not overlap. */
