@@ -21,8 +21,9 @@
 #define WALKED_NEAR_STRIDE 12
 #define WALKED_SRC 4
 #define WALKED_ROW_MIN 12
-/* Larger copies whose source is faster along another axis are not (on a Xeon). */
-#define WALKED_CROSSED_NBYTES ((int64_t)12 << 20)
+/* Of larger copies only rows of wide gaps are, of numbers alone, and along which the source is fastest: copies fetch
+ * ahead (on a Xeon). */
+#define WALKED_NBYTES ((int64_t)12 << 20)
 /* Dense runs of the destination worth being written by the conversion itself; past the caches, elements of one. */
 #define CONVERTED_RUN_NBYTES 384
 #define STREAMED_RUN_MIN 256
@@ -194,6 +195,14 @@ static bool are_scattered(const cpu_convert_plan *plan, int64_t nnumbers, bool f
     const bool has_gaps = src_distance > nnumbers * plan->converter.src_nbytes;
     const bool makes_floats =
         plan->box->dst_element.number > NDBUF_NUMBER_UINT64 && plan->box->src_element.number <= NDBUF_NUMBER_UINT64;
+    const bool is_dense = dst_distance == nnumbers * plan->converter.dst_nbytes; /* of long numbers */
+    if (is_dense && (!has_gaps || !follows || plan->nbytes >= NDBUF_CPU__TUNING_PEEK(stream_nbytes))) {
+        return false;
+    }
+    if (plan->nbytes >= WALKED_NBYTES) {
+        return follows && nnumbers == 1 && !plan->converter.scalar.has_imaginary &&
+               dst_distance >= WALKED_STRIDE + !has_gaps;
+    }
     const int64_t least = has_gaps && follows && src_distance >= WALKED_STRIDE
                               ? nnumbers * plan->converter.dst_nbytes + 1
                           : has_gaps && plan->converter.src_nbytes >= WALKED_SRC ? WALKED_NEAR_STRIDE
@@ -213,8 +222,7 @@ bool ndbuf_cpu__walks_rows(cpu_convert_plan *plan)
         rows.shape[plan->run_axis] < WALKED_ROW_MIN) {
         return false;
     }
-    const bool follows = ndbuf_cpu__follows_last_axis(&rows);
-    const bool walks = (follows || plan->nbytes < WALKED_CROSSED_NBYTES) && are_scattered(plan, 1 + are_pairs, follows);
+    const bool walks = are_scattered(plan, 1 + are_pairs, ndbuf_cpu__follows_last_axis(&rows));
     plan->converter.scalar.converts_pairs = walks && are_pairs;
     return walks;
 }

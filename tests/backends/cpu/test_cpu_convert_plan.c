@@ -308,6 +308,7 @@ static void numbers_far_apart_in_the_destination_are_walked(void **state)
 #endif
     assert_false(is_walked(half, 24, single, 12)); /* which takes long one by one */
     assert_true(is_walked(pair, 48, int32, 12));
+    assert_false(is_walked(pair, 16, int32, -4)); /* it has no gaps */
 }
 
 /* Whether 100 pairs of numbers are walked, by their strides and those of their parts; sets whether both at once. */
@@ -388,6 +389,36 @@ static void neither_short_rows_nor_many_columns_are_walked(void **state)
     assert_true(are_rows_walked(2048, 1024, false)); /* 12 MiB, half of them of each side */
     assert_false(are_rows_walked(2048, 1024, true));
     assert_true(are_rows_walked(2047, 1024, true));
+}
+
+/* Whether `count` numbers are walked. */
+static bool are_walked(ndbuf_element dst, int64_t dst_stride, ndbuf_element src, int64_t src_stride, int64_t count)
+{
+    const cpu_box box = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
+    cpu_convert_box convert = {.box = box, .dst_element = dst, .src_element = src};
+    cpu_convert_plan plan;
+    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
+    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    return plan.walks;
+}
+
+static void of_many_numbers_only_those_in_wide_gaps_are_walked(void **state)
+{
+    (void)state;
+    const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
+    const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
+    const ndbuf_element pair = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 8, .is_complex = 1};
+    const int64_t many = (int64_t)3 << 20; /* 12 MiB */
+#if defined(__x86_64__)
+    assert_true(are_walked(int32, 20, single, 4, many));
+    assert_true(are_walked(int32, 16, single, 4, many - 1));
+    assert_false(are_walked(int32, 16, single, 4, many));
+    assert_true(are_walked(pair, 32, single, 8, many / 2));
+    assert_false(are_walked(pair, 32, single, 8, many));
+#endif
+    assert_true(are_walked(single, 16, int32, 8, many));
+    assert_true(are_walked(single, 12, int32, 8, many - 1));
+    assert_false(are_walked(single, 12, int32, 8, many));
     assert_true(are_rows_walked(256, 12, false));
     assert_false(are_rows_walked(256, 11, false));
 }
@@ -426,6 +457,7 @@ int main(void)
         cmocka_unit_test_teardown(a_few_floats_are_converted_together_by_vectors, all_kernels_teardown),
         cmocka_unit_test_teardown(numbers_far_apart_in_the_destination_are_walked, all_kernels_teardown),
         cmocka_unit_test(pairs_of_floats_are_walked_both_at_once),
+        cmocka_unit_test(of_many_numbers_only_those_in_wide_gaps_are_walked),
         cmocka_unit_test_teardown(neither_short_rows_nor_many_columns_are_walked, all_kernels_teardown),
         cmocka_unit_test_teardown(what_is_repeated_is_not_planned, all_kernels_teardown),
     };
