@@ -93,6 +93,7 @@ static inline void move_any(char *dst, const char *src, int64_t unit_nbytes)
 }
 
 #define REPEAT_NBYTES 4096
+#define REPEAT_FEW_NBYTES 256
 
 /* Sizes that are moved by themselves, and with the wide ones all that have loops. */
 #define FOR_EXACT_SIZES(X) X(1) X(2) X(4) X(8) X(16) X(24) X(32) X(48) X(64)
@@ -223,15 +224,47 @@ void ndbuf_cpu__transpose_any(char *dst, const int64_t *dst_offsets, const char 
     }
 }
 
+/* Few items of 2, 4 and 8 bytes: as many as 8 bytes hold at a time, the last ones once more. False: it is another size.
+ */
+static bool repeat_few(char *dst, const char *item, int64_t item_nbytes, int64_t nbytes)
+{
+    uint64_t pattern;
+    uint32_t word;
+    uint16_t half;
+    switch (item_nbytes) {
+    case 2:
+        memcpy(&half, item, sizeof(half));
+        pattern = half * (UINT64_MAX / UINT16_MAX);
+        break;
+    case 4:
+        memcpy(&word, item, sizeof(word));
+        pattern = word * (UINT64_MAX / UINT32_MAX);
+        break;
+    case 8:
+        memcpy(&pattern, item, sizeof(pattern));
+        break;
+    default:
+        return false;
+    }
+    for (int64_t at = 0; at < nbytes - 8; at += 8) {
+        memcpy(dst + at, &pattern, sizeof(pattern));
+    }
+    memcpy(dst + nbytes - 8, &pattern, sizeof(pattern));
+    return true;
+}
+
 void ndbuf_cpu__repeat(char *dst, const char *item, int64_t item_nbytes, int64_t count)
 {
     if (item_nbytes == 1) {
         memset(dst, *item, (size_t)count);
         return;
     }
-    /* Each step doubles what is there, until it is as much as the first cache likes to read again. */
+    /* Else each step doubles what is there, until it is as much as the first cache likes to read again. */
     int64_t nbytes = item_nbytes * count;
     int64_t step = item_nbytes;
+    if (nbytes >= 8 && nbytes <= REPEAT_FEW_NBYTES && repeat_few(dst, item, item_nbytes, nbytes)) {
+        return;
+    }
     memcpy(dst, item, (size_t)item_nbytes);
     for (int64_t done = item_nbytes; done < nbytes; done += step) {
         step = done < REPEAT_NBYTES ? done : step;
