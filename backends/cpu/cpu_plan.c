@@ -15,7 +15,7 @@
 #define BYTES_UNIT_MIN ((int64_t)64 << 10)
 /* Runs of the destination that are worth writing past the caches. */
 #define STREAMED_RUN_MIN 256
-/* The same for those of one unit each, which is written alone. */
+/* Bytes of a row of one repeated unit: what lies before and behind its whole lines is written as usual each time. */
 #define STREAMED_REPEAT_MIN 512
 /* Processors fetch a sequence of rows by themselves where the gaps between them are no longer than this, unless the
  * rows are short. */

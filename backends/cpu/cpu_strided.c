@@ -93,6 +93,7 @@ static inline void move_any(char *dst, const char *src, int64_t unit_nbytes)
 }
 
 #define REPEAT_NBYTES 4096
+/* Up to here items are not doubled, which would read what was just written in smaller pieces. */
 #define REPEAT_FEW_NBYTES 256
 
 /* Sizes that are moved by themselves, and with the wide ones all that have loops. */
