@@ -12,7 +12,9 @@
 /* One set, linked in place of the library's; it needs what the compiler made of it. */
 const cpu_kernels *all_kernels_next(const cpu_kernels *kernels)
 {
-    if (ndbuf_cpu__kernels_find("avx2") == NULL) {
+    static bool has_avx2;
+    has_avx2 = has_avx2 || ndbuf_cpu__kernels_find("avx2") != NULL; /* asked once, see below */
+    if (!has_avx2) {
         printf("skipped: no AVX2\n");
         exit(77);
     }
@@ -22,15 +24,18 @@ const cpu_kernels *all_kernels_next(const cpu_kernels *kernels)
 const cpu_kernels *all_kernels_next(const cpu_kernels *kernels)
 {
     static const char *const names[] = {"portable", "ssse3", "avx2", "avx512", "neon"};
-    bool is_next = kernels == NULL;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        const cpu_kernels *found = ndbuf_cpu__kernels_find(names[i]);
-        if (is_next && found != NULL) {
-            return found;
+    static const cpu_kernels *found[sizeof(names) / sizeof(names[0]) + 1]; /* the last one is NULL */
+    if (found[0] == NULL) { /* a virtual processor may take long to say what it runs */
+        size_t nfound = 0;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            found[nfound] = ndbuf_cpu__kernels_find(names[i]);
+            nfound += found[nfound] != NULL;
         }
-        is_next = is_next || found == kernels;
     }
-    return NULL;
+    size_t next = 0;
+    while (kernels != NULL && found[next++] != kernels) {
+    }
+    return found[next];
 }
 #endif
 
