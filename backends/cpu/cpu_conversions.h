@@ -9,14 +9,14 @@
 
 #include "ndbuf/backend.h"
 
-/* Converts `nlines` lines of `nsteps` times as many numbers as a step has: they begin at src + src_offsets[i], and come
- * one behind the other in dst. Where a side has its bytes in the other order, its `swap` is the size of a number, else
- * 1. With `streams` it writes past the caches: dst begins with a line. */
-typedef void (*cpu_convert_fn)(char *dst, const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nsteps,
-                               int32_t dst_swap, int32_t src_swap, bool streams);
+/* Converts `nlines` lines of `count` numbers, a step at least: they begin at src + src_offsets[i], and become the lines
+ * at dst + i * dst_stride. Where a side has its bytes in the other order, its `swap` is the size of a number, else 1.
+ * With `streams` it writes past the caches: then each line has whole steps, and begins with a line of the caches. */
+typedef void (*cpu_convert_fn)(char *dst, int64_t dst_stride, const char *src, const int64_t *src_offsets,
+                               int64_t nlines, int64_t count, int32_t dst_swap, int32_t src_swap, bool streams);
 
-/* The same for one line of numbers that lie apart in the source, in pairs: each second one `gap` bytes behind the first
- * one, and the pairs `stride` bytes from each other. */
+/* The same for whole steps of one line of numbers that lie apart in the source, in pairs: each second one `gap` bytes
+ * behind the first one, and the pairs `stride` bytes from each other. */
 typedef void (*cpu_convert_apart_fn)(char *dst, const char *src, int64_t gap, int64_t stride, int64_t nsteps,
                                      int32_t dst_swap, int32_t src_swap);
 

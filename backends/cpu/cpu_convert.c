@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* Rows whose places are reckoned together. */
+#define ROWS_TOGETHER 32
+
 const uint8_t ndbuf_cpu__swap_orders[9][16] = {
     [1] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
     [2] = {1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14},
@@ -89,7 +92,7 @@ static void convert_few(const cpu_row_converter *converter, char *dst, const cha
     char from[CPU_CONVERT_STEP_MAX * sizeof(int64_t)] = {0};
     char to[CPU_CONVERT_STEP_MAX * CPU_CONVERT_DST_MAX];
     memcpy(from, src, (size_t)(count * converter->src_nbytes));
-    cpu_convert_steps(converter, to, from, 1, false);
+    cpu_convert_steps(converter, to, from, converter->step, false);
     memcpy(dst, to, (size_t)(count * converter->dst_nbytes));
 }
 
@@ -99,30 +102,43 @@ void ndbuf_cpu__convert_row(const cpu_row_converter *converter, char *dst, const
         ndbuf__convert_row(&converter->scalar, dst, converter->dst_nbytes, src, converter->src_nbytes, count);
         return;
     }
-    int64_t nsteps = count / converter->step;
-    int64_t rest = count % converter->step;
-    if (nsteps == 0) {
+    if (count < converter->step) {
         convert_few(converter, dst, src, count);
         return;
     }
-    cpu_convert_steps(converter, dst, src, nsteps, false);
-    if (rest > 0) { /* the last step takes some numbers once more */
-        int64_t first = count - converter->step;
-        cpu_convert_steps(converter, dst + first * converter->dst_nbytes, src + first * converter->src_nbytes, 1,
-                          false);
-    }
+    cpu_convert_steps(converter, dst, src, count, false);
 }
 
-void ndbuf_cpu__convert_lines(const cpu_row_converter *converter, char *dst, const char *src,
+void ndbuf_cpu__convert_lines(const cpu_row_converter *converter, char *dst, int64_t dst_stride, const char *src,
                               const int64_t *src_offsets, int64_t nlines, int64_t count)
 {
-    if (count % converter->step == 0) {
-        converter->by_steps(dst, src, src_offsets, nlines, count / converter->step, converter->dst_swap,
-                            converter->src_swap, false);
+    if (count >= converter->step) {
+        converter->by_steps(dst, dst_stride, src, src_offsets, nlines, count, converter->dst_swap, converter->src_swap,
+                            false);
         return;
     }
     for (int64_t i = 0; i < nlines; i++) {
-        ndbuf_cpu__convert_row(converter, dst + i * count * converter->dst_nbytes, src + src_offsets[i], count);
+        convert_few(converter, dst + i * dst_stride, src + src_offsets[i], count);
+    }
+}
+
+void ndbuf_cpu__convert_rows(const cpu_row_converter *converter, char *dst, int64_t dst_stride, const char *src,
+                             int64_t src_stride, int64_t nrows, int64_t count)
+{
+    int64_t offsets[ROWS_TOGETHER];
+    if (converter->by_steps == NULL || nrows == 1) {
+        for (int64_t i = 0; i < nrows; i++) {
+            ndbuf_cpu__convert_row(converter, dst + i * dst_stride, src + i * src_stride, count);
+        }
+        return;
+    }
+    for (int64_t i = 0; i < nrows && i < ROWS_TOGETHER; i++) {
+        offsets[i] = i * src_stride;
+    }
+    for (int64_t done = 0; done < nrows; done += ROWS_TOGETHER) {
+        const int64_t left = nrows - done;
+        ndbuf_cpu__convert_lines(converter, dst + done * dst_stride, dst_stride, src + done * src_stride, offsets,
+                                 left < ROWS_TOGETHER ? left : ROWS_TOGETHER, count);
     }
 }
 
@@ -161,9 +177,8 @@ void ndbuf_cpu__convert_row_streamed(const cpu_row_converter *converter, char *d
     dst += head * converter->dst_nbytes;
     src += head * converter->src_nbytes;
     count -= head;
-    int64_t nsteps = count / converter->step;
-    int64_t done = nsteps * converter->step;
-    cpu_convert_steps(converter, dst, src, nsteps, true);
+    const int64_t done = count - count % converter->step;
+    cpu_convert_steps(converter, dst, src, done, true);
     if (done < count) {
         convert_few(converter, dst + done * converter->dst_nbytes, src + done * converter->src_nbytes, count - done);
     }

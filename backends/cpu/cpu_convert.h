@@ -34,21 +34,25 @@ void ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf
                                    const ndbuf_element *dst, const ndbuf_element *src, uint32_t flags,
                                    const cpu_kernels *kernels);
 
-/* Converts so many steps of one line, for `by_steps` that is there. */
-static inline void cpu_convert_steps(const cpu_row_converter *converter, char *dst, const char *src, int64_t nsteps,
+/* Converts `count` numbers of one line, a step at least, for `by_steps` that is there. */
+static inline void cpu_convert_steps(const cpu_row_converter *converter, char *dst, const char *src, int64_t count,
                                      bool streams)
 {
     const int64_t no_offset = 0;
-    converter->by_steps(dst, src, &no_offset, 1, nsteps, converter->dst_swap, converter->src_swap, streams);
+    converter->by_steps(dst, 0, src, &no_offset, 1, count, converter->dst_swap, converter->src_swap, streams);
 }
 
 /* Converts `count` dense elements of each line, in the default floating-point mode, for `by_steps` that is there: line
- * i begins at src + src_offsets[i], and all come one behind the other in dst. */
-void ndbuf_cpu__convert_lines(const cpu_row_converter *converter, char *dst, const char *src,
+ * i begins at src + src_offsets[i], and becomes the one at dst + i * dst_stride. */
+void ndbuf_cpu__convert_lines(const cpu_row_converter *converter, char *dst, int64_t dst_stride, const char *src,
                               const int64_t *src_offsets, int64_t nlines, int64_t count);
 
 /* Converts `count` dense elements, in the default floating-point mode. */
 void ndbuf_cpu__convert_row(const cpu_row_converter *converter, char *dst, const char *src, int64_t count);
+
+/* The same for rows of them. */
+void ndbuf_cpu__convert_rows(const cpu_row_converter *converter, char *dst, int64_t dst_stride, const char *src,
+                             int64_t src_stride, int64_t nrows, int64_t count);
 
 /* Converts `count` elements that lie apart, as for a cpu_convert_apart_fn, for `apart` that is there. */
 void ndbuf_cpu__convert_row_apart(const cpu_row_converter *converter, char *dst, const char *src, int64_t gap,

@@ -8,7 +8,7 @@
 #define SPARSE_BLOCK_NBYTES ((int64_t)8 << 10)
 /* Of a block whose rows are converted where they are. */
 #define ROWS_BLOCK_NBYTES ((int64_t)64 << 10)
-/* Dense runs worth being converted where they are. */
+/* Dense runs worth being converted where they are, with vectors or without. */
 #define DIRECT_RUN_NBYTES 128
 /* Elements of a row that are worth being converted by itself: of one whose numbers lie near each other, of which
  * vectors bring several together, and of one backwards; others are from a step on. */
@@ -165,6 +165,21 @@ static int64_t block_nbytes(const cpu_convert_plan *plan)
                                               : PLAIN_BLOCK_NBYTES;
 }
 
+/* Whether dense rows of vectors are worth being converted where they are: not those that are brought together, or
+ * spread, by a vector each, where the other side is dense. */
+static bool are_worth_steps(const cpu_convert_plan *plan)
+{
+    const cpu_box *box = &plan->box->box;
+    const int32_t last = box->ndim - 1; /* at least 1 */
+    const int64_t count = box->shape[last];
+    const int64_t dst_nbytes = count * plan->converter.dst_nbytes;
+    const int64_t src_nbytes = count * plan->converter.src_nbytes;
+    const bool is_short = box->dst_strides[last - 1] == dst_nbytes   ? src_nbytes < CPU_LINE_NBYTES
+                          : box->src_strides[last - 1] == src_nbytes ? dst_nbytes < CPU_LINE_NBYTES
+                                                                     : false;
+    return plan->converter.by_steps != NULL && count >= plan->converter.step && !is_short;
+}
+
 bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
 {
     const cpu_box *box = &plan->box->box;
@@ -172,7 +187,8 @@ bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
     const int64_t dst_nbytes = plan->converter.dst_nbytes;
     const int64_t src_nbytes = plan->converter.src_nbytes;
     return box->dst_strides[last] == dst_nbytes && box->src_strides[last] == src_nbytes &&
-           (last == 0 || box->shape[last] * cpu_smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
+           (last == 0 || are_worth_steps(plan) ||
+            box->shape[last] * cpu_smaller(dst_nbytes, src_nbytes) >= DIRECT_RUN_NBYTES);
 }
 
 /* Whether the last axis has the two parts of complex numbers, or what is as they are. */
@@ -260,7 +276,7 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short)
         takes_short ? plan->converter.step : least_apart(&plan->converter, stride, count * src_nbytes);
     plan->gap = are_pairs ? src_nbytes : stride;
     plan->stride = are_pairs ? stride : 2 * stride;
-    plan->apart = plan->record == NULL && plan->converter.apart != NULL && stride != 0 &&
+    plan->apart = plan->converter.apart != NULL && stride != 0 &&
                   (!plan->streams || (stride > 0 && cpu_pays_to_prefetch_apart(stride, box->shape[plan->run_axis]))) &&
                   box->dst_strides[plan->run_axis] == count * dst_nbytes && box->shape[plan->run_axis] * count >= least;
     return plan->apart;

@@ -203,6 +203,7 @@ static void convert_rows(const convert_run *run, char *dst, const char *src, con
     const bool streams =
         run->writer != NULL && !joins && ndbuf_cpu__pays_to_stream(box, dst, naxes, count * plan->converter.dst_nbytes);
     naxes -= naxes > 0;
+    const bool are_dense = plan->record == NULL && !plan->walks && !plan->apart;
     const bool is_one = plan->run_axis == 0;
     const int64_t nrows = is_one ? 1 : extents[naxes]; /* of the innermost axis that is none of a row's */
     const int64_t dst_stride = is_one ? 0 : box->dst_strides[naxes];
@@ -217,6 +218,8 @@ static void convert_rows(const convert_run *run, char *dst, const char *src, con
             for (int64_t i = 0; i < nrows; i++) {
                 stream_row(run, dst + i * dst_stride, src + i * src_stride, count);
             }
+        } else if (are_dense) {
+            ndbuf_cpu__convert_rows(&plan->converter, dst, dst_stride, src, src_stride, nrows, count);
         } else {
             for (int64_t i = 0; i < nrows; i++) {
                 convert_row(run, dst + i * dst_stride, src + i * src_stride, count);

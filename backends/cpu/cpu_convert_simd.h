@@ -359,36 +359,43 @@ INLINE vi D_clamped_UINT32(vd2 v)
 #define UNROLLED 4
 
 /* Most numbers are in the native order on both sides, and wait for no shuffles. `name##_four` converts so many of their
- * steps; past the caches only if it can. */
+ * steps; past the caches only if it can. The last step of a line takes some numbers once more. */
 #define DEFINE_LOOPS(name, dst_name, dst_nbytes, src_name, src_nbytes, how, four_streams)                              \
-    INLINE void name##_in(char *dst, const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nsteps,      \
-                          byte_order dst_order, byte_order src_order, bool streams)                                    \
+    INLINE void name##_in(char *dst, int64_t dst_stride, const char *src, const int64_t *src_offsets, int64_t nlines,  \
+                          int64_t count, byte_order dst_order, byte_order src_order, bool streams)                     \
     {                                                                                                                  \
         for (int64_t line = 0; line < nlines; line++) {                                                                \
             const char *from = src + src_offsets[line];                                                                \
-            int64_t i = 0;                                                                                             \
-            for (; dst_order.is_native && (four_streams || !streams) && i + UNROLLED <= nsteps; i += UNROLLED) {       \
-                name##_four(dst, from, streams);                                                                       \
-                dst += UNROLLED * STEP * (ptrdiff_t)(dst_nbytes);                                                      \
+            char *to = dst;                                                                                            \
+            int64_t left = count;                                                                                      \
+            for (; dst_order.is_native && (four_streams || !streams) && left >= UNROLLED * STEP;                       \
+                 left -= UNROLLED * STEP) {                                                                            \
+                name##_four(to, from, streams);                                                                        \
+                to += UNROLLED * STEP * (ptrdiff_t)(dst_nbytes);                                                       \
                 from += UNROLLED * STEP * (ptrdiff_t)(src_nbytes);                                                     \
             }                                                                                                          \
-            for (; i < nsteps; i++) {                                                                                  \
-                store_##dst_name(dst, how(load_##src_name(from, src_order)), dst_order, streams);                      \
-                dst += STEP * (ptrdiff_t)(dst_nbytes);                                                                 \
+            for (; left > 0; left -= STEP) {                                                                           \
+                if (!NDBUF__LIKELY(left >= STEP)) {                                                                    \
+                    to += (left - STEP) * (dst_nbytes);                                                                \
+                    from += (left - STEP) * (src_nbytes);                                                              \
+                }                                                                                                      \
+                store_##dst_name(to, how(load_##src_name(from, src_order)), dst_order, streams);                       \
+                to += STEP * (ptrdiff_t)(dst_nbytes);                                                                  \
                 from += STEP * (ptrdiff_t)(src_nbytes);                                                                \
             }                                                                                                          \
+            dst += dst_stride;                                                                                         \
         }                                                                                                              \
     }                                                                                                                  \
-    static void name(char *dst, const char *src, const int64_t *src_offsets, int64_t nlines, int64_t nsteps,           \
-                     int32_t dst_swap, int32_t src_swap, bool streams)                                                 \
+    static void name(char *dst, int64_t dst_stride, const char *src, const int64_t *src_offsets, int64_t nlines,       \
+                     int64_t count, int32_t dst_swap, int32_t src_swap, bool streams)                                  \
     {                                                                                                                  \
         if (dst_swap == 1 && src_swap == 1) {                                                                          \
             const byte_order native = {.is_native = 1};                                                                \
-            name##_in(dst, src, src_offsets, nlines, nsteps, native, native, streams);                                 \
+            name##_in(dst, dst_stride, src, src_offsets, nlines, count, native, native, streams);                      \
         } else {                                                                                                       \
             const byte_order dst_order = {.places = vi_swap_order(dst_swap)};                                          \
             const byte_order src_order = {.places = vi_swap_order(src_swap)};                                          \
-            name##_in(dst, src, src_offsets, nlines, nsteps, dst_order, src_order, streams);                           \
+            name##_in(dst, dst_stride, src, src_offsets, nlines, count, dst_order, src_order, streams);                \
         }                                                                                                              \
     }                                                                                                                  \
     DEFINE_APART_##src_nbytes(name, dst_name, dst_nbytes, src_name, how)

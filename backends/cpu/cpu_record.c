@@ -21,9 +21,9 @@
 /* ---- parts ---- */
 
 /* What is behind the last number of a step does not matter. */
-static int64_t steps_of(const cpu_row_converter *converter, int64_t nelements)
+static int64_t whole_steps(const cpu_row_converter *converter, int64_t nelements)
 {
-    return (nelements + converter->step - 1) / converter->step;
+    return (nelements + converter->step - 1) / converter->step * converter->step;
 }
 
 /* Whether numbers of the source become others by leaving bytes out. */
@@ -91,7 +91,7 @@ static void bring_together(const cpu_record *record, const cpu_record_part *part
         for (int64_t done = 0; done < count; done += APART_ITEMS) {
             const int64_t n = cpu_smaller(count - done, APART_ITEMS);
             gather(before, src_nbytes, src + done * stride, stride, n, src_nbytes);
-            cpu_convert_steps(converter, dst + done * dst_nbytes, before, steps_of(converter, n), false);
+            cpu_convert_steps(converter, dst + done * dst_nbytes, before, whole_steps(converter, n), false);
         }
     }
 }
@@ -312,7 +312,7 @@ static void collect_items(const cpu_record *record, char *room, char *dst, const
         const cpu_record_part *part = &record->parts[i];
         if (part->collected == CPU_RECORD_NUMBERS) {
             cpu_convert_steps(&part->converter, streams[stream_after(i)], streams[stream_before(i)],
-                              steps_of(&part->converter, count * part->nelements), false);
+                              whole_steps(&part->converter, count * part->nelements), false);
         }
     }
     ndbuf_cpu__collects_run(&record->collects, record->kernels, record->ngathers, record->collects.count, streams,

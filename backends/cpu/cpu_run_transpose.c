@@ -176,8 +176,7 @@ static void tile_turn_packed(const cpu_tile *tile, char *packed, char *dst, cons
         }
         if (tile->plan->converts) {
             const cpu_row_converter *converter = &tile->plan->converter;
-            ndbuf_cpu__convert_lines(converter, packed, src, offsets, count,
-                                     nrows * tile->unit / converter->dst_nbytes);
+            ndbuf_cpu__convert_lines(converter, packed, pitch, src, offsets, count, pitch / converter->dst_nbytes);
         } else if (shuffle != NULL) {
             tile->kernels->gather_lines(shuffle, packed, src, offsets, count);
         } else {

@@ -190,9 +190,9 @@ static void short_rows_are_brought_together_and_spread(void **state)
     (void)state;
     cpu_convert_plan plan;
     const bool has_vectors = ndbuf_cpu__kernels_get()->conversions != NULL;
-    plan_rows(&plan, 20, 88, 176, 8, 0);
+    plan_rows(&plan, 7, 32, 64, 8, 0);
     assert_true(plan.packs && plan.spreads && !plan.apart);
-    plan_rows(&plan, 20, 80, 176, 8, 0); /* without gaps */
+    plan_rows(&plan, 7, 28, 64, 8, 0); /* without gaps */
     assert_true(plan.packs && !plan.spreads && !plan.apart);
     plan_rows(&plan, 90, 368, 2160, 24, 0);
     assert_true(plan.packs && plan.spreads && !plan.apart);
@@ -204,6 +204,43 @@ static void short_rows_are_brought_together_and_spread(void **state)
     assert_int_equal(plan.apart, has_vectors);
     plan_rows(&plan, 50, 208, 416, -8, 0); /* backwards, they are taken by whole vectors */
     assert_int_equal(plan.apart, has_vectors);
+}
+
+/* Whether 1000 rows of `count` numbers, with gaps between rows, are converted where they are. */
+static bool are_direct(ndbuf_element dst, ndbuf_element src, int64_t count, int64_t dst_gap, int64_t src_gap)
+{
+    const int64_t shape[] = {1000, count};
+    const int64_t dst_strides[] = {count * dst.nbytes + dst_gap, dst.nbytes};
+    const int64_t src_strides[] = {count * src.nbytes + src_gap, src.nbytes};
+    cpu_convert_box convert = {
+        .box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides},
+        .dst_element = dst,
+        .src_element = src};
+    cpu_convert_plan plan;
+    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
+    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    return plan.at_once && !plan.apart && !plan.walks;
+}
+
+static void dense_rows_of_a_step_are_converted_where_they_are(void **state)
+{
+    (void)state;
+    const ndbuf_element byte = {.number = NDBUF_NUMBER_INT8, .nbytes = 1};
+    const ndbuf_element word = {.number = NDBUF_NUMBER_INT16, .nbytes = 2};
+    const ndbuf_element wide = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
+    const cpu_conversions *vectors = ndbuf_cpu__kernels_get()->conversions;
+    if (vectors == NULL) {
+        assert_false(are_direct(byte, wide, 127, 1, 8));
+        assert_true(are_direct(byte, wide, 128, 1, 8));
+        return;
+    }
+    assert_false(are_direct(word, byte, vectors->step - 1, 1, 1));
+    assert_true(are_direct(word, byte, vectors->step, 1, 1));
+    assert_true(are_direct(byte, wide, vectors->step, 0, 8)); /* lines to be brought together */
+    assert_false(are_direct(word, byte, 63, 0, 1));           /* vectors of them */
+    assert_true(are_direct(word, byte, 64, 0, 1));
+    assert_false(are_direct(byte, wide, 63, 1, 0)); /* to be spread */
+    assert_true(are_direct(byte, wide, 64, 1, 0));
 }
 
 /* Past the caches, rows that are whole lines are written by the conversion itself. */
@@ -452,6 +489,7 @@ int main(void)
         cmocka_unit_test_teardown(numbers_are_converted_before_they_are_turned_where_that_is_faster,
                                   all_kernels_teardown),
         cmocka_unit_test_teardown(small_rows_are_converted_at_once_by_plans_that_are_kept, all_kernels_teardown),
+        cmocka_unit_test_teardown(dense_rows_of_a_step_are_converted_where_they_are, all_kernels_teardown),
         cmocka_unit_test_teardown(short_rows_are_brought_together_and_spread, all_kernels_teardown),
         cmocka_unit_test_teardown(whole_lines_are_written_past_the_caches_without_being_spread, all_kernels_teardown),
         cmocka_unit_test_teardown(a_few_floats_are_converted_together_by_vectors, all_kernels_teardown),
