@@ -27,17 +27,18 @@ typedef struct cpu_conversion {
 
 #define CPU_APART_NBYTES 8
 #define CPU_CONVERT_STEP_MAX 16 /* numbers */
-#define CPU_CONVERT_DST_MAX 16  /* bytes of a number that they become, with its imaginary part */
+#define CPU_CONVERT_ITEM_MAX 16 /* bytes of a number, with its imaginary part */
 #define CPU_NUMBERS (NDBUF_NUMBER_LONG_DOUBLE + 1)
 
 /* By the ndbuf_number of the destination, then of the source. Where the sign of the destination makes no difference,
  * the signed one has it. `pairs` become complex numbers of such floats, their imaginary parts 0; `saturated` has those
- * alone where bounds count. */
+ * alone where bounds count; `truths`, by the source, are those of complex numbers of such floats to BOOL. */
 typedef struct cpu_conversions {
     int32_t step;
     cpu_conversion plain[CPU_NUMBERS][CPU_NUMBERS];
     cpu_conversion pairs[CPU_NUMBERS][CPU_NUMBERS];
     cpu_conversion saturated[CPU_NUMBERS][CPU_NUMBERS];
+    cpu_conversion truths[CPU_NUMBERS];
 } cpu_conversions;
 
 #if defined(__x86_64__)

@@ -54,7 +54,7 @@ static cpu_conversion find_steps(const cpu_conversions *conversions, const ndbuf
                                  uint32_t flags)
 {
     if (src->is_complex != 0) {
-        return (cpu_conversion){NULL, NULL};
+        return conversions->truths[src->number];
     }
     if (dst->is_complex != 0) {
         return conversions->pairs[dst->number][src->number];
@@ -74,7 +74,7 @@ void ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf
                                    .dst_nbytes = dst->nbytes,
                                    .src_nbytes = src->nbytes,
                                    .dst_swap = dst->is_swapped ? dst->nbytes / (dst->is_complex ? 2 : 1) : 1,
-                                   .src_swap = src->is_swapped ? src->nbytes : 1};
+                                   .src_swap = src->is_swapped ? src->nbytes / (src->is_complex ? 2 : 1) : 1};
     for (const cpu_kernels *k = kernels; k != NULL && converter.by_steps == NULL; k = k->narrower) {
         if (k->conversions != NULL) {
             const cpu_conversion steps = find_steps(k->conversions, dst, src, flags);
@@ -89,8 +89,8 @@ void ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf
 /* Fewer than a step. */
 static void convert_few(const cpu_row_converter *converter, char *dst, const char *src, int64_t count)
 {
-    char from[CPU_CONVERT_STEP_MAX * sizeof(int64_t)] = {0};
-    char to[CPU_CONVERT_STEP_MAX * CPU_CONVERT_DST_MAX];
+    char from[CPU_CONVERT_STEP_MAX * CPU_CONVERT_ITEM_MAX] = {0};
+    char to[CPU_CONVERT_STEP_MAX * CPU_CONVERT_ITEM_MAX];
     memcpy(from, src, (size_t)(count * converter->src_nbytes));
     cpu_convert_steps(converter, to, from, converter->step, false);
     memcpy(dst, to, (size_t)(count * converter->dst_nbytes));

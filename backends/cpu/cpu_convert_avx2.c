@@ -42,6 +42,7 @@ typedef struct vd2 {
 #define vi_repeat(p) _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(p)))
 #define vi_shuffle _mm256_shuffle_epi8
 #define vi_set _mm256_set1_epi32
+#define vl_set _mm256_set1_epi64x
 #define vi_and _mm256_and_si256
 #define vi_or _mm256_or_si256
 #define vi_add _mm256_add_epi32
@@ -332,6 +333,11 @@ static inline vi2 vd_pairs(__m256d v)
     const __m256i bits = _mm256_castpd_si256(v);
     return (vi2){_mm256_blend_epi32(zero, _mm256_permute4x64_epi64(bits, 0x50), 0x33),
                  _mm256_blend_epi32(zero, _mm256_permute4x64_epi64(bits, 0xFA), 0x33)};
+}
+static inline __m256i vi_or_pairs(__m256i a, __m256i b)
+{
+    const __m256i pairs = _mm256_or_si256(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    return _mm256_permute4x64_epi64(pairs, 0xD8);
 }
 #define vi2_is_nonzero(v) nonzero_of((v).lo, (v).hi)
 #define vd2_is_nonzero(v) nonzero_halves((v).lo, (v).hi)

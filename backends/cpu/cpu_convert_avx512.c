@@ -39,6 +39,7 @@ typedef struct vd2 {
 #define vi_repeat(p) _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(p)))
 #define vi_shuffle _mm512_shuffle_epi8
 #define vi_set _mm512_set1_epi32
+#define vl_set _mm512_set1_epi64
 #define vi_and _mm512_and_si512
 #define vi_or _mm512_or_si512
 #define vi_add _mm512_add_epi32
@@ -158,6 +159,11 @@ static inline vi2 vd_pairs(__m512d v)
     const __m512i bits = _mm512_castpd_si512(v);
     return (vi2){_mm512_maskz_permutexvar_epi64(evens, _mm512_set_epi64(3, 3, 2, 2, 1, 1, 0, 0), bits),
                  _mm512_maskz_permutexvar_epi64(evens, _mm512_set_epi64(7, 7, 6, 6, 5, 5, 4, 4), bits)};
+}
+static inline __m512i vi_or_pairs(__m512i a, __m512i b)
+{
+    const __m512i pairs = _mm512_or_si512(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    return _mm512_permutexvar_epi64(_mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0), pairs);
 }
 #define vi2_is_nonzero(v) nonzero_of((v).lo, (v).hi)
 #define vd2_is_nonzero(v) nonzero_halves((v).lo, (v).hi)

@@ -420,8 +420,8 @@ void ndbuf_cpu__plan_parts(cpu_convert_plan *plan)
 /* A few elements, brought together and spread one by one where they are not dense. */
 static void convert_together(const cpu_convert_plan *plan, char *dst, const char *src)
 {
-    _Alignas(CPU_LINE_NBYTES) char before[CPU_CONVERT_WALKED * sizeof(int64_t)];
-    _Alignas(CPU_LINE_NBYTES) char after[CPU_CONVERT_WALKED * CPU_CONVERT_DST_MAX];
+    _Alignas(CPU_LINE_NBYTES) char before[CPU_CONVERT_WALKED * CPU_CONVERT_ITEM_MAX];
+    _Alignas(CPU_LINE_NBYTES) char after[CPU_CONVERT_WALKED * CPU_CONVERT_ITEM_MAX];
     const cpu_box *box = &plan->box->box;
     const cpu_row_converter *converter = &plan->converter;
     int64_t src_strides[NDBUF__MAX_AXES];

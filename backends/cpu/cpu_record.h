@@ -20,7 +20,7 @@
 
 #define CPU_RECORD_PARTS 16 /* at once */
 /* A row of numbers has room for a whole last step, and a vector. */
-#define CPU_RECORD_SLACK_NBYTES ((int64_t)CPU_CONVERT_STEP_MAX * CPU_CONVERT_DST_MAX + CPU_VECTOR_MAX)
+#define CPU_RECORD_SLACK_NBYTES ((int64_t)CPU_CONVERT_STEP_MAX * CPU_CONVERT_ITEM_MAX + CPU_VECTOR_MAX)
 
 /* What is collected of a part. */
 typedef enum cpu_record_collected { CPU_RECORD_NOTHING, CPU_RECORD_BYTES, CPU_RECORD_NUMBERS } cpu_record_collected;
