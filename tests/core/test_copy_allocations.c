@@ -16,7 +16,7 @@
 enum {
     NROWS = 16,
     NCOLUMNS = 64,
-    NROUNDS = 50,
+    NROUNDS = 20,
     MOST_CALLS = 2 * NROWS, /* of a plan that is tried */
     MANY = 8,               /* copies in flight at once */
     MANY_STAGED = 3,        /* staged ones in one box: no more buffers are kept */
