@@ -166,7 +166,7 @@ static int64_t block_nbytes(const cpu_convert_plan *plan)
 }
 
 /* Whether dense rows of vectors are worth being converted where they are: not those that are brought together, or
- * spread, by a vector each, where the other side is dense. */
+ * spread, by a vector each, where the other side is dense, nor where all of them leave past the caches together. */
 static bool are_worth_steps(const cpu_convert_plan *plan)
 {
     const cpu_box *box = &plan->box->box;
@@ -174,10 +174,10 @@ static bool are_worth_steps(const cpu_convert_plan *plan)
     const int64_t count = box->shape[last];
     const int64_t dst_nbytes = count * plan->converter.dst_nbytes;
     const int64_t src_nbytes = count * plan->converter.src_nbytes;
-    const bool is_short = box->dst_strides[last - 1] == dst_nbytes   ? src_nbytes < CPU_LINE_NBYTES
-                          : box->src_strides[last - 1] == src_nbytes ? dst_nbytes < CPU_LINE_NBYTES
-                                                                     : false;
-    return plan->converter.by_steps != NULL && count >= plan->converter.step && !is_short;
+    const bool goes_by_blocks = box->dst_strides[last - 1] == dst_nbytes ? plan->streams || src_nbytes < CPU_LINE_NBYTES
+                                : box->src_strides[last - 1] == src_nbytes ? dst_nbytes < CPU_LINE_NBYTES
+                                                                           : false;
+    return plan->converter.by_steps != NULL && count >= plan->converter.step && !goes_by_blocks;
 }
 
 bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)

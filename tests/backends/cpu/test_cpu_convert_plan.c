@@ -219,7 +219,7 @@ static bool are_direct(ndbuf_element dst, ndbuf_element src, int64_t count, int6
     cpu_convert_plan plan;
     assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
     assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
-    return plan.at_once && !plan.apart && !plan.walks;
+    return !plan.apart && !plan.walks && (plan.at_once || (!plan.packs && !plan.spreads));
 }
 
 static void dense_rows_of_a_step_are_converted_where_they_are(void **state)
@@ -241,6 +241,11 @@ static void dense_rows_of_a_step_are_converted_where_they_are(void **state)
     assert_true(are_direct(word, byte, 64, 0, 1));
     assert_false(are_direct(byte, wide, 63, 1, 0)); /* to be spread */
     assert_true(are_direct(byte, wide, 64, 1, 0));
+    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+    tuning.stream_nbytes = 1;
+    ndbuf_cpu__tuning_set(&tuning);
+    assert_false(are_direct(byte, wide, 64, 0, 8)); /* past the caches, rows leave together */
+    assert_true(are_direct(byte, wide, 64, 1, 8));
 }
 
 /* Past the caches, rows that are whole lines are written by the conversion itself. */
