@@ -26,7 +26,8 @@ cd "$out/objects"
 "$compiler" -c -O2 -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DNDBUF_BUILDING -DNDBUF_STATIC -DEMULATED_NEON \
     -I"$root" -I"$root/include" -I"$root/tests" -I"$root/tests/support/stand_in" \
     "$root"/tests/backends/cpu/test_cpu_engine.c "$root"/tests/backends/cpu/test_cpu_convert.c \
-    "$root/tests/backends/cpu/random_box.c" "$root/tests/backends/cpu/all_kernels.c" "$root/tests/support/test.c" \
+    "$root/tests/backends/cpu/random_box.c" "$root/tests/backends/cpu/random_numbers.c" \
+    "$root/tests/backends/cpu/all_kernels.c" "$root/tests/support/test.c" \
     $sources "$root/backends/kernels/convert_host.c" "$root/core/copy_axes.c" "$root/core/environment.c" \
     "$root/core/fork_guard.c" "$root/core/host_alloc.c" "$root/core/status.c"
 for test in engine convert; do

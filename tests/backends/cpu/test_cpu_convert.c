@@ -20,114 +20,8 @@
 #include "backends/kernels/convert_host.h"
 #include "tests/backends/cpu/all_kernels.h"
 #include "tests/backends/cpu/random_box.h"
+#include "tests/backends/cpu/random_numbers.h"
 #include "tests/support/test.h"
-
-static ndbuf_element element_of(int32_t number, bool is_swapped)
-{
-    static const int32_t sizes[] = {0, 1, 1, 1, 2, 2, 4, 4, 8, 8, 2, 2, 4, 8, (int32_t)sizeof(long double)};
-    return (ndbuf_element){.number = number, .nbytes = sizes[number], .is_swapped = is_swapped};
-}
-
-static ndbuf_element complex_of(ndbuf_element half)
-{
-    half.is_complex = 1;
-    half.nbytes *= 2;
-    return half;
-}
-
-/* ---- numbers worth converting ---- */
-
-/* Powers of two and their neighbours, also halfway to the next integer. */
-static double random_edge(test_random *random)
-{
-    double value = (double)((uint64_t)1 << test_random_range(random, 0, 33)) *
-                   (double)((uint64_t)1 << test_random_range(random, 0, 33));
-    value += (double)test_random_range(random, -4, 4) / 2;
-    value *= test_random_range(random, 0, 7) == 0 ? 1 - 0x1p-53 : 1;
-    return test_random_range(random, 0, 1) == 0 ? value : -value;
-}
-
-/* Any bits, but with exponents near 1 half the time, and, for ties, with zeros at the end. */
-static uint64_t random_double_bits(test_random *random)
-{
-    uint64_t bits = test_random_next(random) & (UINT64_MAX << test_random_range(random, 0, 52));
-    if (test_random_range(random, 0, 1) == 0) {
-        uint64_t exponent = (uint64_t)test_random_range(random, 1023 - 160, 1023 + 160);
-        bits = (bits & ~((uint64_t)0x7FF << 52)) | exponent << 52;
-    }
-    return bits;
-}
-
-static uint64_t random_bits(test_random *random, int32_t number)
-{
-    static const uint64_t singles[] = {0,          0x80000000, 0x7F800000, 0xFF800000, 0x7F800001, 0xFFBFFFFF,
-                                       0x7FC12345, 0xFFC00000, 0x7F812000, 1,          0x80000001, 0x007FFFFF,
-                                       0x7F7FFFFF, 0x477FE000, 0x477FF000, 0x477FEFFF, 0x33000000, 0x33000001};
-    static const uint64_t doubles[] = {0,
-                                       (uint64_t)1 << 63,
-                                       0x7FF0000000000000,
-                                       0xFFF0000000000000,
-                                       0x7FF0000000000001,
-                                       0xFFF7FFFFFFFFFFFF,
-                                       0x7FF8123456789ABC,
-                                       0x7FF0000020000000,
-                                       1,
-                                       0x800FFFFFFFFFFFFF,
-                                       0x7FEFFFFFFFFFFFFF,
-                                       0x40EFFDFFFFFFFFFF,
-                                       0x40EFFE0000000000,
-                                       0x47EFFFFFE0000000,
-                                       0x47EFFFFFF0000000,
-                                       0x36A0000000000000,
-                                       0x3690000000000001};
-    if (test_random_range(random, 0, 3) == 0) {
-        return test_random_next(random);
-    }
-    bool is_special = test_random_range(random, 0, 2) == 0;
-    if (number == NDBUF_NUMBER_FLOAT32 && is_special) {
-        return singles[test_random_range(random, 0, (int64_t)(sizeof(singles) / sizeof(singles[0])) - 1)];
-    }
-    if (number == NDBUF_NUMBER_FLOAT64 && is_special) {
-        return doubles[test_random_range(random, 0, (int64_t)(sizeof(doubles) / sizeof(doubles[0])) - 1)];
-    }
-    if (number < NDBUF_NUMBER_FLOAT16) {
-        uint64_t value = ((uint64_t)1 << test_random_range(random, 0, 63)) + (uint64_t)test_random_range(random, -2, 2);
-        return test_random_range(random, 0, 1) == 0 ? value : 0 - value;
-    }
-    uint64_t bits = random_double_bits(random);
-    double edge = random_edge(random);
-    if (test_random_range(random, 0, 1) == 0) {
-        memcpy(&bits, &edge, sizeof(bits));
-    }
-    if (number != NDBUF_NUMBER_FLOAT64) {
-        ndbuf__converter converter;
-        ndbuf_element dst = element_of(number, false);
-        ndbuf_element src = element_of(NDBUF_NUMBER_FLOAT64, false);
-        uint64_t converted = 0;
-        assert_true(ndbuf__converter_init(&converter, &dst, &src, 0));
-        ndbuf__convert_row(&converter, (char *)&converted, 0, (const char *)&bits, 0, 1);
-        bits = converted;
-    }
-    return bits;
-}
-
-/* Numbers one behind the other; a long double that is one. */
-static void random_numbers(test_random *random, const ndbuf_element *element, char *dst, int64_t count)
-{
-    int64_t nbytes = element->is_complex != 0 ? element->nbytes / 2 : element->nbytes;
-    for (int64_t i = 0; i < count; i++) {
-        if (element->number == NDBUF_NUMBER_LONG_DOUBLE) {
-            long double value = (long double)random_edge(random) / (long double)test_random_range(random, 1, 3);
-            memset(dst + i * nbytes, 0, (size_t)nbytes);
-            memcpy(dst + i * nbytes, &value, sizeof(value));
-            continue;
-        }
-        uint64_t bits = random_bits(random, element->number); /* the bytes of it that count come first */
-        for (int64_t byte = 0; byte < nbytes; byte++) {
-            dst[i * nbytes + (element->is_swapped != 0 ? nbytes - 1 - byte : byte)] = (char)(bits >> 8 * byte);
-        }
-    }
-}
 
 /* ---- dense rows ---- */
 
@@ -331,7 +225,7 @@ static int check_apart(test_random *random, const ndbuf_element *dst, const ndbu
     assert_true(ndbuf__converter_init(&scalar, dst, src, flags));
     memset(expected, 0x5A, sizeof(expected));
     for (int64_t i = 0; i < count; i++) {
-        random_numbers(random, src, numbers + APART_REACH + i / 2 * stride + i % 2 * gap, 1);
+        random_numbers(random, src, numbers + APART_REACH + i / 2 * stride + i % 2 * gap, 1 + src->is_complex);
     }
     for (int64_t i = 0; i < count; i++) {
         ndbuf__convert_row(&scalar, expected + 16 + i * dst->nbytes, 0, from + i / 2 * stride + i % 2 * gap, 0, 1);
@@ -371,6 +265,11 @@ static void numbers_that_lie_apart_are_converted_alike(void **state)
     (void)state;
     test_random random = test_random_make("numbers_that_lie_apart_are_converted_alike", 18);
     int ndone = 0;
+    for (int i = 0; i < RANDOM_BOXES(400); i++) {
+        const ndbuf_element truth = element_of(NDBUF_NUMBER_BOOL, false);
+        const ndbuf_element halves = complex_of(element_of(NDBUF_NUMBER_FLOAT32, i % 2 != 0));
+        ndone += check_apart(&random, &truth, &halves, 0);
+    }
     for (int32_t dst_number = 1; dst_number < NDBUF_NUMBER_LONG_DOUBLE; dst_number++) {
         for (int32_t src_number = 1; src_number < NDBUF_NUMBER_LONG_DOUBLE; src_number++) {
             for (int variant = 0; variant < 8 * (RANDOM_BOXES(40) / 5 + 1); variant++) {
@@ -431,8 +330,9 @@ static void check_layout(test_random *random, const ndbuf_element *dst, const nd
     char *from = numbers + where->src_offset;
     int64_t index[RANDOM_BOX_MAX_AXES] = {0};
     do {
-        if (src->number == NDBUF_NUMBER_LONG_DOUBLE) { /* not any bits are one */
-            random_numbers(random, src, from + random_box_place(index, where->src_strides, where->ndim), 1);
+        if (src->number == NDBUF_NUMBER_LONG_DOUBLE || src->is_complex != 0) { /* not any bits, rarely zeros */
+            random_numbers(random, src, from + random_box_place(index, where->src_strides, where->ndim),
+                           1 + src->is_complex);
         }
     } while (random_box_next(index, where->shape, where->ndim));
     do {
@@ -479,12 +379,23 @@ static void check_layout(test_random *random, const ndbuf_element *dst, const nd
     free(numbers);
 }
 
-/* Those of a destination are complex now and then. */
-static ndbuf_element random_element(test_random *random, bool is_dst)
+static ndbuf_element random_real(test_random *random)
 {
-    const int32_t number = (int32_t)test_random_range(random, 1, 14);
-    const ndbuf_element real = element_of(number, number < 14 && test_random_range(random, 0, 1) != 0);
-    return is_dst && number >= NDBUF_NUMBER_FLOAT16 && test_random_range(random, 0, 1) != 0 ? complex_of(real) : real;
+    const int32_t number = (int32_t)test_random_range(random, 1, NDBUF_NUMBER_LONG_DOUBLE);
+    return element_of(number, number < NDBUF_NUMBER_LONG_DOUBLE && test_random_range(random, 0, 1) != 0);
+}
+
+/* Now and then one of them is complex: the destination, or a source that becomes BOOL. */
+static void random_elements(test_random *random, ndbuf_element *out_dst, ndbuf_element *out_src)
+{
+    *out_dst = random_real(random);
+    *out_src = random_real(random);
+    if (out_src->number >= NDBUF_NUMBER_FLOAT16 && test_random_range(random, 0, 3) == 0) {
+        *out_dst = element_of(NDBUF_NUMBER_BOOL, false);
+        *out_src = complex_of(*out_src);
+    } else if (out_dst->number >= NDBUF_NUMBER_FLOAT16 && test_random_range(random, 0, 1) != 0) {
+        *out_dst = complex_of(*out_dst);
+    }
 }
 
 static uint32_t random_flags(test_random *random)
@@ -495,8 +406,9 @@ static uint32_t random_flags(test_random *random)
 static void check_random(test_random *random, int64_t max_nbytes)
 {
     layout where = {0};
-    const ndbuf_element dst = random_element(random, true);
-    const ndbuf_element src = random_element(random, false);
+    ndbuf_element dst;
+    ndbuf_element src;
+    random_elements(random, &dst, &src);
     const uint32_t flags = random_flags(random);
     where.ndim = random_box_shape(where.shape, random, dst.nbytes > src.nbytes ? dst.nbytes : src.nbytes, max_nbytes);
     where.dst_offset =
@@ -511,8 +423,9 @@ static void check_random(test_random *random, int64_t max_nbytes)
 /* Planes of which the source is columns, perhaps backwards, of one number or of some together; or rows with gaps. */
 static void check_planes(test_random *random)
 {
-    const ndbuf_element dst = random_element(random, true);
-    const ndbuf_element src = random_element(random, false);
+    ndbuf_element dst;
+    ndbuf_element src;
+    random_elements(random, &dst, &src);
     const bool are_columns = test_random_range(random, 0, 3) != 0;
     const int64_t nplanes = test_random_range(random, 1, 3);
     const int64_t nrows = test_random_range(random, 1, are_columns ? 150 : 3);
