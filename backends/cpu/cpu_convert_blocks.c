@@ -174,10 +174,9 @@ static bool are_worth_steps(const cpu_convert_plan *plan)
     const int64_t count = box->shape[last];
     const int64_t dst_nbytes = count * plan->converter.dst_nbytes;
     const int64_t src_nbytes = count * plan->converter.src_nbytes;
-    const bool goes_by_blocks = box->dst_strides[last - 1] == dst_nbytes ? plan->streams || src_nbytes < CPU_LINE_NBYTES
-                                : box->src_strides[last - 1] == src_nbytes ? dst_nbytes < CPU_LINE_NBYTES
-                                                                           : false;
-    return plan->converter.by_steps != NULL && count >= plan->converter.step && !goes_by_blocks;
+    const bool is_brought = box->dst_strides[last - 1] == dst_nbytes && (plan->streams || src_nbytes < CPU_LINE_NBYTES);
+    const bool is_spread = box->src_strides[last - 1] == src_nbytes && dst_nbytes < CPU_LINE_NBYTES;
+    return plan->converter.by_steps != NULL && count >= plan->converter.step && !is_brought && !is_spread;
 }
 
 bool ndbuf_cpu__has_direct_rows(const cpu_convert_plan *plan)
