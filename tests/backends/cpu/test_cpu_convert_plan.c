@@ -222,9 +222,9 @@ static bool are_direct(ndbuf_element dst, ndbuf_element src, int64_t count, int6
     return !plan.apart && !plan.walks && (plan.at_once || (!plan.packs && !plan.spreads));
 }
 
-static void dense_rows_of_a_step_are_converted_where_they_are(void **state)
+/* By the kernels in use. */
+static void check_dense_rows(void)
 {
-    (void)state;
     const ndbuf_element byte = {.number = NDBUF_NUMBER_INT8, .nbytes = 1};
     const ndbuf_element word = {.number = NDBUF_NUMBER_INT16, .nbytes = 2};
     const ndbuf_element wide = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
@@ -246,6 +246,15 @@ static void dense_rows_of_a_step_are_converted_where_they_are(void **state)
     ndbuf_cpu__tuning_set(&tuning);
     assert_false(are_direct(byte, wide, 64, 0, 8)); /* past the caches, rows leave together */
     assert_true(are_direct(byte, wide, 64, 1, 8));
+}
+
+static void dense_rows_of_a_step_are_converted_where_they_are(void **state)
+{
+    (void)state;
+    for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
+        ndbuf_cpu__kernels_set(kernels);
+        check_dense_rows();
+    }
 }
 
 /* Past the caches, rows that are whole lines are written by the conversion itself. */

@@ -91,6 +91,24 @@ static void integers_between_two_floats_are_rounded_once(void **state)
     }
 }
 
+static void one_bit_makes_a_complex_number_true_unless_it_is_a_sign(void **state)
+{
+    static char numbers[128 * 2 * sizeof(double)];
+    const ndbuf_element dst = element_of(NDBUF_NUMBER_BOOL);
+    (void)state;
+    for (int number = NDBUF_NUMBER_FLOAT32; number <= NDBUF_NUMBER_FLOAT64; number++) {
+        const int32_t nbytes = 2 * test_number_nbytes((ndbuf_number)number);
+        for (int32_t is_swapped = 0; is_swapped < 2; is_swapped++) {
+            const ndbuf_element src = {.number = number, .nbytes = nbytes, .is_complex = 1, .is_swapped = is_swapped};
+            memset(numbers, 0, sizeof(numbers));
+            for (int32_t bit = 0; bit < 8 * nbytes; bit++) {
+                numbers[bit * nbytes + bit / 8] = (char)(1 << bit % 8);
+            }
+            check(&dst, &src, numbers, (int64_t)8 * nbytes);
+        }
+    }
+}
+
 /* With parts of all kinds: zeros of both signs, the least numbers there are, NaNs with one bit set. */
 static void complex_numbers_are_true_but_for_zeros(void **state)
 {
@@ -124,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(integers_between_two_floats_are_rounded_once, all_kernels_teardown),
+        cmocka_unit_test_teardown(one_bit_makes_a_complex_number_true_unless_it_is_a_sign, all_kernels_teardown),
         cmocka_unit_test_teardown(complex_numbers_are_true_but_for_zeros, all_kernels_teardown),
     };
     return cmocka_run_group_tests_name("backends/cpu/convert_values", tests, NULL, NULL);
