@@ -246,6 +246,7 @@ static void check_dense_rows(void)
     ndbuf_cpu__tuning_set(&tuning);
     assert_false(are_direct(byte, wide, 64, 0, 8)); /* past the caches, rows leave together */
     assert_true(are_direct(byte, wide, 64, 1, 8));
+    ndbuf_cpu__tuning_set(NULL);
 }
 
 static void dense_rows_of_a_step_are_converted_where_they_are(void **state)
