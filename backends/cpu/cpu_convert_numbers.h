@@ -76,10 +76,13 @@ INLINE vd2 load_FLOAT64(const char *src, byte_order order)
     return (vd2){vi_as_vd(bits.lo), vi_as_vd(bits.hi)};
 }
 /* Complex numbers, each as bits that are 0 where it is: their parts together, without signs. */
+INLINE vi2 pairs_FLOAT32(vi2 bits)
+{
+    return (vi2){vi_and(bits.lo, vi_set(INT32_MAX)), vi_and(bits.hi, vi_set(INT32_MAX))};
+}
 INLINE vi2 load_PAIRS_FLOAT32(const char *src, byte_order order)
 {
-    vi2 bits = load_INT64(src, order);
-    return (vi2){vi_and(bits.lo, vi_set(INT32_MAX)), vi_and(bits.hi, vi_set(INT32_MAX))};
+    return pairs_FLOAT32(load_INT64(src, order));
 }
 INLINE vi2 load_PAIRS_FLOAT64(const char *src, byte_order order)
 {
@@ -105,8 +108,7 @@ INLINE vd2 apart_FLOAT64(const char *src, int64_t gap, int64_t stride, apart_ord
 }
 INLINE vi2 apart_PAIRS_FLOAT32(const char *src, int64_t gap, int64_t stride, apart_order how, byte_order order)
 {
-    vi2 bits = apart_INT64(src, gap, stride, how, order);
-    return (vi2){vi_and(bits.lo, vi_set(INT32_MAX)), vi_and(bits.hi, vi_set(INT32_MAX))};
+    return pairs_FLOAT32(apart_INT64(src, gap, stride, how, order));
 }
 #define apart_UINT64 apart_INT64
 
