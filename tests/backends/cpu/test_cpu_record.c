@@ -155,10 +155,10 @@ static void all_kernels_convert_random_records_as_the_reference_does(void **stat
 {
     (void)state;
     test_random random = test_random_make("all_kernels_convert_random_records_as_the_reference_does", 81);
-    for (int i = 0; i < RANDOM_BOXES(150000); i++) {
+    for (int i = 0; i < RANDOM_BOXES(60000); i++) {
         check_random_types(&random, (int64_t)1 << test_random_range(&random, 4, 16));
     }
-    assert_true(nplans > RANDOM_BOXES(150000) / 4);
+    assert_true(nplans > RANDOM_BOXES(60000) / 4);
 }
 
 static void any_constants_give_right_records(void **state)
