@@ -21,6 +21,11 @@
 #define WALKED_NEAR_STRIDE 12
 #define WALKED_SRC 4
 #define WALKED_ROW_MIN 12
+/* Where no vectors write what leaves bytes out, of dense rows: bytes from number to number, or pair, of the source at
+ * least, more of numbers that come from the first cache, of which there are so many bytes at most. */
+#define WALKED_SRC_STRIDE 16
+#define WALKED_SRC_NEAR_STRIDE 24
+#define WALKED_NEAR_NBYTES ((int64_t)64 << 10)
 /* Of larger copies only rows of wide gaps are, of numbers alone, and along which the source is fastest: copies fetch
  * ahead (on a Xeon). */
 #define WALKED_NBYTES ((int64_t)12 << 20)
@@ -199,29 +204,56 @@ static bool has_pairs(const cpu_convert_plan *plan)
            box->src_strides[last] == plan->converter.src_nbytes;
 }
 
+/* Whether there are integers that become floats. */
+static bool makes_floats(const cpu_convert_plan *plan)
+{
+    return plan->box->dst_element.number > NDBUF_NUMBER_UINT64 && plan->box->src_element.number <= NDBUF_NUMBER_UINT64;
+}
+
+/* Whether numbers that are spread one by one, in the caches, are rather converted by vectors before: what takes the
+ * processor longer by itself. */
+static bool suits_vectors(const cpu_convert_plan *plan, bool has_gaps)
+{
+    return makes_floats(plan) ? plan->converter.src_nbytes < WALKED_SRC
+                              : !has_gaps && plan->box->src_element.number == NDBUF_NUMBER_FLOAT32;
+}
+
+/* Whether the numbers, or pairs, of dense rows lie so far apart in the source that to bring them together takes longer
+ * than vectors save. */
+static bool are_far(const cpu_convert_plan *plan, int64_t src_distance, int64_t nnumbers)
+{
+    const bool are_near = nnumbers == 1 && plan->nbytes < WALKED_NEAR_NBYTES;
+    return plan->converter.apart == NULL && src_distance >= (are_near ? WALKED_SRC_NEAR_STRIDE : WALKED_SRC_STRIDE);
+}
+
 /* Whether the numbers, or pairs, of rows lie so far apart in the destination that each is written by itself. Gaps in
  * the source are work for vectors, too, and wide ones more than they save; integers that become floats are so for the
- * processor. */
+ * processor. Where no vectors write what leaves bytes out, any gap will do, if rows follow the source, and wide ones in
+ * the source alone, of numbers in the native order. */
 static bool are_scattered(const cpu_convert_plan *plan, int64_t nnumbers, bool follows)
 {
     const cpu_box *box = &plan->box->box;
     const int64_t dst_distance = ndbuf__stride_magnitude(box->dst_strides[plan->run_axis]);
     const int64_t src_distance = ndbuf__stride_magnitude(box->src_strides[plan->run_axis]);
     const bool has_gaps = src_distance > nnumbers * plan->converter.src_nbytes;
-    const bool makes_floats =
-        plan->box->dst_element.number > NDBUF_NUMBER_UINT64 && plan->box->src_element.number <= NDBUF_NUMBER_UINT64;
     const bool is_dense = dst_distance == nnumbers * plan->converter.dst_nbytes; /* of long numbers */
     if (is_dense && (!has_gaps || !follows || plan->nbytes >= NDBUF_CPU__TUNING_PEEK(stream_nbytes))) {
         return false;
     }
-    if (plan->nbytes >= WALKED_NBYTES) {
+    const bool is_large = plan->nbytes >= WALKED_NBYTES;
+    const bool swaps = plan->converter.scalar.swaps_dst || plan->converter.scalar.swaps_src;
+    if (plan->kernels->scatter == NULL && follows && !swaps &&
+        (is_dense ? are_far(plan, src_distance, nnumbers) : is_large || !suits_vectors(plan, has_gaps))) {
+        return true;
+    }
+    if (is_large) {
         return follows && nnumbers == 1 && !plan->converter.scalar.has_imaginary &&
                dst_distance >= WALKED_STRIDE + !has_gaps;
     }
     const int64_t least = has_gaps && follows && src_distance >= WALKED_STRIDE
                               ? nnumbers * plan->converter.dst_nbytes + 1
                           : has_gaps && plan->converter.src_nbytes >= WALKED_SRC ? WALKED_NEAR_STRIDE
-                          : has_gaps || !makes_floats                            ? WALKED_STRIDE
+                          : has_gaps || !makes_floats(plan)                      ? WALKED_STRIDE
                                                                                  : WALKED_STRIDE + 1;
     return dst_distance >= least;
 }

@@ -130,7 +130,8 @@ static void part_rows(const cpu_record *record, const cpu_record_part *part, cha
         const char *from = src + walk.src;
         if (run == 1 && part->row_fn != NULL) {
             part->row_fn(to, record->dst_stride, from + part->skipped, record->src_stride, count, nbytes);
-        } else if (run == 1 && part->converter.by_steps != NULL && count >= APART_ITEMS_MIN) {
+        } else if (run == 1 && part->converter.by_steps != NULL && count >= APART_ITEMS_MIN &&
+                   !part->converter.scalar.is_quick) {
             part_apart(record, part, to, from, count);
         } else if (run == 1) {
             ndbuf__convert_row(&part->converter.scalar, to, record->dst_stride, from, record->src_stride, count);

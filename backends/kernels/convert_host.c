@@ -87,8 +87,8 @@ static inline uint64_t swap_64(uint64_t bits)
         memcpy(dst + (part) * (int64_t)sizeof(to), &to, sizeof(to));                                                   \
     }
 
-/* The body of a row's function. Dense rows in the machine's own byte order have a loop for the compiler to vectorise.
- */
+/* The body of a row's function. Rows in the machine's own byte order have two loops of their own: dense ones for the
+ * compiler to vectorise, others to be unrolled. */
 #define HOST_ROW(dst_number, dst_bits, src_number, src_bits, expression)                                               \
     {                                                                                                                  \
         uint##dst_bits##_t to;                                                                                         \
@@ -103,6 +103,17 @@ static inline uint64_t swap_64(uint64_t bits)
                 memcpy(&from, src + i * (int64_t)sizeof(from), sizeof(from));                                          \
                 to = (uint##dst_bits##_t)(expression);                                                                 \
                 memcpy(dst + i * (int64_t)sizeof(to), &to, sizeof(to));                                                \
+            }                                                                                                          \
+            return;                                                                                                    \
+        }                                                                                                              \
+        if (!has_imaginary && !has_pairs && !swaps_dst && !swaps_src) {                                                \
+            NDBUF__UNROLL_4 for (int64_t i = 0; i < count; i++)                                                        \
+            {                                                                                                          \
+                memcpy(&from, src, sizeof(from));                                                                      \
+                to = (uint##dst_bits##_t)(expression);                                                                 \
+                memcpy(dst, &to, sizeof(to));                                                                          \
+                dst += dst_stride;                                                                                     \
+                src += src_stride;                                                                                     \
             }                                                                                                          \
             return;                                                                                                    \
         }                                                                                                              \
@@ -165,7 +176,18 @@ static inline int64_t truncate_double_64(double value)
     return _mm_cvttsd_si64(_mm_set_sd(value));
 }
 
-#define HOST_FROM_NATIVE_FLOAT(name, type, type_bits, truncate_32, truncate_64)                                        \
+/* From 2^63 on: apart from the loops, which rarely come here. */
+__attribute__((cold, noinline)) static uint64_t truncate_large_single(float value)
+{
+    return (uint64_t)truncate_single_64(value - (float)NDK_TOP_BIT) | NDK_TOP_BIT;
+}
+
+__attribute__((cold, noinline)) static uint64_t truncate_large_double(double value)
+{
+    return (uint64_t)truncate_double_64(value - (double)NDK_TOP_BIT) | NDK_TOP_BIT;
+}
+
+#define HOST_FROM_NATIVE_FLOAT(name, type, type_bits, truncate_32, truncate_64, truncate_large)                        \
     static inline __attribute__((always_inline)) bool name(uint64_t bits, int32_t dst_number, uint64_t *out_bits)      \
     {                                                                                                                  \
         const uint##type_bits##_t source = (uint##type_bits##_t)bits;                                                  \
@@ -187,9 +209,7 @@ static inline int64_t truncate_double_64(double value)
             *out_bits = (uint64_t)truncate_64(value);                                                                  \
             return true;                                                                                               \
         case NDK_UINT64: /* a negative number keeps its bits */                                                        \
-            *out_bits = __builtin_expect(value >= (type)NDK_TOP_BIT, 0)                                                \
-                            ? (uint64_t)truncate_64(value - (type)NDK_TOP_BIT) | NDK_TOP_BIT                           \
-                            : (uint64_t)truncate_64(value);                                                            \
+            *out_bits = value >= (type)NDK_TOP_BIT ? truncate_large(value) : (uint64_t)truncate_64(value);             \
             return true;                                                                                               \
         case NDK_FLOAT32:                                                                                              \
             single = (float)value;                                                                                     \
@@ -204,8 +224,8 @@ static inline int64_t truncate_double_64(double value)
             return false;                                                                                              \
         }                                                                                                              \
     }
-HOST_FROM_NATIVE_FLOAT(from_native_single, float, 32, truncate_single_32, truncate_single_64)
-HOST_FROM_NATIVE_FLOAT(from_native_double, double, 64, truncate_double_32, truncate_double_64)
+HOST_FROM_NATIVE_FLOAT(from_native_single, float, 32, truncate_single_32, truncate_single_64, truncate_large_single)
+HOST_FROM_NATIVE_FLOAT(from_native_double, double, 64, truncate_double_32, truncate_double_64, truncate_large_double)
 #endif
 
 static inline __attribute__((always_inline)) uint64_t convert(uint64_t bits, int32_t dst_number, int32_t src_number)

@@ -9,6 +9,13 @@
 #include "tests/backends/cpu/all_kernels.h"
 #include "tests/support/test.h"
 
+static const ndbuf_element int16 = {.number = NDBUF_NUMBER_INT16, .nbytes = 2};
+static const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
+static const ndbuf_element int64 = {.number = NDBUF_NUMBER_INT64, .nbytes = 8};
+static const ndbuf_element half = {.number = NDBUF_NUMBER_FLOAT16, .nbytes = 2};
+static const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
+static const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
+
 /* A box of FLOAT64 to FLOAT32. */
 static cpu_convert_box halved(int32_t ndim, const int64_t *shape, const int64_t *dst_strides,
                               const int64_t *src_strides)
@@ -85,11 +92,6 @@ static bool is_turned_to_rows(ndbuf_element dst, ndbuf_element src, int64_t oute
 static void numbers_are_converted_before_they_are_turned_where_that_is_faster(void **state)
 {
     (void)state;
-    const ndbuf_element int16 = {.number = NDBUF_NUMBER_INT16, .nbytes = 2};
-    const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
-    const ndbuf_element int64 = {.number = NDBUF_NUMBER_INT64, .nbytes = 8};
-    const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
-    const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
     const cpu_kernels *kernels = ndbuf_cpu__kernels_get();
     const bool has_vectors = kernels->conversions != NULL;
     const bool takes_parts = cpu_block_side(kernels, 4) * 4 < CPU_LINE_NBYTES;
@@ -158,10 +160,32 @@ static void small_rows_are_converted_at_once_by_plans_that_are_kept(void **state
     check_at_once(&row, true);
     check_at_once(&few_across, true);
     check_at_once(&many_across, false);
-    check_at_once(&scattered, false);
+    check_at_once(&scattered, ndbuf_cpu__kernels_get()->scatter == NULL && scattered.converter.is_quick);
     tuning.stream_nbytes = count;
     ndbuf_cpu__tuning_set(&tuning);
     check_at_once(&row, false);
+}
+
+static void spread_nothing(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps,
+                           int64_t prefetch_nbytes)
+{
+    (void)shuffle;
+    (void)dst;
+    (void)src;
+    (void)nsteps;
+    (void)prefetch_nbytes;
+}
+
+/* What is planned from now on, and not run, is for vectors that leave bytes out where they write, or for none that do.
+ */
+static void plan_for(bool scatters)
+{
+    static cpu_kernels kernels;
+    ndbuf_cpu__kernels_set(NULL);
+    kernels = *ndbuf_cpu__kernels_get();
+    kernels.shuffle_nbytes = scatters ? CPU_VECTOR_MAX : kernels.shuffle_nbytes;
+    kernels.scatter = scatters ? spread_nothing : NULL;
+    ndbuf_cpu__kernels_set(&kernels);
 }
 
 /* Plans 1000 rows of `count` FLOAT64 that become FLOAT32, for a plan that is kept; `dst` is where they go. */
@@ -190,6 +214,7 @@ static void short_rows_are_brought_together_and_spread(void **state)
     (void)state;
     cpu_convert_plan plan;
     const bool has_vectors = ndbuf_cpu__kernels_get()->conversions != NULL;
+    plan_for(true);
     plan_rows(&plan, 7, 32, 64, 8, 0);
     assert_true(plan.packs && plan.spreads && !plan.apart);
     plan_rows(&plan, 7, 28, 64, 8, 0); /* without gaps */
@@ -293,11 +318,9 @@ static bool are_walked_together(ndbuf_element dst, ndbuf_element src, int64_t co
 static void a_few_floats_are_converted_together_by_vectors(void **state)
 {
     (void)state;
-    const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
-    const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
-    const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
     const ndbuf_element longest = {.number = NDBUF_NUMBER_LONG_DOUBLE, .nbytes = (int32_t)sizeof(long double)};
     const bool has_vectors = ndbuf_cpu__kernels_get()->conversions != NULL;
+    plan_for(true);
     assert_int_equal(are_walked_together(single, twice, 100), has_vectors);
     assert_int_equal(are_walked_together(int32, single, 100), has_vectors);
     assert_int_equal(are_walked_together(twice, single, CPU_CONVERT_WALKED), has_vectors);
@@ -333,13 +356,8 @@ static bool is_walked(ndbuf_element dst, int64_t dst_stride, ndbuf_element src, 
 static void numbers_far_apart_in_the_destination_are_walked(void **state)
 {
     (void)state;
-    const ndbuf_element int16 = {.number = NDBUF_NUMBER_INT16, .nbytes = 2};
-    const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
-    const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
-    const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
-    const ndbuf_element half = {.number = NDBUF_NUMBER_FLOAT16, .nbytes = 2};
-    const ndbuf_element int64 = {.number = NDBUF_NUMBER_INT64, .nbytes = 8};
     const ndbuf_element pair = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 16, .is_complex = 1};
+    plan_for(true);
     assert_true(is_walked(twice, 24, int32, 4));
     assert_true(is_walked(twice, -24, int32, 12));
     assert_false(is_walked(twice, 16, int32, 4)); /* as integers take the processor longer to become floats */
@@ -391,10 +409,8 @@ static void pairs_of_floats_are_walked_both_at_once(void **state)
 {
     (void)state;
 #if defined(__x86_64__)
-    const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
-    const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
-    const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
     bool both;
+    plan_for(true);
     assert_true(are_pairs_walked(twice, single, 32, 16, &both));
     assert_true(both);
     assert_true(are_pairs_walked(twice, single, 32, 8, &both)); /* also those of a dense source */
@@ -457,10 +473,9 @@ static bool are_walked(ndbuf_element dst, int64_t dst_stride, ndbuf_element src,
 static void of_many_numbers_only_those_in_wide_gaps_are_walked(void **state)
 {
     (void)state;
-    const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
-    const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
     const ndbuf_element pair = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 8, .is_complex = 1};
     const int64_t many = (int64_t)3 << 20; /* 12 MiB */
+    plan_for(true);
 #if defined(__x86_64__)
     assert_true(are_walked(int32, 20, single, 4, many));
     assert_true(are_walked(int32, 16, single, 4, many - 1));
@@ -473,6 +488,55 @@ static void of_many_numbers_only_those_in_wide_gaps_are_walked(void **state)
     assert_false(are_walked(single, 12, int32, 8, many));
     assert_true(are_rows_walked(256, 12, false));
     assert_false(are_rows_walked(256, 11, false));
+}
+
+static void where_nothing_spreads_numbers_any_gap_is_walked(void **state)
+{
+    (void)state;
+    const ndbuf_element swapped = {.number = NDBUF_NUMBER_INT16, .nbytes = 2, .is_swapped = 1};
+    const int64_t many = (int64_t)4 << 20; /* 12 MiB of 2 and 4 bytes */
+    plan_for(false);
+    assert_true(is_walked(single, 8, int32, 8));
+    assert_true(is_walked(int16, 3, int32, 4));
+    assert_true(is_walked(int16, -4, int32, -4));
+    assert_false(is_walked(swapped, 4, int32, 4));
+    assert_false(is_walked(int32, 8, swapped, 4));
+    assert_false(is_walked(half, 8, int32, 8));
+    assert_false(is_walked(single, 12, int16, 4)); /* of which vectors have more */
+    assert_true(is_walked(single, 16, int16, 4));
+    assert_true(are_walked(single, 12, int16, 4, many));
+    assert_false(are_walked(single, 12, int16, 4, many - 1));
+#if defined(__x86_64__)
+    assert_true(is_walked(int32, 8, single, 8));
+    assert_false(is_walked(int32, 8, single, 4)); /* dense ones, too */
+    assert_true(are_walked(int32, 8, single, 4, many));
+#endif
+    assert_false(are_rows_walked(2048, 1024, true));
+}
+
+static void where_nothing_spreads_numbers_wide_gaps_in_the_source_are_walked(void **state)
+{
+    (void)state;
+    const ndbuf_element swapped = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4, .is_swapped = 1};
+    const int64_t far = (int64_t)16 << 10; /* 64 KiB of 4 bytes */
+    const bool has_vectors = ndbuf_cpu__kernels_get()->conversions != NULL;
+    plan_for(false);
+    assert_true(are_walked(single, 4, int32, 24, 1000));
+    assert_true(are_walked(single, 4, int32, -24, 1000));
+    assert_false(are_walked(single, 4, int32, 20, 1000));
+    assert_false(are_walked(swapped, 4, int32, 24, 1000));
+    assert_true(are_walked(single, 4, int32, 16, far));
+    assert_false(are_walked(single, 4, int32, 12, far));
+    assert_false(are_walked(single, 4, int32, 16, far - 1));
+    assert_int_equal(are_walked(single, 4, int64, 32, 1000), !has_vectors); /* which take them from where they are */
+#if defined(__x86_64__)
+    bool both;
+    assert_true(are_pairs_walked(twice, single, 16, 16, &both));
+    assert_true(both);
+    assert_false(are_pairs_walked(twice, single, 16, 8, &both));
+#endif
+    plan_for(true);
+    assert_false(are_walked(single, 4, int32, 24, 1000));
 }
 
 static void what_is_repeated_is_not_planned(void **state)
@@ -509,8 +573,11 @@ int main(void)
         cmocka_unit_test_teardown(whole_lines_are_written_past_the_caches_without_being_spread, all_kernels_teardown),
         cmocka_unit_test_teardown(a_few_floats_are_converted_together_by_vectors, all_kernels_teardown),
         cmocka_unit_test_teardown(numbers_far_apart_in_the_destination_are_walked, all_kernels_teardown),
-        cmocka_unit_test(pairs_of_floats_are_walked_both_at_once),
-        cmocka_unit_test(of_many_numbers_only_those_in_wide_gaps_are_walked),
+        cmocka_unit_test_teardown(pairs_of_floats_are_walked_both_at_once, all_kernels_teardown),
+        cmocka_unit_test_teardown(of_many_numbers_only_those_in_wide_gaps_are_walked, all_kernels_teardown),
+        cmocka_unit_test_teardown(where_nothing_spreads_numbers_any_gap_is_walked, all_kernels_teardown),
+        cmocka_unit_test_teardown(where_nothing_spreads_numbers_wide_gaps_in_the_source_are_walked,
+                                  all_kernels_teardown),
         cmocka_unit_test_teardown(neither_short_rows_nor_many_columns_are_walked, all_kernels_teardown),
         cmocka_unit_test_teardown(what_is_repeated_is_not_planned, all_kernels_teardown),
     };
