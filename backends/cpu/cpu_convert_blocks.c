@@ -29,6 +29,10 @@
 /* Of larger copies only rows of wide gaps are, of numbers alone, and along which the source is fastest: copies fetch
  * ahead (on a Xeon). */
 #define WALKED_NBYTES ((int64_t)12 << 20)
+/* Where no vectors write what leaves bytes out: of less, any rows in gaps, also across the source. A block of those has
+ * so long rows that they are fetched ahead, and so many that they read whole lines. */
+#define WALKED_ACROSS_NBYTES ((int64_t)6 << 20)
+#define WALKED_ACROSS_ITEMS 1024
 /* Dense runs of the destination worth being written by the conversion itself; past the caches, elements of one. */
 #define CONVERTED_RUN_NBYTES 384
 #define STREAMED_RUN_MIN 256
@@ -140,6 +144,22 @@ static void block_grow_runs(cpu_convert_plan *plan, int64_t most)
     block_grow_dst(plan, most, most);
 }
 
+/* For rows whose numbers are taken one by one. */
+static void block_grow_walked(cpu_convert_plan *plan)
+{
+    const int64_t src_nbytes = plan->converter.src_nbytes;
+    const int64_t larger_nbytes = plan->converter.dst_nbytes > src_nbytes ? plan->converter.dst_nbytes : src_nbytes;
+    const int64_t nrows = at_least_1(CPU_LINE_NBYTES / src_nbytes);
+    cpu_box rows = plan->box->box;
+    rows.ndim = plan->run_axis + 1;
+    if (ndbuf_cpu__follows_last_axis(&rows)) {
+        block_grow_runs(plan, PLAIN_BLOCK_NBYTES / larger_nbytes);
+        return;
+    }
+    block_grow_dst(plan, WALKED_ACROSS_ITEMS, WALKED_ACROSS_ITEMS);
+    block_grow_src(plan, nrows, nrows * WALKED_ACROSS_ITEMS);
+}
+
 int32_t ndbuf_cpu__fastest_src_axis(const cpu_box *box)
 {
     const bool is_taken[NDBUF__MAX_AXES] = {false};
@@ -228,8 +248,8 @@ static bool are_far(const cpu_convert_plan *plan, int64_t src_distance, int64_t 
 
 /* Whether the numbers, or pairs, of rows lie so far apart in the destination that each is written by itself. Gaps in
  * the source are work for vectors, too, and wide ones more than they save; integers that become floats are so for the
- * processor. Where no vectors write what leaves bytes out, any gap will do, if rows follow the source, and wide ones in
- * the source alone, of numbers in the native order. */
+ * processor. Where no vectors write what leaves bytes out, any gap will do, and wide ones in the source alone, of
+ * numbers in the native order. */
 static bool are_scattered(const cpu_convert_plan *plan, int64_t nnumbers, bool follows)
 {
     const cpu_box *box = &plan->box->box;
@@ -242,8 +262,10 @@ static bool are_scattered(const cpu_convert_plan *plan, int64_t nnumbers, bool f
     }
     const bool is_large = plan->nbytes >= WALKED_NBYTES;
     const bool swaps = plan->converter.scalar.swaps_dst || plan->converter.scalar.swaps_src;
-    if (plan->kernels->scatter == NULL && follows && !swaps &&
-        (is_dense ? are_far(plan, src_distance, nnumbers) : is_large || !suits_vectors(plan, has_gaps))) {
+    if (plan->kernels->scatter == NULL && !swaps &&
+        (is_dense  ? are_far(plan, src_distance, nnumbers)
+         : follows ? is_large || !suits_vectors(plan, has_gaps)
+                   : plan->nbytes < WALKED_ACROSS_NBYTES)) {
         return true;
     }
     if (is_large) {
@@ -402,7 +424,7 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         plan->spreads = false;
         plan->run_axis = last;
     } else if (ndbuf_cpu__walks_rows(plan)) {
-        block_grow_runs(plan, PLAIN_BLOCK_NBYTES / larger_nbytes);
+        block_grow_walked(plan);
         plan->packs = false;
         plan->spreads = false;
         plan->walks = true;

@@ -94,7 +94,7 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short);
 /* Whether rows are taken one number, or pair, after the other; sets the run axis. Those of a destination with so wide
  * gaps that a copy that spreads numbers would write them one by one as well, unless they are many, and the source is
  * faster along another axis; narrower gaps will do where the source has some, too. Instruction sets without masked
- * stores spread all numbers so, and wide gaps of the source alone will do. */
+ * stores spread all numbers so: any gaps will do, up to a size also across the source, and wide ones of the source. */
 bool ndbuf_cpu__walks_rows(cpu_convert_plan *plan);
 
 /* Whether rows of so many bytes, which lie along the first `naxes` axes from dst on, are worth being written past the

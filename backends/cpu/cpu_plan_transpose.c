@@ -24,9 +24,9 @@
 #define RETURNED_STRIPS 2
 /* Of shorter units so many lines make a panel that they would not stay in the first cache for several passes. */
 #define PASS_UNIT_MIN 5
-/* Units of this size are converted for a few rows at a time, in copies so many times as large as plain ones. */
-#define PASS_CONVERTED_UNIT 4
-#define PASS_CONVERTED_FACTOR 2
+/* Rows for which each line of a source is converted at once, at least, by vectors that are parts of cache lines: some
+ * steps, as one or two take longer to begin than to do. */
+#define CONVERTED_ROWS 32
 /* Lines of fewer rows than a block has go right to the destination from here on. */
 #define DIRECT_LINE_MIN 32
 /* Units of a line with gaps that a step of the shuffle brings together, and such lines, at least: fewer are moved one
@@ -426,16 +426,14 @@ static bool writes_few_rows(const cpu_plan *plan, int64_t nbytes, const cpu_kern
     return nbytes >= tuning->pass_nbytes && writes_parts(kernels, plan->unit_nbytes);
 }
 
-/* Rows of a strip whose lines are packed: those of a cache line, or fewer where numbers are converted to 4 bytes. Of
- * shorter ones more have to be converted together, and of longer ones a cache line has few. */
+/* Rows of a strip whose lines are packed: those of a cache line, or more that are converted, if they stay. */
 static int64_t packed_rows(const cpu_plan *plan, const axis_chain *lines, const cpu_kernels *kernels,
                            const ndbuf_cpu__tuning *tuning)
 {
-    const int64_t unit = plan->unit_nbytes;
-    const int64_t few = whole_blocks(tuning->pass_rows, cpu_block_side(kernels, unit));
-    const bool takes_few = plan->converts && unit == PASS_CONVERTED_UNIT && !lines_conflict(lines, tuning) &&
-                           writes_few_rows(plan, plan->nbytes / PASS_CONVERTED_FACTOR, kernels, tuning);
-    return takes_few ? cpu_smaller(few, CPU_LINE_NBYTES / unit) : CPU_LINE_NBYTES / unit;
+    const int64_t nrows = CPU_LINE_NBYTES / plan->unit_nbytes;
+    const bool takes_more =
+        plan->converts && writes_parts(kernels, plan->unit_nbytes) && !lines_conflict(lines, tuning);
+    return takes_more ? cpu_larger(nrows, CONVERTED_ROWS) : nrows;
 }
 
 /* As usual: tiles of many rows, of which some are turned together, right into the destination or by way of the stage.

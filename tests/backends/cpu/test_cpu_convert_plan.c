@@ -20,10 +20,8 @@ static const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8}
 static cpu_convert_box halved(int32_t ndim, const int64_t *shape, const int64_t *dst_strides,
                               const int64_t *src_strides)
 {
-    cpu_convert_box convert = {
-        .box = {.ndim = ndim, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides},
-        .dst_element = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4},
-        .src_element = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8}};
+    const cpu_box box = {.ndim = ndim, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
+    cpu_convert_box convert = {.box = box, .dst_element = single, .src_element = twice};
     assert_true(ndbuf__converter_init(&convert.converter, &convert.dst_element, &convert.src_element, 0));
     return convert;
 }
@@ -176,8 +174,16 @@ static void spread_nothing(const cpu_shuffle *shuffle, char *dst, const char *sr
     (void)prefetch_nbytes;
 }
 
-/* What is planned from now on, and not run, is for vectors that leave bytes out where they write, or for none that do.
- */
+/* Plans a box of these elements. */
+static void plan_box(cpu_convert_plan *plan, ndbuf_element dst, ndbuf_element src, const cpu_box *box)
+{
+    cpu_convert_box convert = {.box = *box, .dst_element = dst, .src_element = src};
+    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
+    assert_true(ndbuf_cpu__plan_conversion(plan, &convert));
+    plan->box = NULL;
+}
+
+/* What is planned from now on is for vectors that leave bytes out where they write, or for none that do. */
 static void plan_for(bool scatters)
 {
     static cpu_kernels kernels;
@@ -237,13 +243,9 @@ static bool are_direct(ndbuf_element dst, ndbuf_element src, int64_t count, int6
     const int64_t shape[] = {1000, count};
     const int64_t dst_strides[] = {count * dst.nbytes + dst_gap, dst.nbytes};
     const int64_t src_strides[] = {count * src.nbytes + src_gap, src.nbytes};
-    cpu_convert_box convert = {
-        .box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides},
-        .dst_element = dst,
-        .src_element = src};
+    const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
     cpu_convert_plan plan;
-    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
-    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    plan_box(&plan, dst, src, &box);
     return !plan.apart && !plan.walks && (plan.at_once || (!plan.packs && !plan.spreads));
 }
 
@@ -307,10 +309,8 @@ static bool are_walked_together(ndbuf_element dst, ndbuf_element src, int64_t co
     const int64_t dst_stride = dst.nbytes + 2;
     const int64_t src_stride = src.nbytes + 2;
     const cpu_box box = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
-    cpu_convert_box convert = {.box = box, .dst_element = dst, .src_element = src};
     cpu_convert_plan plan;
-    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
-    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    plan_box(&plan, dst, src, &box);
     assert_int_equal(plan.walks, count <= CPU_CONVERT_WALKED);
     return plan.walks_together;
 }
@@ -335,17 +335,15 @@ static bool is_walked(ndbuf_element dst, int64_t dst_stride, ndbuf_element src, 
 {
     const int64_t count = 1000;
     const cpu_box box = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
-    cpu_convert_box convert = {.box = box, .dst_element = dst, .src_element = src};
     cpu_convert_plan plan;
     ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
-    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
-    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    plan_box(&plan, dst, src, &box);
     const bool walks = plan.walks;
     assert_int_equal(plan.at_once, walks);
     const int64_t stream_nbytes = tuning.stream_nbytes;
     tuning.stream_nbytes = 1;
     ndbuf_cpu__tuning_set(&tuning);
-    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    plan_box(&plan, dst, src, &box);
     assert_false(plan.at_once || (walks && (plan.packs || plan.spreads || plan.streams)));
     assert_int_equal(plan.walks, walks);
     tuning.stream_nbytes = stream_nbytes;
@@ -387,10 +385,8 @@ static bool are_parts_walked(ndbuf_element dst, ndbuf_element src, const int64_t
 {
     const int64_t shape[] = {100, 2};
     const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
-    cpu_convert_box convert = {.box = box, .dst_element = dst, .src_element = src};
     cpu_convert_plan plan;
-    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
-    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    plan_box(&plan, dst, src, &box);
     *out_both = plan.converter.scalar.converts_pairs;
     assert_true(!*out_both || plan.run_axis == 0); /* a row of pairs */
     return plan.walks;
@@ -434,39 +430,35 @@ static void pairs_of_floats_are_walked_both_at_once(void **state)
 }
 
 /* Whether `count` rows of `nitems` INT32, of which the source has a column for each with `is_turned`, are walked. */
-static bool are_rows_walked(int64_t count, int64_t nitems, bool is_turned)
+static bool are_rows_walked(ndbuf_element dst, int64_t dst_stride, int64_t count, int64_t nitems, bool is_turned)
 {
     const int64_t shape[] = {count, nitems};
-    const int64_t dst_strides[] = {(nitems + 1) * 24, 24};
+    const int64_t dst_strides[] = {(nitems + 1) * dst_stride, dst_stride};
     const int64_t src_strides[] = {is_turned ? 4 : (nitems + 1) * 4, is_turned ? count * 4 : 4};
     const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
-    cpu_convert_box convert = {.box = box,
-                               .dst_element = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8},
-                               .src_element = {.number = NDBUF_NUMBER_INT32, .nbytes = 4}};
     cpu_convert_plan plan;
-    assert_true(ndbuf__converter_init(&convert.converter, &convert.dst_element, &convert.src_element, 0));
-    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    plan_box(&plan, dst, int32, &box);
     return plan.walks;
 }
 
 static void neither_short_rows_nor_many_columns_are_walked(void **state)
 {
     (void)state;
-    assert_true(are_rows_walked(256, 256, false));
-    assert_true(are_rows_walked(256, 256, true));
-    assert_true(are_rows_walked(2048, 1024, false)); /* 12 MiB, half of them of each side */
-    assert_false(are_rows_walked(2048, 1024, true));
-    assert_true(are_rows_walked(2047, 1024, true));
+    plan_for(true);
+    assert_true(are_rows_walked(twice, 24, 256, 256, false));
+    assert_true(are_rows_walked(twice, 24, 256, 256, true));
+    assert_true(are_rows_walked(twice, 24, 2048, 1024, false)); /* 12 MiB, half of them of each side */
+    assert_false(are_rows_walked(twice, 24, 2048, 1024, true));
+    assert_true(are_rows_walked(twice, 24, 2047, 1024, true));
+    assert_false(are_rows_walked(single, 8, 256, 256, true));
 }
 
 /* Whether `count` numbers are walked. */
 static bool are_walked(ndbuf_element dst, int64_t dst_stride, ndbuf_element src, int64_t src_stride, int64_t count)
 {
     const cpu_box box = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
-    cpu_convert_box convert = {.box = box, .dst_element = dst, .src_element = src};
     cpu_convert_plan plan;
-    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
-    assert_true(ndbuf_cpu__plan_conversion(&plan, &convert));
+    plan_box(&plan, dst, src, &box);
     return plan.walks;
 }
 
@@ -486,8 +478,8 @@ static void of_many_numbers_only_those_in_wide_gaps_are_walked(void **state)
     assert_true(are_walked(single, 16, int32, 8, many));
     assert_true(are_walked(single, 12, int32, 8, many - 1));
     assert_false(are_walked(single, 12, int32, 8, many));
-    assert_true(are_rows_walked(256, 12, false));
-    assert_false(are_rows_walked(256, 11, false));
+    assert_true(are_rows_walked(twice, 24, 256, 12, false));
+    assert_false(are_rows_walked(twice, 24, 256, 11, false));
 }
 
 static void where_nothing_spreads_numbers_any_gap_is_walked(void **state)
@@ -511,7 +503,28 @@ static void where_nothing_spreads_numbers_any_gap_is_walked(void **state)
     assert_false(is_walked(int32, 8, single, 4)); /* dense ones, too */
     assert_true(are_walked(int32, 8, single, 4, many));
 #endif
-    assert_false(are_rows_walked(2048, 1024, true));
+    assert_true(are_rows_walked(single, 8, 256, 256, true));
+    assert_true(are_rows_walked(single, 8, 1535, 1024, true));
+    assert_false(are_rows_walked(single, 8, 1536, 1024, true)); /* 6 MiB */
+    assert_false(are_rows_walked(twice, 24, 2048, 1024, true));
+}
+
+static void long_rows_that_are_walked_across_the_source_read_whole_lines(void **state)
+{
+    (void)state;
+    const int64_t shape[] = {300, 2048};
+    const int64_t dst_strides[] = {2049 * 8, 8};
+    const int64_t src_strides[] = {8, 301 * 8};
+    cpu_convert_plan plan;
+    const cpu_convert_box turned = halved(2, shape, dst_strides, src_strides);
+    if (!turned.converter.is_quick) {
+        return;
+    }
+    plan_for(false);
+    assert_true(ndbuf_cpu__plan_conversion(&plan, &turned));
+    assert_true(plan.walks && !plan.at_once);
+    assert_int_equal(plan.block[0], 8);
+    assert_int_equal(plan.block[1], 1024);
 }
 
 static void where_nothing_spreads_numbers_wide_gaps_in_the_source_are_walked(void **state)
@@ -576,6 +589,7 @@ int main(void)
         cmocka_unit_test_teardown(pairs_of_floats_are_walked_both_at_once, all_kernels_teardown),
         cmocka_unit_test_teardown(of_many_numbers_only_those_in_wide_gaps_are_walked, all_kernels_teardown),
         cmocka_unit_test_teardown(where_nothing_spreads_numbers_any_gap_is_walked, all_kernels_teardown),
+        cmocka_unit_test_teardown(long_rows_that_are_walked_across_the_source_read_whole_lines, all_kernels_teardown),
         cmocka_unit_test_teardown(where_nothing_spreads_numbers_wide_gaps_in_the_source_are_walked,
                                   all_kernels_teardown),
         cmocka_unit_test_teardown(neither_short_rows_nor_many_columns_are_walked, all_kernels_teardown),

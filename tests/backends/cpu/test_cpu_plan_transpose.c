@@ -201,18 +201,17 @@ static void conversions_leave_the_caches_by_what_both_sides_have(void **state)
     assert_false(converting_plan_of(&other, &kernels, 4, 420).streams);      /* whole lines */
 }
 
-static void conversions_to_4_bytes_are_made_for_few_rows_of_a_large_copy_at_a_time(void **state)
+static void lines_are_converted_for_some_steps_at_once_if_they_stay(void **state)
 {
     (void)state;
     ndbuf_cpu__tuning other = tuning;
     other.stream_nbytes = 8 * MIB;
     other.stream_parts_nbytes = 8 * MIB;
     other.stream_conflict_nbytes = 8 * MIB;
-    other.pass_nbytes = 256 * 1024;
-    assert_int_equal(converting_plan_of(&other, &half_kernels, 4, 410).transpose.strip_rows, 8);
-    assert_int_equal(converting_plan_of(&other, &half_kernels, 4, 300).transpose.strip_rows, 16); /* 0.36 MB */
+    assert_int_equal(converting_plan_of(&other, &half_kernels, 4, 410).transpose.strip_rows, 32);
     assert_int_equal(converting_plan_of(&other, &half_kernels, 4, 512).transpose.strip_rows, 16); /* one cache set */
     assert_int_equal(converting_plan_of(&other, &half_kernels, 2, 600).transpose.strip_rows, 32);
+    assert_int_equal(converting_plan_of(&other, &half_kernels, 1, 600).transpose.strip_rows, 64);
     assert_int_equal(converting_plan_of(&other, &kernels, 4, 410).transpose.strip_rows, 16); /* whole lines */
 }
 
@@ -378,7 +377,7 @@ int main(void)
         cmocka_unit_test(blocks_that_take_parts_of_lines_write_few_rows_of_a_large_copy_at_a_time),
         cmocka_unit_test(blocks_that_take_parts_of_lines_leave_the_caches_early),
         cmocka_unit_test(conversions_leave_the_caches_by_what_both_sides_have),
-        cmocka_unit_test(conversions_to_4_bytes_are_made_for_few_rows_of_a_large_copy_at_a_time),
+        cmocka_unit_test(lines_are_converted_for_some_steps_at_once_if_they_stay),
         cmocka_unit_test(rows_in_the_caches_that_share_their_sets_are_staged),
         cmocka_unit_test(staged_rows_have_room_whatever_the_constants_are),
         cmocka_unit_test(few_rows_go_by_narrower_blocks_unless_they_share_cache_sets),
