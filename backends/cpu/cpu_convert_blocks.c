@@ -238,12 +238,24 @@ static bool suits_vectors(const cpu_convert_plan *plan, bool has_gaps)
                               : !has_gaps && plan->box->src_element.number == NDBUF_NUMBER_FLOAT32;
 }
 
+/* How many elements a row has at least that is converted from where it lies, `stride` being from one index to the next
+ * one, at each of which there are src_nbytes. */
+static int64_t least_apart(const cpu_row_converter *converter, int64_t stride, int64_t src_nbytes)
+{
+    return ndbuf__stride_magnitude(stride) > CPU_LINE_NBYTES ? converter->step
+           : stride == -src_nbytes                           ? REVERSED_ROW_MIN
+                                                             : NEAR_ROW_MIN;
+}
+
 /* Whether the numbers, or pairs, of dense rows lie so far apart in the source that to bring them together takes longer
  * than vectors save. */
-static bool are_far(const cpu_convert_plan *plan, int64_t src_distance, int64_t nnumbers)
+static bool are_far(const cpu_convert_plan *plan, int64_t src_stride, int64_t nnumbers)
 {
     const bool are_near = nnumbers == 1 && plan->nbytes < WALKED_NEAR_NBYTES;
-    return plan->converter.apart == NULL && src_distance >= (are_near ? WALKED_SRC_NEAR_STRIDE : WALKED_SRC_STRIDE);
+    const int64_t least = least_apart(&plan->converter, src_stride, nnumbers * plan->converter.src_nbytes);
+    const bool has_vectors = plan->converter.apart != NULL && plan->box->box.shape[plan->run_axis] * nnumbers >= least;
+    return !has_vectors &&
+           ndbuf__stride_magnitude(src_stride) >= (are_near ? WALKED_SRC_NEAR_STRIDE : WALKED_SRC_STRIDE);
 }
 
 /* Whether the numbers, or pairs, of rows lie so far apart in the destination that each is written by itself. Gaps in
@@ -263,7 +275,7 @@ static bool are_scattered(const cpu_convert_plan *plan, int64_t nnumbers, bool f
     const bool is_large = plan->nbytes >= WALKED_NBYTES;
     const bool swaps = plan->converter.scalar.swaps_dst || plan->converter.scalar.swaps_src;
     if (plan->kernels->scatter == NULL && !swaps &&
-        (is_dense  ? are_far(plan, src_distance, nnumbers)
+        (is_dense  ? are_far(plan, box->src_strides[plan->run_axis], nnumbers)
          : follows ? is_large || !suits_vectors(plan, has_gaps)
                    : plan->nbytes < WALKED_ACROSS_NBYTES)) {
         return true;
@@ -303,15 +315,6 @@ bool ndbuf_cpu__pays_to_stream(const cpu_box *box, const char *dst, int32_t naxe
         bits |= (uint64_t)box->dst_strides[k];
     }
     return nbytes >= (bits % CPU_LINE_NBYTES == 0 ? STREAMED_LINES_NBYTES : STREAMED_ROW_NBYTES);
-}
-
-/* How many elements a row has at least that is converted from where it lies, `stride` being from one index to the next
- * one, at each of which there are src_nbytes. */
-static int64_t least_apart(const cpu_row_converter *converter, int64_t stride, int64_t src_nbytes)
-{
-    return ndbuf__stride_magnitude(stride) > CPU_LINE_NBYTES ? converter->step
-           : stride == -src_nbytes                           ? REVERSED_ROW_MIN
-                                                             : NEAR_ROW_MIN;
 }
 
 /* Past the caches, rows that are read backwards come faster if they are packed first. */
