@@ -29,9 +29,13 @@
 /* Of larger copies only rows of wide gaps are, of numbers alone, and along which the source is fastest: copies fetch
  * ahead (on a Xeon). */
 #define WALKED_NBYTES ((int64_t)12 << 20)
-/* Where no vectors write what leaves bytes out: of less, any rows in gaps, also across the source. A block of those has
- * so long rows that they are fetched ahead, and so many that they read whole lines. */
+/* Where no vectors write what leaves bytes out: of less, any rows in gaps, also across the source, unless its lines
+ * share sets of the caches, and long numbers, or pairs, of long ones without gaps. A block of rows across the source
+ * has so long ones that they are fetched ahead, and so many that they read whole lines. */
 #define WALKED_ACROSS_NBYTES ((int64_t)6 << 20)
+#define WALKED_ACROSS_SETS_NBYTES 256
+#define WALKED_ACROSS_DENSE_DST 16
+#define WALKED_ACROSS_DENSE_SRC 8
 #define WALKED_ACROSS_ITEMS 1024
 /* Dense runs of the destination worth being written by the conversion itself; past the caches, elements of one. */
 #define CONVERTED_RUN_NBYTES 384
@@ -258,6 +262,15 @@ static bool are_far(const cpu_convert_plan *plan, int64_t src_stride, int64_t nn
            ndbuf__stride_magnitude(src_stride) >= (are_near ? WALKED_SRC_NEAR_STRIDE : WALKED_SRC_STRIDE);
 }
 
+/* The same of rows across the source, `is_dense` being whether they have no gaps. */
+static bool walks_across(const cpu_convert_plan *plan, int64_t src_distance, int64_t nnumbers, bool is_dense)
+{
+    const bool are_long = nnumbers * plan->converter.dst_nbytes >= WALKED_ACROSS_DENSE_DST &&
+                          nnumbers * plan->converter.src_nbytes >= WALKED_ACROSS_DENSE_SRC;
+    return plan->nbytes < WALKED_ACROSS_NBYTES && src_distance % WALKED_ACROSS_SETS_NBYTES != 0 &&
+           (!is_dense || are_long);
+}
+
 /* Whether the numbers, or pairs, of rows lie so far apart in the destination that each is written by itself. Gaps in
  * the source are work for vectors, too, and wide ones more than they save; integers that become floats are so for the
  * processor. Where no vectors write what leaves bytes out, any gap will do, and wide ones in the source alone, of
@@ -269,15 +282,18 @@ static bool are_scattered(const cpu_convert_plan *plan, int64_t nnumbers, bool f
     const int64_t src_distance = ndbuf__stride_magnitude(box->src_strides[plan->run_axis]);
     const bool has_gaps = src_distance > nnumbers * plan->converter.src_nbytes;
     const bool is_dense = dst_distance == nnumbers * plan->converter.dst_nbytes; /* of long numbers */
+    const bool is_large = plan->nbytes >= WALKED_NBYTES;
+    const bool is_plain =
+        plan->kernels->scatter == NULL && !plan->converter.scalar.swaps_dst && !plan->converter.scalar.swaps_src;
+    if (is_plain && !follows && walks_across(plan, src_distance, nnumbers, is_dense)) {
+        return true;
+    }
     if (is_dense && (!has_gaps || !follows || plan->nbytes >= NDBUF_CPU__TUNING_PEEK(stream_nbytes))) {
         return false;
     }
-    const bool is_large = plan->nbytes >= WALKED_NBYTES;
-    const bool swaps = plan->converter.scalar.swaps_dst || plan->converter.scalar.swaps_src;
-    if (plan->kernels->scatter == NULL && !swaps &&
-        (is_dense  ? are_far(plan, box->src_strides[plan->run_axis], nnumbers)
-         : follows ? is_large || !suits_vectors(plan, has_gaps)
-                   : plan->nbytes < WALKED_ACROSS_NBYTES)) {
+    if (is_plain && follows &&
+        (is_dense ? are_far(plan, box->src_strides[plan->run_axis], nnumbers)
+                  : is_large || !suits_vectors(plan, has_gaps))) {
         return true;
     }
     if (is_large) {
