@@ -8,7 +8,7 @@
 
 /* Dense elements of a part that are worth being converted item by item. */
 #define LONG_RUN 32
-/* Of both sides of the items that go together: they stay in the first cache. */
+/* Of both sides of the items that go together, with their gaps: they stay in the first cache. */
 #define CHUNK_NBYTES ((int64_t)20 << 10)
 #define CHUNK_ITEMS 512
 /* For the numbers of such a chunk before and after they are converted. */
@@ -260,6 +260,12 @@ bool ndbuf_cpu__record_init(cpu_record *out_record, const ndbuf__conversion *con
     return true;
 }
 
+/* What an item takes of a cache, with the gap behind it, but for lines that nobody reads. */
+static int64_t place_nbytes(int64_t nbytes, int64_t stride)
+{
+    return cpu_larger(nbytes, cpu_smaller(ndbuf__stride_magnitude(stride), CPU_LINE_NBYTES));
+}
+
 void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, bool is_packed, bool is_large)
 {
     const int32_t last = axes->ndim - 1;
@@ -270,7 +276,7 @@ void ndbuf_cpu__record_place(cpu_record *record, const ndbuf__copy_axes *axes, b
     ndbuf__copy_axes_range(axes, false, &begin, &end);
     record->is_packed = is_packed;
     record->src_end = end - axes->src_offset;
-    const int64_t nbytes = record->dst_nbytes + record->src_nbytes;
+    const int64_t nbytes = place_nbytes(record->dst_nbytes, dst_stride) + place_nbytes(record->src_nbytes, src_stride);
     record->dst_stride = dst_stride;
     record->src_stride = src_stride;
     record->nitems = nbytes < CHUNK_NBYTES ? cpu_smaller(CHUNK_NBYTES / nbytes, CHUNK_ITEMS) : 1;
