@@ -26,8 +26,8 @@
 #define WALKED_SRC_STRIDE 16
 #define WALKED_SRC_NEAR_STRIDE 24
 #define WALKED_NEAR_NBYTES ((int64_t)64 << 10)
-/* Of larger copies only rows of wide gaps are, of numbers alone, and along which the source is fastest: copies fetch
- * ahead (on a Xeon). */
+/* Of larger copies only rows of wide gaps are, of numbers alone, and along which the source is fastest, where vectors
+ * spread the others, or their bytes are to be reversed: copies fetch ahead (on a Xeon). */
 #define WALKED_NBYTES ((int64_t)12 << 20)
 /* Where no vectors write what leaves bytes out: of less, any rows in gaps, also across the source, unless its lines
  * share sets of the caches, and long numbers, or pairs, of long ones without gaps. A block of rows across the source
@@ -152,7 +152,7 @@ static void block_grow_runs(cpu_convert_plan *plan, int64_t most)
 static void block_grow_walked(cpu_convert_plan *plan)
 {
     const int64_t src_nbytes = plan->converter.src_nbytes;
-    const int64_t larger_nbytes = plan->converter.dst_nbytes > src_nbytes ? plan->converter.dst_nbytes : src_nbytes;
+    const int64_t larger_nbytes = cpu_larger(plan->converter.dst_nbytes, src_nbytes);
     const int64_t nrows = at_least_1(CPU_LINE_NBYTES / src_nbytes);
     cpu_box rows = plan->box->box;
     rows.ndim = plan->run_axis + 1;
@@ -262,7 +262,8 @@ static bool are_far(const cpu_convert_plan *plan, int64_t src_stride, int64_t nn
            ndbuf__stride_magnitude(src_stride) >= (are_near ? WALKED_SRC_NEAR_STRIDE : WALKED_SRC_STRIDE);
 }
 
-/* The same of rows across the source, `is_dense` being whether they have no gaps. */
+/* Whether the numbers, or pairs, of rows across the source are taken one by one, `is_dense` being whether the rows have
+ * no gaps. */
 static bool walks_across(const cpu_convert_plan *plan, int64_t src_distance, int64_t nnumbers, bool is_dense)
 {
     const bool are_long = nnumbers * plan->converter.dst_nbytes >= WALKED_ACROSS_DENSE_DST &&

@@ -419,13 +419,6 @@ static void plan_streamed(cpu_plan *plan, const axis_chain *lines, const axis_ch
     transpose->strip_rows = transpose->packs_lines ? CPU_LINE_NBYTES / unit : whole_blocks(strip_nbytes / unit, side);
 }
 
-/* Whether a transpose that goes as usual is so large that only few of its rows are best written side by side. */
-static bool writes_few_rows(const cpu_plan *plan, int64_t nbytes, const cpu_kernels *kernels,
-                            const ndbuf_cpu__tuning *tuning)
-{
-    return nbytes >= tuning->pass_nbytes && writes_parts(kernels, plan->unit_nbytes);
-}
-
 /* Rows of a strip whose lines are packed: those of a cache line, or more that are converted, if they stay. */
 static int64_t packed_rows(const cpu_plan *plan, const axis_chain *lines, const cpu_kernels *kernels,
                            const ndbuf_cpu__tuning *tuning)
@@ -478,9 +471,10 @@ static void plan_cached(cpu_plan *plan, const axis_chain *lines, const axis_chai
             transpose->strip_rows = whole_blocks(transpose->strip_rows / 2, side);
         }
     }
-    const bool in_passes = unit >= PASS_UNIT_MIN && writes_few_rows(plan, plan->nbytes, kernels, tuning) &&
-                           transpose->strip_rows <= strip_rows && transpose->stage_pitch == 0 &&
-                           !transpose->packs_lines;
+    /* It is so large that only few of its rows are best written side by side. */
+    const bool in_passes = unit >= PASS_UNIT_MIN && plan->nbytes >= tuning->pass_nbytes &&
+                           writes_parts(kernels, unit) && transpose->strip_rows <= strip_rows &&
+                           transpose->stage_pitch == 0 && !transpose->packs_lines;
     transpose->pass_rows = in_passes ? whole_blocks(tuning->pass_rows, side) : transpose->strip_rows;
     /* Both sides together have no room in the first cache, and rows go on beyond a block. */
     transpose->prefetch.rows = transpose->stage_pitch == 0 && lines->nunits > side &&

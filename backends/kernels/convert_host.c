@@ -97,8 +97,8 @@ static inline uint64_t swap_64(uint64_t bits)
         const bool swaps_src = converter->swaps_src;                                                                   \
         const bool has_imaginary = converter->has_imaginary;                                                           \
         const bool has_pairs = ndk_is_float(dst_number) && ndk_is_float(src_number) && converter->converts_pairs;      \
-        if (dst_stride == (int64_t)sizeof(to) && src_stride == (int64_t)sizeof(from) && !has_imaginary &&              \
-            !has_pairs && !swaps_dst && !swaps_src) {                                                                  \
+        const bool is_plain = !has_imaginary && !has_pairs && !swaps_dst && !swaps_src;                                \
+        if (is_plain && dst_stride == (int64_t)sizeof(to) && src_stride == (int64_t)sizeof(from)) {                    \
             for (int64_t i = 0; i < count; i++) {                                                                      \
                 memcpy(&from, src + i * (int64_t)sizeof(from), sizeof(from));                                          \
                 to = (uint##dst_bits##_t)(expression);                                                                 \
@@ -106,7 +106,7 @@ static inline uint64_t swap_64(uint64_t bits)
             }                                                                                                          \
             return;                                                                                                    \
         }                                                                                                              \
-        if (!has_imaginary && !has_pairs && !swaps_dst && !swaps_src) {                                                \
+        if (is_plain) {                                                                                                \
             NDBUF__UNROLL_4 for (int64_t i = 0; i < count; i++)                                                        \
             {                                                                                                          \
                 memcpy(&from, src, sizeof(from));                                                                      \

@@ -453,7 +453,7 @@ static void neither_short_rows_nor_many_columns_are_walked(void **state)
     assert_true(are_rows_walked(twice, 24, 2048, 1024, false)); /* 12 MiB, half of them of each side */
     assert_false(are_rows_walked(twice, 24, 2048, 1024, true));
     assert_true(are_rows_walked(twice, 24, 2047, 1024, true));
-    assert_false(are_rows_walked(single, 8, 256, 256, true));
+    assert_false(are_rows_walked(single, 8, 224, 256, true));
 }
 
 /* Whether `count` numbers are walked. */
@@ -505,7 +505,8 @@ static void where_nothing_spreads_numbers_any_gap_is_walked(void **state)
     assert_false(is_walked(int32, 8, single, 4)); /* dense ones, too */
     assert_true(are_walked(int32, 8, single, 4, many));
 #endif
-    assert_false(are_rows_walked(single, 8, 256, 256, true)); /* lines that share sets */
+    assert_true(are_rows_walked(single, 8, 224, 256, true));
+    assert_false(are_rows_walked(single, 8, 192, 256, true)); /* lines that share sets */
     assert_true(are_rows_walked(single, 8, 1535, 1024, true));
     assert_false(are_rows_walked(single, 8, 1537, 1024, true)); /* 6 MiB */
 }
