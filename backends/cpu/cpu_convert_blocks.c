@@ -30,13 +30,17 @@
  * spread the others, or their bytes are to be reversed: copies fetch ahead (on a Xeon). */
 #define WALKED_NBYTES ((int64_t)12 << 20)
 /* Where no vectors write what leaves bytes out: of less, any rows in gaps, also across the source, unless its lines
- * share sets of the caches, and long numbers, or pairs, of long ones without gaps. A block of rows across the source
- * has so long ones that they are fetched ahead, and so many that they read whole lines. */
+ * share sets of the caches, and long numbers, or pairs, of long ones without gaps. */
 #define WALKED_ACROSS_NBYTES ((int64_t)6 << 20)
 #define WALKED_ACROSS_SETS_NBYTES 256
 #define WALKED_ACROSS_DENSE_DST 16
 #define WALKED_ACROSS_DENSE_SRC 8
-#define WALKED_ACROSS_ITEMS 1024
+/* Numbers, or pairs, that lie apart across the source are taken from there by long rows from here on, without vectors
+ * that write what leaves bytes out. */
+#define APART_ACROSS_NBYTES ((int64_t)4 << 20)
+/* A block of long rows across the source has so many elements in each that they are fetched ahead, and so many rows
+ * that they read whole lines. */
+#define ACROSS_ITEMS 1024
 /* Dense runs of the destination worth being written by the conversion itself; past the caches, elements of one. */
 #define CONVERTED_RUN_NBYTES 384
 #define STREAMED_RUN_MIN 256
@@ -148,20 +152,12 @@ static void block_grow_runs(cpu_convert_plan *plan, int64_t most)
     block_grow_dst(plan, most, most);
 }
 
-/* For rows whose numbers are taken one by one. */
-static void block_grow_walked(cpu_convert_plan *plan)
+/* For rows across the source. */
+static void block_grow_across(cpu_convert_plan *plan)
 {
-    const int64_t src_nbytes = plan->converter.src_nbytes;
-    const int64_t larger_nbytes = cpu_larger(plan->converter.dst_nbytes, src_nbytes);
-    const int64_t nrows = at_least_1(CPU_LINE_NBYTES / src_nbytes);
-    cpu_box rows = plan->box->box;
-    rows.ndim = plan->run_axis + 1;
-    if (ndbuf_cpu__follows_last_axis(&rows)) {
-        block_grow_runs(plan, PLAIN_BLOCK_NBYTES / larger_nbytes);
-        return;
-    }
-    block_grow_dst(plan, WALKED_ACROSS_ITEMS, WALKED_ACROSS_ITEMS);
-    block_grow_src(plan, nrows, nrows * WALKED_ACROSS_ITEMS);
+    const int64_t nrows = at_least_1(CPU_LINE_NBYTES / plan->converter.src_nbytes);
+    block_grow_dst(plan, ACROSS_ITEMS, ACROSS_ITEMS);
+    block_grow_src(plan, nrows, nrows * ACROSS_ITEMS);
 }
 
 int32_t ndbuf_cpu__fastest_src_axis(const cpu_box *box)
@@ -173,6 +169,14 @@ int32_t ndbuf_cpu__fastest_src_axis(const cpu_box *box)
 bool ndbuf_cpu__follows_last_axis(const cpu_box *box)
 {
     return ndbuf_cpu__fastest_src_axis(box) == box->ndim - 1;
+}
+
+/* Whether the source is fastest along the rows, or pairs of them. */
+static bool follows_rows(const cpu_convert_plan *plan)
+{
+    cpu_box rows = plan->box->box;
+    rows.ndim = plan->run_axis + 1;
+    return ndbuf_cpu__follows_last_axis(&rows);
 }
 
 /* Whether rows are short, and the source is fastest along the axis before them, across which the destination has no
@@ -276,8 +280,9 @@ static bool walks_across(const cpu_convert_plan *plan, int64_t src_distance, int
  * the source are work for vectors, too, and wide ones more than they save; integers that become floats are so for the
  * processor. Where no vectors write what leaves bytes out, any gap will do, and wide ones in the source alone, of
  * numbers in the native order. */
-static bool are_scattered(const cpu_convert_plan *plan, int64_t nnumbers, bool follows)
+static bool are_scattered(const cpu_convert_plan *plan, int64_t nnumbers)
 {
+    const bool follows = follows_rows(plan);
     const cpu_box *box = &plan->box->box;
     const int64_t dst_distance = ndbuf__stride_magnitude(box->dst_strides[plan->run_axis]);
     const int64_t src_distance = ndbuf__stride_magnitude(box->src_strides[plan->run_axis]);
@@ -313,14 +318,12 @@ bool ndbuf_cpu__walks_rows(cpu_convert_plan *plan)
 {
     const int32_t last = plan->box->box.ndim - 1;
     const bool are_pairs = has_pairs(plan) && ndbuf__converts_pairs(&plan->box->dst_element, &plan->box->src_element);
-    cpu_box rows = plan->box->box;
     plan->run_axis = last - are_pairs;
-    rows.ndim = plan->run_axis + 1;
-    if (!plan->converter.scalar.is_quick || rows.src_strides[plan->run_axis] == 0 ||
-        rows.shape[plan->run_axis] < WALKED_ROW_MIN) {
+    if (!plan->converter.scalar.is_quick || plan->box->box.src_strides[plan->run_axis] == 0 ||
+        plan->box->box.shape[plan->run_axis] < WALKED_ROW_MIN) {
         return false;
     }
-    const bool walks = are_scattered(plan, 1 + are_pairs, ndbuf_cpu__follows_last_axis(&rows));
+    const bool walks = are_scattered(plan, 1 + are_pairs);
     plan->converter.scalar.converts_pairs = walks && are_pairs;
     return walks;
 }
@@ -332,6 +335,14 @@ bool ndbuf_cpu__pays_to_stream(const cpu_box *box, const char *dst, int32_t naxe
         bits |= (uint64_t)box->dst_strides[k];
     }
     return nbytes >= (bits % CPU_LINE_NBYTES == 0 ? STREAMED_LINES_NBYTES : STREAMED_ROW_NBYTES);
+}
+
+/* Whether rows, not of pairs, go across lines of the source that share few sets of the first cache, so that each row
+ * reads them anew. */
+static bool rows_share_sets(const cpu_convert_plan *plan)
+{
+    return plan->run_axis == plan->box->box.ndim - 1 &&
+           plan->box->box.src_strides[plan->run_axis] % SHARED_SETS_NBYTES == 0 && !follows_rows(plan);
 }
 
 /* Past the caches, rows that are read backwards come faster if they are packed first. */
@@ -349,7 +360,7 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short)
         takes_short ? plan->converter.step : least_apart(&plan->converter, stride, count * src_nbytes);
     plan->gap = are_pairs ? src_nbytes : stride;
     plan->stride = are_pairs ? stride : 2 * stride;
-    plan->apart = plan->converter.apart != NULL && stride != 0 &&
+    plan->apart = plan->converter.apart != NULL && stride != 0 && !rows_share_sets(plan) &&
                   (!plan->streams || (stride > 0 && cpu_pays_to_prefetch_apart(stride, box->shape[plan->run_axis]))) &&
                   box->dst_strides[plan->run_axis] == count * dst_nbytes && box->shape[plan->run_axis] * count >= least;
     return plan->apart;
@@ -444,7 +455,11 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         plan->spreads = false;
         plan->run_axis = last;
     } else if (ndbuf_cpu__walks_rows(plan)) {
-        block_grow_walked(plan);
+        if (follows_rows(plan)) {
+            block_grow_runs(plan, PLAIN_BLOCK_NBYTES / larger_nbytes);
+        } else {
+            block_grow_across(plan);
+        }
         plan->packs = false;
         plan->spreads = false;
         plan->walks = true;
@@ -452,7 +467,11 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
     } else if (ndbuf_cpu__converts_whole(box, dst_nbytes, src_nbytes)) {
         block_whole(plan);
     } else if (ndbuf_cpu__find_apart_rows(plan, false)) {
-        block_grow_runs(plan, PLAIN_BLOCK_NBYTES / larger_nbytes);
+        if (plan->kernels->scatter != NULL || plan->nbytes < APART_ACROSS_NBYTES || follows_rows(plan)) {
+            block_grow_runs(plan, PLAIN_BLOCK_NBYTES / larger_nbytes);
+        } else {
+            block_grow_across(plan);
+        }
         plan->packs = false;
         plan->spreads = false;
     } else {

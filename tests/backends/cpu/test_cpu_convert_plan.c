@@ -4,18 +4,10 @@
 
 #include <string.h>
 
-#include "backends/cpu/cpu_convert_plan.h"
 #include "backends/cpu/cpu_tuning.h"
 #include "tests/backends/cpu/all_kernels.h"
+#include "tests/backends/cpu/cpu_convert_sample.h"
 #include "tests/support/test.h"
-
-static const ndbuf_element int16 = {.number = NDBUF_NUMBER_INT16, .nbytes = 2};
-static const ndbuf_element int32 = {.number = NDBUF_NUMBER_INT32, .nbytes = 4};
-static const ndbuf_element int64 = {.number = NDBUF_NUMBER_INT64, .nbytes = 8};
-static const ndbuf_element half = {.number = NDBUF_NUMBER_FLOAT16, .nbytes = 2};
-static const ndbuf_element single = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4};
-static const ndbuf_element twice = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 8};
-static const ndbuf_element pair = {.number = NDBUF_NUMBER_FLOAT64, .nbytes = 16, .is_complex = 1};
 
 /* A box of FLOAT64 to FLOAT32. */
 static cpu_convert_box halved(int32_t ndim, const int64_t *shape, const int64_t *dst_strides,
@@ -54,6 +46,54 @@ static void pairs_of_columns_are_turned_where_they_share_sets(void **state)
     }
     const cpu_convert_box sharing = halved(3, shape, dst_strides, sharing_strides);
     assert_int_equal(ndbuf_cpu__copies_numbers(&sharing, &box, &converter), has_vectors);
+}
+
+/* Plans `count` rows of 1024 INT64 to FLOAT64, columns of a source whose lines are so many bytes apart. */
+static void plan_columns(cpu_convert_plan *plan, int64_t count, int64_t line_stride)
+{
+    const int64_t shape[] = {count, 1024};
+    const int64_t dst_strides[] = {1024 * 8, 8};
+    const int64_t src_strides[] = {8, line_stride};
+    const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
+    plan_box(plan, twice, int64, &box);
+    assert_false(plan->at_once);
+}
+
+static void columns_are_converted_from_where_they_lie_unless_their_lines_share_sets(void **state)
+{
+    (void)state;
+    const int64_t count = 1000;
+    const int64_t dst_stride = 8;
+    const int64_t src_stride = 1024;
+    const cpu_box row = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
+    const bool has_vectors = ndbuf_cpu__kernels_get()->conversions != NULL;
+    cpu_convert_plan plan;
+    plan_columns(&plan, 100, 896);
+    assert_int_equal(plan.apart, has_vectors);
+    assert_int_equal(plan.packs, !has_vectors);
+    plan_columns(&plan, 100, 1024);
+    assert_true(plan.packs && !plan.apart);
+    plan_columns(&plan, 100, -2048);
+    assert_true(plan.packs && !plan.apart);
+    plan_for(true);
+    plan_box(&plan, twice, int64, &row); /* which reads each line once */
+    assert_int_equal(plan.apart, has_vectors);
+}
+
+static void many_columns_are_converted_by_long_rows_where_nothing_spreads_numbers(void **state)
+{
+    (void)state;
+    cpu_convert_plan plan;
+    const bool has_vectors = ndbuf_cpu__kernels_get()->conversions != NULL;
+    plan_for(false);
+    plan_columns(&plan, 512, 4104); /* 4 MiB */
+    assert_int_equal(plan.apart, has_vectors);
+    assert_int_equal(plan.block[0] == 8 && plan.block[1] == 1024, has_vectors);
+    plan_columns(&plan, 511, 4104);
+    assert_true(plan.block[0] > 8 && plan.block[1] < 1024);
+    plan_for(true);
+    plan_columns(&plan, 512, 4104);
+    assert_true(plan.block[0] > 8 && plan.block[1] < 1024);
 }
 
 /* Whether the conversion of a box to dst_address is a copy that converts: its lines are converted, and then turned. */
@@ -163,36 +203,6 @@ static void small_rows_are_converted_at_once_by_plans_that_are_kept(void **state
     tuning.stream_nbytes = count;
     ndbuf_cpu__tuning_set(&tuning);
     check_at_once(&row, false);
-}
-
-static void spread_nothing(const cpu_shuffle *shuffle, char *dst, const char *src, int64_t nsteps,
-                           int64_t prefetch_nbytes)
-{
-    (void)shuffle;
-    (void)dst;
-    (void)src;
-    (void)nsteps;
-    (void)prefetch_nbytes;
-}
-
-/* Plans a box of these elements. */
-static void plan_box(cpu_convert_plan *plan, ndbuf_element dst, ndbuf_element src, const cpu_box *box)
-{
-    cpu_convert_box convert = {.box = *box, .dst_element = dst, .src_element = src};
-    assert_true(ndbuf__converter_init(&convert.converter, &dst, &src, 0));
-    assert_true(ndbuf_cpu__plan_conversion(plan, &convert));
-    plan->box = NULL;
-}
-
-/* What is planned from now on is for vectors that leave bytes out where they write, or for none that do. */
-static void plan_for(bool scatters)
-{
-    static cpu_kernels kernels;
-    ndbuf_cpu__kernels_set(NULL);
-    kernels = *ndbuf_cpu__kernels_get();
-    kernels.shuffle_nbytes = scatters ? CPU_VECTOR_MAX : kernels.shuffle_nbytes;
-    kernels.scatter = scatters ? spread_nothing : NULL;
-    ndbuf_cpu__kernels_set(&kernels);
 }
 
 /* Plans 1000 rows of `count` FLOAT64 that become FLOAT32, for a plan that is kept; `dst` is where they go. */
@@ -334,225 +344,6 @@ static void a_few_floats_are_converted_together_by_vectors(void **state)
     assert_false(are_walked_together(single, longest, 100));
 }
 
-/* Whether a row of 1000 numbers is walked, within the caches and past them. */
-static bool is_walked(ndbuf_element dst, int64_t dst_stride, ndbuf_element src, int64_t src_stride)
-{
-    const int64_t count = 1000;
-    const cpu_box box = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
-    cpu_convert_plan plan;
-    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
-    plan_box(&plan, dst, src, &box);
-    const bool walks = plan.walks;
-    assert_int_equal(plan.at_once, walks);
-    const int64_t stream_nbytes = tuning.stream_nbytes;
-    tuning.stream_nbytes = 1;
-    ndbuf_cpu__tuning_set(&tuning);
-    plan_box(&plan, dst, src, &box);
-    assert_false(plan.at_once || (walks && (plan.packs || plan.spreads || plan.streams)));
-    assert_int_equal(plan.walks, walks);
-    tuning.stream_nbytes = stream_nbytes;
-    ndbuf_cpu__tuning_set(&tuning);
-    return walks;
-}
-
-static void numbers_far_apart_in_the_destination_are_walked(void **state)
-{
-    (void)state;
-    plan_for(true);
-    assert_true(is_walked(twice, 24, int32, 4));
-    assert_true(is_walked(twice, -24, int32, 12));
-    assert_false(is_walked(twice, 16, int32, 4)); /* as integers take the processor longer to become floats */
-    assert_true(is_walked(int64, 16, int32, 4));
-    assert_true(is_walked(twice, 16, int32, 12)); /* as gaps in the source are work, too */
-    assert_true(is_walked(single, 16, int32, 12));
-    assert_true(is_walked(single, 12, int32, 8));
-    assert_false(is_walked(single, 8, int32, 8));
-    assert_false(is_walked(single, 12, int16, 8)); /* of which vectors have more */
-    assert_true(is_walked(single, 16, int16, 8));
-    assert_true(is_walked(single, 8, int32, 16)); /* as so wide ones are more */
-    assert_true(is_walked(single, 8, int32, -16));
-    assert_false(is_walked(single, 4, int32, 16));
-#if defined(__x86_64__)
-    assert_true(is_walked(int32, 32, twice, 40));
-    assert_true(is_walked((ndbuf_element){.number = NDBUF_NUMBER_UINT64, .nbytes = 8}, 16, twice, 8));
-    assert_true(is_walked((ndbuf_element){.number = NDBUF_NUMBER_BOOL, .nbytes = 1}, 16, twice, 8));
-#endif
-    assert_false(is_walked(half, 24, single, 12)); /* which takes long one by one */
-    assert_true(is_walked(pair, 48, int32, 12));
-    assert_false(is_walked(pair, 16, int32, -4)); /* it has no gaps */
-}
-
-/* Whether 100 pairs of numbers are walked, by their strides and those of their parts; sets whether both at once. */
-static bool are_parts_walked(ndbuf_element dst, ndbuf_element src, const int64_t *dst_strides,
-                             const int64_t *src_strides, bool *out_both)
-{
-    const int64_t shape[] = {100, 2};
-    const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
-    cpu_convert_plan plan;
-    plan_box(&plan, dst, src, &box);
-    *out_both = plan.converter.scalar.converts_pairs;
-    assert_true(!*out_both || plan.run_axis == 0); /* a row of pairs */
-    return plan.walks;
-}
-
-/* The same of dense pairs. */
-static bool are_pairs_walked(ndbuf_element dst, ndbuf_element src, int64_t dst_stride, int64_t src_stride,
-                             bool *out_both)
-{
-    const int64_t dst_strides[] = {dst_stride, dst.nbytes};
-    const int64_t src_strides[] = {src_stride, src.nbytes};
-    return are_parts_walked(dst, src, dst_strides, src_strides, out_both);
-}
-
-static void pairs_of_floats_are_walked_both_at_once(void **state)
-{
-    (void)state;
-#if defined(__x86_64__)
-    bool both;
-    plan_for(true);
-    assert_true(are_pairs_walked(twice, single, 32, 16, &both));
-    assert_true(both);
-    assert_true(are_pairs_walked(twice, single, 32, 8, &both)); /* also those of a dense source */
-    assert_true(both);
-    assert_true(are_pairs_walked(single, twice, 12, 32, &both));
-    assert_true(both);
-    assert_false(are_pairs_walked(single, twice, 8, 32, &both)); /* the destination is dense */
-    assert_false(both);
-    assert_false(are_pairs_walked(twice, single, 16, 16, &both));
-    assert_false(both);
-    const int64_t dense[] = {32, 4};
-    const int64_t apart[] = {32, 16};
-    const int64_t double_dense[] = {32, 8};
-    are_parts_walked(twice, single, apart, dense, &both); /* a gap between the two */
-    assert_false(both);
-    are_parts_walked(twice, single, double_dense, apart, &both);
-    assert_false(both);
-    assert_false(are_pairs_walked(twice, int32, 32, 16, &both)); /* no parts of complex numbers */
-    assert_false(both);
-#endif
-}
-
-/* Whether `count` rows of `nitems` INT32, of which the source has a column for each with `is_turned`, are walked. */
-static bool are_rows_walked(ndbuf_element dst, int64_t dst_stride, int64_t count, int64_t nitems, bool is_turned)
-{
-    const int64_t shape[] = {count, nitems};
-    const int64_t dst_strides[] = {(nitems + 1) * dst_stride, dst_stride};
-    const int64_t src_strides[] = {is_turned ? 4 : (nitems + 1) * 4, is_turned ? count * 4 : 4};
-    const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
-    cpu_convert_plan plan;
-    plan_box(&plan, dst, int32, &box);
-    return plan.walks;
-}
-
-static void neither_short_rows_nor_many_columns_are_walked(void **state)
-{
-    (void)state;
-    plan_for(true);
-    assert_true(are_rows_walked(twice, 24, 256, 256, false));
-    assert_true(are_rows_walked(twice, 24, 256, 256, true));
-    assert_true(are_rows_walked(twice, 24, 2048, 1024, false)); /* 12 MiB, half of them of each side */
-    assert_false(are_rows_walked(twice, 24, 2048, 1024, true));
-    assert_true(are_rows_walked(twice, 24, 2047, 1024, true));
-    assert_false(are_rows_walked(single, 8, 224, 256, true));
-}
-
-/* Whether `count` numbers are walked. */
-static bool are_walked(ndbuf_element dst, int64_t dst_stride, ndbuf_element src, int64_t src_stride, int64_t count)
-{
-    const cpu_box box = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
-    cpu_convert_plan plan;
-    plan_box(&plan, dst, src, &box);
-    return plan.walks;
-}
-
-static void of_many_numbers_only_those_in_wide_gaps_are_walked(void **state)
-{
-    (void)state;
-    const ndbuf_element halves = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 8, .is_complex = 1};
-    const int64_t many = (int64_t)3 << 20; /* 12 MiB */
-    plan_for(true);
-#if defined(__x86_64__)
-    assert_true(are_walked(int32, 20, single, 4, many));
-    assert_true(are_walked(int32, 16, single, 4, many - 1));
-    assert_false(are_walked(int32, 16, single, 4, many));
-    assert_true(are_walked(halves, 32, single, 8, many / 2));
-    assert_false(are_walked(halves, 32, single, 8, many));
-#endif
-    assert_true(are_walked(single, 16, int32, 8, many));
-    assert_true(are_walked(single, 12, int32, 8, many - 1));
-    assert_false(are_walked(single, 12, int32, 8, many));
-    assert_true(are_rows_walked(twice, 24, 256, 12, false));
-    assert_false(are_rows_walked(twice, 24, 256, 11, false));
-}
-
-static void where_nothing_spreads_numbers_any_gap_is_walked(void **state)
-{
-    (void)state;
-    const ndbuf_element swapped = {.number = NDBUF_NUMBER_INT16, .nbytes = 2, .is_swapped = 1};
-    const int64_t many = (int64_t)4 << 20; /* 12 MiB of 2 and 4 bytes */
-    plan_for(false);
-    assert_true(is_walked(single, 8, int32, 8));
-    assert_true(is_walked(int16, 3, int32, 4));
-    assert_false(is_walked(swapped, 4, int32, 4));
-    assert_false(is_walked(int32, 8, swapped, 4));
-    assert_false(is_walked(half, 8, int32, 8));
-    assert_false(is_walked(single, 12, int16, 4)); /* of which vectors have more */
-    assert_true(is_walked(single, 16, int16, 4));
-    assert_true(are_walked(single, 12, int16, 4, many));
-    assert_false(are_walked(single, 12, int16, 4, many - 1));
-#if defined(__x86_64__)
-    assert_true(is_walked(int32, 8, single, 8));
-    assert_false(is_walked(int32, 8, single, 4)); /* dense ones, too */
-    assert_true(are_walked(int32, 8, single, 4, many));
-#endif
-    assert_true(are_rows_walked(single, 8, 224, 256, true));
-    assert_false(are_rows_walked(single, 8, 192, 256, true)); /* lines that share sets */
-    assert_true(are_rows_walked(single, 8, 1535, 1024, true));
-    assert_false(are_rows_walked(single, 8, 1537, 1024, true)); /* 6 MiB */
-}
-
-static void long_rows_that_are_walked_across_the_source_read_whole_lines(void **state)
-{
-    (void)state;
-    const int64_t shape[] = {200, 2048};
-    const int64_t dst_strides[] = {2049 * 16, 16};
-    const int64_t src_strides[] = {8, 201 * 8};
-    cpu_convert_plan plan;
-    const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
-    plan_for(false);
-    plan_box(&plan, pair, int64, &box);
-    assert_true(plan.walks && !plan.at_once);
-    assert_int_equal(plan.block[0], 8);
-    assert_int_equal(plan.block[1], 1024);
-    plan_box(&plan, pair, int32, &box); /* of which vectors have more */
-    assert_false(plan.walks);
-}
-
-static void where_nothing_spreads_numbers_wide_gaps_in_the_source_are_walked(void **state)
-{
-    (void)state;
-    const ndbuf_element swapped = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4, .is_swapped = 1};
-    const int64_t far = (int64_t)16 << 10; /* 64 KiB of 4 bytes */
-    const bool has_vectors = ndbuf_cpu__kernels_get()->conversions != NULL;
-    plan_for(false);
-    assert_true(are_walked(single, 4, int32, 24, 1000));
-    assert_true(are_walked(single, 4, int32, -24, 1000));
-    assert_false(are_walked(single, 4, int32, 20, 1000));
-    assert_false(are_walked(swapped, 4, int32, 24, 1000));
-    assert_true(are_walked(single, 4, int32, 16, far));
-    assert_false(are_walked(single, 4, int32, 12, far));
-    assert_false(are_walked(single, 4, int32, 16, far - 1));
-    assert_int_equal(are_walked(single, 4, int64, 32, 1000), !has_vectors); /* which take them from where they are */
-#if defined(__x86_64__)
-    bool both;
-    assert_true(are_pairs_walked(twice, single, 16, 16, &both));
-    assert_true(both);
-    assert_false(are_pairs_walked(twice, single, 16, 8, &both));
-#endif
-    plan_for(true);
-    assert_false(are_walked(single, 4, int32, 24, 1000));
-}
-
 static void what_is_repeated_is_not_planned(void **state)
 {
     (void)state;
@@ -567,18 +358,14 @@ static void what_is_repeated_is_not_planned(void **state)
     assert_false(ndbuf_cpu__plan_conversion(&plan, &filled));
 }
 
-/* Constants are there before the first decision. */
-static int prepare(void **state)
-{
-    (void)state;
-    ndbuf_cpu__tuning_get();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(pairs_of_columns_are_turned_where_they_share_sets, all_kernels_teardown),
+        cmocka_unit_test_teardown(columns_are_converted_from_where_they_lie_unless_their_lines_share_sets,
+                                  all_kernels_teardown),
+        cmocka_unit_test_teardown(many_columns_are_converted_by_long_rows_where_nothing_spreads_numbers,
+                                  all_kernels_teardown),
         cmocka_unit_test_teardown(numbers_are_converted_before_they_are_turned_where_that_is_faster,
                                   all_kernels_teardown),
         cmocka_unit_test_teardown(small_rows_are_converted_at_once_by_plans_that_are_kept, all_kernels_teardown),
@@ -586,15 +373,7 @@ int main(void)
         cmocka_unit_test_teardown(short_rows_are_brought_together_and_spread, all_kernels_teardown),
         cmocka_unit_test_teardown(whole_lines_are_written_past_the_caches_without_being_spread, all_kernels_teardown),
         cmocka_unit_test_teardown(a_few_floats_are_converted_together_by_vectors, all_kernels_teardown),
-        cmocka_unit_test_teardown(numbers_far_apart_in_the_destination_are_walked, all_kernels_teardown),
-        cmocka_unit_test_teardown(pairs_of_floats_are_walked_both_at_once, all_kernels_teardown),
-        cmocka_unit_test_teardown(of_many_numbers_only_those_in_wide_gaps_are_walked, all_kernels_teardown),
-        cmocka_unit_test_teardown(where_nothing_spreads_numbers_any_gap_is_walked, all_kernels_teardown),
-        cmocka_unit_test_teardown(long_rows_that_are_walked_across_the_source_read_whole_lines, all_kernels_teardown),
-        cmocka_unit_test_teardown(where_nothing_spreads_numbers_wide_gaps_in_the_source_are_walked,
-                                  all_kernels_teardown),
-        cmocka_unit_test_teardown(neither_short_rows_nor_many_columns_are_walked, all_kernels_teardown),
         cmocka_unit_test_teardown(what_is_repeated_is_not_planned, all_kernels_teardown),
     };
-    return cmocka_run_group_tests_name("backends/cpu/convert_plan", tests, prepare, NULL);
+    return cmocka_run_group_tests_name("backends/cpu/convert_plan", tests, convert_sample_setup, NULL);
 }
