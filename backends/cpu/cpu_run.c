@@ -164,7 +164,7 @@ const char *ndbuf_cpu__repeated_item(const cpu_plan *plan, const char *src, char
     if (plan->swap_nbytes == 0) {
         return src;
     }
-    ndbuf_cpu__row_fn(plan->unit_nbytes, plan->swap_nbytes)(room, 0, src, 0, 1, plan->unit_nbytes);
+    cpu_swap_unit(room, src, plan->unit_nbytes, plan->swap_nbytes);
     return room;
 }
 

@@ -417,6 +417,9 @@ static ndbuf_status move_any(const ndbuf__host_steps *steps, char *dst, const ch
 
 /* -- repeats -- */
 
+/* Shorter rows are written as they begin: each takes as many stores as the one before. */
+#define REPEAT_ALIGNED_MIN 256
+
 /* 16 bytes of items one behind the other, and as many more, so that they can be taken at any phase. */
 static inline void fill_lane(uint8_t lane[32], const char *item, int64_t item_nbytes)
 {
@@ -449,9 +452,10 @@ static void repeat_any(char *dst, const char *item, int64_t item_nbytes, int64_t
     }
     uint8_t lane[32];
     fill_lane(lane, item, item_nbytes);
-    const int64_t head = (int64_t)(-(uintptr_t)dst % WIDE_NBYTES);
+    const bool is_short = nbytes < REPEAT_ALIGNED_MIN;
+    const int64_t head = is_short ? WIDE_NBYTES : (int64_t)(-(uintptr_t)dst % WIDE_NBYTES);
     const lanes first = lanes_repeat(lane);
-    const lanes v = lanes_repeat(lane + head % item_nbytes);
+    const lanes v = lanes_repeat(lane + (head & (item_nbytes - 1)));
     const bool fetches = FETCHES_NEXT(WIDE_NBYTES) && nbytes >= FETCHED_ROW_APART_MIN;
     wide_store(dst, first);
     for (int64_t at = head; at <= nbytes - WIDE_NBYTES; at += WIDE_NBYTES) {

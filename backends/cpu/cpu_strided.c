@@ -131,29 +131,21 @@ DEFINE_UNIT_LOOPS(any, move_any)
 DEFINE_SWAP_PAIR(2, 16, 32)
 DEFINE_SWAP_PAIR(4, 32, 64)
 
-static inline void swap_8(char *dst, const char *src);
 static inline void swap_pair_8(char *dst, const char *src)
 {
-    swap_8(dst, src);
-    swap_8(dst + 8, src + 8);
+    cpu_swap_8(dst, src);
+    cpu_swap_8(dst + 8, src + 8);
 }
 
 /* Units of numbers whose bytes are reversed. */
-#define DEFINE_SWAPPED_LOOPS(nbytes, bits)                                                                             \
-    static inline void swap_##nbytes(char *dst, const char *src)                                                       \
-    {                                                                                                                  \
-        uint##bits##_t number;                                                                                         \
-        memcpy(&number, src, nbytes);                                                                                  \
-        number = __builtin_bswap##bits(number);                                                                        \
-        memcpy(dst, &number, nbytes);                                                                                  \
-    }                                                                                                                  \
+#define DEFINE_SWAPPED_LOOPS(nbytes)                                                                                   \
     static void row_swapped_##nbytes(char *dst, int64_t dst_stride, const char *src, int64_t src_stride,               \
                                      int64_t count, int64_t unit_nbytes)                                               \
     {                                                                                                                  \
         if (unit_nbytes == (nbytes)) {                                                                                 \
             NDBUF__UNROLL_4 for (int64_t i = 0; i < count; i++)                                                        \
             {                                                                                                          \
-                swap_##nbytes(dst + i * dst_stride, src + i * src_stride);                                             \
+                cpu_swap_##nbytes(dst + i * dst_stride, src + i * src_stride);                                         \
             }                                                                                                          \
             return;                                                                                                    \
         }                                                                                                              \
@@ -166,14 +158,14 @@ static inline void swap_pair_8(char *dst, const char *src)
         }                                                                                                              \
         for (int64_t i = 0; i < count; i++) {                                                                          \
             for (int64_t at = 0; at < unit_nbytes; at += (nbytes)) {                                                   \
-                swap_##nbytes(dst + i * dst_stride + at, src + i * src_stride + at);                                   \
+                cpu_swap_##nbytes(dst + i * dst_stride + at, src + i * src_stride + at);                               \
             }                                                                                                          \
         }                                                                                                              \
     }
 
-DEFINE_SWAPPED_LOOPS(2, 16)
-DEFINE_SWAPPED_LOOPS(4, 32)
-DEFINE_SWAPPED_LOOPS(8, 64)
+DEFINE_SWAPPED_LOOPS(2)
+DEFINE_SWAPPED_LOOPS(4)
+DEFINE_SWAPPED_LOOPS(8)
 
 static cpu_row_fn row_swapped(int32_t swap_nbytes)
 {
@@ -198,10 +190,10 @@ cpu_row_fn ndbuf_cpu__row_fn(int64_t unit_nbytes, int32_t swap_nbytes)
 static void transpose_swapped(char *dst, const int64_t *dst_offsets, const char *src, const int64_t *src_offsets,
                               int64_t nlines, int64_t nrows, int64_t unit_nbytes, int32_t swap_nbytes)
 {
-    const cpu_row_fn swap = row_swapped(swap_nbytes);
     for (int64_t a = 0; a < nlines; a++) {
         for (int64_t b = 0; b < nrows; b++) {
-            swap(dst + dst_offsets[b] + a * unit_nbytes, 0, src + src_offsets[a] + b * unit_nbytes, 0, 1, unit_nbytes);
+            cpu_swap_unit(dst + dst_offsets[b] + a * unit_nbytes, src + src_offsets[a] + b * unit_nbytes, unit_nbytes,
+                          swap_nbytes);
         }
     }
 }

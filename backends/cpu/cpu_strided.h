@@ -6,6 +6,35 @@
  */
 
 #include <stdint.h>
+#include <string.h>
+
+/* A number of so many bytes, in the other order. */
+#define CPU_DEFINE_SWAP(nbytes, bits)                                                                                  \
+    static inline void cpu_swap_##nbytes(char *dst, const char *src)                                                   \
+    {                                                                                                                  \
+        uint##bits##_t number;                                                                                         \
+        memcpy(&number, src, nbytes);                                                                                  \
+        number = __builtin_bswap##bits(number);                                                                        \
+        memcpy(dst, &number, nbytes);                                                                                  \
+    }
+CPU_DEFINE_SWAP(2, 16)
+CPU_DEFINE_SWAP(4, 32)
+CPU_DEFINE_SWAP(8, 64)
+#undef CPU_DEFINE_SWAP
+
+/* One unit of such numbers. */
+static inline void cpu_swap_unit(char *dst, const char *src, int64_t unit_nbytes, int32_t swap_nbytes)
+{
+    for (int64_t at = 0; at < unit_nbytes; at += swap_nbytes) {
+        if (swap_nbytes == 2) {
+            cpu_swap_2(dst + at, src + at);
+        } else if (swap_nbytes == 4) {
+            cpu_swap_4(dst + at, src + at);
+        } else {
+            cpu_swap_8(dst + at, src + at);
+        }
+    }
+}
 
 /* `count` units from src to dst, each side stepping by its own stride. */
 typedef void (*cpu_row_fn)(char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t count,
