@@ -20,9 +20,14 @@ typedef void (*cpu_convert_fn)(char *dst, int64_t dst_stride, const char *src, c
 typedef void (*cpu_convert_apart_fn)(char *dst, const char *src, int64_t gap, int64_t stride, int64_t nsteps,
                                      int32_t dst_swap, int32_t src_swap);
 
+/* The same of numbers of which each is the first or, with `is_second`, the second half of CPU_APART_NBYTES, all of
+ * which are read; both sides are in the native order. */
+typedef void (*cpu_convert_halves_fn)(char *dst, const char *src, bool is_second, int64_t nsteps);
+
 typedef struct cpu_conversion {
-    cpu_convert_fn dense;       /* NULL: there is none */
-    cpu_convert_apart_fn apart; /* of numbers of CPU_APART_NBYTES; NULL for all others */
+    cpu_convert_fn dense;         /* NULL: there is none */
+    cpu_convert_apart_fn apart;   /* of numbers of CPU_APART_NBYTES; NULL for all others */
+    cpu_convert_halves_fn halves; /* of half as many; NULL for all others */
 } cpu_conversion;
 
 #define CPU_APART_NBYTES 8

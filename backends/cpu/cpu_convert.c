@@ -80,6 +80,7 @@ void ndbuf_cpu__row_converter_init(cpu_row_converter *out_converter, const ndbuf
             const cpu_conversion steps = find_steps(k->conversions, dst, src, flags);
             converter.by_steps = steps.dense;
             converter.apart = steps.apart;
+            converter.halves = converter.dst_swap == 1 && converter.src_swap == 1 ? steps.halves : NULL;
             converter.step = k->conversions->step;
         }
     }
@@ -142,17 +143,37 @@ void ndbuf_cpu__convert_rows(const cpu_row_converter *converter, char *dst, int6
     }
 }
 
+/* Up to a step of them. */
+static void convert_few_apart(const cpu_row_converter *converter, char *dst, const char *src, int64_t gap,
+                              int64_t stride, int64_t count)
+{
+    char from[CPU_CONVERT_STEP_MAX * CPU_APART_NBYTES];
+    for (int64_t i = 0; i < count; i++) {
+        memcpy(from + i * converter->src_nbytes, src + i / 2 * stride + i % 2 * gap, (size_t)converter->src_nbytes);
+    }
+    convert_few(converter, dst, from, count);
+}
+
+/* More than a step of first halves. The last step reads none behind the last one: of its places they are the second. */
+static void convert_halves(const cpu_row_converter *converter, char *dst, const char *src, int64_t count)
+{
+    const int64_t first = count - converter->step;
+    converter->halves(dst, src, false, (count - 1) / converter->step);
+    converter->halves(dst + first * converter->dst_nbytes, src + first * CPU_APART_NBYTES - converter->src_nbytes, true,
+                      1);
+}
+
 void ndbuf_cpu__convert_row_apart(const cpu_row_converter *converter, char *dst, const char *src, int64_t gap,
                                   int64_t stride, int64_t count)
 {
     const int64_t step = converter->step;
     const int64_t nsteps = count / step;
-    if (nsteps == 0) {
-        char from[CPU_CONVERT_STEP_MAX * CPU_APART_NBYTES];
-        for (int64_t i = 0; i < count; i++) {
-            memcpy(from + i * CPU_APART_NBYTES, src + i / 2 * stride + i % 2 * gap, CPU_APART_NBYTES);
-        }
-        convert_few(converter, dst, from, count);
+    if (nsteps == 0 || (converter->halves != NULL && count == step)) {
+        convert_few_apart(converter, dst, src, gap, stride, count);
+        return;
+    }
+    if (converter->halves != NULL) {
+        convert_halves(converter, dst, src, count);
         return;
     }
     converter->apart(dst, src, gap, stride, nsteps, converter->dst_swap, converter->src_swap);

@@ -17,8 +17,9 @@
 
 typedef struct cpu_row_converter {
     ndbuf__converter scalar;
-    cpu_convert_fn by_steps;    /* NULL: there are no vectors for these numbers */
-    cpu_convert_apart_fn apart; /* NULL: nor for those that lie apart */
+    cpu_convert_fn by_steps;      /* NULL: there are no vectors for these numbers */
+    cpu_convert_apart_fn apart;   /* NULL: nor for those that lie apart */
+    cpu_convert_halves_fn halves; /* NULL: nor for those that are halves of what is read, or one side is swapped */
     int32_t step;
     int32_t dst_nbytes; /* of an element */
     int32_t src_nbytes;
@@ -54,7 +55,14 @@ void ndbuf_cpu__convert_row(const cpu_row_converter *converter, char *dst, const
 void ndbuf_cpu__convert_rows(const cpu_row_converter *converter, char *dst, int64_t dst_stride, const char *src,
                              int64_t src_stride, int64_t nrows, int64_t count);
 
-/* Converts `count` elements that lie apart, as for a cpu_convert_apart_fn, for `apart` that is there. */
+/* Whether vectors take rows of numbers, or of pairs of them, that lie so many bytes apart from where they are. */
+static inline bool cpu_converts_apart(const cpu_row_converter *converter, int64_t stride, bool are_pairs)
+{
+    return (converter->apart != NULL && stride != 0) ||
+           (converter->halves != NULL && !are_pairs && stride == CPU_APART_NBYTES);
+}
+
+/* Converts `count` elements that lie apart, as for a cpu_convert_apart_fn; cpu_converts_apart has said that it can. */
 void ndbuf_cpu__convert_row_apart(const cpu_row_converter *converter, char *dst, const char *src, int64_t gap,
                                   int64_t stride, int64_t count);
 

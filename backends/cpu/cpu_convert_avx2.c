@@ -43,6 +43,7 @@ typedef struct vd2 {
 #define vi_shuffle _mm256_shuffle_epi8
 #define vi_set _mm256_set1_epi32
 #define vl_set _mm256_set1_epi64x
+#define vl_upper(v) _mm256_srli_epi64(v, 32)
 #define vi_and _mm256_and_si256
 #define vi_or _mm256_or_si256
 #define vi_add _mm256_add_epi32

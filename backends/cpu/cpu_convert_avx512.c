@@ -40,6 +40,7 @@ typedef struct vd2 {
 #define vi_shuffle _mm512_shuffle_epi8
 #define vi_set _mm512_set1_epi32
 #define vl_set _mm512_set1_epi64
+#define vl_upper(v) _mm512_srli_epi64(v, 32)
 #define vi_and _mm512_and_si512
 #define vi_or _mm512_or_si512
 #define vi_add _mm512_add_epi32

@@ -13,6 +13,7 @@
 /* Elements of a row that are worth being converted by itself: of one whose numbers lie near each other, of which
  * vectors bring several together, and of one backwards; others are from a step on. */
 #define NEAR_ROW_MIN 128
+#define HALVES_ROW_MIN 64
 #define REVERSED_ROW_MIN 48
 /* Rows of a destination that are walked: bytes from number to number at least, fewer where the source has gaps and
  * numbers of so many bytes, and any gap will do where its own are as wide; and numbers at least, as a copy takes
@@ -252,6 +253,7 @@ static int64_t least_apart(const cpu_row_converter *converter, int64_t stride, i
 {
     return ndbuf__stride_magnitude(stride) > CPU_LINE_NBYTES ? converter->step
            : stride == -src_nbytes                           ? REVERSED_ROW_MIN
+           : src_nbytes < CPU_APART_NBYTES                   ? HALVES_ROW_MIN
                                                              : NEAR_ROW_MIN;
 }
 
@@ -261,7 +263,8 @@ static bool are_far(const cpu_convert_plan *plan, int64_t src_stride, int64_t nn
 {
     const bool are_near = nnumbers == 1 && plan->nbytes < WALKED_NEAR_NBYTES;
     const int64_t least = least_apart(&plan->converter, src_stride, nnumbers * plan->converter.src_nbytes);
-    const bool has_vectors = plan->converter.apart != NULL && plan->box->box.shape[plan->run_axis] * nnumbers >= least;
+    const bool has_vectors = cpu_converts_apart(&plan->converter, src_stride, nnumbers > 1) &&
+                             plan->box->box.shape[plan->run_axis] * nnumbers >= least;
     return !has_vectors &&
            ndbuf__stride_magnitude(src_stride) >= (are_near ? WALKED_SRC_NEAR_STRIDE : WALKED_SRC_STRIDE);
 }
@@ -360,8 +363,9 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short)
         takes_short ? plan->converter.step : least_apart(&plan->converter, stride, count * src_nbytes);
     plan->gap = are_pairs ? src_nbytes : stride;
     plan->stride = are_pairs ? stride : 2 * stride;
-    plan->apart = plan->converter.apart != NULL && stride != 0 && !rows_share_sets(plan) &&
-                  (!plan->streams || (stride > 0 && cpu_pays_to_prefetch_apart(stride, box->shape[plan->run_axis]))) &&
+    plan->apart = cpu_converts_apart(&plan->converter, stride, are_pairs) && !rows_share_sets(plan) &&
+                  (!plan->streams || (stride > 0 && plan->converter.apart != NULL &&
+                                      cpu_pays_to_prefetch_apart(stride, box->shape[plan->run_axis]))) &&
                   box->dst_strides[plan->run_axis] == count * dst_nbytes && box->shape[plan->run_axis] * count >= least;
     return plan->apart;
 }

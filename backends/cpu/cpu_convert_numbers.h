@@ -112,6 +112,19 @@ INLINE vi2 apart_PAIRS_FLOAT32(const char *src, int64_t gap, int64_t stride, apa
 }
 #define apart_UINT64 apart_INT64
 
+/* A step of numbers that are halves of 8 bytes. */
+INLINE vi half_INT32(const char *src, bool is_second)
+{
+    const byte_order native = {.is_native = 1};
+    const vi2 bits = load_INT64(src, native);
+    return vi2_to_vi(is_second ? (vi2){vl_upper(bits.lo), vl_upper(bits.hi)} : bits);
+}
+INLINE vf half_FLOAT32(const char *src, bool is_second)
+{
+    return vi_as_vf(half_INT32(src, is_second));
+}
+#define half_UINT32 half_INT32
+
 /* ---- and the other way round, of what they were converted to ---- */
 
 INLINE void put_4(char *dst, vi v, bool streams)

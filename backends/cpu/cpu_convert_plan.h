@@ -4,14 +4,15 @@
 
 /* A box is converted in blocks, parts of it that stay in the first cache. Dense rows go from register to register, if
  * they are long or vectors take a step of them (those within a line of a cache only where both sides have gaps). So do
- * long rows of numbers of 8 bytes that lie apart in the source (past the caches: not too far, and upwards; across the
- * source only pairs, where its lines share sets of the first cache). Numbers far apart in the destination, and without
- * masked stores in any gaps, are taken one by one, if that is quick. Otherwise a block of the source is brought
- * together in the order of the destination by a plain copy, its elements are converted, and where the destination has
- * no long rows, another plain copy spreads them. So memory is passed once. Transposes to shorter numbers are the other
- * way round: a small dense source is converted as it lies, then spread; others, but of few lines, are copies, whose
- * lines are converted before they are turned. Records take any strides along a row, and are converted where they are,
- * short rows together where that can be; unless rows across the source are so short that it is better transposed. */
+ * long rows of each second number of 4 bytes (not past the caches), and of numbers of 8 bytes that lie apart in the
+ * source (past the caches: not too far, and upwards; across the source only pairs, where its lines share sets of the
+ * first cache). Numbers far apart in the destination, and without masked stores in any gaps, are taken one by one, if
+ * that is quick. Otherwise a block of the source is brought together in the order of the destination by a plain copy,
+ * its elements are converted, and where the destination has no long rows, another plain copy spreads them. So memory is
+ * passed once. Transposes to shorter numbers are the other way round: a small dense source is converted as it lies,
+ * then spread; others, but of few lines, are copies, whose lines are converted before they are turned. Records take any
+ * strides along a row, and are converted where they are, short rows together where that can be; unless rows across the
+ * source are so short that it is better transposed. */
 
 #include <stddef.h>
 

@@ -12,6 +12,7 @@
  *   vi2, vd2           two vectors of 8-byte numbers: {lo, hi}, the first half of a step and the second one
  *   vi_apart(src, gap, stride, order)   a vector of 8-byte numbers that lie apart
  *   vd_pairs(v)        as vi2, each number of a vd and a 0 behind it
+ *   vl_upper(v)        of 8-byte numbers the upper halves as the lower ones
  *   vi_or_pairs(a, b)  each two 8-byte numbers of a vi, then of another one, as one
  *   q_load ... vi_store, h_shuffle ...    see there */
 
@@ -243,8 +244,25 @@ INLINE vi D_clamped_UINT32(vd2 v)
 /* The same for numbers that lie apart, where there is one. */
 #define DEFINE_APART_1(...)
 #define DEFINE_APART_2(...)
-#define DEFINE_APART_4(...)
 #define DEFINE_APART_16(...)
+#define DEFINE_APART_4(name, dst_name, dst_nbytes, src_name, how)                                                      \
+    INLINE void name##_halves_in(char *dst, const char *src, bool is_second, int64_t nsteps)                           \
+    {                                                                                                                  \
+        const byte_order native = {.is_native = 1};                                                                    \
+        for (int64_t i = 0; i < nsteps; i++) {                                                                         \
+            store_##dst_name(dst, how(half_##src_name(src, is_second)), native, false);                                \
+            dst += STEP * (ptrdiff_t)(dst_nbytes);                                                                     \
+            src += STEP * (ptrdiff_t)CPU_APART_NBYTES;                                                                 \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void name##_halves(char *dst, const char *src, bool is_second, int64_t nsteps)                              \
+    {                                                                                                                  \
+        if (is_second) {                                                                                               \
+            name##_halves_in(dst, src, true, nsteps);                                                                  \
+        } else {                                                                                                       \
+            name##_halves_in(dst, src, false, nsteps);                                                                 \
+        }                                                                                                              \
+    }
 #define DEFINE_APART_8(name, dst_name, dst_nbytes, src_name, how)                                                      \
     INLINE void name##_apart_in(char *dst, const char *src, int64_t gap, int64_t stride, int64_t nsteps,               \
                                 apart_order order, byte_order dst_order, byte_order src_order)                         \
@@ -410,10 +428,10 @@ ALL_TRUTHS(SHORTENED)
 #define SOURCE_D vd2
 ALL_SATURATED(IN_RANGE, SATURATED)
 
-#define APART_1(name) NULL
-#define APART_2(name) NULL
-#define APART_4(name) NULL
-#define APART_8(name) name##_apart
+#define APART_1(name) NULL, NULL
+#define APART_2(name) NULL, NULL
+#define APART_4(name) NULL, name##_halves
+#define APART_8(name) name##_apart, NULL
 #define ENTRY(dst, src, m, name) [NDBUF_NUMBER_##dst][NDBUF_NUMBER_##src] = {name, APART_##m(name)},
 #define PLAIN_ENTRY(dst, n, src, m, from) ENTRY(dst, src, m, dst##_of_##src)
 #define SHORTS_ENTRY(dst, n, src, m, from, ...) ENTRY(dst, src, m, dst##_of_##src)
@@ -426,5 +444,5 @@ const cpu_conversions CONVERSIONS = {
     .plain = {ALL_SHORTS(SHORTS_ENTRY) ALL_PLAIN(PLAIN_ENTRY, PLAIN_ENTRY, PLAIN_ENTRY)},
     .pairs = {ALL_PAIRS(PAIRS_ENTRY)},
     .saturated = {ALL_SATURATED(IN_RANGE_ENTRY, SATURATED_ENTRY)},
-    .truths = {[NDBUF_NUMBER_FLOAT32] = {BOOL_of_PAIRS_FLOAT32, BOOL_of_PAIRS_FLOAT32_apart},
-               [NDBUF_NUMBER_FLOAT64] = {BOOL_of_PAIRS_FLOAT64, NULL}}};
+    .truths = {[NDBUF_NUMBER_FLOAT32] = {BOOL_of_PAIRS_FLOAT32, BOOL_of_PAIRS_FLOAT32_apart, NULL},
+               [NDBUF_NUMBER_FLOAT64] = {BOOL_of_PAIRS_FLOAT64, NULL, NULL}}};

@@ -282,6 +282,64 @@ static void numbers_that_lie_apart_are_converted_alike(void **state)
     assert_true(ndone > 0 || !has_apart(NDBUF_NUMBER_FLOAT32, NDBUF_NUMBER_FLOAT64));
 }
 
+/* Each second number of so many bytes as make halves of what vectors read: nothing before the first one is read, nor
+ * behind the last one, which the address sanitizer sees. Returns how many kernels did. */
+static int check_halves(test_random *random, const ndbuf_element *dst, const ndbuf_element *src, uint32_t flags)
+{
+    char block[(APART_MAX + 2) * 16];
+    char expected[sizeof(block)];
+    const int64_t count = test_random_range(random, 1, APART_MAX);
+    char *from = malloc((size_t)((count - 1) * CPU_APART_NBYTES + src->nbytes));
+    ndbuf__converter scalar;
+    int ndone = 0;
+    assert_non_null(from);
+    assert_true(ndbuf__converter_init(&scalar, dst, src, flags));
+    memset(expected, 0x5A, sizeof(expected));
+    for (int64_t i = 0; i < count; i++) {
+        random_numbers(random, src, from + i * CPU_APART_NBYTES, 1);
+    }
+    ndbuf__convert_row(&scalar, expected + 16, dst->nbytes, from, CPU_APART_NBYTES, count);
+    for (const cpu_kernels *kernels = all_kernels_next(NULL); kernels != NULL; kernels = all_kernels_next(kernels)) {
+        cpu_row_converter converter;
+        ndbuf_cpu__row_converter_init(&converter, &scalar, dst, src, flags, kernels);
+        const bool is_native = converter.dst_swap == 1 && converter.src_swap == 1;
+        assert_int_equal(cpu_converts_apart(&converter, CPU_APART_NBYTES, false),
+                         converter.by_steps != NULL && src->nbytes == 4 && is_native);
+        if (!cpu_converts_apart(&converter, CPU_APART_NBYTES, false)) {
+            continue;
+        }
+        assert_false(cpu_converts_apart(&converter, CPU_APART_NBYTES, true));
+        assert_false(cpu_converts_apart(&converter, -CPU_APART_NBYTES, false));
+        memset(block, 0x5A, sizeof(block));
+        ndbuf_cpu__convert_row_apart(&converter, block + 16, from, CPU_APART_NBYTES, 2 * CPU_APART_NBYTES, count);
+        if (memcmp(block, expected, sizeof(block)) != 0) {
+            fail_msg("%s: number %d to %d, flags %u: %lld of them", kernels->name, src->number, dst->number, flags,
+                     (long long)count);
+        }
+        ndone++;
+    }
+    free(from);
+    return ndone;
+}
+
+static void each_second_number_is_converted_alike(void **state)
+{
+    (void)state;
+    test_random random = test_random_make("each_second_number_is_converted_alike", 19);
+    const int32_t sources[] = {NDBUF_NUMBER_INT32, NDBUF_NUMBER_UINT32, NDBUF_NUMBER_FLOAT32};
+    int ndone = 0;
+    for (int32_t dst_number = 1; dst_number < NDBUF_NUMBER_LONG_DOUBLE; dst_number++) {
+        for (int variant = 0; variant < 36 * (RANDOM_BOXES(40) / 5 + 1); variant++) {
+            const ndbuf_element part = element_of(dst_number, variant / 6 % 3 == 2);
+            const ndbuf_element src = element_of(sources[variant % 3], variant / 6 % 6 == 0);
+            const bool is_float = dst_number == NDBUF_NUMBER_FLOAT32 || dst_number == NDBUF_NUMBER_FLOAT64;
+            const ndbuf_element dst = is_float && variant / 6 % 2 == 1 ? complex_of(part) : part;
+            ndone += check_halves(&random, &dst, &src, variant / 3 % 2 != 0 ? NDBUF_CAST_SATURATE : 0);
+        }
+    }
+    assert_true(ndone > 0 || !has_apart(NDBUF_NUMBER_FLOAT32, NDBUF_NUMBER_FLOAT64));
+}
+
 /* ---- layouts ---- */
 
 typedef struct layout {
@@ -505,6 +563,7 @@ int main(void)
         cmocka_unit_test_teardown(complex_numbers_are_converted_by_halves, all_kernels_teardown),
         cmocka_unit_test_teardown(the_floating_point_mode_of_the_program_does_not_matter, all_kernels_teardown),
         cmocka_unit_test_teardown(numbers_that_lie_apart_are_converted_alike, all_kernels_teardown),
+        cmocka_unit_test_teardown(each_second_number_is_converted_alike, all_kernels_teardown),
         cmocka_unit_test_teardown(all_kernels_convert_random_layouts_alike, all_kernels_teardown),
         cmocka_unit_test_teardown(all_kernels_turn_planes_into_other_numbers_alike, all_kernels_teardown),
         cmocka_unit_test_teardown(any_constants_give_right_conversions, all_kernels_teardown),

@@ -96,6 +96,37 @@ static void many_columns_are_converted_by_long_rows_where_nothing_spreads_number
     assert_true(plan.block[0] > 8 && plan.block[1] < 1024);
 }
 
+/* Whether 1000 rows of `count` 4-byte numbers, so many bytes apart in the source, are converted from where they lie. */
+static bool are_halves(ndbuf_element dst, ndbuf_element src, int64_t count, int64_t src_stride)
+{
+    const int64_t shape[] = {1000, count};
+    const int64_t dst_strides[] = {count * dst.nbytes, dst.nbytes};
+    const int64_t src_strides[] = {count * 8 + 8, src_stride};
+    const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
+    cpu_convert_plan plan;
+    plan_box(&plan, dst, src, &box);
+    return plan.apart;
+}
+
+static void each_second_number_is_converted_from_where_it_lies(void **state)
+{
+    (void)state;
+    const ndbuf_element swapped = {.number = NDBUF_NUMBER_FLOAT32, .nbytes = 4, .is_swapped = 1};
+    const bool has_vectors = ndbuf_cpu__kernels_get()->conversions != NULL;
+    ndbuf_cpu__tuning tuning = ndbuf_cpu__tuning_get();
+    assert_int_equal(are_halves(single, int32, 64, 8), has_vectors);
+    assert_int_equal(are_halves(pair, single, 64, 8), has_vectors);
+    assert_false(are_halves(single, int32, 63, 8));
+    assert_false(are_halves(single, int32, 64, -8));
+    assert_false(are_halves(single, int32, 64, 12));
+    assert_false(are_halves(swapped, int32, 64, 8));
+    assert_false(are_halves(int32, swapped, 64, 8));
+    assert_false(are_halves(single, int16, 64, 8));
+    tuning.stream_nbytes = 1;
+    ndbuf_cpu__tuning_set(&tuning);
+    assert_int_equal(are_halves(single, int32, 64, 8), has_vectors && ndbuf_cpu__kernels_get()->stream == NULL);
+}
+
 /* Whether the conversion of a box to dst_address is a copy that converts: its lines are converted, and then turned. */
 static bool is_turned_box(ndbuf_element dst, ndbuf_element src, const cpu_box *box, uintptr_t dst_address)
 {
@@ -366,6 +397,7 @@ int main(void)
                                   all_kernels_teardown),
         cmocka_unit_test_teardown(many_columns_are_converted_by_long_rows_where_nothing_spreads_numbers,
                                   all_kernels_teardown),
+        cmocka_unit_test_teardown(each_second_number_is_converted_from_where_it_lies, all_kernels_teardown),
         cmocka_unit_test_teardown(numbers_are_converted_before_they_are_turned_where_that_is_faster,
                                   all_kernels_teardown),
         cmocka_unit_test_teardown(small_rows_are_converted_at_once_by_plans_that_are_kept, all_kernels_teardown),
