@@ -36,6 +36,13 @@
 #define WALKED_ACROSS_SETS_NBYTES 256
 #define WALKED_ACROSS_DENSE_DST 16
 #define WALKED_ACROSS_DENSE_SRC 8
+/* Rows of so few numbers across the source are taken by columns, up to the same size with the gaps, if there are so
+ * many of them: numbers in gaps, those of the source of so many bytes (WALKED_SRC), and long ones without gaps in rows
+ * of so many bytes. A block stays in the first cache. */
+#define COLUMNS_MAX 31
+#define COLUMN_ITEMS_MIN 16
+#define COLUMNS_DENSE_NBYTES 256
+#define COLUMNS_BLOCK_NBYTES ((int64_t)8 << 10)
 /* Numbers, or pairs, that lie apart across the source are taken from there by long rows from here on, without vectors
  * that write what leaves bytes out. */
 #define APART_ACROSS_NBYTES ((int64_t)4 << 20)
@@ -161,6 +168,16 @@ static void block_grow_across(cpu_convert_plan *plan)
     block_grow_src(plan, nrows, nrows * ACROSS_ITEMS);
 }
 
+/* For short rows that are taken by columns. */
+static void block_grow_columns(cpu_convert_plan *plan)
+{
+    const cpu_box *box = &plan->box->box;
+    const int64_t count = box->shape[box->ndim - 1];
+    const int64_t row_nbytes = count * cpu_larger(plan->converter.dst_nbytes, plan->converter.src_nbytes);
+    block_grow_dst(plan, count, count);
+    block_grow(plan, box->ndim - 2, cpu_larger(COLUMN_ITEMS_MIN, COLUMNS_BLOCK_NBYTES / row_nbytes));
+}
+
 int32_t ndbuf_cpu__fastest_src_axis(const cpu_box *box)
 {
     const bool is_taken[NDBUF__MAX_AXES] = {false};
@@ -279,6 +296,32 @@ static bool walks_across(const cpu_convert_plan *plan, int64_t src_distance, int
            (!is_dense || are_long);
 }
 
+static bool is_native(const cpu_convert_plan *plan)
+{
+    return !plan->converter.scalar.swaps_dst && !plan->converter.scalar.swaps_src;
+}
+
+/* Whether there are rows so short that their numbers are taken along the axis before, along which the source is
+ * fastest, where no vectors write what leaves bytes out. */
+static bool walks_columns(const cpu_convert_plan *plan)
+{
+    const cpu_box *box = &plan->box->box;
+    const int64_t dst_nbytes = plan->converter.dst_nbytes;
+    const int64_t src_nbytes = plan->converter.src_nbytes;
+    const int32_t last = box->ndim - 1;
+    if (plan->kernels->scatter != NULL || !is_native(plan) || last == 0 || box->shape[last] > COLUMNS_MAX ||
+        box->shape[last - 1] < COLUMN_ITEMS_MIN || ndbuf_cpu__fastest_src_axis(box) != last - 1) {
+        return false;
+    }
+    const int64_t dst_distance = ndbuf__stride_magnitude(box->dst_strides[last]);
+    const int64_t src_distance = ndbuf__stride_magnitude(box->src_strides[last - 1]);
+    const bool is_far = src_distance > src_nbytes && src_nbytes >= WALKED_SRC;
+    const bool are_long = dst_nbytes >= CPU_APART_NBYTES && src_nbytes >= CPU_APART_NBYTES &&
+                          box->shape[last] * dst_nbytes <= COLUMNS_DENSE_NBYTES;
+    return plan->nbytes / (dst_nbytes + src_nbytes) < WALKED_ACROSS_NBYTES / (dst_distance + src_distance) &&
+           (dst_distance > dst_nbytes || is_far || are_long);
+}
+
 /* Whether the numbers, or pairs, of rows lie so far apart in the destination that each is written by itself. Gaps in
  * the source are work for vectors, too, and wide ones more than they save; integers that become floats are so for the
  * processor. Where no vectors write what leaves bytes out, any gap will do, and wide ones in the source alone, of
@@ -292,8 +335,7 @@ static bool are_scattered(const cpu_convert_plan *plan, int64_t nnumbers)
     const bool has_gaps = src_distance > nnumbers * plan->converter.src_nbytes;
     const bool is_dense = dst_distance == nnumbers * plan->converter.dst_nbytes; /* of long numbers */
     const bool is_large = plan->nbytes >= WALKED_NBYTES;
-    const bool is_plain =
-        plan->kernels->scatter == NULL && !plan->converter.scalar.swaps_dst && !plan->converter.scalar.swaps_src;
+    const bool is_plain = plan->kernels->scatter == NULL && is_native(plan);
     if (is_plain && !follows && walks_across(plan, src_distance, nnumbers, is_dense)) {
         return true;
     }
@@ -322,8 +364,15 @@ bool ndbuf_cpu__walks_rows(cpu_convert_plan *plan)
     const int32_t last = plan->box->box.ndim - 1;
     const bool are_pairs = has_pairs(plan) && ndbuf__converts_pairs(&plan->box->dst_element, &plan->box->src_element);
     plan->run_axis = last - are_pairs;
-    if (!plan->converter.scalar.is_quick || plan->box->box.src_strides[plan->run_axis] == 0 ||
-        plan->box->box.shape[plan->run_axis] < WALKED_ROW_MIN) {
+    plan->by_columns = false;
+    if (!plan->converter.scalar.is_quick || plan->box->box.src_strides[plan->run_axis] == 0) {
+        return false;
+    }
+    if (!are_pairs && walks_columns(plan)) {
+        plan->by_columns = true;
+        return true;
+    }
+    if (plan->box->box.shape[plan->run_axis] < WALKED_ROW_MIN) {
         return false;
     }
     const bool walks = are_scattered(plan, 1 + are_pairs);
@@ -433,6 +482,7 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
     plan->repeats = plan->record == NULL && box->src_strides[last] == 0;
     plan->apart = false;
     plan->walks = false;
+    plan->by_columns = false;
     plan->src_lowest = 0;
     if (plan->record != NULL) {
         const int64_t most = at_least_1(ROWS_BLOCK_NBYTES / larger_nbytes);
@@ -459,7 +509,9 @@ void ndbuf_cpu__plan_blocks(cpu_convert_plan *plan)
         plan->spreads = false;
         plan->run_axis = last;
     } else if (ndbuf_cpu__walks_rows(plan)) {
-        if (follows_rows(plan)) {
+        if (plan->by_columns) {
+            block_grow_columns(plan);
+        } else if (follows_rows(plan)) {
             block_grow_runs(plan, PLAIN_BLOCK_NBYTES / larger_nbytes);
         } else {
             block_grow_across(plan);

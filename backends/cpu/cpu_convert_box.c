@@ -68,7 +68,7 @@ static bool has_rows(cpu_convert_plan *plan, int64_t count)
     plan->walks_together = plan->walks && !are_scattered && count >= TOGETHER_MIN && plan->converter.by_steps != NULL &&
                            plan->box->src_element.number >= NDBUF_NUMBER_FLOAT16;
     plan->run_axis = are_scattered ? plan->run_axis : plan->box->box.ndim - 1;
-    return plan->walks;
+    return plan->walks && !(plan->by_columns && count > CPU_CONVERT_WALKED);
 }
 
 /* How a box is converted; plans what is planned. */
@@ -80,6 +80,7 @@ static convert_way choose_way(cpu_convert_plan *plan, const cpu_convert_box *con
     plan->streams = false;
     plan->apart = false;
     plan->walks = false;
+    plan->by_columns = false;
     plan->walks_together = false;
     plan->repeats = false;
     plan->run_axis = box->ndim - 1;
@@ -165,6 +166,7 @@ static convert_way choose_way_of_records(cpu_convert_plan *plan, cpu_record *rec
     const int32_t last = box->ndim - 1;
     plan->box = convert;
     plan->record = record;
+    plan->by_columns = false;
     plan->walks_together = false;
     plan->run_axis = last < 0 ? 0 : last;
     plan->kernels = ndbuf_cpu__kernels_get();

@@ -7,12 +7,12 @@
  * long rows of each second number of 4 bytes (not past the caches), and of numbers of 8 bytes that lie apart in the
  * source (past the caches: not too far, and upwards; across the source only pairs, where its lines share sets of the
  * first cache). Numbers far apart in the destination, and without masked stores in any gaps, are taken one by one, if
- * that is quick. Otherwise a block of the source is brought together in the order of the destination by a plain copy,
- * its elements are converted, and where the destination has no long rows, another plain copy spreads them. So memory is
- * passed once. Transposes to shorter numbers are the other way round: a small dense source is converted as it lies,
- * then spread; others, but of few lines, are copies, whose lines are converted before they are turned. Records take any
- * strides along a row, and are converted where they are, short rows together where that can be; unless rows across the
- * source are so short that it is better transposed. */
+ * that is quick, short rows across the source by columns. Otherwise a block of the source is brought together in the
+ * order of the destination by a plain copy, its elements are converted, and where the destination has no long rows,
+ * another plain copy spreads them. So memory is passed once. Transposes to shorter numbers are the other way round: a
+ * small dense source is converted as it lies, then spread; others, but of few lines, are copies, whose lines are
+ * converted before they are turned. Records take any strides along a row, and are converted where they are, short rows
+ * together where that can be; unless rows across the source are so short that it is better transposed. */
 
 #include <stddef.h>
 
@@ -42,7 +42,8 @@ typedef struct cpu_convert_plan {
     int64_t gap;  /* in pairs: as for a cpu_convert_apart_fn */
     int64_t stride;
     bool walks;          /* elements are taken one by one, wherever they lie, */
-    bool walks_together; /* and are converted by vectors */
+    bool by_columns;     /* along the axis before the last one, */
+    bool walks_together; /* or are converted by vectors */
     int32_t run_axis;    /* from here on axes are a row: dense in the destination, and in the source as it is read,
                           * but where elements are walked or lie apart */
     int64_t src_lowest;  /* of a box that is converted as it lies: its first byte, from where it is read */
@@ -96,7 +97,8 @@ bool ndbuf_cpu__find_apart_rows(cpu_convert_plan *plan, bool takes_short);
 /* Whether rows are taken one number, or pair, after the other; sets the run axis. Those of a destination with so wide
  * gaps that a copy that spreads numbers would write them one by one as well, unless they are many, and the source is
  * faster along another axis; narrower gaps will do where the source has some, too. Instruction sets without masked
- * stores spread all numbers so: any gaps will do, up to a size also across the source, and wide ones of the source. */
+ * stores spread all numbers so: any gaps will do, up to a size also across the source, and wide ones of the source.
+ * Short rows across the source are then taken by columns, which sets `by_columns`. */
 bool ndbuf_cpu__walks_rows(cpu_convert_plan *plan);
 
 /* Whether rows of so many bytes, which lie along the first `naxes` axes from dst on, are worth being written past the

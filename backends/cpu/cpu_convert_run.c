@@ -184,6 +184,18 @@ static void stream_row(const convert_run *run, char *dst, const char *src, int64
     }
 }
 
+/* Short rows, a number of each after the other. */
+static void convert_columns(const cpu_convert_plan *plan, char *dst, const char *src, int64_t count, int64_t nrows)
+{
+    const cpu_box *box = &plan->box->box;
+    const int64_t *dst_strides = box->dst_strides + plan->run_axis;
+    const int64_t *src_strides = box->src_strides + plan->run_axis;
+    for (int64_t i = 0; i < count; i++) {
+        ndbuf__convert_row(&plan->converter.scalar, dst + i * dst_strides[0], dst_strides[-1], src + i * src_strides[0],
+                           src_strides[-1], nrows);
+    }
+}
+
 /* The rows of a block; src_strides are those of the block as it is read. */
 static void convert_rows(const convert_run *run, char *dst, const char *src, const int64_t *src_strides,
                          const int64_t *extents)
@@ -212,7 +224,9 @@ static void convert_rows(const convert_run *run, char *dst, const char *src, con
         index[k] = 0;
     }
     while (!is_done) {
-        if (joins) {
+        if (plan->by_columns) {
+            convert_columns(plan, dst, src, count, nrows);
+        } else if (joins) {
             ndbuf_cpu__record_rows(plan->record, dst, src, count, nrows, src_stride);
         } else if (streams) {
             for (int64_t i = 0; i < nrows; i++) {

@@ -205,6 +205,48 @@ static void long_rows_that_are_walked_across_the_source_read_whole_lines(void **
     assert_false(plan.walks);
 }
 
+/* Whether `count` rows of `nitems` numbers, columns of the source, are taken by columns. */
+static bool are_columns(ndbuf_element dst, int64_t dst_stride, ndbuf_element src, int64_t src_stride, int64_t nitems,
+                        int64_t count)
+{
+    const int64_t shape[] = {count, nitems};
+    const int64_t dst_strides[] = {nitems * dst_stride, dst_stride};
+    const int64_t src_strides[] = {src_stride, (count + 1) * src_stride};
+    const cpu_box box = {.ndim = 2, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
+    cpu_convert_plan plan;
+    plan_box(&plan, dst, src, &box);
+    assert_true(!plan.by_columns || (plan.walks && plan.run_axis == 1));
+    assert_true(!plan.by_columns || plan.at_once == (count * nitems <= CPU_CONVERT_WALKED));
+    assert_true(!plan.by_columns || plan.at_once || (plan.block[1] == nitems && plan.block[0] < 4096));
+    return plan.by_columns;
+}
+
+static void short_rows_across_the_source_are_taken_by_columns_where_nothing_spreads_numbers(void **state)
+{
+    (void)state;
+    const ndbuf_element swapped = {.number = NDBUF_NUMBER_INT32, .nbytes = 4, .is_swapped = 1};
+    const int64_t many = (int64_t)96 << 10; /* 6 MiB of 8 x 8 bytes */
+    plan_for(false);
+    assert_true(are_columns(single, 8, int32, 4, 5, 300));
+    assert_true(are_columns(single, -8, int32, -4, 5, 300));
+    assert_true(are_columns(single, 8, int32, 4, 31, 16));
+    assert_true(are_columns(single, 8, int32, 4, 5, 20));
+    assert_false(are_columns(single, 8, int32, 4, 32, 16));
+    assert_false(are_columns(single, 8, int32, 4, 31, 15));
+    assert_false(are_columns(single, 8, swapped, 4, 5, 300));
+    assert_false(are_columns(half, 4, int32, 4, 5, 300));
+    assert_false(are_columns(single, 4, int32, 4, 5, 300)); /* vectors turn what has no gaps */
+    assert_true(are_columns(single, 4, int32, 8, 5, 300));
+    assert_false(are_columns(single, 4, int16, 4, 5, 300)); /* or have many of it */
+    assert_true(are_columns(twice, 8, int64, 8, 8, 300));   /* but not of long ones */
+    assert_true(are_columns(pair, 16, int64, 8, 16, 300));
+    assert_false(are_columns(pair, 16, int64, 8, 17, 300));
+    assert_true(are_columns(twice, 8, int64, 8, 8, many - 1));
+    assert_false(are_columns(twice, 8, int64, 8, 8, many));
+    plan_for(true);
+    assert_false(are_columns(single, 8, int32, 4, 5, 300));
+}
+
 static void where_nothing_spreads_numbers_wide_gaps_in_the_source_are_walked(void **state)
 {
     (void)state;
@@ -238,6 +280,8 @@ int main(void)
         cmocka_unit_test_teardown(of_many_numbers_only_those_in_wide_gaps_are_walked, all_kernels_teardown),
         cmocka_unit_test_teardown(where_nothing_spreads_numbers_any_gap_is_walked, all_kernels_teardown),
         cmocka_unit_test_teardown(long_rows_that_are_walked_across_the_source_read_whole_lines, all_kernels_teardown),
+        cmocka_unit_test_teardown(short_rows_across_the_source_are_taken_by_columns_where_nothing_spreads_numbers,
+                                  all_kernels_teardown),
         cmocka_unit_test_teardown(where_nothing_spreads_numbers_wide_gaps_in_the_source_are_walked,
                                   all_kernels_teardown),
         cmocka_unit_test_teardown(neither_short_rows_nor_many_columns_are_walked, all_kernels_teardown),
