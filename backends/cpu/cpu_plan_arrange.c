@@ -10,7 +10,7 @@
 #define LANE_VECTOR_CYCLES 1     /* and of each of its vectors, beside 1 for each window */
 #define SHARED_BLOCK_CYCLES 2    /* of one whose vectors share their windows, */
 #define SHARED_WINDOW_CYCLES 0.3 /* and of each window for each vector */
-#define NARROW_NBYTES 4          /* of a plane in a cycle that has fewer lines, or rows, than the widest blocks */
+#define NARROW_NBYTES 4          /* of a narrow plane in a cycle */
 #define WALKED_CYCLES 2          /* of a unit of one that is walked */
 #define SCATTER_LINE_CYCLES 4    /* of a cache line over which units are spread */
 #define MEMORY_NBYTES 5          /* that memory gives in a cycle: faster kernels gain nothing */
@@ -153,11 +153,23 @@ static void try_lanes(cpu_plan *plan, const cpu_box *box, const cpu_kernels *ker
     }
 }
 
-/* Bytes of a plan in a cycle, as far as blocks of whole vectors may be faster: measured on a Xeon. */
+/* Whether a plane has fewer lines, or rows, than the widest blocks, or by lanes so few that blocks overlap. */
+static bool is_narrow(const cpu_plan *plan, const cpu_kernels *kernels)
+{
+    const int size = cpu_size_index(plan->unit_nbytes);
+    const int64_t side = kernels->arrange_blocks != NULL ? kernels->block_side[size] : 2 * kernels->block_side[size];
+    return plan->row.extent * plan->transpose.lines_per_index < side ||
+           plan->column.extent * plan->transpose.rows_per_index < side;
+}
+
+/* Bytes of a plan in a cycle, as far as blocks may be faster: those of whole vectors as measured on a Xeon, and narrow
+ * planes against lanes on a Zen 3. */
 static double speed_without_blocks(const cpu_plan *plan, const cpu_kernels *kernels)
 {
     const double speed = ndbuf_cpu__plan_speed(plan, plan->streams, kernels);
-    const int size = cpu_size_index(plan->unit_nbytes);
+    if (plan->kind == CPU_PLAN_TRANSPOSE && cpu_size_index(plan->unit_nbytes) >= 0 && is_narrow(plan, kernels)) {
+        return smaller(speed, NARROW_NBYTES);
+    }
     if (kernels->arrange_blocks == NULL) {
         return speed;
     }
@@ -165,13 +177,10 @@ static double speed_without_blocks(const cpu_plan *plan, const cpu_kernels *kern
         const double line_units = (double)CPU_LINE_NBYTES / (double)ndbuf__stride_magnitude(plan->row.dst_stride);
         return smaller(speed, line_units * (double)(plan->group_units * plan->unit_nbytes) / SCATTER_LINE_CYCLES);
     }
-    const bool is_narrow = plan->kind == CPU_PLAN_TRANSPOSE && size >= 0 &&
-                           (plan->row.extent * plan->transpose.lines_per_index < kernels->block_side[size] ||
-                            plan->column.extent * plan->transpose.rows_per_index < kernels->block_side[size]);
     if (plan->kind == CPU_PLAN_STRIDED && plan->column.extent > 1) {
         return smaller(speed, larger(NARROW_NBYTES, (double)plan->unit_nbytes / WALKED_CYCLES));
     }
-    return is_narrow ? smaller(speed, NARROW_NBYTES) : speed;
+    return speed;
 }
 
 void ndbuf_cpu__plan_arrange(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels)

@@ -329,6 +329,24 @@ static void nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_by
         CPU_PLAN_BLOCKS);
 }
 
+static void what_a_few_times_repeats_units_is_put_together_by_lanes(void **state)
+{
+    (void)state;
+    cpu_kernels without = half_kernels;
+    without.scatter = NULL;
+    cpu_kernels with = without;
+    with.lane_blocks = no_lane_blocks;
+    with.lanes_nbytes = 32;
+    cpu_plan plan = plan_of(&with, 2, 4, LIST(10000, 5), LIST(20, 4), LIST(4, 0), (uintptr_t)4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS); /* not 5 lines at once by blocks of 8 */
+    plan = plan_of(&with, 2, 4, LIST(10000, 8), LIST(32, 4), LIST(4, 0), (uintptr_t)4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS);
+    plan = plan_of(&with, 2, 8, LIST(10000, 7), LIST(56, 8), LIST(8, 0), (uintptr_t)4096);
+    assert_int_equal(plan.kind, CPU_PLAN_BLOCKS); /* nor by two of 4 */
+    plan = plan_of(&without, 2, 4, LIST(10000, 5), LIST(20, 4), LIST(4, 0), (uintptr_t)4096);
+    assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
+}
+
 static void a_reversed_axis_is_a_gather_that_ends_where_it_begins(void **state)
 {
     (void)state;
@@ -485,6 +503,7 @@ int main(void)
         cmocka_unit_test(nests_of_short_axes_are_arranged_in_blocks),
         cmocka_unit_test(few_planes_are_arranged_in_records_with_gaps),
         cmocka_unit_test(nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_bytes),
+        cmocka_unit_test(what_a_few_times_repeats_units_is_put_together_by_lanes),
         cmocka_unit_test(a_reversed_axis_is_a_gather_that_ends_where_it_begins),
         cmocka_unit_test(small_dense_groups_are_gathered_together),
         cmocka_unit_test(scatters_go_by_masks_where_there_are_any),
