@@ -17,6 +17,9 @@
 #define STREAMED_RUN_MIN 256
 /* Bytes of a row of one repeated unit: what lies before and behind its whole lines is written as usual each time. */
 #define STREAMED_REPEAT_MIN 512
+/* Shorter rows of one unit each are turned, or walked, like others. */
+#define REPEATED_ROW_MIN 25
+#define REPEATED_BYTES_MIN 33 /* of units of 1 byte */
 /* Processors fetch a sequence of rows by themselves where the gaps between them are no longer than this, unless the
  * rows are short. */
 #define FORESEEN_GAP_NBYTES 128
@@ -248,6 +251,18 @@ static void set_loops(cpu_plan *plan, const cpu_box *box)
     }
 }
 
+/* Whether rows that repeat a unit each are long enough not to be turned, nor walked: of a source with gaps. All lines
+ * that make a row are the same one, which vectors that are parts of a cache line would bring together again and again.
+ */
+static bool repeats_rows(const cpu_plan *plan, const cpu_kernels *kernels, int64_t stride)
+{
+    const cpu_axis *last = &plan->loops[plan->nloops - 1];
+    const int64_t unit = plan->unit_nbytes;
+    return last->src_stride == 0 && last->dst_stride == unit && stride != unit &&
+           last->extent * unit >= (unit == 1 ? REPEATED_BYTES_MIN : REPEATED_ROW_MIN) &&
+           (stride >= CPU_LINE_NBYTES || kernels->shuffle_nbytes < CPU_LINE_NBYTES);
+}
+
 /* The last axis is not the one along which the source is fastest. */
 static void plan_crossed(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels,
                          const ndbuf_cpu__tuning *tuning, int32_t column)
@@ -257,6 +272,10 @@ static void plan_crossed(cpu_plan *plan, const cpu_box *box, const cpu_kernels *
     int64_t stride = ndbuf__stride_magnitude(plan->loops[column].src_stride);
     int size = cpu_size_index(unit);
     bool has_vectors = size >= 0 && kernels->block_side[size] > 1;
+    if (has_vectors && repeats_rows(plan, kernels, stride)) {
+        plan_repeat(plan);
+        return;
+    }
     if (plan->loops[last].dst_stride != unit || (stride != unit && (stride >= CPU_LINE_NBYTES || !has_vectors))) {
         plan_strided(plan, column);
         return;

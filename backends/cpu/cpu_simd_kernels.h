@@ -443,15 +443,33 @@ static inline void fill_lane(uint8_t lane[32], const char *item, int64_t item_nb
 #undef FILL_LANE
 }
 
+/* A row of a lane and more, but of few vectors. */
+static inline void repeat_few(char *dst, const uint8_t lane[32], int64_t nbytes)
+{
+    if (nbytes < 32) {
+        memcpy(dst, lane, 16);
+        memcpy(dst + nbytes - 16, lane, 16);
+        return;
+    }
+    for (int64_t at = 0; at < nbytes - 32; at += 32) {
+        memcpy(dst + at, lane, 32);
+    }
+    memcpy(dst + nbytes - 32, lane, 32);
+}
+
 static void repeat_any(char *dst, const char *item, int64_t item_nbytes, int64_t count)
 {
     const int64_t nbytes = item_nbytes * count;
-    if (cpu_size_index(item_nbytes) < 0 || nbytes < 2 * WIDE_NBYTES) {
+    if (cpu_size_index(item_nbytes) < 0 || nbytes < CPU_LANE_NBYTES) {
         ndbuf_cpu__repeat(dst, item, item_nbytes, count);
         return;
     }
     uint8_t lane[32];
     fill_lane(lane, item, item_nbytes);
+    if (nbytes < 2 * WIDE_NBYTES) {
+        repeat_few(dst, lane, nbytes);
+        return;
+    }
     const bool is_short = nbytes < REPEAT_ALIGNED_MIN;
     const int64_t head = is_short ? WIDE_NBYTES : (int64_t)(-(uintptr_t)dst % WIDE_NBYTES);
     const lanes first = lanes_repeat(lane);

@@ -347,6 +347,22 @@ static void what_a_few_times_repeats_units_is_put_together_by_lanes(void **state
     assert_int_equal(plan.kind, CPU_PLAN_TRANSPOSE);
 }
 
+static void short_rows_are_repeated_from_a_source_with_gaps(void **state)
+{
+    (void)state;
+    cpu_kernels half = half_kernels;
+    half.scatter = NULL;
+    assert_int_equal(plan_of(&half, 2, 2, LIST(10000, 13), LIST(26, 2), LIST(4, 0), 4096).kind, CPU_PLAN_REPEAT);
+    assert_int_equal(plan_of(&half, 2, 2, LIST(10000, 12), LIST(24, 2), LIST(4, 0), 4096).kind, CPU_PLAN_STRIDED);
+    assert_int_equal(plan_of(&half, 2, 1, LIST(10000, 33), LIST(33, 1), LIST(2, 0), 4096).kind, CPU_PLAN_REPEAT);
+    assert_int_equal(plan_of(&half, 2, 1, LIST(10000, 32), LIST(32, 1), LIST(2, 0), 4096).kind, CPU_PLAN_TRANSPOSE);
+    assert_int_equal(plan_of(&half, 2, 2, LIST(10000, 30), LIST(60, 2), LIST(2, 0), 4096).kind, CPU_PLAN_TRANSPOSE);
+    assert_int_not_equal(plan_of(&half, 2, 2, LIST(10000, 30), LIST(120, 4), LIST(4, 0), 4096).kind, CPU_PLAN_REPEAT);
+    /* Vectors of whole lines bring lines together fast, unless they are far apart. */
+    assert_int_not_equal(PLAN(2, 2, (10000, 30), (60, 2), (4, 0)).kind, CPU_PLAN_REPEAT);
+    assert_int_equal(PLAN(2, 2, (10000, 30), (60, 2), (64, 0)).kind, CPU_PLAN_REPEAT);
+}
+
 static void a_reversed_axis_is_a_gather_that_ends_where_it_begins(void **state)
 {
     (void)state;
@@ -504,6 +520,7 @@ int main(void)
         cmocka_unit_test(few_planes_are_arranged_in_records_with_gaps),
         cmocka_unit_test(nests_of_short_axes_are_put_together_by_lanes_where_nothing_masks_bytes),
         cmocka_unit_test(what_a_few_times_repeats_units_is_put_together_by_lanes),
+        cmocka_unit_test(short_rows_are_repeated_from_a_source_with_gaps),
         cmocka_unit_test(a_reversed_axis_is_a_gather_that_ends_where_it_begins),
         cmocka_unit_test(small_dense_groups_are_gathered_together),
         cmocka_unit_test(scatters_go_by_masks_where_there_are_any),
