@@ -6,6 +6,9 @@
 
 #include "backends/cpu/cpu_plan.h"
 
+/* Makes the axes of a box the loops. */
+void ndbuf_cpu__plan_loops(cpu_plan *plan, const cpu_box *box);
+
 /* Takes axis k out of the loops. */
 cpu_axis ndbuf_cpu__plan_take(cpu_plan *plan, int32_t k);
 
@@ -22,5 +25,11 @@ bool ndbuf_cpu__plan_transpose(cpu_plan *plan, const cpu_kernels *kernels, const
  * reads a part of each line at a time, moves both sides; other copies as many as they have. */
 bool ndbuf_cpu__transpose_streams(int64_t unit_nbytes, int64_t nbytes, int64_t moved_nbytes, const cpu_kernels *kernels,
                                   const ndbuf_cpu__tuning *tuning);
+
+/* Short rows, and planes too narrow for vectors, take so long to begin that two axes are walked together: the shorter
+ * one whole, with a piece of the longer one. Makes it such a plan, if that is the faster way to copy the box;
+ * `streams`: as it is, it goes past the caches. */
+void ndbuf_cpu__plan_pair(cpu_plan *plan, const cpu_box *box, const cpu_kernels *kernels,
+                          const ndbuf_cpu__tuning *tuning, bool streams);
 
 #endif
