@@ -143,7 +143,7 @@ void ndbuf_cpu__convert_rows(const cpu_row_converter *converter, char *dst, int6
     }
 }
 
-/* Up to a step of them. */
+/* Up to a step of numbers that lie apart. */
 static void convert_few_apart(const cpu_row_converter *converter, char *dst, const char *src, int64_t gap,
                               int64_t stride, int64_t count)
 {
@@ -154,7 +154,8 @@ static void convert_few_apart(const cpu_row_converter *converter, char *dst, con
     convert_few(converter, dst, from, count);
 }
 
-/* More than a step of first halves. The last step reads none behind the last one: of its places they are the second. */
+/* More than a step of numbers that are first halves. The last step begins half a place before its first number, so that
+ * they are second ones: nothing is read behind the last number. */
 static void convert_halves(const cpu_row_converter *converter, char *dst, const char *src, int64_t count)
 {
     const int64_t first = count - converter->step;

@@ -11,7 +11,7 @@
 /* Dense runs worth being converted where they are, with vectors or without. */
 #define DIRECT_RUN_NBYTES 128
 /* Elements of a row that are worth being converted by itself: of one whose numbers lie near each other, of which
- * vectors bring several together, and of one backwards; others are from a step on. */
+ * vectors bring several together, of one of halves of 8 bytes, and of one backwards; others are from a step on. */
 #define NEAR_ROW_MIN 128
 #define HALVES_ROW_MIN 64
 #define REVERSED_ROW_MIN 48
