@@ -444,7 +444,7 @@ static inline void fill_lane(uint8_t lane[32], const char *item, int64_t item_nb
 }
 
 /* A row of a lane and more, but of few vectors. */
-static inline void repeat_few(char *dst, const uint8_t lane[32], int64_t nbytes)
+static inline void repeat_short(char *dst, const uint8_t lane[32], int64_t nbytes)
 {
     if (nbytes < 32) {
         memcpy(dst, lane, 16);
@@ -467,7 +467,7 @@ static void repeat_any(char *dst, const char *item, int64_t item_nbytes, int64_t
     uint8_t lane[32];
     fill_lane(lane, item, item_nbytes);
     if (nbytes < 2 * WIDE_NBYTES) {
-        repeat_few(dst, lane, nbytes);
+        repeat_short(dst, lane, nbytes);
         return;
     }
     const bool is_short = nbytes < REPEAT_ALIGNED_MIN;

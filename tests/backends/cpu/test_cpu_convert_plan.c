@@ -65,7 +65,11 @@ static void columns_are_converted_from_where_they_lie_unless_their_lines_share_s
     const int64_t count = 1000;
     const int64_t dst_stride = 8;
     const int64_t src_stride = 1024;
+    const int64_t shape[] = {100, 100, 2};
+    const int64_t dst_strides[] = {100 * 16, 16, 8};
+    const int64_t src_strides[] = {16, 2048, 8};
     const cpu_box row = {.ndim = 1, .shape = &count, .dst_strides = &dst_stride, .src_strides = &src_stride};
+    const cpu_box pairs = {.ndim = 3, .shape = shape, .dst_strides = dst_strides, .src_strides = src_strides};
     const bool has_vectors = ndbuf_cpu__kernels_get()->conversions != NULL;
     cpu_convert_plan plan;
     plan_columns(&plan, 100, 896);
@@ -77,6 +81,8 @@ static void columns_are_converted_from_where_they_lie_unless_their_lines_share_s
     assert_true(plan.packs && !plan.apart);
     plan_for(true);
     plan_box(&plan, twice, int64, &row); /* which reads each line once */
+    assert_int_equal(plan.apart, has_vectors);
+    plan_box(&plan, twice, int64, &pairs); /* which take more of each */
     assert_int_equal(plan.apart, has_vectors);
 }
 
